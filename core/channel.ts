@@ -1,0 +1,238 @@
+/**
+ * A byte stream between threads: a ring of slots in shared memory, one producer, one to four consumers that each see
+ * every byte. The handles are plain data, so they may be posted to a worker; nothing is copied on the way.
+ *
+ * The synchronous ends block their thread (for workers); the asynchronous ends are for the main thread. A failure on any
+ * side ends all sides: the owner of the failed side has the error, the others get CANCELLED.
+ */
+import { VarveError } from './errors.js'
+
+/** One consumer's end, as data. */
+export interface ByteChannel {
+  readonly memory: SharedArrayBuffer
+  readonly consumer: number
+}
+
+/** The producer's end, as data. */
+export interface ByteSink {
+  readonly memory: SharedArrayBuffer
+}
+
+export interface Producer {
+  /** A free slot to fill (its whole length may be used); blocks. @throws VarveError CANCELLED when a consumer gave up */
+  acquire(): Uint8Array
+  /** Like acquire, without blocking the thread. */
+  acquireAsync(): Promise<Uint8Array>
+  /** Publishes the first `length` bytes of the slot acquired last. */
+  commit(length: number): void
+  end(): void
+  /** Ends the stream as broken; consumers get CANCELLED. Idempotent, also after `end`. */
+  fail(): void
+}
+
+export interface Consumer {
+  /** The next bytes, valid until the next call; undefined at the end. Blocks. @throws VarveError CANCELLED */
+  read(): Uint8Array | undefined
+  readAsync(): Promise<Uint8Array | undefined>
+  /** Gives up: the producer's next acquire, and every other consumer's next read, throws. Idempotent. */
+  cancel(): void
+}
+
+const HEAD = 0
+const STATE = 1
+const CONSUMERS = 2
+const SLOTS = 3
+const SLOT_SIZE = 4
+/** Bumped at every event; what everybody waits on. */
+const EVENT = 5
+const TAILS = 6
+const MAX_CONSUMERS = 4
+const LENGTHS = TAILS + MAX_CONSUMERS
+
+const OPEN = 0
+const ENDED = 1
+const BROKEN = 2
+
+export interface ChannelOptions {
+  readonly consumers?: number
+  readonly slots?: number
+  /** Bytes. */
+  readonly slotSize?: number
+}
+
+/** Makes a channel: its sink, and one ByteChannel for each consumer. Memory is slots × slotSize (default 16 × 256 KiB). */
+export function createChannel(options: ChannelOptions = {}): {
+  readonly sink: ByteSink
+  readonly channels: readonly ByteChannel[]
+} {
+  const { consumers = 1, slots = 16, slotSize = 256 * 1024 } = options
+  const memory = new SharedArrayBuffer(dataOffset(slots) + slots * slotSize)
+  const control = new Int32Array(memory, 0, LENGTHS + slots)
+  control[CONSUMERS] = consumers
+  control[SLOTS] = slots
+  control[SLOT_SIZE] = slotSize
+  const channels = Array.from({ length: consumers }, (_, consumer) => ({ memory, consumer }))
+  return { sink: { memory }, channels }
+}
+
+export function openProducer(sink: ByteSink): Producer {
+  const ring = openRing(sink.memory)
+  const { control, slots } = ring
+  let acquired = -1
+  const tryAcquire = (): Uint8Array | undefined => {
+    if (Atomics.load(control, STATE) !== OPEN) throw cancelled('the reader of the stream gave up')
+    const head = Atomics.load(control, HEAD)
+    if (head - ring.lowestTail() >= slots) return undefined
+    acquired = head % slots
+    return ring.slot(acquired)
+  }
+  return {
+    acquire: () => ring.wait(tryAcquire),
+    acquireAsync: () => ring.waitAsync(tryAcquire),
+    commit(length) {
+      if (length === 0) return
+      control[LENGTHS + acquired] = length
+      Atomics.add(control, HEAD, 1)
+      ring.signal()
+    },
+    end: () => ring.finish(ENDED),
+    fail: () => ring.finish(BROKEN),
+  }
+}
+
+export function openConsumer(channel: ByteChannel): Consumer {
+  const ring = openRing(channel.memory)
+  const { control, slots } = ring
+  const tailIndex = TAILS + channel.consumer
+  let holding = false
+  const release = () => {
+    if (!holding) return
+    holding = false
+    Atomics.add(control, tailIndex, 1)
+    ring.signal()
+  }
+  const END = new Uint8Array(0)
+  const tryRead = (): Uint8Array | undefined => {
+    const state = Atomics.load(control, STATE)
+    if (state === BROKEN) throw cancelled('the other side of the stream failed')
+    const tail = Atomics.load(control, tailIndex)
+    if (tail === Atomics.load(control, HEAD)) return state === ENDED ? END : undefined
+    holding = true
+    const index = tail % slots
+    return ring.slot(index).subarray(0, control[LENGTHS + index])
+  }
+  return {
+    read() {
+      release()
+      const bytes = ring.wait(tryRead)
+      return bytes === END ? undefined : bytes
+    },
+    async readAsync() {
+      release()
+      const bytes = await ring.waitAsync(tryRead)
+      return bytes === END ? undefined : bytes
+    },
+    cancel: () => ring.finish(BROKEN),
+  }
+}
+
+/** Feeds an async iterable into a channel from this thread and ends it; the iterable's error is rethrown. */
+export async function pump(source: AsyncIterable<Uint8Array>, sink: ByteSink): Promise<void> {
+  const producer = openProducer(sink)
+  try {
+    for await (const chunk of source) {
+      for (let at = 0; at < chunk.length; ) {
+        const slot = await producer.acquireAsync()
+        const length = Math.min(slot.length, chunk.length - at)
+        slot.set(chunk.subarray(at, at + length))
+        producer.commit(length)
+        at += length
+      }
+    }
+    producer.end()
+  } catch (error) {
+    producer.fail()
+    throw error
+  }
+}
+
+/** Reads a channel from this thread. A chunk is valid until the next one is asked for; leaving early cancels. */
+export async function* drain(channel: ByteChannel): AsyncGenerator<Uint8Array, void> {
+  const consumer = openConsumer(channel)
+  let done = false
+  try {
+    for (;;) {
+      const chunk = await consumer.readAsync()
+      if (chunk === undefined) {
+        done = true
+        return
+      }
+      yield chunk
+    }
+  } finally {
+    if (!done) consumer.cancel()
+  }
+}
+
+function openRing(memory: SharedArrayBuffer) {
+  const header = new Int32Array(memory, 0, LENGTHS)
+  const slots = header[SLOTS] ?? 0
+  const slotSize = header[SLOT_SIZE] ?? 0
+  const consumers = header[CONSUMERS] ?? 0
+  const control = new Int32Array(memory, 0, LENGTHS + slots)
+  const data = dataOffset(slots)
+  const views = Array.from({ length: slots }, (_, i) => new Uint8Array(memory, data + i * slotSize, slotSize))
+  const signal = () => {
+    Atomics.add(control, EVENT, 1)
+    Atomics.notify(control, EVENT)
+  }
+  return {
+    control,
+    slots,
+    signal,
+    slot(index: number): Uint8Array {
+      const view = views[index]
+      if (view === undefined) throw new RangeError(`no slot ${index}`)
+      return view
+    },
+    lowestTail(): number {
+      let lowest = Number.POSITIVE_INFINITY
+      for (let i = 0; i < consumers; i++) lowest = Math.min(lowest, Atomics.load(control, TAILS + i))
+      return lowest
+    },
+    /** A broken stream stays broken; an ended one may still break, which tells a consumer not to trust its end. */
+    finish(state: typeof ENDED | typeof BROKEN): void {
+      if (state === BROKEN) Atomics.store(control, STATE, BROKEN)
+      else Atomics.compareExchange(control, STATE, OPEN, ENDED)
+      signal()
+    },
+    wait<T>(attempt: () => T | undefined): T {
+      for (;;) {
+        const event = Atomics.load(control, EVENT)
+        const result = attempt()
+        if (result !== undefined) return result
+        Atomics.wait(control, EVENT, event)
+      }
+    },
+    async waitAsync<T>(attempt: () => T | undefined): Promise<T> {
+      for (;;) {
+        const event = Atomics.load(control, EVENT)
+        const result = attempt()
+        if (result !== undefined) return result
+        const { value } = Atomics.waitAsync(control, EVENT, event)
+        // A pending waitAsync does not keep Node's event loop alive; the timer does.
+        const alive = setInterval(() => {}, 1 << 30)
+        await value
+        clearInterval(alive)
+      }
+    },
+  }
+}
+
+function dataOffset(slots: number): number {
+  return Math.ceil(((LENGTHS + slots) * 4) / 4096) * 4096
+}
+
+function cancelled(message: string): VarveError {
+  return new VarveError('CANCELLED', message)
+}

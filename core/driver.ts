@@ -1,0 +1,204 @@
+/**
+ * The contract between varve's core and a backend.
+ *
+ * ## Words
+ *
+ * - **layer**: a file-system tree that a driver keeps, named by a {@link LayerId}. It has at most one parent and shows
+ *   the parent's content with its own changes on top (its *merged view*).
+ * - **writable layer**: may be changed through its mounts until it is sealed.
+ * - **sealed layer**: never changes again; the only kind that may be a parent.
+ * - **own content**: what the layer itself adds, modifies and deletes over its parent.
+ * - **mount**: a recipe, as data, by which anybody with the rights makes a merged view visible at a directory.
+ * - **path**: relative to the layer's root, no leading or trailing slash, `''` for the root itself. Names on Linux are
+ *   bytes: every path and name in core and drivers is a *byte string*, a JS string of which each char code (0 to 255) is
+ *   one byte (`latin1`). Decode only to print (`core/bytes.ts`).
+ *
+ * ## Who promises what
+ *
+ * The *store* (core) promises a driver: ids are legal; a parent exists, is sealed, and is in the chain that
+ * {@link DriverContext.parentOf} tells; calls for one layer never overlap unless they are `get`, `put`, `changes`,
+ * `diff` or reads; a row that names the layer is durable before `create` and gone only after `remove`.
+ * The store hashes, decompresses, counts references, performs mounts and keeps all metadata; a driver does none of it.
+ *
+ * A *driver* promises: `create` is atomic (there or not, also after a power cut: work under a temporary name and
+ * rename, and purge temporaries in `open`); `remove` is idempotent and leaves nothing; errors are VarveErrors whose
+ * message names the driver, the layer and the system's own words; nothing outside its `home` is touched on behalf of a
+ * layer's content; nothing that a reboot can change is cached on disk.
+ *
+ * ## A layer's life, as the store calls it
+ *
+ *     create(id, {parent, writable: false}) → apply(id, tar) → syncfs → seal(id)         an imported layer
+ *     create(id, {parent, writable: true}) → get/put … → seal(id)                         a container's layer, committed
+ *     get(id, {readonly: true}) → read the merged view → put(id)                         export, cat, check
+ *     remove(id)                                                                         any of them, at any point
+ *
+ * An image layer need not be a directory (it may be a dataset, a device, or a file that is mounted): core reaches its
+ * files only through `get`.
+ */
+import type { ByteChannel } from './channel.js'
+import type { LayerId } from './ids.js'
+
+/** A backend, as `drivers/all.ts` lists it. Importing one must be cheap and have no side effect. */
+export interface DriverModule {
+  /** `overlay`, `vfs`, `btrfs` … */
+  readonly name: string
+  /** Place in the order of selection: lower is tried first. */
+  readonly priority: number
+  /** Options it takes (`--storage-opt NAME.KEY=VALUE` or `KEY=VALUE`), for help, completion and suggestions. */
+  readonly options: readonly DriverOption[]
+  /**
+   * May it be used for a data root here? Real tests (a test mount) in `host.home`, or in a directory of its own made
+   * below `host.scratch`; leaves nothing. Never throws for "not here": that is a verdict.
+   */
+  probe(host: Host): Promise<Probe>
+  /** Opens (and makes) `context.home`; purges its own temporaries. @throws VarveError */
+  open(context: DriverContext): Promise<Driver>
+}
+
+export interface DriverOption {
+  readonly key: string
+  /** One line, ends up in help. */
+  readonly help: string
+  readonly example: string
+}
+
+/** Where a probe looks. */
+export interface Host {
+  /** An existing directory on the file system that would hold the data; a probe may make a temporary child in it. */
+  readonly scratch: string
+  readonly options: ReadonlyMap<string, string>
+}
+
+export type Verdict = 'supported' | 'unsupported' | 'prerequisite missing' | 'wrong file system'
+
+export interface Probe {
+  readonly verdict: Verdict
+  /** What was tried and what came back; shown by `varve driver ls`. Empty only where supported without remark. */
+  readonly reason: string
+  /** Facts found (`Backing Filesystem`, `Supports d_type` …), shown by `info`. */
+  readonly facts: readonly (readonly [name: string, value: string])[]
+}
+
+export interface DriverContext {
+  /** The driver's own directory, 0700, made by the store: `<root>/<driver name>`. */
+  readonly home: string
+  readonly options: ReadonlyMap<string, string>
+  /** The parent of a layer, from the store's graph; undefined for a base layer or an unknown id. */
+  parentOf(id: LayerId): LayerId | undefined
+  /** What a driver must remember and can't find in `home` (device ids …); durable before `set` returns. */
+  readonly state: DriverState
+  /** Warnings an admin should see (a fall-back taken, a temporary purged). */
+  warn(message: string): void
+}
+
+export interface DriverState {
+  get(key: string): string | undefined
+  set(key: string, value: string): void
+  delete(key: string): void
+  entries(prefix: string): Iterable<readonly [key: string, value: string]>
+}
+
+export interface CreateOptions {
+  readonly parent?: LayerId
+  /** A container's layer (true) or one that `apply` will fill once (false). */
+  readonly writable: boolean
+  /** Per-layer options, `size` for a quota. An unknown one is INVALID_ARGUMENT. */
+  readonly options?: ReadonlyMap<string, string>
+}
+
+/** One mount(2), as data: `type` is a file-system type or `bind`; options are fstab words. containerd's form. */
+export interface Mount {
+  readonly type: string
+  readonly source: string
+  readonly options: readonly string[]
+}
+
+export type ChangeKind = 'add' | 'modify' | 'delete'
+
+export interface Change {
+  readonly path: string
+  readonly kind: ChangeKind
+}
+
+/** What a backend can do; conformance cases and the store ask this, never the name. */
+export interface Supports {
+  /** `size` on a writable layer is enforced (ENOSPC or EDQUOT past it). */
+  readonly quota: boolean
+  /** `changes` costs what the change costs, not what the layer holds. */
+  readonly nativeDiff: boolean
+  /** Works without root (for files of the caller's own). */
+  readonly rootless: boolean
+  /** A sealed layer is read-only by the backend itself, not by convention. */
+  readonly readonlySeal: boolean
+  /** Several layers share page cache and disk blocks. */
+  readonly sharing: boolean
+}
+
+/** What `apply` did. */
+export interface Applied {
+  /** Bytes of regular-file content laid down, each inode once. */
+  readonly size: number
+  /** Inodes made (files, directories, links, devices). */
+  readonly inodes: number
+  readonly entries: number
+  /**
+   * Tar payloads that are *not* in the layer under their entry's path, because a later entry of the same tar replaced
+   * them: content by sha256 (raw, hex). The split record keeps their bytes.
+   */
+  readonly replaced: readonly ReplacedPayload[]
+  /** Directories that the tar named through a symlink: [as named, as resolved], both paths. */
+  readonly aliases: readonly (readonly [named: string, real: string])[]
+  /** Things a person should know (a socket skipped, an xattr the file system refused). At most 100 and a count. */
+  readonly notices: readonly string[]
+}
+
+/** A file below the store's temporary directory that holds the payload; whoever receives the result removes it. */
+export interface ReplacedPayload {
+  readonly sha256: string
+  readonly size: number
+  readonly file: string
+}
+
+export interface Usage {
+  /** Bytes of disk that the layer's own content takes (st_blocks × 512, each inode once). */
+  readonly size: number
+  readonly inodes: number
+}
+
+export interface ApplyOptions {
+  readonly signal?: AbortSignal
+  /** An existing 0700 directory on the store's file system for {@link ReplacedPayload} files. */
+  readonly scratch: string
+}
+
+export interface Driver {
+  readonly name: string
+  readonly supports: Supports
+
+  /** An empty layer (root 0755 root:root), or a copy-on-write child of `parent`. Atomic. ALREADY_EXISTS, NOT_FOUND. */
+  create(id: LayerId, options: CreateOptions): Promise<void>
+  /** Gone with all its resources; removing what is not there succeeds. */
+  remove(id: LayerId): Promise<void>
+  /** Makes the layer reachable; its mounts, most basic first. Idempotent; NOT_FOUND. `readonly` for any sealed layer. */
+  get(id: LayerId, options: { readonly readonly: boolean }): Promise<readonly Mount[]>
+  /** Undoes what `get` needed (a device activation …), once nobody uses the mounts. Idempotent. */
+  put(id: LayerId): Promise<void>
+  /**
+   * What `id` has and `parent` has not (default: its own parent, or the empty tree): sorted by path bytes, complete, or
+   * an error. Parent directories of a change are listed only where they changed themselves. A replaced type is
+   * `modify`; below a deleted directory nothing more is listed.
+   */
+  changes(id: LayerId, parent?: LayerId): AsyncIterable<Change>
+  /** The tar of those changes, with OCI whiteouts; the same bytes every time. Chunks are reused: copy to keep. */
+  diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
+  /** Lays the uncompressed tar into a layer that was just created and never written. */
+  apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>
+  /** No more writes. Idempotent. */
+  seal(id: LayerId): Promise<void>
+
+  list(): Promise<readonly LayerId[]>
+  usage(id: LayerId): Promise<Usage>
+  status(): Promise<readonly (readonly [name: string, value: string])[]>
+  metadata(id: LayerId): Promise<Readonly<Record<string, string>>>
+  close(): Promise<void>
+}

@@ -1,0 +1,244 @@
+/** What the store hands out: the types of the public face (core/store.ts). All data, all readonly. */
+import type { Change, DriverModule, Mount, Probe, Supports, Usage } from './driver.js'
+import type { ChainId, Digest, LayerId } from './ids.js'
+
+export interface StoreOptions {
+  /** The data root; made 0700 where it is missing (its parent must exist). */
+  readonly root: string
+  /** The backends there are (`drivers/all.ts`). */
+  readonly drivers: readonly DriverModule[]
+  /** A backend by name; else the one the root was made with; else by priority and probe. */
+  readonly driver?: string
+  /** `KEY=VALUE` or `NAME.KEY=VALUE`. */
+  readonly storageOptions?: readonly string[]
+  /** Warnings an admin should see; default: none. */
+  readonly warn?: (message: string) => void
+}
+
+/** Reported by long work, at most about ten times a second and once at its end. `total` is undefined where unknown. */
+export interface Progress {
+  /** `import`, `export`, `check`, `diff` … with what it works on: "layer 2/5 sha256:1a2b…". */
+  readonly step: string
+  readonly done: number
+  readonly total: number | undefined
+  readonly unit: 'bytes' | 'layers' | 'files'
+}
+
+export interface LongOptions {
+  readonly signal?: AbortSignal
+  readonly progress?: (progress: Progress) => void
+}
+
+export type NodeKind = 'committed' | 'active' | 'view'
+
+/** One layer of the graph. */
+export interface LayerInfo {
+  readonly id: LayerId
+  readonly kind: NodeKind
+  readonly parent: LayerId | undefined
+  /** Names it goes by: chain ids are not among them. */
+  readonly names: readonly string[]
+  readonly chainId: ChainId | undefined
+  readonly diffId: Digest | undefined
+  /** Size of its tar in bytes; undefined for a layer that was never a tar. */
+  readonly tarSize: number | undefined
+  readonly entries: number | undefined
+  /** Bytes on disk of its own content, as the driver told at commit; undefined for an active layer. */
+  readonly size: number | undefined
+  /** Milliseconds since 1970, with fractions. */
+  readonly created: number
+  readonly updated: number
+  readonly labels: Readonly<Record<string, string>>
+  readonly children: number
+  /** Images whose layers it belongs to. */
+  readonly images: readonly Digest[]
+  /** How often it is mounted, here and now, and where. */
+  readonly mounts: readonly string[]
+}
+
+export interface ImageInfo {
+  /** The digest of its config, the image's id. */
+  readonly id: Digest
+  readonly names: readonly string[]
+  /** `os/architecture[/variant]` */
+  readonly platform: string
+  readonly created: string | undefined
+  /** From the base up. */
+  readonly layers: readonly LayerId[]
+  readonly diffIds: readonly Digest[]
+  /** Bytes of its layers' tars, each layer once. */
+  readonly size: number
+  readonly imported: number
+}
+
+export interface ImportedImage {
+  readonly id: Digest
+  readonly names: readonly string[]
+  /** Layers that this import brought (the others were here). */
+  readonly newLayers: number
+  readonly layers: number
+}
+
+export interface ImportOptions extends LongOptions {
+  /** Name (`name[:tag]`) for the image; only where the source holds one image. */
+  readonly name?: string
+  /** `os/arch[/variant]`; default: this machine's. */
+  readonly platform?: string
+}
+
+export type ArchiveFormat = 'docker-archive' | 'oci-archive' | 'oci-layout'
+export type Compression = 'none' | 'gzip' | 'zstd'
+
+/** One entry of a layer or of a merged view. Paths, link targets and xattrs are byte strings (core/bytes.ts). */
+export interface FileInfo {
+  readonly path: string
+  readonly type: 'file' | 'directory' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket' | 'whiteout' | 'opaque'
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly size: number
+  readonly mtimeSec: number
+  readonly mtimeNsec: number
+  /** A symlink's target. */
+  readonly target: string
+  /** The path of the same layer that this is a hard link to; undefined for a first name. */
+  readonly hardlink: string | undefined
+  readonly devMajor: number
+  readonly devMinor: number
+  readonly xattrs: ReadonlyMap<string, string>
+  /** sha256 of the content, hex; undefined where not a regular file or not known without reading it. */
+  readonly sha256: string | undefined
+  /** The layer it comes from. */
+  readonly layer: LayerId
+}
+
+/** `A`, `C`, `D` with what changed, for `diff --stat` and `--content`. */
+export interface DetailedChange extends Change {
+  readonly before: FileInfo | undefined
+  readonly after: FileInfo | undefined
+}
+
+export interface Finding {
+  /** Name of the check, e.g. `layer-directory`, `chain`, `mounts`, `layer-data`. */
+  readonly check: string
+  readonly subject: string
+  readonly message: string
+  /** What `--repair` does about it; undefined where it can do nothing. */
+  readonly repair: string | undefined
+  readonly repaired: boolean
+}
+
+export interface CheckOptions extends LongOptions {
+  /** Read and verify every stored byte. */
+  readonly data?: boolean
+  readonly repair?: boolean
+}
+
+export interface StoreInfo {
+  readonly root: string
+  readonly driver: string
+  readonly supports: Supports
+  readonly schema: number
+  readonly layers: number
+  readonly images: number
+  readonly mounts: number
+  /** Bytes of disk, by the driver's usage of every committed layer. */
+  readonly size: number
+  readonly status: readonly (readonly [name: string, value: string])[]
+}
+
+export interface DriverVerdict extends Probe {
+  readonly name: string
+  readonly priority: number
+  /** Already holds layers in this root. */
+  readonly hasState: boolean
+  /** Would be, or is, the one used. */
+  readonly selected: boolean
+}
+
+/** What a reference on the command line may point at. */
+export type Target =
+  | { readonly kind: 'layer'; readonly layer: LayerInfo }
+  | { readonly kind: 'image'; readonly image: ImageInfo }
+
+/**
+ * The store. Every method may be called while other processes use the same root. Long ones take a signal and report
+ * progress; on abort they throw CANCELLED and leave nothing half-made. Errors are VarveErrors.
+ */
+export interface Store {
+  readonly root: string
+  readonly driverName: string
+
+  // images
+  /** `source`: a file, a folder (OCI layout) or `-` (standard input), recognised by content; every image in it. */
+  importImage(source: string, options?: ImportOptions): Promise<readonly ImportedImage[]>
+  exportImage(
+    image: string,
+    file: string,
+    options?: LongOptions & { readonly format?: ArchiveFormat; readonly compress?: Compression },
+  ): Promise<void>
+  images(): readonly ImageInfo[]
+  image(reference: string): ImageInfo
+  /** The image's config, the bytes as imported. */
+  imageConfig(reference: string): Buffer
+  tag(image: string, name: string): void
+  /** Removes a name, or an image by id, or a layer by id; returns what went. FAILED_PRECONDITION says who uses it. */
+  remove(reference: string, options?: { readonly force?: boolean }): Promise<readonly string[]>
+  /** Removes committed layers that no image, child or name needs, and images without a name where `all`. */
+  prune(options?: LongOptions & { readonly all?: boolean }): Promise<{
+    readonly layers: readonly LayerId[]
+    readonly images: readonly Digest[]
+    readonly bytes: number
+  }>
+
+  // layers
+  /** A bare layer tar, plain or compressed, from a file or `-`. ALREADY there: the same layer, `existed` true. */
+  importLayer(
+    source: string,
+    options?: LongOptions & { readonly parent?: string; readonly diffId?: Digest },
+  ): Promise<{ readonly id: LayerId; readonly chainId: ChainId; readonly diffId: Digest; readonly existed: boolean }>
+  /** The layer's tar, verified as it leaves: the last chunk is held back until the digest is right. */
+  exportLayer(layer: string, options?: LongOptions): AsyncIterable<Uint8Array>
+  layers(): readonly LayerInfo[]
+  layer(reference: string): LayerInfo
+  /** LAYER (chain or diff id, unique prefix, `IMAGE#N` from 0 at the base), writable layer's id, or IMAGE. */
+  resolve(reference: string): Target
+
+  // looking in
+  /** Own content of a layer (whiteouts shown), or the merged view; sorted by path. `path` limits it to a subtree. */
+  list(
+    target: string,
+    options?: LongOptions & { readonly path?: string; readonly recursive?: boolean; readonly merged?: boolean },
+  ): AsyncIterable<FileInfo>
+  /** A regular file's bytes out of the merged view (symlinks followed inside it). */
+  read(target: string, path: string, options?: LongOptions): AsyncIterable<Uint8Array>
+  /** What turns `a` into `b`; `b` alone (a undefined): against its own parent, an image against nothing. */
+  diff(a: string | undefined, b: string, options?: LongOptions): AsyncIterable<DetailedChange>
+  /** The same as a layer tar with OCI whiteouts. */
+  diffTar(a: string | undefined, b: string, options?: LongOptions): AsyncIterable<Uint8Array>
+
+  // writable layers
+  create(options?: {
+    readonly id?: string
+    readonly parent?: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly options?: ReadonlyMap<string, string>
+  }): Promise<LayerInfo>
+  /** Mounts a writable layer (or, read-only, a layer or image) at `target` or a place of the store's; counts. */
+  mount(reference: string, target?: string): Promise<{ readonly path: string }>
+  unmount(reference: string, target?: string): Promise<void>
+  /** The mounts as data, for engines. */
+  mounts(reference: string): Promise<readonly Mount[]>
+  /** Seals a writable layer into a committed one with a diff id; with `name` makes an image of it. */
+  commit(
+    reference: string,
+    options?: LongOptions & { readonly name?: string },
+  ): Promise<{ readonly layer: LayerInfo; readonly image: ImageInfo | undefined }>
+  usage(reference: string): Promise<Usage>
+
+  // the store itself
+  info(): Promise<StoreInfo>
+  drivers(): Promise<readonly DriverVerdict[]>
+  check(options?: CheckOptions): AsyncIterable<Finding>
+  close(): Promise<void>
+}
