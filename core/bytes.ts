@@ -19,7 +19,8 @@ export function toText(name: string): string {
   const text = bytes.toString('utf8')
   const safe = !text.includes('\uFFFD') || Buffer.from(text, 'utf8').equals(bytes) ? text : name
   // biome-ignore lint/suspicious/noControlCharactersInRegex: escaping control characters is the point
-  const unsafe = safe === text ? /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\\]/g : /[^\u0020-\u007e]|\\/g
+  const unsafe =
+    safe === text ? /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\\]/g : /[^\u0020-\u007e]|\\/g
   return safe.replace(unsafe, (char) => {
     if (char === '\\') return '\\\\'
     const code = char.charCodeAt(0)

@@ -92,7 +92,16 @@ export type Compression = 'none' | 'gzip' | 'zstd'
 /** One entry of a layer or of a merged view. Paths, link targets and xattrs are byte strings (core/bytes.ts). */
 export interface FileInfo {
   readonly path: string
-  readonly type: 'file' | 'directory' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket' | 'whiteout' | 'opaque'
+  readonly type:
+    | 'file'
+    | 'directory'
+    | 'symlink'
+    | 'char'
+    | 'block'
+    | 'fifo'
+    | 'socket'
+    | 'whiteout'
+    | 'opaque'
   readonly mode: number
   readonly uid: number
   readonly gid: number
@@ -196,7 +205,12 @@ export interface Store {
   importLayer(
     source: string,
     options?: LongOptions & { readonly parent?: string; readonly diffId?: Digest },
-  ): Promise<{ readonly id: LayerId; readonly chainId: ChainId; readonly diffId: Digest; readonly existed: boolean }>
+  ): Promise<{
+    readonly id: LayerId
+    readonly chainId: ChainId
+    readonly diffId: Digest
+    readonly existed: boolean
+  }>
   /** The layer's tar, verified as it leaves: the last chunk is held back until the digest is right. */
   exportLayer(layer: string, options?: LongOptions): AsyncIterable<Uint8Array>
   layers(): readonly LayerInfo[]
@@ -208,7 +222,11 @@ export interface Store {
   /** Own content of a layer (whiteouts shown), or the merged view; sorted by path. `path` limits it to a subtree. */
   list(
     target: string,
-    options?: LongOptions & { readonly path?: string; readonly recursive?: boolean; readonly merged?: boolean },
+    options?: LongOptions & {
+      readonly path?: string
+      readonly recursive?: boolean
+      readonly merged?: boolean
+    },
   ): AsyncIterable<FileInfo>
   /** A regular file's bytes out of the merged view (symlinks followed inside it). */
   read(target: string, path: string, options?: LongOptions): AsyncIterable<Uint8Array>
