@@ -17,13 +17,20 @@ export function fromText(text: string): string {
 export function toText(name: string): string {
   const bytes = toBytes(name)
   const text = bytes.toString('utf8')
-  const safe = !text.includes('\uFFFD') || Buffer.from(text, 'utf8').equals(bytes) ? text : name
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escaping control characters is the point
-  const unsafe =
-    safe === text ? /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\\]/g : /[^\u0020-\u007e]|\\/g
-  return safe.replace(unsafe, (char) => {
-    if (char === '\\') return '\\\\'
-    const code = char.charCodeAt(0)
-    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
-  })
+  const valid = !text.includes('\uFFFD') || Buffer.from(text, 'utf8').equals(bytes)
+  let shown = ''
+  for (const char of valid ? text : name) shown += isPrintable(char, valid) ? char : escaped(char)
+  return shown
+}
+
+/** No control characters, no line or direction marks; in a name that isn't UTF-8, ASCII only. */
+function isPrintable(char: string, unicode: boolean): boolean {
+  if (char === '\\') return false
+  return unicode ? !/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(char) : char >= ' ' && char <= '~'
+}
+
+function escaped(char: string): string {
+  if (char === '\\') return '\\\\'
+  const code = char.codePointAt(0) ?? 0
+  return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
 }

@@ -1,0 +1,80 @@
+/**
+ * The way back from a split record and a layer's files to the identical tar, in a thread of its own. The caller judges
+ * the result by the digest of what comes out; `verify` also checks every file on the way and can say which one is wrong.
+ */
+import { type ByteChannel, createChannel, openProducer, pump } from '../channel.js'
+import { isCode } from '../errors.js'
+import { runWorker } from '../worker.js'
+import type { ReassembleMessage, ReassembleTask } from './reassemble-worker.js'
+
+export interface ReassembleOptions {
+  /** Directory descriptor of the layer's merged view. */
+  readonly view: number
+  /** The split record's chunks, in order. */
+  readonly split: Iterable<Uint8Array>
+  /** Content that isn't in the layer (replaced by a later entry of the same tar): file by sha256, hex. */
+  readonly replaced: ReadonlyMap<string, string>
+  /** Directories that the tar named through a symlink (Applied.aliases). */
+  readonly aliases: readonly (readonly [named: string, real: string])[]
+  /** Check each file against its digest, and tell the ones that differ; the tar then has zeros in their place. */
+  readonly damaged?: (path: string, reason: string) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Reassembly {
+  /** The tar's bytes; broken where `done` rejects. */
+  readonly tar: ByteChannel
+  /** Settles when the thread is over. @throws VarveError CORRUPT: a file is missing, another type, or too short */
+  readonly done: Promise<void>
+}
+
+const CHUNK = 320 * 1024
+
+export function reassemble(options: ReassembleOptions): Reassembly {
+  const record = createChannel({ slots: 4, slotSize: CHUNK })
+  const out = createChannel()
+  const [input] = record.channels
+  const [tar] = out.channels
+  if (!input || !tar) throw new RangeError('a channel without consumers')
+  const task: ReassembleTask = {
+    view: options.view,
+    record: input,
+    output: out.sink,
+    replaced: options.replaced,
+    aliases: options.aliases,
+    verify: options.damaged !== undefined,
+  }
+  // A damaged record breaks both channels; the first error of the two is the one to tell.
+  const feeding = pump(framed(options.split), record.sink)
+  const working = runWorker<ReassembleMessage>(new URL('./reassemble-worker.js', import.meta.url), task, {
+    signal: options.signal,
+    message(message) {
+      if (message.kind === 'done') return message
+      options.damaged?.(message.path, message.reason)
+      return undefined
+    },
+  }).finally(() => openProducer(record.sink).fail())
+  const done = Promise.all([working, feeding.catch(ignoreCancelled)]).then(
+    () => undefined,
+    (error: unknown) => {
+      openProducer(out.sink).fail()
+      throw error
+    },
+  )
+  return { tar, done }
+}
+
+/** Frames: each chunk behind its length (4 bytes, little endian), since a channel keeps no boundaries. */
+async function* framed(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) {
+    const frame = Buffer.alloc(4 + chunk.length)
+    frame.writeUInt32LE(chunk.length)
+    frame.set(chunk, 4)
+    yield frame
+  }
+}
+
+function ignoreCancelled(error: unknown): void {
+  // The reader gave up: its own error says why.
+  if (!isCode(error, 'CANCELLED')) throw error
+}

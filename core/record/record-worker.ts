@@ -1,0 +1,148 @@
+/** The recorder's thread (record.ts): synchronous from end to end. */
+import { createHash, type Hash, hash } from 'node:crypto'
+import { type ByteSink, openConsumer, openProducer } from '../channel.js'
+import type { FileRow } from '../db/files.js'
+import { read } from '../sys/files.js'
+import { createTarParser } from '../tar/parse.js'
+import { createSplitWriter } from '../tar/split.js'
+import { serveWorker } from '../worker.js'
+import { createIndexer } from './indexer.js'
+import type { TarInput } from './record.js'
+
+export interface RecordTask {
+  readonly input: TarInput
+  readonly output: ByteSink | undefined
+}
+
+export type RecordMessage =
+  | { readonly kind: 'rows'; readonly rows: readonly FileRow[] }
+  | { readonly kind: 'split'; readonly chunk: Uint8Array }
+  | { readonly kind: 'progress'; readonly bytes: number }
+  | {
+      readonly kind: 'recorded'
+      readonly digest: Uint8Array
+      readonly tarSize: number
+      readonly entries: number
+      readonly contentSize: number
+    }
+
+const ROWS_A_MESSAGE = 512
+const PROGRESS_EVERY = 4 * 1024 * 1024
+
+serveWorker<RecordTask, RecordMessage>((task, post) => {
+  const whole = createHash('sha256')
+  const file = createFileHash()
+  let rows: FileRow[] = []
+  let entries = 0
+  let contentSize = 0
+  let tarSize = 0
+  const flush = () => {
+    if (rows.length > 0) post({ kind: 'rows', rows })
+    rows = []
+  }
+  const split = createSplitWriter((chunk) => {
+    const own =
+      chunk.buffer instanceof ArrayBuffer && chunk.byteLength === chunk.buffer.byteLength
+        ? [chunk.buffer]
+        : []
+    post({ kind: 'split', chunk }, own)
+  })
+  const indexer = createIndexer((row) => rows.push(row))
+  let stored = 0
+  const parser = createTarParser({
+    raw: (bytes) => split.raw(bytes),
+    entry(entry) {
+      entries++
+      stored = entry.stored
+      file.begin(stored)
+      indexer.entry(entry)
+    },
+    payload(bytes) {
+      file.update(bytes)
+    },
+    entryEnd() {
+      const sha256 = file.end()
+      if (stored > 0) split.stored(stored, sha256)
+      contentSize += stored
+      indexer.content(sha256)
+      if (rows.length >= ROWS_A_MESSAGE) flush()
+    },
+  })
+
+  let told = 0
+  for (const bytes of chunksOf(task)) {
+    whole.update(bytes)
+    parser.push(bytes)
+    tarSize += bytes.length
+    if (tarSize - told >= PROGRESS_EVERY) {
+      told = tarSize
+      post({ kind: 'progress', bytes: tarSize })
+    }
+  }
+  parser.end()
+  indexer.end()
+  split.end()
+  flush()
+  if (task.output) openProducer(task.output).end()
+  post({ kind: 'recorded', digest: whole.digest(), tarSize, entries, contentSize })
+})
+
+/**
+ * The tar's bytes, passed on to the output first, so that the writer works while they are hashed here. A view stays
+ * valid until the next one is asked for: only this thread reuses a slot.
+ */
+function* chunksOf({ input, output }: RecordTask): Generator<Uint8Array> {
+  if ('channel' in input) {
+    const consumer = openConsumer(input.channel)
+    const producer = output && openProducer(output)
+    for (let bytes = consumer.read(); bytes; bytes = consumer.read()) {
+      if (producer) {
+        for (let at = 0; at < bytes.length; ) {
+          const slot = producer.acquire()
+          const part = bytes.subarray(at, at + slot.length)
+          slot.set(part)
+          producer.commit(part.length)
+          at += part.length
+        }
+      }
+      yield bytes
+    }
+    return
+  }
+  const producer = output && openProducer(output)
+  const own = new Uint8Array(producer ? 0 : 256 * 1024)
+  const limit = input.size ?? Number.POSITIVE_INFINITY
+  let at = input.offset
+  for (let total = 0; total < limit; ) {
+    const slot = producer ? producer.acquire() : own
+    const length = read(input.fd, slot, 0, Math.min(slot.length, limit - total), at ?? null)
+    if (length === 0) return
+    producer?.commit(length)
+    total += length
+    if (at !== undefined) at += length
+    yield slot.subarray(0, length)
+  }
+}
+
+/** sha256 of one file at a time; content that arrives in one piece takes the one-shot call. */
+function createFileHash() {
+  const EMPTY = hash('sha256', new Uint8Array(0), 'buffer')
+  let running: Hash | undefined
+  let only: Buffer | undefined
+  let expected = 0
+  return {
+    begin(length: number) {
+      expected = length
+      running = undefined
+      only = undefined
+    },
+    update(bytes: Uint8Array) {
+      if (bytes.length === expected && running === undefined) only = hash('sha256', bytes, 'buffer')
+      else {
+        running ??= createHash('sha256')
+        running.update(bytes)
+      }
+    },
+    end: (): Buffer => only ?? running?.digest() ?? EMPTY,
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The recorder: reads a layer tar once, in a thread of its own, and makes all that the store remembers of it: the diff
+ * id, the split record, the file index and a digest of every file. Where an `output` is given, the same bytes go on into
+ * that channel (to the driver's `apply`), so that hashing and writing run side by side over one buffer.
+ */
+import type { ByteChannel, ByteSink } from '../channel.js'
+import { openProducer } from '../channel.js'
+import type { FileRow } from '../db/files.js'
+import { type Digest, digestOf } from '../ids.js'
+import { runWorker } from '../worker.js'
+import type { RecordMessage, RecordTask } from './record-worker.js'
+
+/** Where the tar comes from: a descriptor read until its end (or `size` bytes at `offset`), or a channel. */
+export type TarInput =
+  | { readonly fd: number; readonly offset?: number | undefined; readonly size?: number | undefined }
+  | { readonly channel: ByteChannel }
+
+export interface RecordOptions {
+  readonly output?: ByteSink
+  /** Rows of the file index, in the order of the tar; called often, with some hundred each. */
+  readonly rows: (rows: readonly FileRow[]) => void
+  /** Chunks of the split record, in order. */
+  readonly split: (chunk: Uint8Array) => void
+  /** Bytes of tar read so far. */
+  readonly progress?: ((bytes: number) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Recorded {
+  readonly diffId: Digest
+  /** Bytes of the tar, all that follows its last entry included. */
+  readonly tarSize: number
+  readonly entries: number
+  /** Bytes of file content. */
+  readonly contentSize: number
+}
+
+/**
+ * Ends `output` on success and breaks it on failure, so that nobody waits for it in vain.
+ * @throws VarveError CORRUPT (not a tar, cut off, damaged), INVALID_ARGUMENT (an illegal path in it), CANCELLED
+ */
+export async function recordTar(input: TarInput, options: RecordOptions): Promise<Recorded> {
+  const task: RecordTask = { input, output: options.output }
+  try {
+    const result = await runWorker<RecordMessage>(new URL('./record-worker.js', import.meta.url), task, {
+      signal: options.signal,
+      message(message) {
+        if (message.kind === 'rows') options.rows(message.rows)
+        else if (message.kind === 'split') options.split(message.chunk)
+        else if (message.kind === 'progress') options.progress?.(message.bytes)
+        else return message
+        return undefined
+      },
+    })
+    if (result.kind !== 'recorded') throw new TypeError(`unexpected ${result.kind}`)
+    const { digest, ...sizes } = result
+    return {
+      diffId: digestOf(digest),
+      tarSize: sizes.tarSize,
+      entries: sizes.entries,
+      contentSize: sizes.contentSize,
+    }
+  } catch (error) {
+    if (options.output) openProducer(options.output).fail()
+    throw error
+  }
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fromText, toBytes, toText } from '../../core/bytes.js'
+
+test('names are shown as text where they are UTF-8, and with escapes where they are not', () => {
+  const cases: readonly (readonly [name: string, shown: string])[] = [
+    ['plain.txt', 'plain.txt'],
+    [fromText('größe'), 'größe'],
+    [fromText('日本'), '日本'],
+    ['\xff\xfe', '\\xff\\xfe'],
+    ['a\nb', 'a\\x0ab'],
+    ['\x1b[31m', '\\x1b[31m'],
+    ['back\\slash', 'back\\\\slash'],
+    [fromText('\u202egnp'), '\\u{202e}gnp'],
+    [fromText('\ufffd'), '\ufffd'],
+  ]
+  for (const [name, shown] of cases) assert.equal(toText(name), shown)
+})
+
+test('text becomes bytes and back', () => {
+  assert.equal(toBytes(fromText('größe')).toString('utf8'), 'größe')
+})

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { createChannel, drain, openConsumer, openProducer, pump } from '../../core/channel.js'
+import { isCode } from '../../core/errors.js'
+
+const PIECES = [1, 7, 4096, 100_000, 3, 65_536, 1_000_000]
+
+async function* pieces(): AsyncGenerator<Uint8Array> {
+  for (const [i, length] of PIECES.entries()) yield Buffer.alloc(length, i + 1)
+}
+
+async function digest(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of chunks) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+function sole<T>(list: readonly T[]): T {
+  const [first] = list
+  if (first === undefined) throw new Error('empty')
+  return first
+}
+
+test('every consumer sees every byte, however small the ring is', async () => {
+  for (const { slots, slotSize } of [
+    { slots: 1, slotSize: 1 << 16 },
+    { slots: 2, slotSize: 1000 },
+    { slots: 16, slotSize: 1 << 18 },
+  ]) {
+    const { sink, channels } = createChannel({ consumers: 3, slots, slotSize })
+    const expected = await digest(pieces())
+    const [, ...seen] = await Promise.all([
+      pump(pieces(), sink),
+      ...channels.map((channel) => digest(drain(channel))),
+    ])
+    assert.deepEqual(seen, [expected, expected, expected])
+  }
+})
+
+test('a thread that blocks on the ring gets the bytes of another thread', async () => {
+  const { sink, channels } = createChannel({ slots: 2, slotSize: 512 })
+  const code = `
+    const { workerData, parentPort } = require('node:worker_threads')
+    import(workerData.url).then(({ openConsumer }) => {
+      const consumer = openConsumer(workerData.channel)
+      const hash = require('node:crypto').createHash('sha256')
+      for (let bytes = consumer.read(); bytes; bytes = consumer.read()) hash.update(bytes)
+      parentPort.postMessage(hash.digest('hex'))
+    })`
+  const url = new URL('../../core/channel.js', import.meta.url).href
+  const worker = new Worker(code, { eval: true, workerData: { url, channel: sole(channels) } })
+  const answer = new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject))
+  await pump(pieces(), sink)
+  assert.equal(await answer, await digest(pieces()))
+})
+
+test('a reader that leaves early stops the producer, and the other way round', async () => {
+  const { sink, channels } = createChannel({ slots: 2, slotSize: 64 })
+  const pumping = assert.rejects(pump(pieces(), sink), (error) => isCode(error, 'CANCELLED'))
+  for await (const chunk of drain(sole(channels))) {
+    assert.ok(chunk.length > 0)
+    break
+  }
+  await pumping
+
+  const broken = createChannel()
+  openProducer(broken.sink).fail()
+  assert.throws(
+    () => openConsumer(sole(broken.channels)).read(),
+    (error) => isCode(error, 'CANCELLED'),
+  )
+})
+
+test("the source's error is the one that pump throws, and the reader does not mistake it for the end", async () => {
+  const { sink, channels } = createChannel()
+  async function* failing(): AsyncGenerator<Uint8Array> {
+    yield randomBytes(10)
+    throw new Error('disk on fire')
+  }
+  const reading = assert.rejects(digest(drain(sole(channels))), (error) => isCode(error, 'CANCELLED'))
+  await assert.rejects(pump(failing(), sink), /disk on fire/)
+  await reading
+})
