@@ -3,6 +3,8 @@
  * compare and sort like the bytes, and become Buffers for a system call and text only to print.
  */
 
+const PLAIN = /^[ -[\]-~]*$/
+
 /** The bytes of a byte string. */
 export function toBytes(name: string): Buffer {
   return Buffer.from(name, 'latin1')
@@ -15,6 +17,7 @@ export function fromText(text: string): string {
 
 /** Text to show a person: UTF-8 where it is, control and undecodable bytes as `\xNN`. */
 export function toText(name: string): string {
+  if (PLAIN.test(name)) return name
   const bytes = toBytes(name)
   const text = bytes.toString('utf8')
   const valid = !text.includes('\uFFFD') || Buffer.from(text, 'utf8').equals(bytes)
