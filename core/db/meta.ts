@@ -1,0 +1,18 @@
+/** Table `meta`: facts about the store itself. */
+import type { Sql } from './open.js'
+
+/** `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time. */
+export type MetaKey = 'driver' | 'uuid' | 'created'
+
+export type Meta = ReturnType<typeof createMeta>
+
+export function createMeta(sql: Sql) {
+  const get = sql.one<{ key: string }, { value: string }>('SELECT value FROM meta WHERE key = :key')
+  const set = sql.run<{ key: string; value: string }>(
+    'INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = :value',
+  )
+  return {
+    get: (key: MetaKey): string | undefined => get({ key })?.value,
+    set: (key: MetaKey, value: string): void => void set({ key, value }),
+  }
+}

@@ -1,0 +1,39 @@
+/** Table `name`: raw ids and snapshot keys, names of nodes in spaces of their own. */
+import type { NodeId } from './nodes.js'
+import type { Sql } from './open.js'
+
+/** `id`: what `create --id` and engines call a layer; `snapshot`: keys and names of a snapshotter. */
+export type NameSpace = 'id' | 'snapshot'
+
+export interface NameRow {
+  readonly space: NameSpace
+  readonly name: string
+  readonly node: NodeId
+}
+
+export type Names = ReturnType<typeof createNames>
+
+export function createNames(sql: Sql) {
+  const insert = sql.run<{ space: string; name: string; node: number }>(
+    'INSERT INTO name (space, name, node) VALUES (:space, :name, :node)',
+  )
+  const get = sql.one<{ space: string; name: string }, { node: number }>(
+    'SELECT node FROM name WHERE space = :space AND name = :name',
+  )
+  const byNode = sql.all<{ node: number }, NameRow>(
+    'SELECT space, name, node FROM name WHERE node = :node ORDER BY space, name',
+  )
+  const all = sql.all<Record<never, never>, NameRow>(
+    'SELECT space, name, node FROM name ORDER BY space, name',
+  )
+  const remove = sql.run<{ space: string; name: string }>(
+    'DELETE FROM name WHERE space = :space AND name = :name',
+  )
+  return {
+    insert: (space: NameSpace, name: string, node: NodeId): void => void insert({ space, name, node }),
+    get: (space: NameSpace, name: string): NodeId | undefined => get({ space, name })?.node,
+    byNode: (node: NodeId): readonly NameRow[] => byNode({ node }),
+    all: (): readonly NameRow[] => all({}),
+    delete: (space: NameSpace, name: string): boolean => remove({ space, name }).changes > 0,
+  }
+}
