@@ -54,3 +54,8 @@ export function errnoOf(error: unknown): string | undefined {
 export function isCode(error: unknown, code: ErrorCode): error is VarveError {
   return error instanceof VarveError && error.code === code
 }
+
+/** What an error says; for text around it. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

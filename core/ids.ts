@@ -2,7 +2,7 @@
 import { VarveError } from './errors.js'
 
 declare const brand: unique symbol
-type Brand<T, B extends string> = T & { readonly [brand]: B }
+type Brand<T, B extends string> = T & { readonly [brand]: { readonly [name in B]: true } }
 
 /** A layer as the driver knows it: `[A-Za-z0-9_.-]{1,255}`, never `.` or `..`. The store makes short random ones. */
 export type LayerId = Brand<string, 'LayerId'>

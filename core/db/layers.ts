@@ -51,6 +51,7 @@ export function createLayers(sql: Sql) {
   const diffRange = sql.all<{ low: Buffer; high: Buffer }, Stored>(
     `${select} WHERE diff_id BETWEEN :low AND :high ORDER BY node LIMIT 50`,
   )
+  const remove = sql.run<{ node: number }>('DELETE FROM layer WHERE node = :node')
   return {
     insert({ chainId, diffId, aliases, ...row }: LayerRow): void {
       const digests = { chain: digestBytes(chainId), diff: digestBytes(diffId) }
@@ -64,6 +65,8 @@ export function createLayers(sql: Sql) {
       const row = byChain({ chain: digestBytes(chainId) })
       return row && parseRow(row)
     },
+    /** Takes the digests from a node, so that its chain may be imported anew. */
+    delete: (node: NodeId): void => void remove({ node }),
     all: (): readonly LayerRow[] => all({}).map(parseRow),
     /** Those whose chain id starts with these hex digits; at most 50. */
     byChainPrefix: (hex: string): readonly LayerRow[] => chainRange(prefixRange(hex)).map(parseRow),

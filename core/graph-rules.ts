@@ -1,0 +1,104 @@
+/** What must hold before the graph changes; each is asked inside the transaction that changes it. */
+import { randomBytes } from 'node:crypto'
+import type { Database } from './db/database.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
+import { VarveError } from './errors.js'
+import type { NameOf } from './graph.js'
+import { type LayerId, parseLayerId } from './ids.js'
+
+/** A fresh id: 8 of a-z and 0-9, a letter first (41 bits; the row's UNIQUE has the last word). */
+export function newLayerId(): LayerId {
+  const letters = 'abcdefghijklmnopqrstuvwxyz'
+  const all = `${letters}0123456789`
+  const pick = (from: string, byte: number) => from.charAt(byte % from.length)
+  return parseLayerId(Array.from(randomBytes(8), (byte, i) => pick(i === 0 ? letters : all, byte)).join(''))
+}
+
+/** @throws VarveError NOT_FOUND where there is no such node, or it is not ready */
+export function requireNode(db: Database, node: NodeId): NodeRow {
+  const row = db.nodes.get(node)
+  if (row === undefined || row.state !== 'ready') {
+    throw new VarveError('NOT_FOUND', `layer ${row?.layer ?? `#${node}`}: not here (any more)`)
+  }
+  return row
+}
+
+/** @throws VarveError NOT_FOUND, FAILED_PRECONDITION */
+export function requireParent(db: Database, parent: NodeId | undefined): void {
+  if (parent === undefined) return
+  const row = requireNode(db, parent)
+  if (row.kind !== 'committed') {
+    throw new VarveError(
+      'FAILED_PRECONDITION',
+      `parent ${nameOf(db, row)}: is ${row.kind === 'active' ? 'still writable; commit it first' : 'a view, not a committed layer'}`,
+    )
+  }
+}
+
+/** @throws VarveError ALREADY_EXISTS */
+export function requireFree(db: Database, { space, name }: NameOf): void {
+  if (db.names.get(space, name) === undefined) return
+  const what = space === 'id' ? 'layer' : 'snapshot'
+  throw new VarveError('ALREADY_EXISTS', `${what} ${JSON.stringify(name)}: there is one of that name already`)
+}
+
+/** @throws VarveError FAILED_PRECONDITION where it is not active, or mounted */
+export function requireActive(db: Database, row: NodeRow): void {
+  const name = nameOf(db, row)
+  if (row.kind !== 'active') {
+    throw new VarveError('FAILED_PRECONDITION', `layer ${name}: is ${row.kind}, not a writable layer`)
+  }
+  const mounts = db.mounts.byNode(row.id)
+  if (mounts.length > 0) {
+    const targets = mounts.map((mount) => mount.target).join(', ')
+    throw new VarveError('FAILED_PRECONDITION', `layer ${name}: is mounted at ${targets}; unmount it first`)
+  }
+}
+
+/** @throws VarveError FAILED_PRECONDITION, naming every user */
+export function requireUnused(db: Database, row: NodeRow): void {
+  const users = usersOf(db, row.id)
+  if (users.length === 0) return
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `remove layer ${nameOf(db, row)}: it is in use: ${users.join('; ')}`,
+  )
+}
+
+/** Who keeps a node from being removed, in words: images, layers on top of it, mounts. */
+export function usersOf(db: Database, node: NodeId): readonly string[] {
+  const images = db.images.byNode(node).map((image) => {
+    const name = db.references.byImage(image.key)[0]
+    return `image ${name ?? image.digest.slice(0, 19)}`
+  })
+  const children = db.nodes.children(node).map((child) => {
+    if (child.state === 'creating') return `layer ${child.layer} that is being made`
+    return `layer ${nameOf(db, child)} on top of it`
+  })
+  const mounts = db.mounts.byNode(node).map((mount) => `mounted at ${mount.target}`)
+  return [...several(images), ...several(children), ...several(mounts)]
+}
+
+/** What a person calls a node: its first name, else its chain id cut short, else its layer id. */
+export function nameOf(db: Database, row: NodeRow): string {
+  const name = db.names.byNode(row.id)[0]?.name
+  return name ?? db.layers.get(row.id)?.chainId.slice(0, 19) ?? row.layer
+}
+
+/** All rows of a node that is not ready, a few thousand at a time, the node's own last. */
+export function eraseRows(db: Database, node: NodeId): void {
+  clearContent(db, node)
+  db.nodes.delete(node)
+}
+
+/** The index and the split record of a node, in short transactions. */
+export function clearContent(db: Database, node: NodeId): void {
+  const limit = 5_000
+  while (db.files.clear(node, limit) === limit);
+  while (db.split.clear(node, 64) === 64);
+  while (db.payloads.clear(node, 64) === 64);
+}
+
+function several(words: readonly string[]): readonly string[] {
+  return words.length <= 5 ? words : [...words.slice(0, 5), `${words.length - 5} more`]
+}
