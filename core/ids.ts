@@ -1,4 +1,5 @@
 /** Branded identifiers, parsed once at the edge. A value of one brand can't be passed where another is wanted. */
+import { hash } from 'node:crypto'
 import { VarveError } from './errors.js'
 
 declare const brand: unique symbol
@@ -38,6 +39,12 @@ export function parseDigest(text: string): Digest {
 
 export function isDigest(text: string): text is Digest {
   return DIGEST.test(text)
+}
+
+/** The chain id of a layer on top of `parent`'s chain (OCI image-spec, config.md#layer-chainid). */
+export function chainIdOf(parent: ChainId | undefined, diffId: Digest): ChainId {
+  if (parent === undefined) return diffId as ChainId
+  return digestOf(hash('sha256', `${parent} ${diffId}`, 'buffer')) as ChainId
 }
 
 /** The 32 raw bytes of a digest, as SQLite keeps them. */

@@ -80,7 +80,6 @@ serveWorker<RecordTask, RecordMessage>((task, post) => {
     }
   }
   parser.end()
-  indexer.end()
   split.end()
   flush()
   if (task.output) openProducer(task.output).end()

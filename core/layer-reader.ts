@@ -1,0 +1,142 @@
+/** Layers out again: the identical tar, verified as it leaves, and the scrub that reads every stored byte. */
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { toText } from './bytes.js'
+import { drain } from './channel.js'
+import type { Database } from './db/database.js'
+import type { LayerRow } from './db/layers.js'
+import type { NodeId } from './db/nodes.js'
+import { VarveError } from './errors.js'
+import type { Graph } from './graph.js'
+import { digestOf } from './ids.js'
+import type { LongOptions } from './model.js'
+import { reassemble } from './record/reassemble.js'
+import { close, mkdir, open, removeTree, writeAll } from './sys/files.js'
+import type { Views } from './views.js'
+
+export interface LayerReaderContext {
+  readonly db: Database
+  readonly graph: Graph
+  readonly views: Views
+  readonly scratch: string
+}
+
+export interface LayerReader {
+  /**
+   * The layer's tar, byte for byte as it came. The last piece is held back until the digest is known to be right, so a
+   * damaged layer never looks complete. Pieces are reused: copy to keep.
+   * @throws VarveError CORRUPT names what is wrong; UNIMPLEMENTED where the layer was never a tar
+   */
+  export(node: NodeId, options?: LongOptions): AsyncGenerator<Uint8Array, void>
+  /** Reads every stored byte of the layer; what is wrong with it, in words, nothing where all is well. */
+  verify(node: NodeId, options?: LongOptions): Promise<readonly string[]>
+}
+
+const MAX_PROBLEMS = 20
+
+export function createLayerReader({ db, graph, views, scratch }: LayerReaderContext): LayerReader {
+  const facts = (node: NodeId): LayerRow => {
+    const row = db.layers.get(node)
+    if (row !== undefined) return row
+    const { layer } = graph.get(node)
+    throw new VarveError(
+      'FAILED_PRECONDITION',
+      `layer ${layer}: has no tar; commit it first, or use diff --tar`,
+    )
+  }
+
+  /** Payloads that only the database has, as files; the directory goes when the generator ends. */
+  const saveReplaced = (node: NodeId, directory: string): ReadonlyMap<string, string> => {
+    const saved = new Map<string, string>()
+    for (const { sha256 } of db.payloads.list(node)) {
+      if (saved.size === 0) mkdir(directory, 0o700)
+      const file = `${directory}/${sha256}`
+      const fd = open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+      try {
+        for (const chunk of db.payloads.chunks(node, sha256)) writeAll(fd, chunk)
+      } finally {
+        close(fd)
+      }
+      saved.set(sha256, file)
+    }
+    return saved
+  }
+
+  async function* tarOf(
+    node: NodeId,
+    row: LayerRow,
+    options: LongOptions & { readonly damaged?: (path: string, reason: string) => void },
+  ): AsyncGenerator<Uint8Array, void> {
+    const { layer } = graph.get(node)
+    const directory = `${scratch}/replaced-${layer}-${performance.now()}`
+    const view = await views.open(layer)
+    try {
+      const { tar, done } = reassemble({
+        view: view.fd,
+        split: db.split.chunks(node),
+        replaced: saveReplaced(node, directory),
+        aliases: row.aliases,
+        signal: options.signal,
+        ...(options.damaged && { damaged: options.damaged }),
+      })
+      // Awaited below; until then an early failure must not count as unhandled.
+      done.catch(() => {})
+      try {
+        yield* drain(tar)
+      } catch (error) {
+        await done
+        throw error
+      }
+      await done
+    } finally {
+      removeTree(directory)
+      await view.close()
+    }
+  }
+
+  return {
+    async *export(node, options = {}) {
+      const row = facts(node)
+      const hash = createHash('sha256')
+      let held: Buffer | undefined
+      let done = 0
+      for await (const piece of tarOf(node, row, options)) {
+        hash.update(piece)
+        if (held) yield held
+        held = Buffer.from(piece)
+        done += piece.length
+        options.progress?.({ step: `export ${row.diffId}`, done, total: row.tarSize, unit: 'bytes' })
+      }
+      const actual = digestOf(hash.digest())
+      if (actual !== row.diffId) {
+        const { layer } = graph.get(node)
+        throw new VarveError(
+          'CORRUPT',
+          `layer ${layer}: what is stored has the digest ${actual}, but it was imported as ${row.diffId}; 'varve check --data' names the files, import the layer again to mend it`,
+        )
+      }
+      if (held) yield held
+    },
+    async verify(node, options = {}) {
+      const row = facts(node)
+      const problems: string[] = []
+      let count = 0
+      const damaged = (path: string, reason: string) => {
+        count++
+        if (problems.length < MAX_PROBLEMS) problems.push(`/${toText(path)}: ${reason}`)
+      }
+      const hash = createHash('sha256')
+      let done = 0
+      for await (const piece of tarOf(node, row, { ...options, damaged })) {
+        hash.update(piece)
+        done += piece.length
+        options.progress?.({ step: `check ${row.diffId}`, done, total: row.tarSize, unit: 'bytes' })
+      }
+      if (count > MAX_PROBLEMS) problems.push(`and ${count - MAX_PROBLEMS} more files`)
+      if (count === 0 && digestOf(hash.digest()) !== row.diffId) {
+        problems.push(`the record of its tar is damaged: the digest is not ${row.diffId}`)
+      }
+      return problems
+    },
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Turns the entries of a layer tar into rows of the file index. What a later entry replaces is settled where the rows are
+ * stored (core/db/files.ts); here directories without an entry of their own get their implied rows.
+ */
+import type { FileRow } from '../db/files.js'
+import { VarveError } from '../errors.js'
+import type { TarEntry } from '../tar/entry.js'
+import { classify, cleanPath } from '../tar/whiteout.js'
+
+export interface Indexer {
+  entry(entry: TarEntry): void
+  /** The entry's content has been read: its sha256, 32 bytes. */
+  content(sha256: Buffer): void
+}
+
+/** Calls `emit` for each row, in the order of the tar. */
+export function createIndexer(emit: (row: FileRow) => void): Indexer {
+  /** Directories that have a row, the root aside; a path leaves when something else takes its place. */
+  const directories = new Set<string>()
+  let lastParent = ''
+  let pending: FileRow | undefined
+
+  const ensureParents = (path: string) => {
+    const parent = parentOf(path)
+    if (parent === lastParent || parent === '' || directories.has(parent)) return
+    ensureParents(parent)
+    directories.add(parent)
+    lastParent = parent
+    emit({ ...IMPLIED, path: parent })
+  }
+  const forget = (path: string) => {
+    if (!directories.delete(path)) return
+    lastParent = ''
+    for (const below of directories) if (below.startsWith(`${path}/`)) directories.delete(below)
+  }
+
+  return {
+    entry(entry) {
+      pending = undefined
+      const place = classify(entry.path)
+      if (place.kind === 'bookkeeping') return
+      if (place.kind === 'opaque') {
+        ensureParents(`${place.directory}/.`)
+        emit({ ...IMPLIED, path: place.directory, opaque: true })
+        directories.add(place.directory)
+        return
+      }
+      if (place.kind === 'whiteout') {
+        ensureParents(place.target)
+        emit({ ...IMPLIED, path: place.target, type: 'whiteout', mode: 0, implied: false })
+        return
+      }
+      const { path } = place
+      ensureParents(path)
+      if (entry.type === 'directory') directories.add(path)
+      else forget(path)
+      pending = rowOf(entry, path)
+    },
+    content(sha256) {
+      if (pending === undefined) return
+      const isContent = pending.type === 'file' && pending.hardlink === undefined
+      emit(isContent ? { ...pending, sha256: sha256.toString('hex') } : pending)
+      pending = undefined
+    },
+  }
+}
+
+const IMPLIED = {
+  type: 'directory',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtimeSec: 0,
+  mtimeNsec: 0,
+  implied: true,
+} as const
+
+function rowOf(entry: TarEntry, path: string): FileRow {
+  if (path === '' && entry.type !== 'directory') {
+    throw new VarveError('INVALID_ARGUMENT', `the tar's root entry is a ${entry.type}, not a directory`)
+  }
+  const row = {
+    path,
+    mode: entry.mode,
+    uid: entry.uid,
+    gid: entry.gid,
+    size: entry.size,
+    mtimeSec: entry.mtime.sec,
+    mtimeNsec: entry.mtime.nsec,
+    xattrs: entry.xattrs,
+  }
+  if (entry.type === 'link') return { ...row, type: 'file', size: 0, hardlink: cleanPath(entry.linkname) }
+  if (entry.type === 'symlink') return { ...row, type: 'symlink', target: entry.linkname }
+  if (entry.type === 'char' || entry.type === 'block') {
+    return { ...row, type: entry.type, devMajor: entry.devMajor, devMinor: entry.devMinor }
+  }
+  return { ...row, type: entry.type }
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/')
+  return slash < 0 ? '' : path.slice(0, slash)
+}

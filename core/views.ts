@@ -1,0 +1,56 @@
+/**
+ * Looking into a layer's merged view: a read-only mount that is attached nowhere and dies with its descriptor, so that a
+ * killed process leaves nothing behind. A view that is one plain directory is opened as that, without any right to mount.
+ */
+import { constants } from 'node:fs'
+import type { Driver } from './driver.js'
+import type { LayerId } from './ids.js'
+import { close, open } from './sys/files.js'
+import { detached } from './sys/mount.js'
+
+export interface View {
+  /** Descriptor of the root directory; use it with *At calls, or as `/proc/self/fd/N`. */
+  readonly fd: number
+  close(): Promise<void>
+}
+
+export interface Views {
+  /** @throws VarveError NOT_FOUND, and what the driver or the kernel says */
+  open(layer: LayerId): Promise<View>
+}
+
+export function createViews(driver: Driver): Views {
+  /** Open views by layer, in this process: the last one gives back what `get` took. */
+  const users = new Map<LayerId, number>()
+  const release = async (layer: LayerId): Promise<void> => {
+    const left = (users.get(layer) ?? 1) - 1
+    if (left > 0) users.set(layer, left)
+    else {
+      users.delete(layer)
+      await driver.put(layer)
+    }
+  }
+  return {
+    async open(layer) {
+      users.set(layer, (users.get(layer) ?? 0) + 1)
+      try {
+        const mounts = await driver.get(layer, { readonly: true })
+        const [only] = mounts
+        const fd =
+          mounts.length === 1 && only?.type === 'bind'
+            ? open(only.source, constants.O_RDONLY | constants.O_DIRECTORY)
+            : detached(mounts).fd
+        return {
+          fd,
+          async close() {
+            close(fd)
+            await release(layer)
+          },
+        }
+      } catch (error) {
+        await release(layer)
+        throw error
+      }
+    },
+  }
+}
