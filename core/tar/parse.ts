@@ -1,0 +1,454 @@
+/**
+ * The tar parser: bytes are pushed in, entries come out, and every byte is told once (entry.ts), so that what is kept
+ * of them gives the archive back. Nothing is copied but headers; memory is bounded whatever the archive says.
+ *
+ * Where readers disagree, Go's archive/tar decides, because it is what image layers are made for:
+ * - Two zero blocks end the archive; whatever follows is `raw`, also further archives. So does one zero block at the
+ *   very end, or the end of the bytes after a whole entry, or a last block of zeros that is cut short. A zero block
+ *   with something else after it is CORRUPT: entries would be lost silently.
+ * - Links, directories, devices and fifos have no payload, whatever their size field says. But pax and cpio do store a
+ *   hard link's content, and old tars a directory's, so where no header follows such an entry (Go gives up there) its
+ *   size is believed and the bytes are `raw`.
+ * - GNU long names win over extended headers; a type of NUL with a trailing slash in the name is a directory.
+ * Beyond Go:
+ * - Global headers set defaults, as POSIX has it, but neither `size` nor `GNU.sparse.*`: what readers take for an entry
+ *   must not depend on that.
+ * - Types that nobody knows are files, as POSIX, GNU tar and libarchive have it; a volume label is no entry; the dump
+ *   directory ('D') of GNU's incremental archives is a directory; a file that continues from another volume is refused.
+ */
+import { toText } from '../bytes.js'
+import { VarveError } from '../errors.js'
+import type { EntryType, SparseSegment, TarEntry, TarHandler, TarParser, Timestamp } from './entry.js'
+import {
+  BLOCK,
+  classifyBlock,
+  createBlock,
+  type Header,
+  readDevice,
+  readHeader,
+  readLinkname,
+  readText,
+} from './header.js'
+import { type Extended, readPax } from './pax.js'
+import {
+  addPairs,
+  createMapReader,
+  createSegments,
+  readOldGnuMap,
+  readOldGnuSize,
+  type SegmentCollector,
+} from './sparse.js'
+
+/** A parser for archives whose payload is not at hand, or not wanted. */
+export interface SkippingTarParser extends TarParser {
+  /** Bytes taken so far, pushed or skipped. While `entry` is called: where the entry's payload begins. */
+  offset(): number
+  /** True after the end marker: no entry can come any more. */
+  ended(): boolean
+  /** Payload bytes of the current entry that are still to come. */
+  payloadLeft(): number
+  /** Takes the next `length` bytes of payload for pushed; they are not told. @throws VarveError INVALID_ARGUMENT */
+  skipPayload(length: number): void
+}
+
+/** Go's and our bound on an extended header and on a long name (CVE-2022-2879). */
+const MAX_META = 1024 * 1024
+
+/** States that collect a whole block or body first … */
+const HEADER = 0
+const AFTER_ZERO = 1
+const META = 2
+const OLD_GNU_EXTENSION = 3
+const SPARSE_MAP = 4
+/** … and states that let bytes through. */
+const PAYLOAD = 5
+const SKIP = 6
+const END = 7
+
+const NO_XATTRS: ReadonlyMap<string, string> = new Map()
+
+export function createTarParser(handler: TarHandler): SkippingTarParser {
+  const block = createBlock()
+  /** What is being collected, and how much of it is there. */
+  let target = block.bytes
+  let have = 0
+  let want = BLOCK
+  let state = HEADER
+  let offset = 0
+  /** Bytes to come in PAYLOAD and SKIP; how many of those in SKIP are padding, which may be missing at the end. */
+  let left = 0
+  let padding = 0
+  /** Where the header at work begins, and the entry's name as far as it is known: for messages. */
+  let headerAt = 0
+  let name: string | undefined
+  /** What was collected for the entry to come. */
+  let globals: Extended | undefined
+  let extended: Extended | undefined
+  let longName = ''
+  let longLink = ''
+  let metaType = 0
+  /** The size that an entry without payload claims to have. */
+  let claimed = 0
+  let sparse: SparseEntry | undefined
+  let failure: unknown
+
+  return {
+    push(chunk) {
+      if (failure !== undefined) throw failure
+      try {
+        push(chunk)
+      } catch (error) {
+        failure = error
+        throw error
+      }
+    },
+    end() {
+      if (failure !== undefined) throw failure
+      end()
+      state = END
+    },
+    offset: () => offset,
+    ended: () => state === END,
+    payloadLeft: () => (state === PAYLOAD ? left : 0),
+    skipPayload(length) {
+      if (state !== PAYLOAD || length > left || length < 0) {
+        throw new VarveError('INVALID_ARGUMENT', `tar: skip ${length} bytes of payload: ${left} are to come`)
+      }
+      offset += length
+      left -= length
+      if (left === 0) endEntry()
+    },
+  }
+
+  function push(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) {
+      const rest = chunk.length - at
+      if (state < PAYLOAD) {
+        const length = Math.min(rest, want - have)
+        const part = chunk.subarray(at, at + length)
+        target.set(part, have)
+        have += length
+        at += length
+        offset += length
+        handler.raw?.(part)
+        if (have === want) {
+          have = 0
+          collected()
+        }
+        continue
+      }
+      const length = state === END ? rest : Math.min(rest, left)
+      const part = length === chunk.length ? chunk : chunk.subarray(at, at + length)
+      at += length
+      offset += length
+      left -= length
+      if (state === PAYLOAD) {
+        handler.payload?.(part)
+        if (left === 0) endEntry()
+      } else {
+        handler.raw?.(part)
+        if (left === 0 && state === SKIP) collect(HEADER, block.bytes, BLOCK)
+      }
+    }
+  }
+
+  function end() {
+    switch (state) {
+      case END:
+        return
+      case SKIP:
+        if (left <= padding) return atEnd()
+        break
+      case AFTER_ZERO:
+        if (isZero(block.bytes, have)) return
+        break
+      case HEADER:
+        if (offset === 0) fail('not a tar archive: it is empty')
+        if (offset < BLOCK) fail(`not a tar archive: it has only ${offset} bytes`)
+        if (isZero(block.bytes, have) || (claimed > 0 && have >= claimed)) return atEnd()
+        break
+    }
+    fail(`the archive is cut off at byte ${offset}`)
+  }
+
+  function atEnd(): void {
+    if (extended !== undefined || longName !== '' || longLink !== '') {
+      fail(`the archive is cut off at byte ${offset}: an extended header has no entry`)
+    }
+  }
+
+  function collect(next: number, into: Buffer, length: number): void {
+    state = next
+    target = into
+    want = length
+    have = 0
+  }
+
+  function skip(body: number, pad: number): void {
+    left = body + pad
+    padding = pad
+    if (left === 0) collect(HEADER, block.bytes, BLOCK)
+    else state = SKIP
+  }
+
+  function collected() {
+    switch (state) {
+      case HEADER:
+        return header()
+      case AFTER_ZERO:
+        headerAt = offset - BLOCK
+        if (classifyBlock(block) !== 'zero')
+          fail('a lone block of zeros lies before it: the archive is damaged')
+        state = END
+        return
+      case META:
+        return meta()
+      case OLD_GNU_EXTENSION:
+        return oldGnuMap('extension')
+      case SPARSE_MAP:
+        return sparseMap()
+    }
+  }
+
+  function header() {
+    const kind = classifyBlock(block)
+    if (kind === 'neither') {
+      if (claimed > 0) {
+        // Content of a link or a directory after all; this block of it is taken.
+        const size = claimed
+        claimed = 0
+        return skip(Math.max(size - BLOCK, 0), size > BLOCK ? padOf(size) : 0)
+      }
+      return noHeader()
+    }
+    claimed = 0
+    headerAt = offset - BLOCK
+    name = undefined
+    if (kind === 'zero') return collect(AFTER_ZERO, block.bytes, BLOCK)
+    const found = readHeader(block.bytes, fail)
+    switch (found.typeflag) {
+      case 0x78: // x
+      case 0x58: // X, Sun's
+      case 0x67: // g
+      case 0x4c: // L
+      case 0x4b: // K
+        return beginMeta(found)
+      case 0x56: // V
+        return skip(sizeOf(found.size), padOf(found.size))
+      case 0x4d: // M
+        name = found.path
+        return fail('it continues a file of another volume; only whole archives can be read')
+      default:
+        return entry(found)
+    }
+  }
+
+  function noHeader(): never {
+    headerAt = offset - BLOCK
+    if (headerAt === 0) return fail(`not a tar archive: ${guess(block.bytes)}`)
+    const after = name === undefined ? '' : ` (the entry before it is "${toText(name)}")`
+    name = undefined
+    return fail(`this block is no header, its checksum is wrong${after}: the archive is damaged`)
+  }
+
+  function beginMeta({ typeflag, size, path }: Header) {
+    if (size < 0 || size > MAX_META) {
+      name = path
+      fail(`an extended header or long name of ${size} bytes; the most is ${MAX_META}`)
+    }
+    metaType = typeflag
+    if (size > 0) return collect(META, Buffer.allocUnsafe(size), size)
+    have = 0
+    target = Buffer.alloc(0)
+    meta()
+  }
+
+  function meta(): void {
+    const body = target
+    if (metaType === 0x4c) longName = readText(body, 0, body.length)
+    else if (metaType === 0x4b) longLink = readText(body, 0, body.length)
+    else if (metaType === 0x67) setGlobals(readPax(body, globals, fail))
+    else extended = readPax(body, globals, fail)
+    skip(0, padOf(body.length))
+  }
+
+  function setGlobals(found: Extended): void {
+    if (found.size !== undefined || found.sparse) {
+      fail('a global header sets the size or sparse map of the entries to come, which no archive can mean')
+    }
+    let size = 0
+    for (const [key, value] of found.xattrs ?? []) size += key.length + value.length
+    if (size > MAX_META) fail(`global headers set more than ${MAX_META} bytes of extended attributes`)
+    globals = found
+  }
+
+  function entry(found: Header) {
+    const pax = extended ?? globals
+    const path = longName || (pax?.path ?? found.path)
+    name = pax?.sparse?.name || path
+    const size = sizeOf(pax?.size ?? found.size)
+    const type = typeOf(found.typeflag, path)
+    const linkname =
+      type === 'link' || type === 'symlink' ? longLink || (pax?.linkpath ?? readLinkname(block.bytes)) : ''
+    const device = type === 'char' || type === 'block' ? readDevice(block.bytes, fail) : undefined
+    const made: TarEntry = {
+      path,
+      type,
+      mode: found.mode,
+      uid: pax?.uid ?? found.uid,
+      gid: pax?.gid ?? found.gid,
+      uname: pax?.uname ?? found.uname,
+      gname: pax?.gname ?? found.gname,
+      size: type === 'file' ? size : 0,
+      stored: type === 'file' ? size : 0,
+      mtime: pax?.mtime ?? seconds(found.mtime),
+      linkname,
+      devMajor: device === undefined ? 0 : (pax?.devMajor ?? device.devMajor),
+      devMinor: device === undefined ? 0 : (pax?.devMinor ?? device.devMinor),
+      xattrs: pax?.xattrs ?? NO_XATTRS,
+    }
+    extended = undefined
+    longName = ''
+    longLink = ''
+    if (found.typeflag === 0x53) return oldGnuSparse(made, found)
+    if (pax?.sparse) return paxSparse(made, pax.sparse)
+    tell(made)
+    if (found.typeflag === 0x44) skip(size, padOf(size))
+    else if (type !== 'file') claimed = size
+  }
+
+  /** Hands the entry out; its payload, if it has any, comes next. */
+  function tell(entry: TarEntry): void {
+    padding = padOf(entry.stored)
+    left = entry.stored
+    handler.entry(entry)
+    if (left > 0) state = PAYLOAD
+    else endEntry()
+  }
+
+  function endEntry(): void {
+    handler.entryEnd?.()
+    skip(0, padding)
+  }
+
+  function oldGnuSparse(made: TarEntry, found: Header): void {
+    if (found.dialect !== 'gnu') fail('it is a sparse file of a form that is not known')
+    const size = sizeOf(readOldGnuSize(block.bytes, fail))
+    sparse = { entry: made, size, segments: createSegments(size, fail), name: made.path }
+    oldGnuMap('header')
+  }
+
+  function oldGnuMap(part: 'header' | 'extension'): void {
+    if (sparse === undefined) return
+    if (readOldGnuMap(block.bytes, part, sparse.segments, fail))
+      collect(OLD_GNU_EXTENSION, block.bytes, BLOCK)
+    else tellSparse(sparse.entry.stored)
+  }
+
+  function paxSparse(made: TarEntry, told: NonNullable<Extended['sparse']>) {
+    const version = `${told.major ?? ''}.${told.minor ?? ''}`
+    const known = version === '0.0' || version === '0.1' || version === '1.0' || (version === '.' && told.map)
+    // As in Go: a version that is not known, or none and no map, leaves a plain file.
+    if (!known) return tell(made)
+    if (made.type !== 'file') fail(`it is a ${made.type} with a sparse map`)
+    const size = sizeOf(told.size ?? made.size)
+    const segments = createSegments(size, fail)
+    sparse = { entry: made, size, segments, name: told.name || made.path }
+    if (version === '1.0') {
+      sparse.map = createMapReader(segments, fail)
+      mapBlock(made.stored)
+    } else {
+      addPairs(told.map ?? [], told.numblocks, segments, fail)
+      tellSparse(made.stored)
+    }
+  }
+
+  function mapBlock(payload: number): void {
+    left = payload
+    if (left < BLOCK) fail('its sparse map is longer than its payload')
+    collect(SPARSE_MAP, block.bytes, BLOCK)
+  }
+
+  function sparseMap(): void {
+    const done = sparse?.map?.block(block.bytes)
+    if (done) tellSparse(left - BLOCK)
+    else mapBlock(left - BLOCK)
+  }
+
+  function tellSparse(stored: number): void {
+    if (sparse === undefined) return
+    const { entry, size, segments, name: path } = sparse
+    sparse = undefined
+    const map: readonly SparseSegment[] = segments.finish(stored)
+    tell({ ...entry, path, size, stored, sparse: map })
+  }
+
+  function sizeOf(size: number): number {
+    return size < 0 ? fail(`its size is ${size}`) : size
+  }
+
+  function fail(what: string): never {
+    const where =
+      name === undefined
+        ? `header at byte ${headerAt}`
+        : `entry "${toText(name)}", header at byte ${headerAt}`
+    throw new VarveError('CORRUPT', what.startsWith('not a tar') ? what : `tar: ${where}: ${what}`)
+  }
+}
+
+interface SparseEntry {
+  readonly entry: TarEntry
+  readonly size: number
+  readonly name: string
+  readonly segments: SegmentCollector
+  map?: ReturnType<typeof createMapReader>
+}
+
+function typeOf(typeflag: number, path: string): EntryType {
+  switch (typeflag) {
+    case 0:
+      return path.endsWith('/') ? 'directory' : 'file'
+    case 0x31:
+      return 'link'
+    case 0x32:
+      return 'symlink'
+    case 0x33:
+      return 'char'
+    case 0x34:
+      return 'block'
+    case 0x35:
+    case 0x44:
+      return 'directory'
+    case 0x36:
+      return 'fifo'
+    default:
+      return 'file'
+  }
+}
+
+function seconds(sec: number): Timestamp {
+  return { sec, nsec: 0 }
+}
+
+/** Bytes from `size` to the next whole block. */
+function padOf(size: number): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK
+}
+
+function isZero(bytes: Buffer, length: number): boolean {
+  for (let i = 0; i < length; i++) if (bytes[i] !== 0) return false
+  return true
+}
+
+/** What a first block that is no header may be: the usual mistake is a compressed archive. */
+function guess(bytes: Buffer): string {
+  const magics: readonly (readonly [string, string])[] = [
+    ['1f8b', 'gzip'],
+    ['28b52ffd', 'zstd'],
+    ['fd377a585a00', 'xz'],
+    ['425a68', 'bzip2'],
+  ]
+  const found = magics.find(([magic]) => bytes.toString('hex', 0, magic.length / 2) === magic)
+  if (found) return `it is compressed with ${found[1]}`
+  return 'its first block is no header (wrong checksum)'
+}
