@@ -248,7 +248,7 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
 
     /**
      * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.
-     * Where that chain is here already the node stays as it was, and the other one is the answer.
+     * Where that chain is here already, that node is the answer: it takes over the names, and ours goes.
      * @throws VarveError ALREADY_EXISTS (the new name), FAILED_PRECONDITION (not active, or mounted)
      */
     async commit(node: NodeId, options: CommitOptions = {}): Promise<NodeRow> {
@@ -257,21 +257,25 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
       await step('commit:sync', sync)
       await step('commit:seal', () => driver.seal(row.layer))
       const { size, inodes } = await driver.usage(row.layer)
-      return step('commit:ready', () =>
+      const result = await step('commit:ready', () =>
         db.tx(() => {
-          const other = options.tar && db.layers.byChain(options.tar.chainId)
-          if (other !== undefined) return requireNode(db, other.node)
           requireActive(db, requireNode(db, node))
-          if (options.name !== undefined) {
-            requireFree(db, options.name)
-            for (const old of db.names.byNode(node)) db.names.delete(old.space, old.name)
-            db.names.insert(options.name.space, options.name.name, node)
+          const other = options.tar && db.layers.byChain(options.tar.chainId)
+          const heir = other?.node ?? node
+          const names = options.name ? [options.name] : db.names.byNode(node)
+          if (options.name !== undefined) requireFree(db, options.name)
+          for (const old of db.names.byNode(node)) db.names.delete(old.space, old.name)
+          for (const { space, name } of names) db.names.insert(space, name, heir)
+          if (other !== undefined) db.nodes.setState(node, 'removing')
+          else {
+            db.nodes.commit(node, { size, inodes, labels: options.labels ?? {} })
+            if (options.tar !== undefined) db.layers.insert({ node, ...options.tar })
           }
-          db.nodes.commit(node, { size, inodes, labels: options.labels ?? {} })
-          if (options.tar !== undefined) db.layers.insert({ node, ...options.tar })
-          return requireNode(db, node)
+          return requireNode(db, heir)
         }),
       )
+      if (result.id !== node) await erase(node, row.layer)
+      return result
     },
 
     /**

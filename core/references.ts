@@ -1,0 +1,172 @@
+/**
+ * What a person types to mean an image or a layer.
+ *
+ * - IMAGE: `name[:tag]`, as given or in Docker's familiar form, or its id (the config's digest) or a prefix of it.
+ * - LAYER: a chain id, a diff id, or a prefix of one; a layer id; `IMAGE#N`, counted from 0 at the base; a writable
+ *   layer's name.
+ * - TARGET: either.
+ *
+ * A prefix has two hex digits or more, with or without `sha256:`, and must be unique.
+ */
+import type { Database } from './db/database.js'
+import type { ImageRow } from './db/images.js'
+import type { LayerRow } from './db/layers.js'
+import type { NodeRow } from './db/nodes.js'
+import { VarveError } from './errors.js'
+import { canonicalName, familiarName } from './image-name.js'
+import { didYouMean } from './suggest.js'
+
+export type Referent =
+  | { readonly kind: 'image'; readonly image: ImageRow }
+  | { readonly kind: 'layer'; readonly node: NodeRow }
+
+/** All of these throw NOT_FOUND (with the nearest name) or INVALID_ARGUMENT (an ambiguous prefix, with what it may mean). */
+export interface Resolver {
+  image(reference: string): ImageRow
+  layer(reference: string): NodeRow
+  target(reference: string): Referent
+}
+
+export function createResolver(db: Database): Resolver {
+  const image = (reference: string): ImageRow => {
+    const found = findImageByName(db, reference) ?? one(reference, imagesByPrefix(db, reference))
+    if (found?.kind === 'image') return found.image
+    throw notFound('image', reference, imageNames(db))
+  }
+
+  const target = (reference: string, what: 'layer' | 'image or layer' = 'image or layer'): Referent => {
+    const named = findNode(db, reference)
+    if (named !== undefined) return { kind: 'layer', node: named }
+    const [name, position] = splitPosition(reference)
+    if (position !== undefined) return { kind: 'layer', node: layerOfImage(db, image(name), position) }
+    const withImages = what !== 'layer'
+    const byName = withImages ? findImageByName(db, reference) : undefined
+    if (byName !== undefined) return byName
+    const matches = [...(withImages ? imagesByPrefix(db, reference) : []), ...layersByPrefix(db, reference)]
+    const found = one(reference, matches)
+    if (found !== undefined) return found
+    throw notFound(what, reference, [
+      ...(withImages ? imageNames(db) : []),
+      ...db.names.all().map((row) => row.name),
+      ...db.nodes.ready().map((row) => row.layer),
+    ])
+  }
+
+  return {
+    image,
+    target: (reference) => target(reference),
+    layer(reference) {
+      const found = target(reference, 'layer')
+      if (found.kind === 'layer') return found.node
+      throw notFound('layer', reference, [])
+    },
+  }
+}
+
+type Match = Referent & { readonly digest: string; readonly chain: boolean }
+
+function findImageByName(db: Database, reference: string): Referent | undefined {
+  const exact = db.references.get(reference)
+  const key = exact ?? familiar(db, reference)
+  const image = key === undefined ? undefined : db.images.get(key)
+  return image && { kind: 'image', image }
+}
+
+function familiar(db: Database, reference: string): number | undefined {
+  const all = db.references.all()
+  const canonical = canonicalName(reference)
+  // What podman and buildah call their own images.
+  const local = canonicalName(`localhost/${reference}`)
+  const found =
+    all.find((row) => canonicalName(row.name) === canonical) ??
+    all.find((row) => canonicalName(row.name) === local)
+  return found?.image
+}
+
+function findNode(db: Database, reference: string): NodeRow | undefined {
+  const node = db.names.get('id', reference) ?? db.names.get('snapshot', reference)
+  const row = node === undefined ? db.nodes.byLayer(reference) : db.nodes.get(node)
+  return row?.state === 'ready' ? row : undefined
+}
+
+/** `name#3` → ['name', 3]; a name may hold `#` otherwise. */
+function splitPosition(reference: string): readonly [name: string, position: number | undefined] {
+  const match = /^(.+)#(\d{1,9})$/.exec(reference)
+  return match ? [match[1] ?? '', Number(match[2])] : [reference, undefined]
+}
+
+function layerOfImage(db: Database, image: ImageRow, position: number): NodeRow {
+  const nodes = db.images.layers(image.key)
+  const node = nodes[position]
+  const row = node === undefined ? undefined : db.nodes.get(node)
+  if (row !== undefined) return row
+  const name = db.references.byImage(image.key)[0] ?? image.digest
+  const range = nodes.length === 0 ? 'no layers' : `layers 0 to ${nodes.length - 1}`
+  throw new VarveError('NOT_FOUND', `layer ${position} of image ${name}: it has ${range}`)
+}
+
+function hexOf(reference: string): string | undefined {
+  const hex = reference.toLowerCase().replace(/^sha256:/, '')
+  return /^[0-9a-f]{2,64}$/.test(hex) ? hex : undefined
+}
+
+function imagesByPrefix(db: Database, reference: string): readonly Match[] {
+  const hex = hexOf(reference)
+  if (hex === undefined) return []
+  return db.images.byPrefix(hex).map((image) => ({ kind: 'image', image, digest: image.digest, chain: true }))
+}
+
+function layersByPrefix(db: Database, reference: string): readonly Match[] {
+  const hex = hexOf(reference)
+  if (hex === undefined) return []
+  const match = (row: LayerRow, chain: boolean): readonly Match[] => {
+    const node = db.nodes.get(row.node)
+    return node ? [{ kind: 'layer', node, digest: chain ? row.chainId : row.diffId, chain }] : []
+  }
+  return [
+    ...db.layers.byChainPrefix(hex).flatMap((row) => match(row, true)),
+    ...db.layers.byDiffPrefix(hex).flatMap((row) => match(row, false)),
+  ]
+}
+
+/**
+ * The one thing that all matches mean. One digest may be the chain id of a base layer and the diff id of others: then
+ * it means the base layer.
+ */
+function one(reference: string, matches: readonly Match[]): Referent | undefined {
+  const things = new Map(matches.map((match) => [keyOf(match), match]))
+  if (things.size <= 1) return matches[0]
+  const digests = new Set(matches.map((match) => match.digest))
+  const chains = new Map(matches.filter((match) => match.chain).map((match) => [keyOf(match), match]))
+  if (digests.size === 1 && chains.size === 1) return [...chains.values()][0]
+  const lines = [...things.values()].slice(0, 10).map(describe)
+  const more = things.size > 10 ? `, and ${things.size - 10} more` : ''
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `${JSON.stringify(reference)} is ambiguous, it may mean ${lines.join(', ')}${more}; give more digits or a layer id`,
+  )
+}
+
+function keyOf(match: Match): string {
+  return match.kind === 'image' ? `image ${match.image.key}` : `layer ${match.node.id}`
+}
+
+function describe(match: Match): string {
+  const digest = match.digest.slice(0, 'sha256:'.length + 16)
+  if (match.kind === 'image') return `image ${digest}`
+  return `layer ${match.node.layer} (${match.chain ? 'chain' : 'diff'} id ${digest})`
+}
+
+function imageNames(db: Database): readonly string[] {
+  return db.references.all().flatMap((row) => {
+    const short = familiarName(row.name)
+    return [row.name, short, short.replace(/:[^/:]*$/, '')]
+  })
+}
+
+function notFound(what: string, reference: string, candidates: readonly string[]): VarveError {
+  return new VarveError(
+    'NOT_FOUND',
+    `no such ${what}: ${JSON.stringify(reference)}${didYouMean(reference, candidates)}`,
+  )
+}
