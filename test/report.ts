@@ -1,0 +1,153 @@
+/** Turns node:test's events into lines for people: one a file, all about a failure, and the skips with their reasons. */
+import type { TestsStream } from 'node:test'
+import type { Skip } from './must-run.js'
+
+export interface Result {
+  /** Tests without subtests of their own; a parent counts only where it fails by itself. */
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: readonly Skip[]
+}
+
+interface FileState {
+  passed: number
+  failed: number
+  skipped: number
+  milliseconds: number
+  /** Titles of the tests that enclose the one that runs, by nesting. */
+  readonly titles: string[]
+  /** Deepest nesting of a test that ended since the last one at its own level: tells a parent from a leaf. */
+  childAt: number
+  readonly output: string[]
+}
+
+interface Outcome {
+  readonly file?: string
+  readonly name: string
+  readonly nesting: number
+  readonly skip?: string | boolean
+  readonly todo?: string | boolean
+  readonly details: {
+    readonly duration_ms: number
+    readonly type?: string
+    readonly error?: Error & { readonly cause?: unknown; readonly failureType?: string }
+  }
+}
+
+/** Prints as the events come; `shorten` makes a test file's path short. */
+export async function report(events: TestsStream, shorten: (file: string) => string): Promise<Result> {
+  const files = new Map<string, FileState>()
+  const skipped: Skip[] = []
+  let passed = 0
+  let failed = 0
+
+  let current: string | undefined
+  const finish = (): void => {
+    const state = current === undefined ? undefined : files.get(current)
+    if (current !== undefined && state !== undefined) printFile(shorten(current), state)
+    current = undefined
+  }
+  // The events of a file come together, so a file is over when the next one's begin.
+  const stateOf = (file: string): FileState => {
+    const known = files.get(file)
+    if (known !== undefined) return known
+    finish()
+    current = file
+    const state: FileState = {
+      passed: 0,
+      failed: 0,
+      skipped: 0,
+      milliseconds: 0,
+      titles: [],
+      childAt: -1,
+      output: [],
+    }
+    files.set(file, state)
+    return state
+  }
+
+  const settle = (test: Outcome, ok: boolean): void => {
+    const file = test.file ?? test.name
+    const state = stateOf(file)
+    const isFile = test.nesting === 0 && test.name === file
+    const isParent = state.childAt > test.nesting || test.details.type === 'suite'
+    state.childAt = test.nesting
+    if (test.nesting === 0) state.milliseconds += test.details.duration_ms
+    const title = [...state.titles.slice(0, test.nesting), test.name].join(' › ')
+    const reason = skipReason(test)
+    if (reason !== undefined) {
+      state.skipped++
+      skipped.push({ file: shorten(file), title, reason })
+      return
+    }
+    if (ok && isFile) {
+      failed++
+      state.failed++
+      console.log(`✖ ${shorten(file)}: has no tests`)
+      return
+    }
+    if (ok) {
+      if (isParent) return
+      passed++
+      state.passed++
+      return
+    }
+    const error = test.details.error
+    if (error?.failureType === 'subtestsFailed') return
+    if (isFile && state.failed > 0) return
+    failed++
+    state.failed++
+    console.log(`✖ ${shorten(file)}: ${isFile ? 'the file itself failed' : title}`)
+    console.log(indent(describe(error)))
+    if (isFile && state.output.length > 0) console.log(indent(state.output.join('')))
+  }
+
+  for await (const event of events) {
+    const { type, data } = event as { type: string; data: Outcome & { readonly message?: string } }
+    const file = data.file
+    if (type === 'test:start' && file !== undefined) stateOf(file).titles[data.nesting] = data.name
+    else if (type === 'test:pass') settle(data, true)
+    else if (type === 'test:fail') settle(data, false)
+    else if ((type === 'test:stdout' || type === 'test:stderr') && file !== undefined) {
+      stateOf(file).output.push(data.message ?? '')
+    } else if (type === 'test:diagnostic' && file !== undefined) {
+      stateOf(file).output.push(`${data.message ?? ''}\n`)
+    }
+  }
+  finish()
+  printSkips(skipped)
+  return { passed, failed, skipped }
+}
+
+function printFile(file: string, state: FileState): void {
+  const counts = [`${state.passed} passed`]
+  if (state.failed > 0) counts.push(`${state.failed} failed`)
+  if (state.skipped > 0) counts.push(`${state.skipped} skipped`)
+  const seconds = (state.milliseconds / 1000).toFixed(1)
+  console.log(`${state.failed > 0 ? '✖' : '✔'} ${file}: ${counts.join(', ')} (${seconds} s)`)
+  const output = state.output.join('').trimEnd()
+  if (output !== '') console.log(indent(output))
+}
+
+function printSkips(skipped: readonly Skip[]): void {
+  if (skipped.length === 0) return
+  console.log('\nSkipped:')
+  for (const skip of skipped) console.log(`  ${skip.file}: ${skip.title}: ${skip.reason}`)
+}
+
+function skipReason(test: Outcome): string | undefined {
+  if (test.skip !== undefined && test.skip !== false)
+    return test.skip === true ? 'no reason given' : test.skip || 'no reason given'
+  if (test.todo !== undefined && test.todo !== false) return 'todo'
+  return undefined
+}
+
+function describe(error: (Error & { readonly cause?: unknown }) | undefined): string {
+  const cause = error?.cause ?? error
+  if (cause instanceof Error) return cause.stack ?? cause.message
+  return String(cause)
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '    ')
+}

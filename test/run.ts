@@ -1,0 +1,63 @@
+/**
+ * `npm test`'s last step: makes the fixtures, runs every test file, says what was skipped and why, and checks that
+ * nothing is left behind. Arguments select files by a part of their path: `node dist/test/run.js unit/tar faults`.
+ */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+import { run } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { makeAll } from '../fixtures/images.js'
+import { leftovers, rememberHost } from './leftovers.js'
+import { unlawfulSkip } from './must-run.js'
+import { report } from './report.js'
+
+/** The slow folders first, so that the last minutes do not have one core idle. */
+const FIRST = ['images', 'faults', 'property']
+const FILE_TIMEOUT_MS = 15 * 60_000
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(filters: readonly string[]): Promise<number> {
+  const root = resolve(fileURLToPath(import.meta.url), '../../..')
+  const files = testFiles(root, filters)
+  if (files.length === 0) {
+    console.log(`no test file matches ${filters.join(' ')}`)
+    return 1
+  }
+  const host = rememberHost(root)
+  // Every temporary directory of the tests and of what they start lies in here: what is in it afterwards has leaked.
+  const temporary = mkdtempSync(join(tmpdir(), 'vt-'))
+  process.env.TMPDIR = temporary
+  await makeAll((line) => console.log(line))
+  const events = run({
+    files,
+    concurrency: Math.max(2, Math.min(4, availableParallelism())),
+    timeout: FILE_TIMEOUT_MS,
+  })
+  const result = await report(events, (file) => relative(join(root, 'dist/test'), file))
+  const skips = result.skipped.filter((skip) => unlawfulSkip(skip))
+  for (const skip of skips)
+    console.log(`✖ must run here, but was skipped: ${skip.file}: ${skip.title} (${skip.reason})`)
+  const left = leftovers(host, temporary)
+  for (const line of left) console.log(`✖ left behind: ${line}`)
+  rmSync(temporary, { recursive: true, force: true })
+  const failed = result.failed + skips.length + left.length
+  const skipped = result.skipped.length - skips.length
+  console.log(`\n${result.passed} passed, ${failed} failed, ${skipped} skipped`)
+  return failed === 0 ? 0 : 1
+}
+
+/** Compiled test files whose source still exists (dist may hold older ones), in the order to run them. */
+function testFiles(root: string, filters: readonly string[]): string[] {
+  const found = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  return found.map((name) => join(root, 'dist/test', name.replace(/\.ts$/, '.js')))
+}
+
+function rank(name: string): number {
+  const place = FIRST.indexOf(name.split('/')[0] ?? '')
+  return place === -1 ? FIRST.length : place
+}
