@@ -1,0 +1,61 @@
+/** Reading directories by getdents64(2) into one reused buffer. */
+import { check, libc } from './libc.js'
+import { enter } from './seam.js'
+
+export interface Entry {
+  readonly name: string
+  /** `unknown` where the file system does not tell. */
+  readonly type: EntryType
+}
+
+export type EntryType = 'file' | 'directory' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket' | 'unknown'
+
+/** All entries of an open directory from its position on, but `.` and `..`. `path` is for the error. */
+export function listDirectory(fd: number, path: string): Entry[] {
+  const entries: Entry[] = []
+  while (readBatch(fd, path, entries)) {}
+  return entries
+}
+
+/** Adds some more entries; false at the end. */
+export function readBatch(fd: number, path: string, entries: Entry[]): boolean {
+  enter('getdents', path)
+  const length = check(libc.getdents64(fd, buffer, buffer.length), 'getdents', path)
+  // struct linux_dirent64: ino 8, offset 8, record length 2, type 1, name with NUL (include/linux/dirent.h)
+  for (let at = 0; at < length; ) {
+    const record = (buffer[at + 16] as number) + (buffer[at + 17] as number) * 256
+    const start = at + 19
+    let end = start
+    while (buffer[end] !== 0) end++
+    const dots =
+      buffer[start] === DOT && (end - start === 1 || (end - start === 2 && buffer[start + 1] === DOT))
+    if (!dots)
+      entries.push({ name: buffer.toString('latin1', start, end), type: typeOf(buffer[at + 18] as number) })
+    at += record
+  }
+  return length > 0
+}
+
+const DOT = 0x2e
+const buffer = Buffer.alloc(1 << 16)
+
+/** DT_* of dirent.h. */
+function typeOf(code: number): EntryType {
+  return TYPES[code] ?? 'unknown'
+}
+
+const TYPES: readonly (EntryType | undefined)[] = [
+  undefined,
+  'fifo',
+  'char',
+  undefined,
+  'directory',
+  undefined,
+  'block',
+  undefined,
+  'file',
+  undefined,
+  'symlink',
+  undefined,
+  'socket',
+]

@@ -1,0 +1,63 @@
+/** How a failed system call is reported: Node's own form, so that `errnoOf` and people read both alike. */
+import { constants } from 'node:os'
+import { getSystemErrorMap } from 'node:util'
+import { toText } from '../bytes.js'
+
+export class SysError extends Error {
+  override readonly name = 'SysError'
+  /** `ENOENT` … */
+  readonly code: string
+  /** Negative, as Node has it. */
+  readonly errno: number
+  readonly syscall: string
+  /** A byte string; undefined where the call took none. */
+  readonly path: string | undefined
+
+  /** `errno` is positive, as the C library has it; `dest` the second path of a call that takes two. */
+  constructor(errno: number, syscall: string, path?: string, dest?: string) {
+    const [code, text] = describe(errno)
+    const on = path === undefined ? '' : ` '${toText(path)}'`
+    super(`${code}: ${text}, ${syscall}${on}${dest === undefined ? '' : ` -> '${toText(dest)}'`}`)
+    this.code = code
+    this.errno = -errno
+    this.syscall = syscall
+    this.path = path
+  }
+}
+
+/** The error of Node's fs as ours; anything else (a wrong argument) as it is. */
+export function fromNode(error: unknown, syscall: string, path?: string): unknown {
+  if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
+    return new SysError(-error.errno, syscall, path)
+  }
+  return path?.includes('\0') ? new SysError(constants.errno.EINVAL, syscall, path) : error
+}
+
+/** The number of an error's name: 2 for `ENOENT`; undefined for a name that is none. */
+export function errnoNumber(code: string): number | undefined {
+  return NUMBERS.get(code)
+}
+
+function describe(errno: number): readonly [code: string, text: string] {
+  const known = getSystemErrorMap().get(-errno)
+  if (known !== undefined) return known
+  return [NAMES.get(errno) ?? `E${errno}`, TEXTS.get(errno) ?? `error ${errno}`]
+}
+
+/** What file systems and mounts answer and Node has no name for (include/uapi/asm-generic/errno.h). */
+const EXTRA: readonly (readonly [number, string, string])[] = [
+  [15, 'ENOTBLK', 'block device required'],
+  [61, 'ENODATA', 'no data available'],
+  [95, 'EOPNOTSUPP', 'operation not supported'],
+  [116, 'ESTALE', 'stale file handle'],
+  [117, 'EUCLEAN', 'structure needs cleaning'],
+  [122, 'EDQUOT', 'disk quota exceeded'],
+  [123, 'ENOMEDIUM', 'no medium found'],
+  [124, 'EMEDIUMTYPE', 'wrong medium type'],
+]
+const TEXTS = new Map(EXTRA.map(([errno, , text]) => [errno, text]))
+const NUMBERS = new Map<string, number>([
+  ...Object.entries(constants.errno),
+  ...EXTRA.map(([errno, code]) => [code, errno] as const),
+])
+const NAMES = new Map([...NUMBERS].map(([code, errno]) => [errno, code]))

@@ -1,0 +1,137 @@
+/** External commands: argument arrays, never a shell. */
+import { spawn } from 'node:child_process'
+import { accessSync, constants, statSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { VarveError } from '../errors.js'
+import { enter } from './seam.js'
+
+export interface RunOptions {
+  /** Written to its standard input, which is empty otherwise. */
+  readonly input?: Uint8Array | string
+  /** Kills it (SIGKILL). */
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+}
+
+export interface RunResult {
+  readonly stdout: Buffer
+  /** At most the last 64 KiB. */
+  readonly stderr: string
+}
+
+/** The `cause` of a command's error. */
+export interface RunFailure {
+  readonly command: string
+  readonly args: readonly string[]
+  /** Exit status; undefined where a signal ended it. */
+  readonly status: number | undefined
+  readonly signal: NodeJS.Signals | undefined
+  readonly stderr: string
+}
+
+/**
+ * Runs a command in the C locale. `args` are text. @throws VarveError: FAILED_PRECONDITION where the command is not
+ * there, UNAVAILABLE where it fails (its words in the message, a {@link RunFailure} as cause) or takes longer than
+ * `timeoutMs`, CANCELLED on abort
+ */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const { input, signal, timeoutMs } = options
+  if (signal?.aborted) throw cancelled(command)
+  enter('exec', command)
+  const child = spawn(command, args, {
+    env: { ...process.env, LC_ALL: 'C' },
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  })
+  let timedOut = false
+  const kill = () => child.kill('SIGKILL')
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true
+          kill()
+        }, timeoutMs)
+  signal?.addEventListener('abort', kill, { once: true })
+  try {
+    const stdout: Buffer[] = []
+    const stderr: Buffer[] = []
+    let stderrSize = 0
+    child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk))
+    child.stderr?.on('data', (chunk: Buffer) => {
+      stderr.push(chunk)
+      stderrSize += chunk.length
+      while (stderrSize - (stderr[0]?.length ?? 0) >= STDERR_KEPT) stderrSize -= stderr.shift()?.length ?? 0
+    })
+    // EPIPE: it ended without reading all; its exit status tells whether that is an error.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(input)
+    const ended = await new Promise<{ status: number | null; by: NodeJS.Signals | null }>(
+      (resolve, reject) => {
+        child.on('error', (error) => reject(notStarted(command, error)))
+        child.on('close', (status, by) => resolve({ status, by }))
+      },
+    )
+    const words = Buffer.concat(stderr).subarray(-STDERR_KEPT).toString()
+    if (ended.status === 0) return { stdout: Buffer.concat(stdout), stderr: words }
+    if (signal?.aborted) throw cancelled(command)
+    const how = timedOut
+      ? `not done after ${timeoutMs} ms, killed`
+      : ended.status === null
+        ? `killed by ${ended.by}`
+        : `exit status ${ended.status}`
+    const cause: RunFailure = {
+      command,
+      args,
+      status: ended.status ?? undefined,
+      signal: ended.by ?? undefined,
+      stderr: words,
+    }
+    throw new VarveError('UNAVAILABLE', `${[command, ...args].join(' ')}: ${how}${said(words)}`, { cause })
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', kill)
+  }
+}
+
+/** The command's absolute path by PATH; undefined where there is none. Relative entries of PATH are passed over. */
+export function which(command: string): string | undefined {
+  if (command.includes('/')) return isExecutable(command) ? command : undefined
+  const directories = (process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin').split(':')
+  return directories
+    .filter(isAbsolute)
+    .map((directory) => join(directory, command))
+    .find(isExecutable)
+}
+
+const STDERR_KEPT = 65536
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    // ENOENT, EACCES …: not one that can be run, which is all that was asked.
+    return false
+  }
+}
+
+function said(stderr: string): string {
+  const words = stderr.trim()
+  return words === '' ? '' : ` (${words})`
+}
+
+function notStarted(command: string, error: NodeJS.ErrnoException): VarveError {
+  const missing = error.code === 'ENOENT'
+  const advice = missing ? 'no such command: install it' : error.message
+  return new VarveError(missing ? 'FAILED_PRECONDITION' : 'UNAVAILABLE', `run ${command}: ${advice}`, {
+    cause: error,
+  })
+}
+
+function cancelled(command: string): VarveError {
+  return new VarveError('CANCELLED', `${command}: interrupted`)
+}

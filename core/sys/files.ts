@@ -1,0 +1,306 @@
+/**
+ * Files and directories. Paths are byte strings; every call throws SysError. Flags are `constants` of node:fs.
+ *
+ * A descriptor of {@link open} closes with its worker thread, should that be terminated; others (`openAt`, `openat2`,
+ * pipes) live until {@link close}. Node keeps the books of a worker's descriptors, so one made in a worker by `open` must be
+ * closed there.
+ */
+import * as fs from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
+import { type Entry, listDirectory } from './directory.js'
+import { fromNode, SysError } from './error.js'
+import {
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  check,
+  EINVAL,
+  ENXIO,
+  errno,
+  kernel,
+  libc,
+  text,
+  text2,
+} from './libc.js'
+import { removeTreeAt } from './remove-tree.js'
+import { enter } from './seam.js'
+
+export interface OpenHow {
+  readonly flags: number
+  readonly mode?: number
+  /** RESOLVE_* (openat2(2)). */
+  readonly resolve: number
+}
+
+export const RESOLVE_NO_XDEV = 0x01
+export const RESOLVE_NO_MAGICLINKS = 0x02
+export const RESOLVE_NO_SYMLINKS = 0x04
+export const RESOLVE_BENEATH = 0x08
+export const RESOLVE_IN_ROOT = 0x10
+export const RENAME_NOREPLACE = 1
+export const RENAME_EXCHANGE = 2
+export const RENAME_WHITEOUT = 4
+
+/** Always with O_CLOEXEC. */
+export function open(path: string, flags: number, mode = 0o666): number {
+  enter(opening(flags), path)
+  try {
+    // A string is faster, and right where the bytes are ASCII.
+    const ascii = Buffer.byteLength(path) === path.length
+    const fd = fs.openSync(ascii ? path : Buffer.from(path, 'latin1'), flags, mode)
+    kept?.add(fd)
+    return fd
+  } catch (error) {
+    throw fromNode(error, 'open', path)
+  }
+}
+
+export function openAt(dirFd: number, path: string, flags: number, mode = 0o666): number {
+  enter(opening(flags), path)
+  return check(libc.openat(dirFd, text(path), flags | O_CLOEXEC, mode), 'open', path)
+}
+
+export function openat2(dirFd: number, path: string, how: OpenHow): number {
+  enter(opening(how.flags), path)
+  openHow[0] = BigInt(how.flags | O_CLOEXEC)
+  openHow[1] = BigInt(how.mode ?? 0)
+  openHow[2] = BigInt(how.resolve)
+  return check(kernel.openat2(dirFd, text(path), openHowBytes, openHowBytes.length), 'openat2', path)
+}
+
+export function close(fd: number): void {
+  enter('close')
+  if (kept === undefined || kept.delete(fd)) fs.closeSync(fd)
+  else check(libc.close(fd), 'close')
+}
+
+/** Bytes read, 0 at the end. `position` null reads on from the last read. */
+export function read(
+  fd: number,
+  buffer: Uint8Array,
+  offset: number,
+  length: number,
+  position: number | null,
+): number {
+  enter('read')
+  try {
+    return fs.readSync(fd, buffer, offset, length, position)
+  } catch (error) {
+    throw fromNode(error, 'read')
+  }
+}
+
+/** Bytes written: may be fewer than `length`. */
+export function write(
+  fd: number,
+  buffer: Uint8Array,
+  offset: number,
+  length: number,
+  position: number | null,
+): number {
+  enter('write')
+  try {
+    return fs.writeSync(fd, buffer, offset, length, position)
+  } catch (error) {
+    throw fromNode(error, 'write')
+  }
+}
+
+export function writeAll(fd: number, buffer: Uint8Array): void {
+  for (let done = 0; done < buffer.length; ) done += write(fd, buffer, done, buffer.length - done, null)
+}
+
+export function mkdir(path: string, mode: number): void {
+  enter('mkdir', path)
+  check(libc.mkdir(text(path), mode), 'mkdir', path)
+}
+
+export function rmdir(path: string): void {
+  enter('rmdir', path)
+  check(libc.rmdir(text(path)), 'rmdir', path)
+}
+
+export function unlink(path: string): void {
+  enter('unlink', path)
+  check(libc.unlink(text(path)), 'unlink', path)
+}
+
+export function rename(from: string, to: string): void {
+  renameat2(from, to, 0)
+}
+
+/** `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT. */
+export function renameat2(from: string, to: string, flags: number): void {
+  enter('rename', from)
+  check(libc.renameat2(AT_FDCWD, text(from), AT_FDCWD, text2(to), flags), 'rename', from, to)
+}
+
+/** A hard link at `path`; an existing symlink is linked itself, not what it points to. */
+export function link(existing: string, path: string): void {
+  enter('link', path)
+  check(libc.link(text(existing), text2(path)), 'link', existing, path)
+}
+
+export function symlink(target: string, path: string): void {
+  enter('symlink', path)
+  check(libc.symlink(text(target), text2(path)), 'symlink', target, path)
+}
+
+export function readlink(path: string): string {
+  return readlinkAt(AT_FDCWD, path)
+}
+
+export function readlinkAt(dirFd: number, name: string): string {
+  enter('readlink', name)
+  const length = check(libc.readlinkat(dirFd, text(name), target, target.length), 'readlink', name)
+  return target.toString('latin1', 0, length)
+}
+
+/** `mode` with the type (S_IFCHR …). A device number beyond the kernel's 12 and 20 bits is EINVAL. */
+export function mknod(path: string, mode: number, major: number, minor: number): void {
+  enter('mknod', path)
+  if (!(major >= 0 && major < 2 ** 12 && minor >= 0 && minor < 2 ** 20))
+    throw new SysError(EINVAL, 'mknod', path)
+  const device = ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0
+  check(libc.mknod(text(path), mode, device), 'mknod', path)
+}
+
+/** Follows a symlink. */
+export function chmod(path: string, mode: number): void {
+  enter('chmod', path)
+  check(libc.chmod(text(path), mode), 'chmod', path)
+}
+
+export function fchmod(fd: number, mode: number): void {
+  enter('fchmod')
+  check(libc.fchmod(fd, mode), 'fchmod')
+}
+
+export function lchown(path: string, uid: number, gid: number): void {
+  enter('lchown', path)
+  check(libc.lchown(text(path), uid, gid), 'lchown', path)
+}
+
+export function fchown(fd: number, uid: number, gid: number): void {
+  enter('fchown')
+  check(libc.fchown(fd, uid, gid), 'fchown')
+}
+
+/** Both times set to `time`, of a symlink itself. What the file system can't hold it clamps. */
+export function utimens(path: string, time: { readonly sec: number; readonly nsec: number }): void {
+  enter('utimens', path)
+  times[0] = times[2] = BigInt(time.sec)
+  times[1] = times[3] = BigInt(time.nsec)
+  check(libc.utimensat(AT_FDCWD, text(path), timesBytes, AT_SYMLINK_NOFOLLOW), 'utimens', path)
+}
+
+export function ftruncate(fd: number, size: number): void {
+  enter('ftruncate')
+  try {
+    fs.ftruncateSync(fd, size)
+  } catch (error) {
+    throw fromNode(error, 'ftruncate')
+  }
+}
+
+/** Names in the file system's order, without `.` and `..`. */
+export function readdir(path: string): string[] {
+  return readdirTypes(path).map((entry) => entry.name)
+}
+
+export function readdirTypes(path: string): Entry[] {
+  const fd = openAt(AT_FDCWD, path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
+  try {
+    return listDirectory(fd, path)
+  } finally {
+    libc.close(fd)
+  }
+}
+
+export function fsync(fd: number): void {
+  enter('fsync')
+  try {
+    fs.fsyncSync(fd)
+  } catch (error) {
+    throw fromNode(error, 'fsync')
+  }
+}
+
+/** Everything of the file system that `fd` is on. */
+export function syncfs(fd: number): void {
+  enter('syncfs')
+  check(libc.syncfs(fd), 'syncfs')
+}
+
+/** Starts writing the range to disk and returns; no durability by itself. */
+export function syncFileRange(fd: number, offset: number, length: number): void {
+  enter('sync_file_range')
+  check(libc.sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE), 'sync_file_range')
+}
+
+/** Where the next data begins, at or after `offset`; undefined where there is none. Moves the descriptor's position. */
+export function seekData(fd: number, offset: number): number | undefined {
+  enter('lseek')
+  const found = libc.lseek(fd, offset, SEEK_DATA)
+  if (found < 0 && errno() === ENXIO) return undefined
+  return check(found, 'lseek')
+}
+
+/** Where the next hole begins, at or after `offset` (the end counts as one). Moves the descriptor's position. */
+export function seekHole(fd: number, offset: number): number {
+  enter('lseek')
+  return check(libc.lseek(fd, offset, SEEK_HOLE), 'lseek')
+}
+
+/** Bytes copied, 0 at the end of the input. */
+export function copyFileRange(
+  inFd: number,
+  inOffset: number,
+  outFd: number,
+  outOffset: number,
+  length: number,
+): number {
+  enter('copy_file_range')
+  inPosition[0] = BigInt(inOffset)
+  outPosition[0] = BigInt(outOffset)
+  return check(
+    libc.copy_file_range(inFd, inPositionBytes, outFd, outPositionBytes, length, 0),
+    'copy_file_range',
+  )
+}
+
+/** `outFd` shares all blocks of `inFd`. EOPNOTSUPP, EXDEV, EINVAL where the file system can't. */
+export function ficlone(outFd: number, inFd: number): void {
+  enter('ficlone')
+  check(libc.ioctl(outFd, FICLONE, inFd), 'ficlone')
+}
+
+/**
+ * Removes a file or a directory with all below it, whatever its depth; nothing there is fine. Goes by directory
+ * descriptors: never through a symlink, and never into a mount (EBUSY).
+ */
+export function removeTree(path: string): void {
+  removeTreeAt(path)
+}
+
+function opening(flags: number): 'create' | 'open' {
+  return (flags & (fs.constants.O_CREAT | fs.constants.O_TRUNC)) === 0 ? 'open' : 'create'
+}
+
+const O_CLOEXEC = 0o2000000
+const SYNC_FILE_RANGE_WRITE = 2
+const SEEK_DATA = 3
+const SEEK_HOLE = 4
+const FICLONE = 0x40049409
+
+/** Descriptors that Node closes with this worker; it warns of others that pass its close, and closes by number. */
+const kept = isMainThread ? undefined : new Set<number>()
+
+const target = Buffer.alloc(4096)
+const openHow = new BigUint64Array(3)
+const openHowBytes = new Uint8Array(openHow.buffer)
+const times = new BigInt64Array(4)
+const timesBytes = new Uint8Array(times.buffer)
+const inPosition = new BigInt64Array(1)
+const inPositionBytes = new Uint8Array(inPosition.buffer)
+const outPosition = new BigInt64Array(1)
+const outPositionBytes = new Uint8Array(outPosition.buffer)

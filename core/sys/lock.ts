@@ -1,0 +1,81 @@
+/**
+ * Locks between processes (and within one), by flock(2) on a file of their own: a lock dies with its holder, however
+ * that ends. A blocking flock would hold a thread of libuv's pool that no abort gets back, and four of them the whole
+ * pool; so waiting asks again every few milliseconds (at most {@link SLOWEST}) and an AbortSignal ends it at once.
+ */
+import { constants } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { VarveError } from '../errors.js'
+import { SysError } from './error.js'
+import { close, open, unlink } from './files.js'
+import { EAGAIN, errno, libc } from './libc.js'
+import { enter } from './seam.js'
+import { fstat, lstatOrUndefined } from './stat.js'
+
+export interface Lock {
+  /** Idempotent. The file goes with it. */
+  release(): void
+}
+
+/** The lock of that file (made as needed, 0600), or undefined where somebody holds it. @throws SysError */
+export function tryLock(file: string): Lock | undefined {
+  for (;;) {
+    const fd = open(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    try {
+      if (!flock(fd, file)) {
+        close(fd)
+        return undefined
+      }
+      // A holder unlinks the file before it lets go: what we locked may be nobody's file any more.
+      const mine = fstat(fd)
+      const there = lstatOrUndefined(file)
+      if (there !== undefined && there.ino === mine.ino && there.dev === mine.dev) return held(fd, file)
+    } catch (error) {
+      close(fd)
+      throw error
+    }
+    close(fd)
+  }
+}
+
+/** Waits for the lock. @throws SysError; CANCELLED on abort */
+export async function lock(file: string, options: { readonly signal?: AbortSignal } = {}): Promise<Lock> {
+  const { signal } = options
+  for (let pause = FASTEST; ; pause = Math.min(pause * 1.5, SLOWEST)) {
+    if (signal?.aborted) throw new VarveError('CANCELLED', 'interrupted while waiting for a lock')
+    const lock = tryLock(file)
+    if (lock !== undefined) return lock
+    await wait(pause, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
+      // The abort that the loop's next turn reports.
+      if (!signal?.aborted) throw error
+    })
+  }
+}
+
+/** Milliseconds between two tries. */
+const FASTEST = 2
+const SLOWEST = 50
+const LOCK_EX_NB = 2 | 4
+
+function flock(fd: number, file: string): boolean {
+  enter('flock', file)
+  if (libc.flock(fd, LOCK_EX_NB) === 0) return true
+  const error = errno()
+  if (error === EAGAIN) return false
+  throw new SysError(error, 'flock', file)
+}
+
+function held(fd: number, file: string): Lock {
+  let released = false
+  return {
+    release() {
+      if (released) return
+      released = true
+      try {
+        unlink(file)
+      } finally {
+        close(fd)
+      }
+    },
+  }
+}

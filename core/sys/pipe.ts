@@ -1,0 +1,14 @@
+/** Pipes by descriptor, for threads and children. */
+import { check, libc } from './libc.js'
+import { enter } from './seam.js'
+
+/** Both ends with O_CLOEXEC; close each with `close` of files.ts. @throws SysError */
+export function pipe(): { readonly read: number; readonly write: number } {
+  enter('pipe')
+  check(libc.pipe2(bytes, O_CLOEXEC), 'pipe')
+  return { read: fds[0] as number, write: fds[1] as number }
+}
+
+const O_CLOEXEC = 0o2000000
+const fds = new Int32Array(2)
+const bytes = new Uint8Array(fds.buffer)
