@@ -1,0 +1,92 @@
+/**
+ * Where things are:
+ *
+ *     <home>/<id>/diff    the layer's own content: the upper directory of its mounts, a lower one of its children's
+ *     <home>/<id>/work    overlayfs's scratch space; there only while the layer is writable
+ *     <home>/empty~       an empty lower directory for views of a layer that has no parent
+ *     <home>/metacopy~    its presence: some layer here may hold files whose content is in a layer below
+ *
+ * A chain is not on disk: the store knows it. `~` is in no layer id.
+ */
+import type { DriverContext, Mount } from '../../core/driver.js'
+import { VarveError } from '../../core/errors.js'
+import type { LayerId } from '../../core/ids.js'
+import { type Features, readOnlyOptions, writableOptions } from './features.js'
+
+/** OVL_MAX_STACK of the kernel's fs/overlayfs: lower layers in one mount. */
+export const MAX_LOWERS = 500
+
+export interface Layout {
+  readonly home: string
+  readonly empty: string
+  readonly metacopyMark: string
+  layer(id: LayerId): string
+  diff(id: LayerId): string
+  work(id: LayerId): string
+}
+
+export function layoutOf(home: string): Layout {
+  return {
+    home,
+    empty: `${home}/empty~`,
+    metacopyMark: `${home}/metacopy~`,
+    layer: (id) => `${home}/${id}`,
+    diff: (id) => `${home}/${id}/diff`,
+    work: (id) => `${home}/${id}/work`,
+  }
+}
+
+/** The layer's ancestors, nearest first. @throws VarveError FAILED_PRECONDITION where they are too many for a mount */
+export function ancestorsOf(
+  parent: LayerId | undefined,
+  parentOf: DriverContext['parentOf'],
+): readonly LayerId[] {
+  const chain: LayerId[] = []
+  for (let id = parent; id !== undefined; id = parentOf(id)) {
+    chain.push(id)
+    if (chain.length <= MAX_LOWERS) continue
+    throw new VarveError(
+      'FAILED_PRECONDITION',
+      `overlay: a layer on ${parent} has more than ${MAX_LOWERS} below it, and overlayfs takes ${MAX_LOWERS}; flatten the image`,
+    )
+  }
+  return chain
+}
+
+/** A writable mount of `upper` on `lowers` (paths, nearest first); with no lower one, the directory itself. */
+export function writableMount(
+  lowers: readonly string[],
+  upper: { readonly diff: string; readonly work: string },
+  features: Features,
+): Mount {
+  if (lowers.length === 0) return { type: 'bind', source: upper.diff, options: ['rbind', 'rw'] }
+  const options = [
+    ...writableOptions(features),
+    `workdir=${escapePath(upper.work)}`,
+    `upperdir=${escapePath(upper.diff)}`,
+    lowerdir(lowers),
+  ]
+  return { type: 'overlay', source: 'overlay', options: ['rw', ...options] }
+}
+
+/** A read-only mount of the layers (paths, topmost first); of one, the directory itself. */
+export function readOnlyMount(layers: readonly string[], features: Features): Mount {
+  const [only, ...others] = layers
+  if (only !== undefined && others.length === 0) {
+    return { type: 'bind', source: only, options: ['rbind', 'ro'] }
+  }
+  return {
+    type: 'overlay',
+    source: 'overlay',
+    options: ['ro', ...readOnlyOptions(features), lowerdir(layers)],
+  }
+}
+
+function lowerdir(paths: readonly string[]): string {
+  return `lowerdir=${paths.map(escapePath).join(':')}`
+}
+
+/** `:` parts lower directories and `,` parts options; both and `\` are escaped by `\` (overlayfs.rst, fs/overlayfs/params.c). */
+function escapePath(path: string): string {
+  return path.replace(/[\\:,]/g, '\\$&')
+}

@@ -1,0 +1,202 @@
+/** The overlay driver. layout.ts says where things are, features.ts how they are mounted. */
+import { constants } from 'node:fs'
+import type { Change, Driver, DriverContext } from '../../core/driver.js'
+import { VarveError } from '../../core/errors.js'
+import type { LayerId } from '../../core/ids.js'
+import { chmod, close, mkdir, open, removeTree } from '../../core/sys/files.js'
+import { lstatOrUndefined } from '../../core/sys/stat.js'
+import { fsName, statfs } from '../../core/sys/statfs.js'
+import { compareTrees } from '../../core/tree/compare.js'
+import { extract } from '../../core/tree/extract.js'
+import { packChanges } from '../../core/tree/pack-changes.js'
+import { attempt, attempting } from '../failure.js'
+import { hasFileSystem } from '../kernel.js'
+import { refuseLayerOptions, refuseUnknown } from '../options.js'
+import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncDirectory } from '../temporary.js'
+import { usageOf } from '../usage.js'
+import { changesOfUpper } from './changes.js'
+import { overlay } from './driver.js'
+import { type Features, readFeatures } from './features.js'
+import { ancestorsOf, type Layout, layoutOf, MAX_LOWERS, readOnlyMount, writableMount } from './layout.js'
+import { factsOf } from './probe.js'
+import { openView, withViews } from './views.js'
+
+export async function openOverlay(context: DriverContext): Promise<Driver> {
+  const { home, parentOf } = context
+  refuseUnknown('overlay', context.options, overlay.options)
+  const known = await hasFileSystem('overlay')
+  if (known !== true) throw new VarveError('FAILED_PRECONDITION', `overlay: ${known}`)
+  const layout = layoutOf(home)
+  const features = await attempt(`overlay: open ${home}`, () => prepareHome(layout, context))
+  return createDriver(layout, features, parentOf)
+}
+
+function createDriver(layout: Layout, features: Features, parentOf: DriverContext['parentOf']): Driver {
+  const { home } = layout
+  const view = (id: LayerId) => openView(id, layout, features, parentOf)
+
+  const require = (id: LayerId): void => {
+    if (lstatOrUndefined(layout.diff(id)) !== undefined) return
+    throw new VarveError('NOT_FOUND', `overlay: layer ${id}: there is no ${layout.diff(id)}`)
+  }
+  const lowersOf = (id: LayerId): readonly string[] => {
+    const ancestors = ancestorsOf(parentOf(id), parentOf)
+    for (const ancestor of ancestors) {
+      if (lstatOrUndefined(layout.diff(ancestor)) !== undefined) continue
+      throw new VarveError(
+        'CORRUPT',
+        `overlay: layer ${id} stands on ${ancestor}, and there is no ${layout.diff(ancestor)}; run varve check`,
+      )
+    }
+    return ancestors.map(layout.diff)
+  }
+
+  /** The changes with the layer's view, for as long as they are used. */
+  const compare = <T>(
+    id: LayerId,
+    other: LayerId | undefined,
+    use: (changes: Iterable<Change>, after: number) => Iterable<T> | AsyncIterable<T>,
+  ): AsyncGenerator<T, void> => {
+    const parent = parentOf(id)
+    const base = other ?? parent
+    if (base === undefined) {
+      return withViews([id], view, ([after = -1]) => use(compareTrees(undefined, after), after))
+    }
+    return withViews([base, id], view, ([before = -1, after = -1]) => {
+      if (base !== parent) return use(compareTrees(before, after), after)
+      return use(changesOfUpper({ upper: layout.diff(id), before, after, prefix: features.prefix }), after)
+    })
+  }
+
+  return {
+    name: 'overlay',
+    supports: { quota: false, nativeDiff: true, rootless: false, readonlySeal: false, sharing: true },
+
+    async create(id, { parent, writable, options }) {
+      refuseLayerOptions('overlay', options, 'this version sets no quota on overlay')
+      const ancestors = ancestorsOf(parent, parentOf)
+      if (parent !== undefined) require(parent)
+      if (!writable && ancestors.length === MAX_LOWERS) {
+        throw new VarveError(
+          'FAILED_PRECONDITION',
+          `overlay: create layer ${id}: ${MAX_LOWERS} layers are below it, and overlayfs stacks no more; flatten the image`,
+        )
+      }
+      await attempt(`overlay: create layer ${id}`, () =>
+        makeWhole(home, id, {
+          // The store makes an imported layer durable itself (syncfs), when its content is in it.
+          durable: writable,
+          fill(directory) {
+            makeRoot(`${directory}/diff`)
+            if (writable) makeRoot(`${directory}/work`)
+            if (writable) syncDirectory(`${directory}/diff`)
+          },
+        }),
+      )
+    },
+
+    remove: (id) => attempt(`overlay: remove layer ${id}`, () => removeWhole(home, id)),
+
+    get: (id, { readonly }) =>
+      attempt(`overlay: get layer ${id}`, () => {
+        require(id)
+        const [diff, work] = [layout.diff(id), layout.work(id)]
+        const lowers = lowersOf(id)
+        if (readonly) return [readOnlyMount([diff, ...lowers], features)]
+        if (lowers.length > 0) makeIfMissing(work)
+        return [writableMount(lowers, { diff, work }, features)]
+      }),
+
+    async put() {},
+
+    changes: (id, parent) =>
+      attempting(`overlay: changes of layer ${id}`, () => {
+        require(id)
+        return compare(id, parent, (changes) => changes)
+      }),
+
+    diff: (id, parent, options = {}) =>
+      attempting(`overlay: diff of layer ${id}`, () => {
+        require(id)
+        return compare(id, parent, (changes, after) => packChanges(after, changes, options))
+      }),
+
+    apply: (id, tar, { scratch, signal }) =>
+      attempt(`overlay: apply a tar to layer ${id}`, async () => {
+        require(id)
+        const parent = parentOf(id)
+        const lower = parent === undefined ? undefined : view(parent)
+        try {
+          return await extract(layout.diff(id), tar, {
+            whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
+            lower,
+            scratch,
+            ...(signal === undefined ? {} : { signal }),
+          })
+        } finally {
+          if (lower !== undefined) close(lower)
+        }
+      }),
+
+    seal: (id) =>
+      attempt(`overlay: seal layer ${id}`, () => {
+        require(id)
+        removeTree(layout.work(id))
+      }),
+
+    list: () => attempt(`overlay: list ${home}`, () => layersIn(home)),
+
+    usage: (id) =>
+      attempt(`overlay: usage of layer ${id}`, () => {
+        require(id)
+        return usageOf(layout.diff(id))
+      }),
+
+    status: () =>
+      attempt(`overlay: status of ${home}`, () => [
+        ['Backing Filesystem', fsName(statfs(home).type)] as const,
+        ...factsOf(features),
+      ]),
+
+    metadata: (id) =>
+      attempt(`overlay: metadata of layer ${id}`, () => {
+        require(id)
+        const lowers = lowersOf(id)
+        return {
+          ...(lowers.length === 0 ? {} : { LowerDir: lowers.map(printable).join(':') }),
+          UpperDir: printable(layout.diff(id)),
+          ...(lstatOrUndefined(layout.work(id)) === undefined ? {} : { WorkDir: printable(layout.work(id)) }),
+        }
+      }),
+
+    async close() {},
+  }
+}
+
+/** Makes what every home has, and finds out what mounts here can do. */
+function prepareHome(layout: Layout, { home, options, warn }: DriverContext): Features {
+  makeIfMissing(home)
+  purge(home, (message) => warn(`overlay: ${message}`))
+  makeIfMissing(layout.empty)
+  const marked = lstatOrUndefined(layout.metacopyMark) !== undefined
+  const features = readFeatures(layout.empty, options, marked)
+  if (features.metacopy === true && !marked) {
+    close(open(layout.metacopyMark, constants.O_WRONLY | constants.O_CREAT, 0o600))
+    syncDirectory(home) // on disk before the first file that needs it
+  }
+  if (marked && options.get('metacopy') === 'off') {
+    warn('overlay: metacopy=off is not followed: layers here may hold files that only metacopy=on can read')
+  }
+  return features
+}
+
+/** 0755 root:root, whatever the umask. */
+function makeRoot(path: string): void {
+  mkdir(path, 0o755)
+  chmod(path, 0o755)
+}
+
+/** A path as text for engines: UTF-8, unescaped. */
+function printable(path: string): string {
+  return Buffer.from(path, 'latin1').toString('utf8')
+}

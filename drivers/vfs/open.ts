@@ -1,0 +1,75 @@
+/**
+ * The vfs driver: every layer is a whole tree in `<home>/dir/<id>`. It needs no root for files of the caller's own.
+ */
+import type { Change, Driver, DriverContext } from '../../core/driver.js'
+import { VarveError } from '../../core/errors.js'
+import type { LayerId } from '../../core/ids.js'
+import { chmod } from '../../core/sys/files.js'
+import { lstatOrUndefined } from '../../core/sys/stat.js'
+import { fsName, statfs } from '../../core/sys/statfs.js'
+import { compareTrees } from '../../core/tree/compare.js'
+import { copyTree } from '../../core/tree/copy.js'
+import { packChanges } from '../../core/tree/pack-changes.js'
+import { attempt, attempting } from '../failure.js'
+import { refuseLayerOptions, refuseUnknown } from '../options.js'
+import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncFileSystem } from '../temporary.js'
+import { usageOf } from '../usage.js'
+import { vfs } from './driver.js'
+
+export async function openVfs({ home, options, parentOf, warn }: DriverContext): Promise<Driver> {
+  refuseUnknown('vfs', options, vfs.options)
+  const folder = `${home}/dir`
+  await attempt(`vfs: open ${home}`, () => {
+    makeIfMissing(home)
+    makeIfMissing(folder)
+    purge(folder, (message) => warn(`vfs: ${message}`))
+  })
+  return createDriver(home, folder, parentOf)
+}
+
+function createDriver(home: string, folder: string, parentOf: DriverContext['parentOf']): Driver {
+  const directory = (id: LayerId) => `${folder}/${id}`
+  const need = (id: LayerId): string => {
+    const path = directory(id)
+    if (lstatOrUndefined(path) !== undefined) return path
+    throw new VarveError('NOT_FOUND', `vfs: layer ${id}: there is no ${path}`)
+  }
+  const compare = (id: LayerId, other: LayerId | undefined): Iterable<Change> => {
+    const base = other ?? parentOf(id)
+    return compareTrees(base === undefined ? undefined : need(base), need(id))
+  }
+
+  return {
+    name: 'vfs',
+    supports: { quota: false, nativeDiff: false, rootless: true, readonlySeal: false, sharing: false },
+
+    async create(id, { parent, writable, options }) {
+      refuseLayerOptions('vfs', options, 'plain directories have no quota')
+      const source = parent === undefined ? undefined : need(parent)
+      await attempt(`vfs: create layer ${id}`, () =>
+        makeWhole(folder, id, {
+          // The store makes an imported layer durable itself (syncfs), when its content is in it.
+          durable: writable,
+          async fill(temporary) {
+            if (source === undefined) chmod(temporary, 0o755)
+            else await copyTree(source, temporary)
+            if (writable) syncFileSystem(temporary)
+          },
+        }),
+      )
+    },
+
+    remove: (id) => attempt(`vfs: remove layer ${id}`, () => removeWhole(folder, id)),
+
+    get: async (id, { readonly }) => [
+      { type: 'bind', source: need(id), options: ['rbind', readonly ? 'ro' : 'rw'] },
+    ],
+
+    async put() {},
+
+    changes: (id, parent) => attempting(`vfs: changes of layer ${id}`, () => compare(id, parent)),
+
+    diff: (id, parent, options = {}) =>
+      attempting(`vfs: diff of layer ${id}`, () => packChanges(need(id), compare(id, parent), options)),
+  }
+}
