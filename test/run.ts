@@ -4,9 +4,10 @@
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join, relative, resolve } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { run } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { checkoutDirectory } from '../fixtures/cache.js'
 import { makeAll } from '../fixtures/images.js'
 import { leftovers, rememberHost } from './leftovers.js'
 import { unlawfulSkip } from './must-run.js'
@@ -14,12 +15,13 @@ import { report } from './report.js'
 
 /** The slow folders first, so that the last minutes do not have one core idle. */
 const FIRST = ['images', 'faults', 'property']
+const COMPILED = dirname(fileURLToPath(import.meta.url))
 const FILE_TIMEOUT_MS = 15 * 60_000
 
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(filters: readonly string[]): Promise<number> {
-  const root = resolve(fileURLToPath(import.meta.url), '../../..')
+  const root = checkoutDirectory()
   const files = testFiles(root, filters)
   if (files.length === 0) {
     console.log(`no test file matches ${filters.join(' ')}`)
@@ -35,7 +37,7 @@ async function main(filters: readonly string[]): Promise<number> {
     concurrency: Math.max(2, Math.min(4, availableParallelism())),
     timeout: FILE_TIMEOUT_MS,
   })
-  const result = await report(events, (file) => relative(join(root, 'dist/test'), file))
+  const result = await report(events, (file) => relative(COMPILED, file))
   const skips = result.skipped.filter((skip) => unlawfulSkip(skip))
   for (const skip of skips)
     console.log(`✖ must run here, but was skipped: ${skip.file}: ${skip.title} (${skip.reason})`)
@@ -54,7 +56,7 @@ function testFiles(root: string, filters: readonly string[]): string[] {
     .filter((name) => name.endsWith('.test.ts'))
     .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
     .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
-  return found.map((name) => join(root, 'dist/test', name.replace(/\.ts$/, '.js')))
+  return found.map((name) => join(COMPILED, name.replace(/\.ts$/, '.js')))
 }
 
 function rank(name: string): number {

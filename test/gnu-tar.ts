@@ -1,0 +1,132 @@
+/**
+ * The tree of an image as GNU tar makes it: its layers unpacked in order, whiteouts applied here by the words of the
+ * OCI image-spec (layer.md#whiteouts), independently of core.
+ */
+import { execFileSync } from 'node:child_process'
+import { type BigIntStats, lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+
+interface Listed {
+  /** `d`, `-`, `l`, `h`, `c`, `b`, `p` as `tar -tv` writes it. */
+  readonly type: string
+  /** Byte string without leading `./` and trailing `/`; `''` for the root. */
+  readonly path: string
+}
+
+export interface Unpacked {
+  /** Directories whose time GNU tar disturbed: a layer changed what is in them without telling of themselves. */
+  readonly timeless: ReadonlySet<string>
+}
+
+/** Unpacks layer tars (any compression that tar knows) into a new directory. Needs root for owners and devices. */
+export function unpackLayers(layers: readonly string[], directory: string): Unpacked {
+  mkdirSync(directory, { mode: 0o755 })
+  const timeless = new Set<string>()
+  for (const layer of layers) {
+    const entries = list(layer)
+    const told = new Set(entries.filter((entry) => entry.type === 'd').map((entry) => entry.path))
+    for (const path of told) timeless.delete(path)
+    for (const { path } of entries) if (!told.has(parentOf(path))) timeless.add(parentOf(path))
+    for (const entry of entries) makeWay(directory, entry)
+    const keep = [
+      '--xattrs',
+      '--xattrs-include=*',
+      '--numeric-owner',
+      '--same-permissions',
+      '--same-owner',
+      '--warning=no-timestamp',
+    ]
+    execFileSync('tar', ['-x', ...keep, '--exclude=.wh.*', '-f', layer, '-C', directory])
+  }
+  return { timeless }
+}
+
+/** A whiteout removes what lower layers have; so does an entry of another type than what is there. */
+function makeWay(directory: string, { type, path }: Listed): void {
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  const parent = parentOf(path)
+  if (name === '.wh..wh..opq') {
+    for (const child of children(place(directory, parent))) remove(place(directory, join(parent, child)))
+  } else if (name.startsWith('.wh.')) {
+    remove(place(directory, join(parent, name.slice('.wh.'.length))))
+  } else {
+    const there = statOf(place(directory, path))
+    if (there !== undefined && there.isDirectory() !== (type === 'd')) remove(place(directory, path))
+  }
+}
+
+function list(layer: string): Listed[] {
+  const run = (flags: string): string[] =>
+    execFileSync('tar', [flags, '--quoting-style=escape', '-f', layer], {
+      encoding: 'latin1',
+      env: { ...process.env, LC_ALL: 'C' },
+      maxBuffer: 1 << 28,
+    })
+      .split('\n')
+      .slice(0, -1)
+  const long = run('-tv')
+  return run('-t').map((name, i) => ({ type: long[i]?.charAt(0) ?? '?', path: clean(unescapeName(name)) }))
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: '\n',
+  t: '\t',
+  r: '\r',
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  v: '\v',
+}
+
+/** GNU tar's `escape` quoting: C escapes and octal. */
+function unescapeName(text: string): string {
+  return text.replace(/\\([0-7]{3}|.)/g, (_, code: string) =>
+    code.length === 3 ? String.fromCharCode(Number.parseInt(code, 8)) : (ESCAPES[code] ?? code),
+  )
+}
+
+function clean(path: string): string {
+  return path
+    .replace(/^(\.?\/)+/, '')
+    .replace(/\/+$/, '')
+    .replace(/^\.$/, '')
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
+
+function join(parent: string, name: string): string {
+  return parent === '' ? name : `${parent}/${name}`
+}
+
+function place(directory: string, path: string): Buffer {
+  return Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(path, 'latin1')])
+}
+
+function statOf(file: Buffer): BigIntStats | undefined {
+  try {
+    return lstatSync(file, { bigint: true })
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+      return undefined
+    }
+    throw error
+  }
+}
+
+function children(file: Buffer): string[] {
+  if (statOf(file)?.isDirectory() !== true) return []
+  return readdirSync(file, 'buffer').map((name) => name.toString('latin1'))
+}
+
+/** Empties from below: rmSync would take names for text. */
+function remove(file: Buffer): void {
+  for (const child of children(file)) remove(Buffer.concat([file, Buffer.from(`/${child}`, 'latin1')]))
+  const stat = statOf(file)
+  if (stat !== undefined) removeOne(file, stat)
+}
+
+function removeOne(file: Buffer, stat: BigIntStats): void {
+  if (stat.isDirectory()) rmdirSync(file)
+  else unlinkSync(file)
+}
