@@ -65,13 +65,18 @@ export function requireUnused(db: Database, row: NodeRow): void {
   )
 }
 
-/** Who keeps a node from being removed, in words: images, layers on top of it, mounts. */
-export function usersOf(db: Database, node: NodeId): readonly string[] {
+/** Who keeps a node from being removed, in words: images, layers on top of it (but `except`), mounts. */
+export function usersOf(
+  db: Database,
+  node: NodeId,
+  except: ReadonlySet<NodeId> = new Set(),
+): readonly string[] {
   const images = db.images.byNode(node).map((image) => {
     const name = db.references.byImage(image.key)[0]
     return `image ${name ?? image.digest.slice(0, 19)}`
   })
-  const children = db.nodes.children(node).map((child) => {
+  const others = db.nodes.children(node).filter((child) => !except.has(child.id))
+  const children = others.map((child) => {
     if (child.state === 'creating') return `layer ${child.layer} that is being made`
     return `layer ${nameOf(db, child)} on top of it`
   })

@@ -24,6 +24,7 @@ import {
   requireNode,
   requireParent,
   requireUnused,
+  usersOf,
 } from './graph-rules.js'
 import type { ChainId, LayerId } from './ids.js'
 import { step } from './steps.js'
@@ -155,6 +156,35 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
     }
   }
 
+  /** Holds the locks of all `nodes`, marks those that `decide` names (children first) in one transaction, then erases them. */
+  const removeMarked = async (
+    nodes: readonly NodeId[],
+    decide: () => readonly NodeId[],
+  ): Promise<readonly NodeRow[]> => {
+    const held: Lock[] = []
+    try {
+      for (const node of [...nodes].sort((a, b) => a - b)) {
+        const row = db.nodes.get(node)
+        if (row !== undefined) held.push(await lockNode(row.layer))
+      }
+      const doomed = await step('remove:mark', () =>
+        db.tx(() =>
+          decide().map((node) => {
+            const row = requireNode(db, node)
+            for (const { space, name } of db.names.byNode(node)) db.names.delete(space, name)
+            db.layers.delete(node)
+            db.nodes.setState(node, 'removing')
+            return row
+          }),
+        ),
+      )
+      for (const row of doomed) await erase(row.id, row.layer)
+      return doomed
+    } finally {
+      for (const lock of held.reverse()) lock.release()
+    }
+  }
+
   return {
     lockNode,
     /** Held while a chain is being imported; a second importer waits here, and then finds it. */
@@ -283,22 +313,27 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
      * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
      */
     async remove(node: NodeId): Promise<void> {
-      const { layer } = requireNode(db, node)
-      const held = await lockNode(layer)
-      try {
-        await step('remove:mark', () =>
-          db.tx(() => {
-            const row = requireNode(db, node)
-            requireUnused(db, row)
-            for (const name of db.names.byNode(node)) db.names.delete(name.space, name.name)
-            db.layers.delete(node)
-            db.nodes.setState(node, 'removing')
-          }),
-        )
-        await erase(node, layer)
-      } finally {
-        held.release()
-      }
+      await removeMarked([node], () => {
+        requireUnused(db, requireNode(db, node))
+        return [node]
+      })
+    },
+
+    /**
+     * Removes those of the nodes that nothing but the others needs. `before` happens in the same transaction as the
+     * decision, so a crash leaves all or nothing of it to do. Gives what went, children before parents.
+     */
+    removeUnneeded(nodes: readonly NodeId[], before: () => void = () => {}): Promise<readonly NodeRow[]> {
+      return removeMarked(nodes, () => {
+        before()
+        const doomed = new Set<NodeId>()
+        for (const node of [...nodes].sort((a, b) => b - a)) {
+          const row = db.nodes.get(node)
+          const needed = usersOf(db, node, doomed).length > 0 || db.names.byNode(node).length > 0
+          if (row?.state === 'ready' && !needed) doomed.add(node)
+        }
+        return [...doomed]
+      })
     },
 
     /** For recovery: takes away a node that is not ready and whose lock the caller holds. */

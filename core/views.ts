@@ -19,7 +19,11 @@ export interface Views {
   open(layer: LayerId): Promise<View>
 }
 
-export function createViews(driver: Driver): Views {
+/**
+ * `placeOf` tells where a layer is mounted by the store: it is read there, so that a writable layer shows what is being
+ * written, and `put` is left to the unmount.
+ */
+export function createViews(driver: Driver, placeOf?: (layer: LayerId) => string | undefined): Views {
   /** Open views by layer, in this process: the last one gives back what `get` took. */
   const users = new Map<LayerId, number>()
   const release = async (layer: LayerId): Promise<void> => {
@@ -27,19 +31,21 @@ export function createViews(driver: Driver): Views {
     if (left > 0) users.set(layer, left)
     else {
       users.delete(layer)
-      await driver.put(layer)
+      if (placeOf?.(layer) === undefined) await driver.put(layer)
     }
+  }
+  const openRoot = async (layer: LayerId): Promise<number> => {
+    const place = placeOf?.(layer)
+    if (place !== undefined) return openDirectory(place)
+    const mounts = await driver.get(layer, { readonly: true })
+    const [only] = mounts
+    return mounts.length === 1 && only?.type === 'bind' ? openDirectory(only.source) : detached(mounts).fd
   }
   return {
     async open(layer) {
       users.set(layer, (users.get(layer) ?? 0) + 1)
       try {
-        const mounts = await driver.get(layer, { readonly: true })
-        const [only] = mounts
-        const fd =
-          mounts.length === 1 && only?.type === 'bind'
-            ? open(only.source, constants.O_RDONLY | constants.O_DIRECTORY)
-            : detached(mounts).fd
+        const fd = await openRoot(layer)
         return {
           fd,
           async close() {
@@ -53,4 +59,22 @@ export function createViews(driver: Driver): Views {
       }
     },
   }
+}
+
+/** Calls `work` with the descriptor of the layer's view, and closes it. */
+export async function withView<T>(
+  views: Views,
+  layer: LayerId,
+  work: (root: number) => Promise<T> | T,
+): Promise<T> {
+  const view = await views.open(layer)
+  try {
+    return await work(view.fd)
+  } finally {
+    await view.close()
+  }
+}
+
+function openDirectory(path: string): number {
+  return open(path, constants.O_RDONLY | constants.O_DIRECTORY)
 }

@@ -29,8 +29,8 @@ export interface FileRow {
   /** A symlink's target. */
   readonly target?: string | undefined
   /**
-   * Another name of the same inode: the path of its first name, of this layer or (copied up) of a lower one. The other
-   * attributes of such a row mean nothing: those of the first name hold.
+   * Another name of the same inode: the path of its first name. The other attributes of such a row mean nothing: those of
+   * the first name hold. Where `implied` is true too, the first name is one of a lower layer.
    */
   readonly hardlink?: string | undefined
   readonly devMajor?: number
@@ -122,9 +122,9 @@ export function createFiles(sql: Sql) {
     const others = linksTo({ node, path }).filter((row) => !outside || !within(row.path, outside))
     const heir = others[0]
     const old = get({ node, path })
-    if (heir === undefined || old === undefined || old.hardlink !== null) return
-    replace({ node, ...old, path: heir.path })
-    relink({ node, from: path, to: heir.path })
+    if (heir === undefined || old === undefined) return
+    if (old.hardlink === null) replace({ node, ...old, path: heir.path })
+    relink({ node, from: path, to: old.hardlink ?? heir.path })
   }
 
   const removeBelow = (node: NodeId, path: string) => {
@@ -170,7 +170,10 @@ export function createFiles(sql: Sql) {
     insertMany(node: NodeId, rows: Iterable<FileRow>): void {
       sql.tx(() => {
         for (const row of rows) {
-          if (insert({ node, ...store(row) }).changes === 0) overlay(node, row)
+          const linksBelow =
+            row.hardlink !== undefined && get({ node, path: toBytes(row.hardlink) }) === undefined
+          const added = linksBelow ? { ...row, implied: true } : row
+          if (insert({ node, ...store(added) }).changes === 0) overlay(node, added)
         }
       })
     },

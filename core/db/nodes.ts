@@ -58,6 +58,7 @@ export function createNodes(sql: Sql) {
        SELECT :id, 0 UNION ALL SELECT node.parent, depth + 1 FROM up JOIN node ON node.id = up.node WHERE node.parent IS NOT NULL
      ) SELECT ${COLUMNS} FROM up JOIN node ON node.id = up.node ORDER BY depth`,
   )
+  const layers = sql.all<Record<never, never>, { layer: LayerId }>('SELECT layer FROM node')
   const parentOf = sql.one<{ layer: string }, { layer: LayerId }>(
     'SELECT above.layer FROM node JOIN node AS above ON above.id = node.parent WHERE node.layer = :layer',
   )
@@ -102,6 +103,8 @@ export function createNodes(sql: Sql) {
     countChildren: (id: NodeId): number => countChildren({ id })?.count ?? 0,
     /** The node, its parent, and so on down to the base. */
     chain: (id: NodeId): readonly NodeRow[] => chain({ id }).map(parseRow),
+    /** The driver's names of all nodes, in whatever state. */
+    layers: (): ReadonlySet<LayerId> => new Set(layers({}).map((row) => row.layer)),
     parentOf: (layer: LayerId): LayerId | undefined => parentOf({ layer })?.layer,
     setState: (id: NodeId, state: NodeState): void => void setState({ id, state }),
     setReady(id: NodeId, row: { kind: NodeKind; size: number | null; inodes: number | null }): void {

@@ -1,0 +1,169 @@
+/** Images and their names: what keeps layers alive. */
+import type { Database } from './db/database.js'
+import type { ImageRow } from './db/images.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
+import { VarveError } from './errors.js'
+import type { Graph } from './graph.js'
+import { nameOf, requireNode } from './graph-rules.js'
+import type { Digest, LayerId } from './ids.js'
+import { canonicalName, parseImageName } from './image-name.js'
+import type { Referent } from './references.js'
+import { step } from './steps.js'
+
+export interface NewImage {
+  readonly config: Buffer
+  /** Of the config. */
+  readonly digest: Digest
+  readonly platform: string
+  readonly created: string | undefined
+  /** Base first, committed and ready. */
+  readonly nodes: readonly NodeId[]
+  /** As they are to be kept. */
+  readonly names: readonly string[]
+}
+
+export interface Images {
+  /**
+   * The image and its names in one transaction; one that is here already just gets the names. A name moves here from
+   * wherever it pointed.
+   * @throws VarveError NOT_FOUND where a layer was removed meanwhile
+   */
+  add(image: NewImage): Promise<ImageRow>
+  tag(image: ImageRow, name: string): void
+  /**
+   * A name: untags, and the last one takes the image with it. An image by id: the image. Layers that only it used go
+   * too. Gives names, image ids and layer ids of what went.
+   * @throws VarveError FAILED_PRECONDITION: who uses it, or that it has several names; `force` removes it all the same
+   */
+  remove(
+    image: ImageRow,
+    reference: string,
+    options?: { readonly force?: boolean },
+  ): Promise<readonly string[]>
+  /** Layers that no image, name, mount or other layer needs; `all`: also images without a name. */
+  prune(options?: { readonly all?: boolean }): Promise<{
+    readonly layers: readonly LayerId[]
+    readonly images: readonly Digest[]
+    readonly bytes: number
+  }>
+}
+
+export function createImages(db: Database, graph: Graph): Images {
+  /** The names of an image that `reference` is a form of; none where it was given by id. */
+  const namesMeant = (image: ImageRow, reference: string): string | undefined => {
+    const names = db.references.byImage(image.key)
+    if (names.includes(reference)) return reference
+    const forms = [canonicalName(reference), canonicalName(`localhost/${reference}`)]
+    return names.find((name) => forms.includes(canonicalName(name)))
+  }
+
+  const removeImage = (image: ImageRow): Promise<readonly NodeRow[]> =>
+    graph.removeUnneeded(db.images.layers(image.key), () => db.images.delete(image.key))
+
+  return {
+    add: (image) =>
+      step('import:image', () =>
+        db.tx(() => {
+          for (const node of image.nodes) requireNode(db, node)
+          const { digest, config, platform, created, nodes, names } = image
+          const key =
+            db.images.byDigest(digest)?.key ?? db.images.insert({ digest, config, platform, created, nodes })
+          for (const name of names) db.references.set(name, key)
+          return requireImage(db, key)
+        }),
+      ),
+
+    tag(image, name) {
+      const parsed = parseImageName(name)
+      db.tx(() => {
+        requireImage(db, image.key)
+        db.references.set(parsed, image.key)
+      })
+    },
+
+    async remove(image, reference, { force = false } = {}) {
+      const names = db.references.byImage(image.key)
+      const meant = namesMeant(image, reference)
+      if (meant !== undefined && names.length > 1) {
+        await step('remove:image', () => db.references.delete(meant))
+        return [meant]
+      }
+      if (names.length > 1 && !force) {
+        throw new VarveError(
+          'FAILED_PRECONDITION',
+          `remove image ${image.digest}: it has the names ${names.join(', ')}; remove those, or force it`,
+        )
+      }
+      if (!force) requireIdle(db, image, names[0] ?? image.digest)
+      const gone = await step('remove:image', () => removeImage(image))
+      return [...names, image.digest, ...gone.map((row) => row.layer)]
+    },
+
+    async prune({ all = false } = {}) {
+      const images: Digest[] = []
+      const layers: NodeRow[] = []
+      if (all) {
+        for (const image of db.images.all()) {
+          if (db.references.byImage(image.key).length > 0 || workersOf(db, image).length > 0) continue
+          layers.push(...(await removeImage(image)))
+          images.push(image.digest)
+        }
+      }
+      const committed = db.nodes.ready().filter((row) => row.kind === 'committed')
+      layers.push(...(await graph.removeUnneeded(unneeded(db, committed))))
+      const bytes = layers.reduce((sum, row) => sum + (row.size ?? 0), 0)
+      return { layers: layers.map((row) => row.layer), images, bytes }
+    },
+  }
+}
+
+/** The committed nodes that are not in the chain of anything that is wanted. */
+function unneeded(db: Database, committed: readonly NodeRow[]): readonly NodeId[] {
+  const wanted = new Set<NodeId>(db.images.nodesInUse())
+  for (const { node } of db.names.all()) wanted.add(node)
+  for (const { node } of db.mounts.all()) wanted.add(node)
+  for (const row of [...db.nodes.ready(), ...db.nodes.unready()]) {
+    if (row.kind !== 'committed' || row.state !== 'ready') wanted.add(row.id)
+  }
+  const needed = new Set<NodeId>()
+  for (const node of wanted) {
+    if (needed.has(node)) continue
+    for (const row of db.nodes.chain(node)) needed.add(row.id)
+  }
+  return committed.filter((row) => !needed.has(row.id)).map((row) => row.id)
+}
+
+function requireImage(db: Database, key: number): ImageRow {
+  const image = db.images.get(key)
+  if (image === undefined) throw new VarveError('NOT_FOUND', 'the image was removed meanwhile')
+  return image
+}
+
+/** Writable layers and views on top of the image, and its mounts. */
+function workersOf(db: Database, image: ImageRow): readonly string[] {
+  const top = db.images.layers(image.key).at(-1)
+  if (top === undefined || db.images.byNode(top).some((other) => isTopOf(db, other, top, image))) return []
+  const workers = db.nodes.children(top).filter((child) => child.kind !== 'committed')
+  return [
+    ...workers.map((child) => `${child.kind === 'active' ? 'writable layer' : 'view'} ${nameOf(db, child)}`),
+    ...db.mounts.byNode(top).map((mount) => `mounted at ${mount.target}`),
+  ]
+}
+
+/** Another image with the same layers: what works on it can go on. */
+function isTopOf(db: Database, other: ImageRow, top: NodeId, image: ImageRow): boolean {
+  return other.key !== image.key && db.images.layers(other.key).at(-1) === top
+}
+
+function requireIdle(db: Database, image: ImageRow, name: string): void {
+  const workers = workersOf(db, image)
+  if (workers.length === 0) return
+  throw new VarveError('FAILED_PRECONDITION', `remove image ${name}: it is in use: ${workers.join('; ')}`)
+}
+
+/** The node that a target stands for: the layer, or an image's top one; undefined for an image without layers. */
+export function topOf(db: Database, target: Referent): NodeRow | undefined {
+  if (target.kind === 'layer') return target.node
+  const top = db.images.layers(target.image.key).at(-1)
+  return top === undefined ? undefined : requireNode(db, top)
+}

@@ -1,0 +1,237 @@
+/**
+ * Mounts that the store performs, counts and remembers.
+ *
+ * A layer is mounted once, by its driver's recipe, at `mnt/<layer>`; every other target is a bind mount of that place (one
+ * upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live in the
+ * database: a row is there before its mount is and goes after it, and core/recover.ts drops rows whose mount is gone.
+ */
+import { fromText, toText } from './bytes.js'
+import type { Database } from './db/database.js'
+import type { MountRow } from './db/mounts.js'
+import type { NodeRow } from './db/nodes.js'
+import type { Driver, Mount } from './driver.js'
+import { errnoOf, messageOf, VarveError } from './errors.js'
+import type { Graph } from './graph.js'
+import { nameOf } from './graph-rules.js'
+import type { LayerId } from './ids.js'
+import { createMountSpace } from './mount-space.js'
+import { step } from './steps.js'
+import { mkdir, rmdir } from './sys/files.js'
+import { attach, unmount as unmountNow } from './sys/mount.js'
+import { isDirectory, stat } from './sys/stat.js'
+
+export interface MountsContext {
+  readonly db: Database
+  readonly graph: Graph
+  readonly driver: Driver
+  /** The data root, absolute, as a byte string. */
+  readonly root: string
+}
+
+export interface Mounts {
+  /**
+   * Mounts a node (writable where it is active) at `target`, an absolute path of an existing directory, or at a place of
+   * the store's; each call counts. Gives where it is.
+   * @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION (the target is taken), UNAVAILABLE (the kernel refused)
+   */
+  mount(row: NodeRow, target?: string): Promise<string>
+  /** Undoes one `mount`; the last one unmounts. @throws VarveError FAILED_PRECONDITION where it is not mounted there */
+  unmount(row: NodeRow, target?: string): Promise<void>
+  /** The node's mounts as data, for somebody who performs them himself. */
+  recipe(row: NodeRow): Promise<readonly Mount[]>
+  /** Where the layer is mounted right now, by the driver's recipe; byte string. */
+  placeOf(layer: LayerId): string | undefined
+}
+
+export function createMounts({ db, graph, driver, root }: MountsContext): Mounts {
+  const space = createMountSpace()
+  const primaryOf = (layer: LayerId) => `${toText(root)}/mnt/${layer}`
+  const rowOf = (node: number, target: string) => db.mounts.get(node, target)
+
+  /** The mount by the driver's recipe; its row is there, with a count that may be 0. */
+  const mountPrimary = async (row: NodeRow): Promise<string> => {
+    const target = primaryOf(row.layer)
+    const readonly = row.kind !== 'active'
+    await withRow(row, target, readonly, async () => {
+      try {
+        mkdir(fromText(target), 0o700)
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: a crash or a failed unmount left it
+      }
+      attach(await driver.get(graph.sourceOf(row), { readonly }), fromText(target))
+    })
+    return target
+  }
+
+  /** Writes the row, then mounts; a row without its mount is made anew. A failed mount leaves no row. */
+  const withRow = async (
+    row: NodeRow,
+    target: string,
+    readonly: boolean,
+    mount: () => Promise<void> | void,
+  ): Promise<void> => {
+    const old = rowOf(row.id, target)
+    if (old !== undefined && space.isMounted(old)) return
+    await step('mount:row', () =>
+      db.tx(() => {
+        if (old !== undefined) db.mounts.delete(row.id, target)
+        refuseTaken(db, target)
+        graph.get(row.id)
+        db.mounts.insert({ node: row.id, target, count: 0, bootId: space.id, readonly })
+      }),
+    )
+    try {
+      await step('mount:attach', mount)
+    } catch (error) {
+      db.mounts.delete(row.id, target)
+      throw failed('mount', nameOf(db, row), target, error)
+    }
+  }
+
+  const count = (row: NodeRow, target: string, by: number) =>
+    db.mounts.setCount(row.id, target, (rowOf(row.id, target)?.count ?? 0) + by)
+
+  const takeDown = async (row: NodeRow, target: string, own: boolean): Promise<void> => {
+    await step('unmount:detach', () => {
+      try {
+        // Lazy: what still has files open there keeps them, and nobody else finds the place.
+        unmountNow(fromText(target), { lazy: true })
+      } catch (error) {
+        // EINVAL, ENOENT: it is not mounted (any more), which is what was asked for.
+        if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOENT') {
+          throw failed('unmount', nameOf(db, row), target, error)
+        }
+      }
+      // Removing the mount point also drops copies of the mount that leaked into other namespaces (moby#34948).
+      if (own) removeMountPoint(target)
+    })
+    await step('unmount:row', () => db.mounts.delete(row.id, target))
+  }
+
+  /** The place of the store's goes when neither it nor a bind mount of it is wanted. */
+  const settle = async (row: NodeRow): Promise<void> => {
+    const rows = db.mounts.byNode(row.id)
+    if (rows.some((each) => each.count > 0)) return
+    for (const each of rows) await takeDown(row, each.target, each.target === primaryOf(row.layer))
+    await driver.put(graph.sourceOf(row))
+  }
+
+  const locked = async <T>(row: NodeRow, work: () => Promise<T>): Promise<T> => {
+    const lock = await graph.lockNode(row.layer)
+    try {
+      return await work()
+    } finally {
+      lock.release()
+    }
+  }
+
+  return {
+    placeOf(layer) {
+      const node = db.nodes.byLayer(layer)
+      const row = node && db.mounts.get(node.id, primaryOf(layer))
+      return row !== undefined && space.isHere(row) ? fromText(row.target) : undefined
+    },
+
+    mount: (row, target) =>
+      locked(row, async () => {
+        if (target !== undefined) requireTarget(target, toText(root))
+        try {
+          const primary = await mountPrimary(row)
+          const place = target ?? primary
+          if (place !== primary) {
+            const readonly = row.kind !== 'active'
+            const options = ['rbind', readonly ? 'ro' : 'rw']
+            await withRow(row, place, readonly, () =>
+              attach([{ type: 'bind', source: fromText(primary), options }], fromText(place)),
+            )
+          }
+          count(row, place, 1)
+          return place
+        } finally {
+          await settle(row)
+        }
+      }),
+
+    unmount: (row, target) =>
+      locked(row, async () => {
+        const place = target ?? onlyPlace(db, row, primaryOf(row.layer))
+        const found = rowOf(row.id, place)
+        if (found === undefined || found.count === 0) throw notMounted(db, row, place)
+        count(row, place, -1)
+        if (found.count === 1 && place !== primaryOf(row.layer)) await takeDown(row, place, false)
+        await settle(row)
+      }),
+
+    recipe: (row) => driver.get(graph.sourceOf(row), { readonly: row.kind !== 'active' }),
+  }
+}
+
+/** Removes a mount point of the store's, if it is there. */
+export function removeMountPoint(target: string): void {
+  try {
+    rmdir(fromText(target))
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error // ENOENT: gone already
+  }
+}
+
+function refuseTaken(db: Database, target: string): void {
+  const taken = db.mounts.byTarget(target)
+  if (taken === undefined) return
+  const other = db.nodes.get(taken.node)
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `${target}: layer ${other ? nameOf(db, other) : taken.node} is mounted there; unmount it first, or take another place`,
+  )
+}
+
+function requireTarget(target: string, root: string): void {
+  if (!target.startsWith('/')) {
+    throw new VarveError('INVALID_ARGUMENT', `mount target ${target}: want an absolute path`)
+  }
+  if (
+    target === root ||
+    target.startsWith(`${root}/`) ||
+    root.startsWith(target === '/' ? '/' : `${target}/`)
+  ) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `mount target ${target}: would cover the store's own files in ${root}`,
+    )
+  }
+  let mode: number
+  try {
+    mode = stat(fromText(target)).mode
+  } catch (error) {
+    throw new VarveError('INVALID_ARGUMENT', `mount target ${target}: ${messageOf(error)}`, { cause: error })
+  }
+  if (!isDirectory(mode)) throw new VarveError('INVALID_ARGUMENT', `mount target ${target}: not a directory`)
+}
+
+/** Where a node is mounted, when nobody says which place is meant. */
+function onlyPlace(db: Database, row: NodeRow, primary: string): string {
+  const places = db.mounts.byNode(row.id).filter((each) => each.count > 0)
+  const own = places.find((each) => each.target === primary)
+  const only: MountRow | undefined = own ?? (places.length === 1 ? places[0] : undefined)
+  if (only !== undefined) return only.target
+  if (places.length === 0) throw notMounted(db, row, undefined)
+  const targets = places.map((each) => each.target).join(', ')
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `unmount layer ${nameOf(db, row)}: mounted at ${targets}; say which`,
+  )
+}
+
+function notMounted(db: Database, row: NodeRow, target: string | undefined): VarveError {
+  const where = target === undefined ? '' : ` at ${target}`
+  return new VarveError('FAILED_PRECONDITION', `layer ${nameOf(db, row)}: is not mounted${where}`)
+}
+
+function failed(what: string, name: string, target: string, error: unknown): unknown {
+  if (error instanceof VarveError) return error
+  const hint = errnoOf(error) === 'EPERM' ? '; mounting takes root' : ''
+  const code = errnoOf(error) === 'EPERM' ? 'FAILED_PRECONDITION' : 'UNAVAILABLE'
+  return new VarveError(code, `${what} layer ${name} at ${target}: ${messageOf(error)}${hint}`, {
+    cause: error,
+  })
+}

@@ -1,0 +1,109 @@
+/**
+ * What a crash interrupted, finished or undone: at every open, cheap, and safe beside other processes that work on the
+ * same root. Whatever a living process is at is under a lock of its own (core/graph.ts); a lock that can be had belongs
+ * to nobody any more.
+ */
+import { toText } from './bytes.js'
+import type { Database } from './db/database.js'
+import type { Driver } from './driver.js'
+import type { Graph } from './graph.js'
+import type { LayerId } from './ids.js'
+import { createMountSpace, isMountPoint } from './mount-space.js'
+import { purgeScratch } from './scratch.js'
+import { readdir, rmdir } from './sys/files.js'
+import { tryLock } from './sys/lock.js'
+import { unmount } from './sys/mount.js'
+
+export interface RecoverContext {
+  readonly db: Database
+  readonly graph: Graph
+  readonly driver: Driver
+  /** The data root, byte string. */
+  readonly root: string
+  readonly warn: (message: string) => void
+}
+
+export async function recover(context: RecoverContext): Promise<void> {
+  const { db, driver, root } = context
+  for (const name of purgeScratch(root)) context.warn(`removed ${toText(root)}/tmp/${name}, left by a crash`)
+  dropStaleMounts(context)
+  dropMountPoints(context)
+  // Listed before the rows are read: a layer that is made meanwhile has its row first.
+  const layers = await driver.list()
+  for (const row of db.nodes.unready()) await eraseUnready(context, row.layer)
+  const known = db.nodes.layers()
+  for (const layer of layers) {
+    if (!known.has(layer)) await removeOrphan(context, layer)
+  }
+  purgeLocks(root)
+}
+
+/** A node that never became ready, or whose removal was begun: gone, unless its owner lives. */
+async function eraseUnready({ db, graph, root, warn }: RecoverContext, layer: LayerId): Promise<void> {
+  await ifFree(root, `node-${layer}`, async () => {
+    const row = db.nodes.byLayer(layer)
+    if (row === undefined || row.state === 'ready') return
+    await graph.erase(row.id, layer)
+    warn(`layer ${layer}: taken away, its ${row.state === 'creating' ? 'making' : 'removal'} was interrupted`)
+  })
+}
+
+async function removeOrphan({ db, driver, root, warn }: RecoverContext, layer: LayerId): Promise<void> {
+  await ifFree(root, `node-${layer}`, async () => {
+    if (db.nodes.byLayer(layer) !== undefined) return
+    await driver.remove(layer)
+    warn(`layer ${layer}: removed from the driver, the database does not know it`)
+  })
+}
+
+function dropStaleMounts({ db, root, warn }: RecoverContext): void {
+  const rows = db.mounts.all()
+  if (rows.length === 0) return
+  const space = createMountSpace()
+  for (const row of rows) {
+    const layer = db.nodes.get(row.node)?.layer
+    if (layer === undefined || space.isMounted(row)) continue
+    const lock = tryLock(`${root}/locks/node-${layer}`)
+    if (lock === undefined) continue
+    try {
+      const now = db.mounts.get(row.node, row.target)
+      if (now === undefined || space.isMounted(now)) continue
+      db.mounts.delete(row.node, row.target)
+      warn(`layer ${layer}: is no longer mounted at ${row.target}, forgotten`)
+    } finally {
+      lock.release()
+    }
+  }
+}
+
+/** Mount points of the store's that no row names: a crash between unmount and rmdir, or mount and nothing. */
+function dropMountPoints({ db, root, warn }: RecoverContext): void {
+  for (const name of readdir(`${root}/mnt`)) {
+    const path = `${root}/mnt/${name}`
+    const lock = tryLock(`${root}/locks/node-${name}`)
+    if (lock === undefined) continue
+    try {
+      if (db.mounts.byTarget(toText(path)) !== undefined) continue
+      if (isMountPoint(toText(path))) unmount(path, { lazy: true })
+      rmdir(path)
+      warn(`removed the mount point ${toText(path)}, left by a crash`)
+    } finally {
+      lock.release()
+    }
+  }
+}
+
+/** Lock files that nobody holds: taking and giving back a lock removes its file. */
+function purgeLocks(root: string): void {
+  for (const name of readdir(`${root}/locks`)) tryLock(`${root}/locks/${name}`)?.release()
+}
+
+async function ifFree(root: string, lockName: string, work: () => Promise<void>): Promise<void> {
+  const lock = tryLock(`${root}/locks/${lockName}`)
+  if (lock === undefined) return
+  try {
+    await work()
+  } finally {
+    lock.release()
+  }
+}
