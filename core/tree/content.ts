@@ -1,0 +1,116 @@
+/** File content: compared and copied, with holes neither read nor filled. */
+import { errnoOf } from '../errors.js'
+import { close, copyFileRange, ficlone, ftruncate, read, seekData, seekHole, write } from '../sys/files.js'
+import type { Stat } from '../sys/stat.js'
+import { openFile } from './confined.js'
+
+const CHUNK = 256 * 1024
+const left = Buffer.allocUnsafeSlow(CHUNK)
+const right = Buffer.allocUnsafeSlow(CHUNK)
+
+/** Have two files of equal size the same bytes? `a` and `b` are the stats of `name` in the open directories. */
+export function sameContent(dirA: number, dirB: number, name: string, a: Stat, b: Stat): boolean {
+  const fdA = openFile(dirA, name)
+  try {
+    const fdB = openFile(dirB, name)
+    try {
+      return sameBytes(fdA, fdB, a, b)
+    } finally {
+      close(fdB)
+    }
+  } finally {
+    close(fdA)
+  }
+}
+
+/**
+ * Copies the whole content into an empty file: shared blocks where the file system can (FICLONE), else by the kernel
+ * (copy_file_range), else by hand; holes stay holes. Neither descriptor's position is kept.
+ */
+export function copyContent(from: number, to: number, size: number): void {
+  if (size === 0 || clone(from, to)) return
+  for (let offset = 0; offset < size; ) {
+    const start = seekData(from, offset)
+    if (start === undefined || start >= size) break
+    offset = Math.min(seekHole(from, start), size)
+    copyRange(from, to, start, offset)
+  }
+  ftruncate(to, size)
+}
+
+/** Does a file of this stat take less disk than its size, so that a look for holes is worth it? */
+export function maySparse(stat: Stat): boolean {
+  return stat.blocks * 512 < stat.size
+}
+
+function clone(from: number, to: number): boolean {
+  try {
+    ficlone(to, from)
+    return true
+  } catch (error) {
+    // Not this file system, not between these two, or not this kind of file: ioctl_ficlone(2).
+    const errno = errnoOf(error)
+    if (
+      errno === 'EOPNOTSUPP' ||
+      errno === 'ENOTSUP' ||
+      errno === 'EXDEV' ||
+      errno === 'EINVAL' ||
+      errno === 'ENOTTY'
+    )
+      return false
+    throw error
+  }
+}
+
+function copyRange(from: number, to: number, start: number, end: number): void {
+  let offset = start
+  try {
+    while (offset < end) {
+      const n = copyFileRange(from, offset, to, offset, end - offset)
+      if (n === 0) break
+      offset += n
+    }
+  } catch (error) {
+    // Not between these two file systems (before Linux 5.19 any two), or unknown to one of them.
+    const errno = errnoOf(error)
+    if (
+      errno !== 'EXDEV' &&
+      errno !== 'EOPNOTSUPP' &&
+      errno !== 'ENOTSUP' &&
+      errno !== 'EINVAL' &&
+      errno !== 'ENOSYS'
+    )
+      throw error
+  }
+  while (offset < end) {
+    const n = read(from, left, 0, Math.min(CHUNK, end - offset), offset)
+    if (n === 0) return
+    for (let done = 0; done < n; ) done += write(to, left, done, n - done, offset + done)
+    offset += n
+  }
+}
+
+function sameBytes(fdA: number, fdB: number, a: Stat, b: Stat): boolean {
+  const sparse = maySparse(a) && maySparse(b)
+  for (let offset = 0; offset < a.size; ) {
+    if (sparse) {
+      offset = Math.min(seekData(fdA, offset) ?? a.size, seekData(fdB, offset) ?? a.size)
+      if (offset >= a.size) return true
+    }
+    const n = readFully(fdA, left, offset)
+    if (n !== readFully(fdB, right, offset) || left.compare(right, 0, n, 0, n) !== 0) return false
+    if (n === 0) return true
+    offset += n
+  }
+  return true
+}
+
+function readFully(fd: number, buffer: Buffer, offset: number): number {
+  let filled = 0
+  while (filled < buffer.length) {
+    const n = read(fd, buffer, filled, buffer.length - filled, offset + filled)
+    if (n === 0) break
+    filled += n
+  }
+  return filled
+}

@@ -1,0 +1,153 @@
+/** An exact copy of a tree: content with holes (shared blocks where possible), links, xattrs, owners, times in ns. */
+import { constants } from 'node:fs'
+import { toText } from '../bytes.js'
+import { errnoOf } from '../errors.js'
+import {
+  chmod,
+  close,
+  fchmod,
+  fchown,
+  lchown,
+  link,
+  mkdir,
+  mknod,
+  open,
+  readlinkAt,
+  symlink,
+  utimens,
+} from '../sys/files.js'
+import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
+import { setxattr } from '../sys/xattr.js'
+import { readXattrs } from './attributes.js'
+import { at, join, list, openDirectory, openFile, openTree } from './confined.js'
+import { copyContent } from './content.js'
+import { createDirectoryTimes } from './directory-times.js'
+import { failure } from './failure.js'
+import { runInWorker } from './worker.js'
+
+export interface Copied {
+  /** Entries made, the root not among them. */
+  readonly entries: number
+  /** Bytes of regular files, each inode once. */
+  readonly size: number
+}
+
+const TYPE = 0o170000
+const PERMISSIONS = 0o7777
+
+/**
+ * Makes the empty directory `to` a copy of the directory `from` (byte strings), in a thread of its own. Mount points are
+ * copied as empty directories. Without root, owners stay the caller's.
+ * @throws VarveError RESOURCE_EXHAUSTED on a full disk, CANCELLED; `to` is then half made and the caller's to remove
+ */
+export function copyTree(
+  from: string,
+  to: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Copied> {
+  return runInWorker<readonly [string, string], Copied>(
+    new URL('./copy-worker.js', import.meta.url),
+    [from, to],
+    options,
+  )
+}
+
+/** {@link copyTree} in this thread. `checkpoint` is called once per entry and may throw. */
+export function copyTreeSync(from: string, to: string, checkpoint: () => void = () => {}): Copied {
+  const tree = openTree(from)
+  const times = createDirectoryTimes()
+  const links = new Map<number, string>()
+  const pending = ['']
+  let entries = 0
+  let size = 0
+  try {
+    const root = lstatAt(tree.fd, '.')
+    copyAttributes(at(tree.fd, '.'), root, to)
+    times.add(to, mtimeOf(root))
+    for (let path = pending.pop(); path !== undefined; path = pending.pop()) copyDirectory(path)
+    times.replay((path, time) => utimens(path, time))
+    return { entries, size }
+  } catch (error) {
+    throw failure(error, `copy ${toText(from)} to ${toText(to)}`)
+  } finally {
+    tree.close()
+  }
+
+  function copyDirectory(path: string): void {
+    const fd = openDirectory(tree, path)
+    try {
+      const device = lstatAt(fd, '.').dev
+      for (const [name, stat] of list(fd)) {
+        checkpoint()
+        entries++
+        const target = `${to}/${join(path, name)}`
+        const first = stat.nlink > 1 && !isDirectory(stat.mode) ? links.get(stat.ino) : undefined
+        if (first !== undefined) {
+          link(first, target)
+          continue
+        }
+        if (stat.nlink > 1) links.set(stat.ino, target)
+        copyEntry(fd, name, stat, target)
+        if (isDirectory(stat.mode)) {
+          times.add(target, mtimeOf(stat))
+          if (stat.dev === device) pending.push(join(path, name))
+        }
+        if (isFile(stat.mode)) size += stat.size
+      }
+    } finally {
+      close(fd)
+    }
+  }
+}
+
+/** Makes `target` a copy of one entry of an open directory, without a directory's content and times. */
+export function copyEntry(dirFd: number, name: string, stat: Stat, target: string): void {
+  if (isFile(stat.mode)) {
+    copyFile(dirFd, name, stat, target)
+    return
+  }
+  if (isDirectory(stat.mode)) mkdir(target, 0o700)
+  else if (isSymlink(stat.mode)) symlink(readlinkAt(dirFd, name), target)
+  else mknod(target, (stat.mode & TYPE) | 0o600, stat.rdevMajor, stat.rdevMinor)
+  copyAttributes(at(dirFd, name), stat, target)
+  if (!isDirectory(stat.mode)) utimens(target, mtimeOf(stat))
+}
+
+/** Owner, mode and xattrs, in the order that keeps setuid bits and capabilities: chown drops both. */
+export function copyAttributes(source: string, stat: Stat, target: string): void {
+  ownerOf(() => lchown(target, stat.uid, stat.gid))
+  if (!isSymlink(stat.mode)) chmod(target, stat.mode & PERMISSIONS)
+  for (const [name, value] of readXattrs(source)) setxattr(target, name, value)
+}
+
+export function mtimeOf(stat: Stat): { readonly sec: number; readonly nsec: number } {
+  return { sec: stat.mtimeSec, nsec: stat.mtimeNsec }
+}
+
+function copyFile(dirFd: number, name: string, stat: Stat, target: string): void {
+  const from = openFile(dirFd, name)
+  try {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+    const to = open(target, flags, 0o600)
+    try {
+      copyContent(from, to, stat.size)
+      ownerOf(() => fchown(to, stat.uid, stat.gid))
+      fchmod(to, stat.mode & PERMISSIONS)
+      for (const [key, value] of readXattrs(at(dirFd, name))) setxattr(target, key, value)
+    } finally {
+      close(to)
+    }
+    utimens(target, mtimeOf(stat))
+  } finally {
+    close(from)
+  }
+}
+
+function ownerOf(chown: () => void): void {
+  try {
+    chown()
+  } catch (error) {
+    // Without root a file belongs to whoever makes it.
+    if (errnoOf(error) !== 'EPERM' || process.geteuid?.() === 0) throw error
+  }
+}

@@ -1,0 +1,41 @@
+/** The thread of extract.ts. From enterPlace to leave, every call is synchronous: libuv's pool is not confined. */
+import { openConsumer } from '../channel.js'
+import { createTarParser } from '../tar/parse.js'
+import type { Extracted, ExtractJob } from './extract.js'
+import { createLayer } from './lay.js'
+import { createPayloads } from './payloads.js'
+import { enterPlace } from './place.js'
+import { serve } from './worker.js'
+
+serve((job: ExtractJob): Extracted => {
+  const consumer = openConsumer(job.tar)
+  const payloads = createPayloads(job.scratch)
+  try {
+    const place = enterPlace(job.upper)
+    try {
+      const layer = createLayer({
+        place,
+        lower: job.lower,
+        style: job.whiteouts,
+        payloads,
+        umaskIsZero: place.jailed,
+      })
+      try {
+        const parser = createTarParser(layer)
+        for (let bytes = consumer.read(); bytes !== undefined; bytes = consumer.read()) parser.push(bytes)
+        parser.end()
+        return { ...layer.finish(), replaced: payloads.saved }
+      } finally {
+        layer.close()
+      }
+    } finally {
+      place.leave()
+    }
+  } catch (error) {
+    consumer.cancel()
+    payloads.abandon()
+    throw error
+  } finally {
+    payloads.close()
+  }
+})

@@ -1,0 +1,61 @@
+/**
+ * A layer's tar laid into a directory, in a thread of its own that can't leave it.
+ *
+ * The directory starts empty and gets this layer's own files alone, so a whiteout or opaque marker can't hurt what the
+ * same tar brings, wherever it stands (image-spec, layer.md "Whiteouts"). What is hidden is written down in one of three
+ * styles:
+ * - `overlay`: as overlay's upper directory has it: devices 0:0, and `trusted.overlay.opaque` on directories;
+ * - `overlay-userxattr`: the same for an overlay mounted with userxattr (`user.overlay.opaque`);
+ * - `list`: not in the tree, but in the result, for merge.ts.
+ * Only what the layers below really have is hidden; without layers below, markers hide nothing.
+ */
+import { type ByteChannel, openConsumer } from '../channel.js'
+import type { Applied } from '../driver.js'
+import { prepareJails } from '../sys/jail.js'
+import type { WhiteoutStyle } from './entry-attributes.js'
+import { runInWorker } from './worker.js'
+
+export interface ExtractOptions {
+  /** A descriptor of the parent's merged view, open until this ends; undefined for a base layer only. */
+  readonly lower: number | undefined
+  readonly whiteouts: WhiteoutStyle
+  /** A directory (byte string) for payloads that have no place in the layer. */
+  readonly scratch: string
+  readonly signal?: AbortSignal
+}
+
+export interface Extracted extends Applied {
+  /** Style `list`: paths to remove, and directories to empty, in a copy of the parent; disjoint. Else empty. */
+  readonly whiteouts: readonly string[]
+  readonly opaques: readonly string[]
+}
+
+export interface ExtractJob extends Omit<ExtractOptions, 'signal'> {
+  readonly upper: string
+  readonly tar: ByteChannel
+}
+
+/**
+ * Fills `upper`, an empty directory (byte string) that is the caller's alone until this ends; where it fails, partly.
+ *
+ * Reads the channel to its end. Attributes are the entries' own, exactly; a parent directory that no entry names has
+ * those it has below, or is 0755 root:root of 1970. As root everything is kept; without, owners and devices are not.
+ * @throws VarveError INVALID_ARGUMENT (an entry that can't be, named), CORRUPT (no sound archive), RESOURCE_EXHAUSTED
+ * (the disk), CANCELLED
+ */
+export async function extract(upper: string, tar: ByteChannel, options: ExtractOptions): Promise<Extracted> {
+  const { signal, lower, whiteouts, scratch } = options
+  const job: ExtractJob = { upper, tar, lower, whiteouts, scratch }
+  await prepareJails()
+  const onAbort = () => openConsumer(tar).cancel()
+  try {
+    return await runInWorker<ExtractJob, Extracted>(new URL('./extract-worker.js', import.meta.url), job, {
+      onAbort,
+      ...(signal === undefined ? {} : { signal }),
+    })
+  } catch (error) {
+    // Also where the thread could not even start.
+    onAbort()
+    throw error
+  }
+}

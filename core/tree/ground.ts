@@ -1,0 +1,266 @@
+/** What an extraction does to the directory it fills, whatever the entry: make way, make directories, copy up. */
+import { constants } from 'node:fs'
+import { errnoOf } from '../errors.js'
+import {
+  chmod,
+  close,
+  mkdir,
+  mknod,
+  open,
+  readdir,
+  readlinkAt,
+  rmdir,
+  symlink,
+  unlink,
+  utimens,
+} from '../sys/files.js'
+import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
+import { setxattr } from '../sys/xattr.js'
+import { readXattrs, readXattrsOf } from './attributes.js'
+import { at, join, openFile } from './confined.js'
+import { copyContent } from './content.js'
+import { createDirectoryTimes } from './directory-times.js'
+import {
+  type Attributes,
+  createAttributes,
+  DEFAULT_ACL,
+  type Meta,
+  type WhiteoutStyle,
+} from './entry-attributes.js'
+import { createHiding, type Hiding } from './hiding.js'
+import { createNamespace, type Dir, type Namespace } from './namespace.js'
+import { createNotices, type Notices } from './notices.js'
+import type { Payloads } from './payloads.js'
+import type { Place } from './place.js'
+
+export interface GroundOptions {
+  readonly place: Place
+  readonly lower: number | undefined
+  readonly style: WhiteoutStyle
+  readonly payloads: Payloads
+  /** New files get exactly the mode asked for. */
+  readonly umaskIsZero: boolean
+}
+
+export interface Ground {
+  readonly space: Namespace
+  readonly hiding: Hiding
+  readonly attributes: Attributes
+  readonly notices: Notices
+  /** Bytes of regular files and inodes of this layer, as they are now. */
+  readonly counts: { size: number; inodes: number }
+  /** Makes a non-directory at `name`, whatever this layer has there; `make` may be called twice. */
+  making<T>(dir: Dir, name: string, make: (path: string) => T): T
+  /** The directory `name`, new or already of this layer; `fresh` where it was made now. */
+  makeDirectory(parent: Dir, name: string): { readonly dir: Dir; readonly fresh: boolean }
+  /** Gives a directory its attributes; its times follow when all is made. */
+  settle(path: string, meta: Meta, fresh: boolean): void
+  /** Copies a non-directory that only the layers below have into this one, under its own name. */
+  copyUp(dir: Dir, name: string, stat: Stat): void
+  /** Removes what this layer has at `name`, payloads kept; nothing there is fine. */
+  clear(dir: Dir, name: string): void
+  /** Hides `name` of the layers below; what this layer has there stays. */
+  whiteOut(dir: Dir, name: string): void
+  /** Hides all that the layers below have in `dir`. */
+  makeOpaque(dir: Dir): void
+  /** After the last entry. */
+  finish(): void
+}
+
+const PRISTINE: Meta = { mode: 0o755, uid: 0, gid: 0, mtime: { sec: 0, nsec: 0 }, xattrs: new Map() }
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const OWNER_ALL = 0o700
+
+export function createGround({ place, lower, style, payloads, umaskIsZero }: GroundOptions): Ground {
+  const privileged = process.geteuid?.() === 0
+  const notices = createNotices()
+  const attributes = createAttributes(style, umaskIsZero, notices)
+  const hiding = createHiding(place, style)
+  const times = createDirectoryTimes()
+  const defaultAcls = new Map<string, string>()
+  /** Without root: directories whose own mode would keep their owner out. */
+  const closed = new Map<string, number>()
+  const counts = { size: 0, inodes: 0 }
+
+  const implied = (parent: Dir, name: string, below: number | undefined): void => {
+    const meta = below === undefined ? PRISTINE : metaOf(fstat(below), readXattrsOf(below))
+    const hides = hiding.uncover(parent, name)
+    mkdir(place.path(parent.path, name), OWNER_ALL)
+    counts.inodes++
+    ground.settle(join(parent.path, name), meta, true)
+    if (hides) ground.makeOpaque(space.made(parent, name))
+  }
+  const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, { implied })
+
+  const ground: Ground = {
+    space,
+    hiding,
+    attributes,
+    notices,
+    counts,
+    making(dir, name, make) {
+      space.changed(dir, name)
+      hiding.uncover(dir, name)
+      try {
+        return make(place.path(dir.path, name))
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw error
+        discard(dir.path, name)
+        return make(place.path(dir.path, name))
+      }
+    },
+    makeDirectory(parent, name) {
+      let hides = hiding.uncover(parent, name)
+      const path = place.path(parent.path, name)
+      const there = hides ? undefined : madeDirectory(path)
+      if (there !== undefined) {
+        if (isDirectory(there.mode)) return { dir: space.made(parent, name), fresh: false }
+        ground.clear(parent, name)
+        hides = true
+      }
+      if (hides) mkdir(place.path(parent.path, name), OWNER_ALL)
+      counts.inodes++
+      const dir = space.made(parent, name)
+      if (hides) ground.makeOpaque(dir)
+      return { dir, fresh: true }
+    },
+    settle(path, meta, fresh) {
+      const target = place.path(path, '.')
+      if (!fresh) attributes.clear(target, meta.xattrs)
+      const shut = !privileged && (meta.mode & OWNER_ALL) !== OWNER_ALL
+      attributes.node(target, shut ? { ...meta, mode: meta.mode | OWNER_ALL } : meta, 'directory')
+      if (shut) closed.set(path, meta.mode)
+      else if (closed.size > 0) closed.delete(path)
+      const acl = meta.xattrs.get(DEFAULT_ACL)
+      if (acl !== undefined) defaultAcls.set(path, acl)
+      else if (defaultAcls.size > 0) defaultAcls.delete(path)
+      times.add(path, meta.mtime)
+    },
+    copyUp(dir, name, stat) {
+      space.materialise(dir)
+      const below = space.below(dir)
+      if (below === undefined) throw new Error(`nothing below shows through in ${dir.path}`)
+      const target = place.path(dir.path, name)
+      if (isFile(stat.mode)) {
+        copyFileUp(below, name, target, stat)
+      } else {
+        if (isSymlink(stat.mode)) symlink(readlinkAt(below, name), target)
+        else mknod(target, stat.mode, stat.rdevMajor, stat.rdevMinor)
+        const xattrs = place.outside(() => readXattrs(at(below, name)))
+        attributes.node(target, metaOf(stat, xattrs), isSymlink(stat.mode) ? 'symlink' : 'other')
+      }
+      utimens(target, metaOf(stat, NONE).mtime)
+      counts.inodes++
+    },
+    clear(dir, name) {
+      if (lstatOrUndefined(place.path(dir.path, name)) === undefined) return
+      discard(dir.path, name)
+      space.changed(dir, name)
+    },
+    whiteOut(dir, name) {
+      if (hiding.whiteouts.has(join(dir.path, name))) return
+      const own = dir.inLayer ? lstatOrUndefined(place.path(dir.path, name)) : undefined
+      if (own !== undefined) {
+        if (isDirectory(own.mode)) ground.makeOpaque(space.made(dir, name))
+        return
+      }
+      if (space.entryBelow(dir, name) === undefined) return
+      space.materialise(dir)
+      hiding.hide(dir, name)
+      space.changed(dir, name)
+    },
+    makeOpaque(dir) {
+      if (space.below(dir) === undefined) return
+      space.materialise(dir)
+      hiding.makeOpaque(dir)
+      space.hideBelow(dir)
+    },
+    finish() {
+      hiding.sweep()
+      for (const [path, value] of defaultAcls) setDefaultAcl(path, value)
+      times.replay((path, time) => utimens(place.path(path, '.'), time))
+      const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
+      for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
+    },
+  }
+
+  const below = space.below(space.root)
+  ground.settle('', below === undefined ? PRISTINE : metaOf(fstat(below), readXattrsOf(below)), true)
+  return ground
+
+  function discard(parent: string, name: string): void {
+    const target = place.path(parent, name)
+    const path = join(parent, name)
+    const stat = lstat(target)
+    if (isDirectory(stat.mode)) {
+      for (const child of readdir(target)) discard(path, child)
+      place.forget()
+      rmdir(place.path(parent, name))
+      times.forget(path)
+      defaultAcls.delete(path)
+      closed.delete(path)
+      hiding.opaques.delete(path)
+      counts.inodes--
+      return
+    }
+    if (hiding.whiteouts.delete(path)) {
+      unlink(target)
+      return
+    }
+    if (isFile(stat.mode)) payloads.save(target, stat, true)
+    unlink(target)
+    if (stat.nlink > 1) return
+    counts.inodes--
+    if (isFile(stat.mode)) counts.size -= stat.size
+  }
+
+  function copyFileUp(below: number, name: string, target: string, stat: Stat): void {
+    const from = openFile(below, name)
+    try {
+      const to = open(target, CREATE, privileged ? stat.mode & 0o777 : 0o600)
+      try {
+        copyContent(from, to, stat.size)
+        attributes.file(to, name, metaOf(stat, readXattrsOf(from)))
+        payloads.none(fstat(to).ino)
+      } finally {
+        close(to)
+      }
+    } finally {
+      close(from)
+    }
+    counts.size += stat.size
+  }
+
+  function setDefaultAcl(path: string, value: string): void {
+    try {
+      setxattr(place.path(path, '.'), DEFAULT_ACL, value)
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUP') throw error
+      notices.add(`${path}: the file system keeps no ACLs: a default ACL left out`)
+    }
+  }
+}
+
+const NONE: ReadonlyMap<string, string> = new Map()
+
+/** Makes the directory, or tells what is in its place. */
+function madeDirectory(path: string): Stat | undefined {
+  try {
+    mkdir(path, OWNER_ALL)
+    return undefined
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    return lstat(path)
+  }
+}
+
+function metaOf(stat: Stat, xattrs: ReadonlyMap<string, string>): Meta {
+  return {
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    mtime: { sec: stat.mtimeSec, nsec: stat.mtimeNsec },
+    xattrs,
+  }
+}

@@ -1,0 +1,267 @@
+/** Lays the entries of one tar into an empty directory. */
+import { constants } from 'node:fs'
+import { toText } from '../bytes.js'
+import { errnoOf, VarveError } from '../errors.js'
+import { close, ftruncate, link, mknod, open, symlink, syncFileRange, utimens, write } from '../sys/files.js'
+import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
+import type { TarEntry, TarHandler } from '../tar/entry.js'
+import { classify, cleanPath } from '../tar/whiteout.js'
+import { join, parentOf } from './confined.js'
+import { failure } from './failure.js'
+import { createGround, type GroundOptions } from './ground.js'
+import type { Dir } from './namespace.js'
+import type { PayloadWriter } from './payloads.js'
+
+export interface Laid {
+  readonly size: number
+  readonly inodes: number
+  readonly entries: number
+  readonly aliases: readonly (readonly [named: string, real: string])[]
+  readonly notices: readonly string[]
+  readonly whiteouts: readonly string[]
+  readonly opaques: readonly string[]
+}
+
+export interface Layer extends TarHandler {
+  /** After the last entry: does what could only be done when all was made. */
+  finish(): Laid
+  /** Gives descriptors back, also after a failure. */
+  close(): void
+}
+
+/** The regular file whose payload is coming. */
+interface OpenFile {
+  readonly fd: number
+  readonly path: string
+  readonly entry: TarEntry
+  /** Its name means different files in this tar, so its payload is kept aside too. */
+  readonly ambiguous: boolean
+  segment: number
+  /** Where in a sparse file the next byte goes. */
+  offset: number
+}
+
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const TYPES: Readonly<Record<string, number>> = {
+  char: constants.S_IFCHR,
+  block: constants.S_IFBLK,
+  fifo: constants.S_IFIFO,
+}
+/** From this size on the writing to disk starts at once, so that the sync at the end finds little left to do. */
+const WRITE_BACK = 1 << 20
+
+/** @throws VarveError from any of its methods, naming the entry */
+export function createLayer(options: GroundOptions): Layer {
+  const { place, style, payloads } = options
+  const ground = createGround(options)
+  const { space, attributes, notices, counts } = ground
+  const createMode = process.geteuid?.() === 0 ? 0o777 : 0o600
+  let entries = 0
+  let current = ''
+  let file: OpenFile | undefined
+  let aside: PayloadWriter | undefined
+
+  return {
+    entry: (entry) => naming(() => begin(entry)),
+    payload: (bytes) =>
+      naming(() => {
+        if (file !== undefined) writePayload(file, bytes)
+        else aside?.write(bytes)
+      }),
+    entryEnd() {
+      if (file !== undefined) naming(endFile)
+      aside?.end()
+      aside = undefined
+    },
+    finish: () =>
+      naming(() => {
+        current = '.'
+        ground.finish()
+        const { whiteouts, opaques } = ground.hiding
+        return {
+          ...counts,
+          entries,
+          aliases: [...space.aliases],
+          notices: notices.list(),
+          whiteouts: style === 'list' ? [...whiteouts] : [],
+          opaques: style === 'list' ? [...opaques] : [],
+        }
+      }),
+    close() {
+      if (file !== undefined) close(file.fd)
+      file = undefined
+      space.close()
+    },
+  }
+
+  function naming<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      const doing = `lay down "${toText(current)}"`
+      if (!(error instanceof VarveError)) throw failure(error, doing)
+      throw new VarveError(error.code, `${doing}: ${error.message}`, { cause: error })
+    }
+  }
+
+  function begin(entry: TarEntry): void {
+    entries++
+    current = entry.path
+    space.trim()
+    if (entry.path === '') throw invalid('an entry without a name')
+    const named = classify(entry.path)
+    if (named.kind === 'plain') {
+      attributes.check(entry)
+      lay(entry, named.path)
+      return
+    }
+    if (entry.stored > 0) aside = payloads.start()
+    if (named.kind === 'whiteout') {
+      const dir = space.find(parentOf(named.target))
+      if (dir !== undefined) ground.whiteOut(dir, baseOf(named.target))
+    } else if (named.kind === 'opaque') {
+      const dir = space.find(named.directory)
+      if (dir !== undefined) ground.makeOpaque(dir)
+    }
+  }
+
+  function lay(entry: TarEntry, path: string): void {
+    if (path === '') {
+      if (entry.type !== 'directory') throw invalid(`the root of a layer is a directory, not a ${entry.type}`)
+      ground.settle('', entry, false)
+      return
+    }
+    const parent = parentOf(path)
+    const name = baseOf(path)
+    switch (entry.type) {
+      case 'file':
+        layFile(parent, name, entry)
+        return
+      case 'directory': {
+        const { dir, fresh } = ground.makeDirectory(space.directory(parent), name)
+        ground.settle(dir.path, entry, fresh)
+        return
+      }
+      case 'symlink':
+        laySymlink(space.directory(parent), name, entry)
+        return
+      case 'link':
+        layLink(parent, name, entry)
+        return
+      default:
+        laySpecial(space.directory(parent), name, entry)
+    }
+  }
+
+  function layFile(parent: string, name: string, entry: TarEntry): void {
+    const dir = space.directory(parent)
+    const ambiguous = space.aliases.size > 0 && (space.aliases.get(parent) ?? parent) !== dir.path
+    file = ground.making(dir, name, (path) => {
+      const fd = open(path, CREATE, entry.mode & createMode)
+      return { fd, path, entry, ambiguous, segment: 0, offset: 0 }
+    })
+    counts.inodes++
+    counts.size += entry.size
+    if (entry.sparse !== undefined) payloads.sparse(fstat(file.fd).ino, entry.sparse)
+  }
+
+  function writePayload(file: OpenFile, bytes: Uint8Array): void {
+    const segments = file.entry.sparse
+    for (let done = 0; done < bytes.length; ) {
+      if (segments === undefined) {
+        done += write(file.fd, bytes, done, bytes.length - done, null)
+        continue
+      }
+      const segment = segments[file.segment]
+      if (segment === undefined) throw new Error('more payload than the sparse map has')
+      const from = Math.max(file.offset, segment.offset)
+      const left = segment.offset + segment.length - from
+      const n = left > 0 ? write(file.fd, bytes, done, Math.min(left, bytes.length - done), from) : 0
+      if (n === left) file.segment++
+      file.offset = from + n
+      done += n
+    }
+  }
+
+  function endFile(): void {
+    if (file === undefined) return
+    const { fd, path, entry, ambiguous } = file
+    file = undefined
+    try {
+      if (entry.sparse !== undefined) ftruncate(fd, entry.size)
+      attributes.file(fd, entry.path, entry)
+      if (entry.stored >= WRITE_BACK) syncFileRange(fd, 0, 0)
+      if (ambiguous) payloads.save(path, fstat(fd), false)
+    } finally {
+      close(fd)
+    }
+    utimens(path, entry.mtime)
+  }
+
+  function laySymlink(dir: Dir, name: string, entry: TarEntry): void {
+    ground.making(dir, name, (path) => symlink(entry.linkname, path))
+    counts.inodes++
+    const path = place.path(dir.path, name)
+    attributes.node(path, entry, 'symlink')
+    utimens(path, entry.mtime)
+  }
+
+  /** A hard link: to what this layer has so far or, copied up first, to what shows through from below. */
+  function layLink(parent: string, name: string, entry: TarEntry): void {
+    const target = cleanPath(entry.linkname)
+    const missing = () => invalid(`its hard link's target "${toText(entry.linkname)}" is not there (yet)`)
+    const from = space.find(parentOf(target))
+    const fromName = baseOf(target)
+    if (from === undefined || ground.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
+    const own = from.inLayer ? lstatOrUndefined(place.path(from.path, fromName)) : undefined
+    const stat = own ?? space.entryBelow(from, fromName)
+    if (stat === undefined) throw missing()
+    if (target === '' || isDirectory(stat.mode)) {
+      throw invalid(`its hard link's target "${toText(entry.linkname)}" is a directory`)
+    }
+    if (own === undefined) ground.copyUp(from, fromName, stat)
+    const dir = space.directory(parent)
+    if (dir.path === from.path && name === fromName) return
+    try {
+      ground.making(dir, name, (path) => link(place.path(from.path, fromName), path))
+    } catch (error) {
+      // The target lay below what had to make way for the link.
+      if (errnoOf(error) === 'ENOENT') throw missing()
+      throw error
+    }
+  }
+
+  function laySpecial(dir: Dir, name: string, entry: TarEntry): void {
+    const { type, devMajor, devMinor } = entry
+    if (type === 'char' && devMajor === 0 && devMinor === 0 && style !== 'list') {
+      notices.add(`${toText(entry.path)}: a device 0:0 is overlay's sign for nothing, so nothing is there`)
+      ground.clear(dir, name)
+      ground.whiteOut(dir, name)
+      return
+    }
+    if (!(devMajor >= 0 && devMajor <= 0xfff && devMinor >= 0 && devMinor <= 0xfffff)) {
+      throw invalid(`device number ${devMajor}:${devMinor} is out of range`)
+    }
+    try {
+      const mode = (TYPES[type] ?? 0) | (entry.mode & 0o777)
+      ground.making(dir, name, (path) => mknod(path, mode, devMajor, devMinor))
+    } catch (error) {
+      // A device takes root, and not a user namespace's.
+      if (errnoOf(error) !== 'EPERM') throw error
+      notices.add(`${toText(entry.path)}: left out: only root can make a ${type} device`)
+      return
+    }
+    counts.inodes++
+    const path = place.path(dir.path, name)
+    attributes.node(path, entry, 'other')
+    utimens(path, entry.mtime)
+  }
+}
+
+function baseOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+function invalid(message: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', message)
+}

@@ -1,0 +1,263 @@
+/**
+ * Which real directory a tar's name means, in the merged view of the layers below and what this layer has so far.
+ *
+ * Symlinks among the parents are followed by hand, component by component and inside this view only, as GNU tar would
+ * find them with the layers applied in order; the kernel's confinement (place.ts) is the last word all the same. Known
+ * directories form a bounded trie, so that a path costs no system calls where its parents were seen before.
+ */
+import { constants } from 'node:fs'
+import { toText } from '../bytes.js'
+import { errnoOf, VarveError } from '../errors.js'
+import { close, openAt, readlink, readlinkAt } from '../sys/files.js'
+import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
+import { join, lstatAtOrUndefined, openDirectory } from './confined.js'
+import type { Place } from './place.js'
+
+export interface Dir {
+  readonly path: string
+  readonly parent: Dir | undefined
+  /** It is in this layer, not only below. */
+  inLayer: boolean
+  /** Nothing of the layers below shows through. */
+  opaque: boolean
+  children: Map<string, Dir | Symlink> | undefined
+}
+
+interface Symlink {
+  readonly target: string
+}
+
+/** What the namespace needs done. */
+export interface Maker {
+  /** Makes an implied directory; `below` is the one of the layers below that it stands for. */
+  implied(parent: Dir, name: string, below: number | undefined): void
+}
+
+export interface Namespace {
+  /** The directory a name means, made (with its parents) where it is not in this layer. @throws INVALID_ARGUMENT */
+  directory(named: string): Dir
+  /** The directory a name means, in this layer or below; undefined where there is none. Makes nothing. */
+  find(named: string): Dir | undefined
+  /** Makes a directory that is only below. */
+  materialise(dir: Dir): void
+  /** The layers' below own directory of this path, as far as it shows through; valid until the next call. */
+  below(dir: Dir): number | undefined
+  /** Entry `name` of `dir` as the layers below have it, where it shows through. */
+  entryBelow(dir: Dir, name: string): Stat | undefined
+  /** A directory was made in this layer. */
+  made(parent: Dir, name: string): Dir
+  /** Whatever was known of `name` is not so any more. */
+  changed(parent: Dir, name: string): void
+  /** Hides what is below this directory of the layer. */
+  hideBelow(dir: Dir): void
+  /** Forgets what it can where it knows too much; between two entries only. */
+  trim(): void
+  /** Parents of entries that were named through a symlink → the real one; the first meaning of each. */
+  readonly aliases: ReadonlyMap<string, string>
+  readonly root: Dir
+  close(): void
+}
+
+const MAX_HOPS = 40
+/** Of the trie: bytes of paths. */
+const MAX_KNOWN = 4 << 20
+
+/**
+ * `lower` is a descriptor of the merged view of the layers below. `hidden` holds the whiteouts of this layer, `opaques` its opaque directories: real paths, kept by the
+ * caller.
+ */
+export function createNamespace(
+  place: Place,
+  lower: number | undefined,
+  hidden: ReadonlySet<string>,
+  opaques: ReadonlySet<string>,
+  maker: Maker,
+): Namespace {
+  const root = createDir('', undefined, true)
+  const aliases = new Map<string, string>()
+  let last: { readonly named: string; readonly dir: Dir } | undefined
+  let known = 0
+  let opened: { readonly dir: Dir; readonly fd: number | undefined } | undefined
+
+  const space: Namespace = {
+    root,
+    aliases,
+    directory(named) {
+      const dir = resolve(named, true)
+      if (dir === undefined) throw new Error(`no directory ${named}`)
+      return dir
+    },
+    find: (named) => resolve(named, false),
+    materialise(dir) {
+      const missing: Dir[] = []
+      for (let d: Dir | undefined = dir; d !== undefined && !d.inLayer; d = d.parent) missing.push(d)
+      for (const d of missing.reverse()) {
+        if (d.parent === undefined) continue
+        maker.implied(d.parent, nameOf(d), space.below(d))
+        d.inLayer = true
+      }
+    },
+    below(dir) {
+      if (lower === undefined) return undefined
+      if (opened?.dir === dir) return opened.fd
+      closeBelow()
+      opened = { dir, fd: shows(dir) ? openBelow(lower, dir.path) : undefined }
+      return opened.fd
+    },
+    entryBelow(dir, name) {
+      const fd = space.below(dir)
+      return fd === undefined ? undefined : lstatAtOrUndefined(fd, name)
+    },
+    made(parent, name) {
+      const before = parent.children?.get(name)
+      if (before !== undefined && 'path' in before) {
+        before.inLayer = true
+        return before
+      }
+      if (before !== undefined) last = undefined
+      return remember(parent, name, true)
+    },
+    changed(parent, name) {
+      if (parent.children?.delete(name) !== true) return
+      last = undefined
+      closeBelow()
+    },
+    hideBelow(dir) {
+      dir.opaque = true
+      dir.children = undefined
+      last = undefined
+      closeBelow()
+    },
+    trim() {
+      if (known < MAX_KNOWN) return
+      known = 0
+      root.children = undefined
+      last = undefined
+      closeBelow()
+    },
+    close: closeBelow,
+  }
+  return space
+
+  function resolve(named: string, make: boolean): Dir | undefined {
+    if (last?.named === named && (last.dir.inLayer || !make)) return last.dir
+    const pending = named === '' ? [] : named.split('/').reverse()
+    let dir = root
+    let hops = 0
+    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+      if (name === '' || name === '.') continue
+      if (name === '..') {
+        dir = dir.parent ?? root
+        continue
+      }
+      const found = look(dir, name)
+      if (found === 'other') {
+        if (!make) return undefined
+        throw invalid(`"${toText(join(dir.path, name))}" is not a directory`)
+      }
+      if (found === undefined) {
+        if (!make) return undefined
+        space.materialise(dir)
+        maker.implied(dir, name, undefined)
+        dir = space.made(dir, name)
+      } else if ('target' in found) {
+        if (++hops > MAX_HOPS) {
+          if (!make) return undefined
+          throw invalid(
+            `more than ${MAX_HOPS} symlinks lead from one to another at "${toText(join(dir.path, name))}"`,
+          )
+        }
+        if (found.target.startsWith('/')) dir = root
+        pending.push(...found.target.split('/').reverse())
+      } else {
+        dir = found
+      }
+    }
+    if (make) {
+      space.materialise(dir)
+      if (hops > 0 && !aliases.has(named)) aliases.set(named, dir.path)
+    }
+    last = { named, dir }
+    return dir
+  }
+
+  /** One component of the merged view; undefined where there is nothing. */
+  function look(dir: Dir, name: string): Dir | Symlink | 'other' | undefined {
+    const before = dir.children?.get(name)
+    if (before !== undefined) return before
+    const path = join(dir.path, name)
+    if (hidden.has(path)) return undefined
+    if (dir.inLayer) {
+      const at = place.path(dir.path, name)
+      const stat = lstatOrUndefined(at)
+      if (stat !== undefined) return learn(dir, name, stat, true, () => readlink(at))
+    }
+    const below = space.below(dir)
+    const stat = below === undefined ? undefined : lstatAtOrUndefined(below, name)
+    if (below === undefined || stat === undefined) return undefined
+    return learn(dir, name, stat, false, () => readlinkAt(below, name))
+  }
+
+  function learn(
+    dir: Dir,
+    name: string,
+    stat: Stat,
+    inLayer: boolean,
+    target: () => string,
+  ): Dir | Symlink | 'other' {
+    if (isDirectory(stat.mode)) return remember(dir, name, inLayer)
+    if (!isSymlink(stat.mode)) return 'other'
+    const symlink = { target: target() }
+    known += name.length + symlink.target.length + 64
+    childrenOf(dir).set(name, symlink)
+    return symlink
+  }
+
+  function remember(parent: Dir, name: string, inLayer: boolean): Dir {
+    const dir = createDir(join(parent.path, name), parent, inLayer)
+    dir.opaque = opaques.has(dir.path)
+    known += dir.path.length + 64
+    childrenOf(parent).set(name, dir)
+    return dir
+  }
+
+  function closeBelow(): void {
+    if (opened?.fd !== undefined) close(opened.fd)
+    opened = undefined
+  }
+}
+
+function createDir(path: string, parent: Dir | undefined, inLayer: boolean): Dir {
+  return { path, parent, inLayer, opaque: false, children: undefined }
+}
+
+function childrenOf(dir: Dir): Map<string, Dir | Symlink> {
+  dir.children ??= new Map()
+  return dir.children
+}
+
+function nameOf(dir: Dir): string {
+  return dir.path.slice(dir.path.lastIndexOf('/') + 1)
+}
+
+/** Does anything of the layers below show through here? */
+function shows(dir: Dir): boolean {
+  for (let d: Dir | undefined = dir; d !== undefined; d = d.parent) if (d.opaque) return false
+  return true
+}
+
+function openBelow(lower: number, path: string): number | undefined {
+  try {
+    if (path === '') return openAt(lower, '.', constants.O_RDONLY | constants.O_DIRECTORY)
+    return openDirectory({ fd: lower, close: () => {} }, path)
+  } catch (error) {
+    // No directory below of this path, or one that a symlink or file of the layers below stands in the way of.
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return undefined
+    throw error
+  }
+}
+
+function invalid(message: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', message)
+}

@@ -1,0 +1,121 @@
+/**
+ * Tar payloads that have no place in the layer (a later entry replaced the file, or it belongs to a whiteout), kept as
+ * files outside of it so that the tar can be put together again. Costs nothing until there is one.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import type { ReplacedPayload } from '../driver.js'
+import { errnoOf } from '../errors.js'
+import { chmod, close, open, openAt, read, unlink, writeAll } from '../sys/files.js'
+import type { Stat } from '../sys/stat.js'
+import type { SparseSegment } from '../tar/entry.js'
+
+export interface Payloads {
+  /** Remembers how a sparse file was stored: its payload is the segments, not the content. */
+  sparse(ino: number, segments: readonly SparseSegment[]): void
+  /** This inode holds no payload of the tar (it was copied up from below). */
+  none(ino: number): void
+  /** Keeps the payload of the file at `path`; `removed` where this is its last moment under this name. */
+  save(path: string, stat: Stat, removed: boolean): void
+  /** For a payload that is never laid down. */
+  start(): PayloadWriter
+  readonly saved: readonly ReplacedPayload[]
+  /** Removes what was saved: nobody will receive it. Outside of a jail only. */
+  abandon(): void
+}
+
+export interface PayloadWriter {
+  write(bytes: Uint8Array): void
+  end(): void
+}
+
+const CHUNK = 256 * 1024
+
+/** `scratch` is the directory's path (byte string), opened before the thread's root changes. */
+export function createPayloads(scratch: string): Payloads & { close(): void } {
+  const directory = open(scratch, constants.O_RDONLY | constants.O_DIRECTORY)
+  const saved: ReplacedPayload[] = []
+  const maps = new Map<number, readonly SparseSegment[]>()
+  /** Inodes of which nothing needs to be saved (again), as long as they have a name. */
+  const done = new Set<number>()
+  let buffer: Buffer | undefined
+
+  const start = (): PayloadWriter => {
+    const name = `payload-${randomBytes(12).toString('hex')}`
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+    const fd = openAt(directory, name, flags, 0o600)
+    const hash = createHash('sha256')
+    let size = 0
+    return {
+      write(bytes) {
+        writeAll(fd, bytes)
+        hash.update(bytes)
+        size += bytes.length
+      },
+      end() {
+        close(fd)
+        const sha256 = hash.digest('hex')
+        saved.push({ sha256, size, file: `${scratch}/${name}` })
+      },
+    }
+  }
+
+  return {
+    saved,
+    start,
+    sparse: (ino, segments) => maps.set(ino, segments),
+    none: (ino) => done.add(ino),
+    save(path, stat, removed) {
+      const last = removed && stat.nlink === 1
+      const segments = maps.get(stat.ino) ?? [{ offset: 0, length: stat.size }]
+      const needless = done.has(stat.ino) || segments.every(({ length }) => length === 0)
+      // The number of a removed inode is given to the next file.
+      if (last) done.delete(stat.ino)
+      else done.add(stat.ino)
+      if (last) maps.delete(stat.ino)
+      if (needless) return
+      buffer ??= Buffer.allocUnsafeSlow(CHUNK)
+      const fd = openReadable(path, stat)
+      try {
+        const writer = start()
+        for (const segment of segments) copySegment(fd, segment, buffer, writer)
+        writer.end()
+      } finally {
+        close(fd)
+      }
+    },
+    abandon() {
+      for (const { file } of saved.splice(0)) unlink(file)
+    },
+    close: () => close(directory),
+  }
+}
+
+function openReadable(path: string, stat: Stat): number {
+  try {
+    return open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    // Without root, a mode can keep its owner out.
+    if (errnoOf(error) !== 'EACCES') throw error
+    chmod(path, 0o600)
+    try {
+      return open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    } finally {
+      chmod(path, stat.mode & 0o7777)
+    }
+  }
+}
+
+function copySegment(
+  fd: number,
+  { offset, length }: SparseSegment,
+  buffer: Buffer,
+  writer: PayloadWriter,
+): void {
+  for (let done = 0; done < length; ) {
+    const n = read(fd, buffer, 0, Math.min(buffer.length, length - done), offset + done)
+    if (n === 0) throw new Error(`a file ended ${length - done} bytes early`)
+    writer.write(buffer.subarray(0, n))
+    done += n
+  }
+}
