@@ -92,7 +92,13 @@ export function readLinkname(bytes: Buffer): string {
   return readText(bytes, LINKNAME_AT, 100)
 }
 
-export function readDevice(bytes: Buffer, fail: Fail): { devMajor: number; devMinor: number } {
+/** Of a char or block entry; v7 has no field for them. */
+export function readDevice(
+  bytes: Buffer,
+  dialect: Dialect,
+  fail: Fail,
+): { devMajor: number; devMinor: number } {
+  if (dialect === 'v7') return { devMajor: 0, devMinor: 0 }
   return {
     devMajor: readInteger(bytes, DEVMAJOR_AT, 8, 'devmajor', fail),
     devMinor: readInteger(bytes, DEVMINOR_AT, 8, 'devminor', fail),

@@ -54,8 +54,7 @@ export function createTarPacker(sink: (bytes: Uint8Array) => void): TarPacker {
       const records = recordsOf(entry, size, name)
       if (records.length > 0) {
         const body = writePax(records)
-        const header = { name: `PaxHeaders.0/${baseOf(entry.path)}`.slice(0, 99), prefix: '' }
-        writeHeader(block, header, { ...PLAIN, typeflag: EXTENDED, size: body.length })
+        writeExtendedHeader(block, baseOf(entry.path), body.length)
         sink(block.bytes)
         sink(body)
         pad(body.length)
@@ -119,18 +118,6 @@ interface Fields {
   readonly devMinor: number
 }
 
-const PLAIN: Omit<Fields, 'typeflag' | 'size'> = {
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  mtime: 0,
-  linkname: '',
-  uname: '',
-  gname: '',
-  devMajor: 0,
-  devMinor: 0,
-}
-
 interface UstarName {
   readonly name: string
   readonly prefix: string
@@ -155,6 +142,23 @@ function writeHeader({ bytes, words }: Block, { name, prefix }: UstarName, field
   // The checksum counts its own field as blanks.
   writeOctal(bytes, 148, 6, sumBytes(words) + 8 * 0x20)
   bytes[155] = 0x20
+}
+
+/** Only the base name of what it extends is in it, so that the same entry gives the same bytes. */
+function writeExtendedHeader(block: Block, base: string, size: number): void {
+  const name = { name: `PaxHeaders.0/${base}`.slice(0, 99), prefix: '' }
+  const nobody = {
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    mtime: 0,
+    linkname: '',
+    uname: '',
+    gname: '',
+    devMajor: 0,
+    devMinor: 0,
+  }
+  writeHeader(block, name, { typeflag: EXTENDED, size, ...nobody })
 }
 
 /** Leading zeros; the NUL after it is there already. */
@@ -229,38 +233,50 @@ function sparseName(path: string): UstarName {
   return { name: `GNUSparseFile.0/${baseOf(path)}`.slice(0, 99), prefix: '' }
 }
 
+/** The last component, in ASCII; '' for the root. */
 function baseOf(path: string): string {
-  const parts = path.split('/').filter((part) => part !== '')
-  return ascii(parts.at(-1) ?? '')
+  let end = path.length
+  while (end > 0 && path.charCodeAt(end - 1) === 0x2f) end--
+  return ascii(path.slice(path.lastIndexOf('/', end - 1) + 1, end))
 }
 
 function check(entry: TarEntry): void {
   const { path, type, size, stored, sparse, mtime } = entry
   if (path === '') throw invalid(path, 'its path is empty')
-  for (const text of [path, entry.linkname, entry.uname, entry.gname]) {
-    if (text.includes('\0')) throw invalid(path, 'a name has a NUL in it')
+  const { linkname, uname, gname } = entry
+  if (path.includes('\0') || linkname.includes('\0') || uname.includes('\0') || gname.includes('\0')) {
+    throw invalid(path, 'a name has a NUL in it')
   }
-  for (const [attribute] of entry.xattrs) {
+  for (const attribute of entry.xattrs.keys()) {
     if (attribute === '' || attribute.includes('\0'))
       throw invalid(path, `attribute name "${toText(attribute)}"`)
   }
-  if ((type === 'link' || type === 'symlink') && entry.linkname === '')
+  if ((type === 'link' || type === 'symlink') && entry.linkname === '') {
     throw invalid(path, 'its link target is empty')
-  const { mode, uid, gid, devMajor, devMinor } = entry
-  const numbers = { size, stored, mode, devMajor, devMinor }
-  for (const [field, value] of Object.entries({ ...numbers, uid, gid, mtime: mtime.sec })) {
-    if (!Number.isSafeInteger(value) || (value < 0 && field in numbers))
-      throw invalid(path, `its ${field} is ${value}`)
   }
-  if (mode > 0o7777) throw invalid(path, `its mode is 0o${mode.toString(8)}`)
-  if (!Number.isInteger(mtime.nsec) || mtime.nsec < 0 || mtime.nsec > 999_999_999) {
-    throw invalid(path, `its mtime has ${mtime.nsec} nanoseconds`)
-  }
+  checkNumber(path, 'size', size, 0)
+  checkNumber(path, 'mode', entry.mode, 0, 0o7777)
+  checkNumber(path, 'uid', entry.uid, Number.MIN_SAFE_INTEGER)
+  checkNumber(path, 'gid', entry.gid, Number.MIN_SAFE_INTEGER)
+  checkNumber(path, 'devMajor', entry.devMajor, 0)
+  checkNumber(path, 'devMinor', entry.devMinor, 0)
+  checkNumber(path, 'mtime', mtime.sec, Number.MIN_SAFE_INTEGER)
+  checkNumber(path, 'nanoseconds', mtime.nsec, 0, 999_999_999)
   if (type !== 'file' && (size !== 0 || stored !== 0 || sparse))
     throw invalid(path, `a ${type} has no content`)
-  if (sparse === undefined && size !== stored)
-    throw invalid(path, `${stored} bytes stored of ${size}, but it is not sparse`)
   if (sparse !== undefined) checkSegments(sparse, entry)
+  else if (size !== stored) throw invalid(path, `${stored} bytes stored of ${size}, but it is not sparse`)
+}
+
+function checkNumber(
+  path: string,
+  field: string,
+  value: number,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): void {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw invalid(path, `its ${field} is ${value}`)
 }
 
 function checkSegments(segments: readonly SparseSegment[], { path, size, stored }: TarEntry): void {

@@ -290,7 +290,8 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     const type = typeOf(found.typeflag, path)
     const linkname =
       type === 'link' || type === 'symlink' ? longLink || (pax?.linkpath ?? readLinkname(block.bytes)) : ''
-    const device = type === 'char' || type === 'block' ? readDevice(block.bytes, fail) : undefined
+    const device =
+      type === 'char' || type === 'block' ? readDevice(block.bytes, found.dialect, fail) : undefined
     const made: TarEntry = {
       path,
       type,
