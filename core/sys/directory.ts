@@ -17,6 +17,12 @@ export function listDirectory(fd: number, path: string): Entry[] {
   return entries
 }
 
+/** Closes a descriptor that was not made by Node. @throws SysError */
+export function closeRaw(fd: number): void {
+  enter('close')
+  check(libc.close(fd), 'close')
+}
+
 /** Adds some more entries; false at the end. */
 export function readBatch(fd: number, path: string, entries: Entry[]): boolean {
   enter('getdents', path)

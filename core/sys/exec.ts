@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
-import { VarveError } from '../errors.js'
+import { errnoOf, VarveError } from '../errors.js'
 import { enter } from './seam.js'
 
 export interface RunOptions {
@@ -44,10 +44,12 @@ export async function run(
   enter('exec', command)
   const child = spawn(command, args, {
     env: { ...process.env, LC_ALL: 'C' },
+    // A process group of its own, so that what it started goes with it, and can't hold its pipes open.
+    detached: true,
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
   let timedOut = false
-  const kill = () => child.kill('SIGKILL')
+  const kill = () => killGroup(child.pid)
   const timer =
     timeoutMs === undefined
       ? undefined
@@ -108,6 +110,16 @@ export function which(command: string): string | undefined {
 }
 
 const STDERR_KEPT = 65536
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    // It ended just before.
+    if (errnoOf(error) !== 'ESRCH') throw error
+  }
+}
 
 function isExecutable(file: string): boolean {
   try {

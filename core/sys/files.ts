@@ -7,7 +7,7 @@
  */
 import * as fs from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
-import { type Entry, listDirectory } from './directory.js'
+import { closeRaw, type Entry, listDirectory } from './directory.js'
 import { fromNode, SysError } from './error.js'
 import {
   AT_FDCWD,
@@ -68,9 +68,16 @@ export function openat2(dirFd: number, path: string, how: OpenHow): number {
 }
 
 export function close(fd: number): void {
+  if (kept !== undefined && !kept.delete(fd)) {
+    closeRaw(fd)
+    return
+  }
   enter('close')
-  if (kept === undefined || kept.delete(fd)) fs.closeSync(fd)
-  else check(libc.close(fd), 'close')
+  try {
+    fs.closeSync(fd)
+  } catch (error) {
+    throw fromNode(error, 'close')
+  }
 }
 
 /** Bytes read, 0 at the end. `position` null reads on from the last read. */
@@ -212,7 +219,7 @@ export function readdirTypes(path: string): Entry[] {
   try {
     return listDirectory(fd, path)
   } finally {
-    libc.close(fd)
+    closeRaw(fd)
   }
 }
 

@@ -54,8 +54,8 @@ export function enterJail(dir: string | number): Jail {
   return {
     leave() {
       if (left) return
-      left = true
       enter('chroot')
+      left = true
       check(libc.fchdir(root), 'fchdir')
       check(libc.chroot(text('.')), 'chroot')
       check(libc.fchdir(here), 'fchdir')

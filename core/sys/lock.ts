@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { VarveError } from '../errors.js'
+import { errnoOf, VarveError } from '../errors.js'
 import { SysError } from './error.js'
 import { close, open, unlink } from './files.js'
 import { EAGAIN, errno, libc } from './libc.js'
@@ -73,6 +73,9 @@ function held(fd: number, file: string): Lock {
       released = true
       try {
         unlink(file)
+      } catch (error) {
+        // Somebody removed the directory with all locks in it: nobody can take this one any more.
+        if (errnoOf(error) !== 'ENOENT') throw error
       } finally {
         close(fd)
       }

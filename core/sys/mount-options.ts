@@ -22,7 +22,6 @@ export const MS_PRIVATE = 1 << 18
 /** `bind` and `rbind` among the words are left out: a mount's type says that. */
 export function parseWords(options: readonly string[]): MountWords {
   const words = { flags: 0, attributes: 0, cleared: 0, propagation: 0 }
-  const superFlags: string[] = []
   const data: string[] = []
   for (const option of options) {
     const set = SET[option]
@@ -32,7 +31,6 @@ export function parseWords(options: readonly string[]): MountWords {
       words.flags |= set.flag
       words.attributes |= set.attribute
       words.cleared = (words.cleared & ~set.attribute) | (set.atime ? ATIME : 0)
-      if (set.superFlag) superFlags.push(option)
     } else if (clear !== undefined) {
       words.flags &= ~clear.flag
       words.attributes &= ~clear.attribute
@@ -40,6 +38,9 @@ export function parseWords(options: readonly string[]): MountWords {
     } else if (propagation !== undefined) words.propagation = propagation
     else if (!IGNORED.has(option)) data.push(option)
   }
+  const superFlags = Object.entries(SET)
+    .filter(([, word]) => word.superFlag === true && (words.flags & word.flag) !== 0)
+    .map(([name]) => name)
   return { ...words, superFlags, data }
 }
 

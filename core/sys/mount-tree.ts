@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:fs'
 import type { Mount } from '../driver.js'
+import { closeRaw } from './directory.js'
 import { SysError } from './error.js'
 import { close, open, read } from './files.js'
 import {
@@ -15,19 +16,12 @@ import {
   ENOSYS,
   errno,
   kernel,
-  libc,
   text,
   text2,
 } from './libc.js'
 import { type MountWords, MS_PRIVATE, parseWords } from './mount-options.js'
 import { parseLayers } from './overlay-data.js'
 import { type Call, enter } from './seam.js'
-
-/** A failed mount, with what the kernel logged about it. */
-export interface MountFailure {
-  readonly error: SysError
-  readonly words: string
-}
 
 /**
  * A descriptor of the mount; undefined where this kernel or this type takes mount(2) instead. A bind is private.
@@ -59,7 +53,7 @@ export function takesLowersSingly(): boolean {
   try {
     singly = !accepts(fd, 'varve-unknown', 'x') && accepts(fd, 'lowerdir+', '/')
   } finally {
-    libc.close(fd)
+    closeRaw(fd)
   }
   return singly
 }
@@ -72,7 +66,7 @@ function bindTree(mount: Mount): number | undefined {
   if (fd < 0 && errno() === ENOSYS) return undefined
   check(fd, 'open_tree', mount.source)
   if (setAttributes(fd, parseWords(mount.options), recursive)) return fd
-  libc.close(fd)
+  closeRaw(fd)
   return undefined
 }
 
@@ -85,7 +79,7 @@ function setAttributes(fd: number, words: MountWords, recursive: boolean): boole
   if (kernel.mount_setattr(fd, EMPTY, flags, bytes, bytes.length) === 0) return true
   const error = errno()
   if (error === ENOSYS) return false
-  libc.close(fd)
+  closeRaw(fd)
   throw new SysError(error, 'mount_setattr')
 }
 
@@ -109,7 +103,7 @@ function overlayTree(mount: Mount): number {
     enter('fsmount')
     return tell(fd, kernel.fsmount(fd, FSMOUNT_CLOEXEC, words.attributes), 'fsmount')
   } finally {
-    libc.close(fd)
+    closeRaw(fd)
   }
 }
 

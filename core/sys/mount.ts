@@ -10,7 +10,7 @@ import { close, open, rmdir } from './files.js'
 import { check, libc, longText, text } from './libc.js'
 import { MS_BIND, MS_REC, MS_REMOUNT, parseWords } from './mount-options.js'
 import { attachTree, mountTree, takesLowersSingly } from './mount-tree.js'
-import { parseLayers, withOnePage } from './overlay-data.js'
+import { PAGE, parseLayers, withOnePage } from './overlay-data.js'
 import { enter } from './seam.js'
 
 export interface MountPoint {
@@ -143,6 +143,13 @@ function attachBriefly(mount: Mount): number {
 }
 
 function call(source: string, target: string, type: string, flags: number, data: string): void {
+  // The kernel would cut it off without a word.
+  if (data.length >= PAGE) {
+    throw new VarveError(
+      'RESOURCE_EXHAUSTED',
+      `${type}: mount on ${toText(target)}: ${data.length} bytes of options, and mount(2) takes ${PAGE - 1}`,
+    )
+  }
   enter('mount', target)
   const sourceText = longText(source)
   check(libc.mount(sourceText, text(target), longText(type), flags, longText(data)), 'mount', target)

@@ -1,7 +1,7 @@
 /** Removal of a whole tree by directory descriptors, iteratively: any depth, any number of entries. */
 import { constants } from 'node:fs'
 import { basename, dirname } from 'node:path/posix'
-import { type Entry, readBatch } from './directory.js'
+import { closeRaw, type Entry, readBatch } from './directory.js'
 import { SysError } from './error.js'
 import {
   AT_FDCWD,
@@ -55,7 +55,7 @@ export function removeTreeAt(path: string): void {
       else ascend(levels, level)
     }
   } finally {
-    for (const level of levels) if (level.fd >= 0) libc.close(level.fd)
+    for (const level of levels) if (level.fd >= 0) closeRaw(level.fd)
   }
 }
 
@@ -85,14 +85,14 @@ function descend(levels: Level[], level: Level, name: string): void {
     const { dev, ino } = fstat(fd)
     next = { path, name, fd, dev, ino, directories: [], ours: true }
   } catch (error) {
-    libc.close(fd)
+    closeRaw(fd)
     throw error
   }
   levels.push(next)
   const far = levels.at(-OPEN_LEVELS)
   // The first one stays open: nothing compares it.
   if (far !== undefined && far !== levels[0] && far.fd >= 0) {
-    libc.close(far.fd)
+    closeRaw(far.fd)
     far.fd = -1
   }
   const entries: Entry[] = []
@@ -111,7 +111,7 @@ function ascend(levels: Level[], level: Level): void {
   const parent = levels.at(-2)
   if (parent === undefined) {
     levels.pop()
-    libc.close(level.fd)
+    closeRaw(level.fd)
     return
   }
   if (parent.fd < 0) reopen(parent, level)
@@ -119,7 +119,7 @@ function ascend(levels: Level[], level: Level): void {
   // stays in the parent's list, and it is entered again.
   if (unlink(parent, level.name, level.path, AT_REMOVEDIR)) parent.directories.pop()
   levels.pop()
-  libc.close(level.fd)
+  closeRaw(level.fd)
 }
 
 /** Undefined where `name` is no directory, or gone. */
@@ -140,7 +140,7 @@ function openDirectory(level: Level, name: string, path: string): number | undef
 function openat(level: Level, name: string, path: string): number {
   const fd = libc.openat(level.fd, text(name), DIRECTORY_FLAGS, 0)
   if (fd < 0 || !level.ours || fstat(fd).dev === level.dev) return fd
-  libc.close(fd)
+  closeRaw(fd)
   throw new SysError(EBUSY, 'open', path)
 }
 
@@ -155,20 +155,27 @@ function unlink(level: Level, name: string, path: string, flags: number): boolea
     if (error !== EACCES || repaired || !level.ours) {
       throw new SysError(error, flags === AT_REMOVEDIR ? 'rmdir' : 'unlink', path)
     }
-    check(libc.fchmod(level.fd, 0o700), 'fchmod', level.path)
+    openUp(level)
   }
 }
 
 /** Gives the owner (who is not root, else there were no EACCES) all rights to the directory `name`. */
 function repair(level: Level, name: string, path: string): void {
-  if (level.ours) check(libc.fchmod(level.fd, 0o700), 'fchmod', level.path)
+  if (level.ours) openUp(level)
   const flags = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_PATH | O_CLOEXEC
+  enter('open', path)
   const fd = check(libc.openat(level.fd, text(name), flags, 0), 'open', path)
+  enter('chmod', path)
   // By its descriptor, so that a symlink put in its place meanwhile is not followed.
   const result = libc.chmod(text(`/proc/self/fd/${fd}`), 0o700)
   const error = errno()
-  libc.close(fd)
+  closeRaw(fd)
   if (result < 0) throw new SysError(error, 'chmod', path)
+}
+
+function openUp(level: Level): void {
+  enter('fchmod', level.path)
+  check(libc.fchmod(level.fd, 0o700), 'fchmod', level.path)
 }
 
 function reopen(parent: Level, child: Level): void {

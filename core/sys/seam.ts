@@ -5,7 +5,9 @@
  *     kill:NAME       SIGKILL to this process at the fault point NAME (which may hold colons)
  *     kill:call:N     SIGKILL right before the Nth changing call
  *     ENOSPC:call:N   the Nth changing call fails with ENOSPC (any errno's name)
- *     EIO:read:N      the Nth `read` fails with EIO (any call's name)
+ *     EIO:read:N      the Nth `read` fails with EIO (any call's name; `kill:read:N` as well)
+ *
+ * Names of points have no colon. Nothing here loads koffi.
  */
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 import { VarveError } from '../errors.js'
