@@ -43,3 +43,8 @@ export function isMetadataOnly(path: string, prefix: string): boolean {
     throw error
   }
 }
+
+/** Is the attribute overlayfs's own? `trusted.overlay.overlay.x` is not: it is a user's `trusted.overlay.x`, escaped. */
+export function isPrivate(name: string, prefix: string): boolean {
+  return name.startsWith(prefix) && !name.startsWith(`${prefix}overlay.`)
+}

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
-import { chmod, close, mkdir, open, removeTree } from '../../core/sys/files.js'
+import { close, open, removeTree } from '../../core/sys/files.js'
 import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareTrees } from '../../core/tree/compare.js'
@@ -19,6 +19,7 @@ import { overlay } from './driver.js'
 import { type Features, readFeatures } from './features.js'
 import { ancestorsOf, type Layout, layoutOf, MAX_LOWERS, readOnlyMount, writableMount } from './layout.js'
 import { factsOf } from './probe.js'
+import { makeRoot } from './root.js'
 import { openView, withViews } from './views.js'
 
 export async function openOverlay(context: DriverContext): Promise<Driver> {
@@ -87,9 +88,11 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
           // The store makes an imported layer durable itself (syncfs), when its content is in it.
           durable: writable,
           fill(directory) {
-            makeRoot(`${directory}/diff`)
-            if (writable) makeRoot(`${directory}/work`)
-            if (writable) syncDirectory(`${directory}/diff`)
+            const below = parent === undefined ? undefined : layout.diff(parent)
+            makeRoot(`${directory}/diff`, below, features.prefix)
+            if (!writable) return
+            makeIfMissing(`${directory}/work`)
+            syncDirectory(`${directory}/diff`)
           },
         }),
       )
@@ -127,12 +130,13 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
         const parent = parentOf(id)
         const lower = parent === undefined ? undefined : view(parent)
         try {
-          return await extract(layout.diff(id), tar, {
-            whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
+          const { size, inodes, entries, replaced, aliases, notices } = await extract(layout.diff(id), tar, {
             lower,
+            whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
             scratch,
             ...(signal === undefined ? {} : { signal }),
           })
+          return { size, inodes, entries, replaced, aliases, notices }
         } finally {
           if (lower !== undefined) close(lower)
         }
@@ -188,12 +192,6 @@ function prepareHome(layout: Layout, { home, options, warn }: DriverContext): Fe
     warn('overlay: metacopy=off is not followed: layers here may hold files that only metacopy=on can read')
   }
   return features
-}
-
-/** 0755 root:root, whatever the umask. */
-function makeRoot(path: string): void {
-  mkdir(path, 0o755)
-  chmod(path, 0o755)
 }
 
 /** A path as text for engines: UTF-8, unescaped. */

@@ -1,18 +1,29 @@
 /**
  * The vfs driver: every layer is a whole tree in `<home>/dir/<id>`. It needs no root for files of the caller's own.
  */
+import { constants } from 'node:fs'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
-import { chmod } from '../../core/sys/files.js'
+import { chmod, close, open } from '../../core/sys/files.js'
 import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareTrees } from '../../core/tree/compare.js'
 import { copyTree } from '../../core/tree/copy.js'
+import { extract } from '../../core/tree/extract.js'
+import { merge } from '../../core/tree/merge.js'
 import { packChanges } from '../../core/tree/pack-changes.js'
 import { attempt, attempting } from '../failure.js'
 import { refuseLayerOptions, refuseUnknown } from '../options.js'
-import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncFileSystem } from '../temporary.js'
+import {
+  layersIn,
+  makeIfMissing,
+  makeWhole,
+  purge,
+  removeWhole,
+  syncFileSystem,
+  withTemporary,
+} from '../temporary.js'
 import { usageOf } from '../usage.js'
 import { vfs } from './driver.js'
 
@@ -71,5 +82,41 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
 
     diff: (id, parent, options = {}) =>
       attempting(`vfs: diff of layer ${id}`, () => packChanges(need(id), compare(id, parent), options)),
+
+    apply: (id, tar, { scratch, signal }) =>
+      attempt(`vfs: apply a tar to layer ${id}`, async () => {
+        const target = need(id)
+        const parent = parentOf(id)
+        return withTemporary(folder, async (upper) => {
+          const lower =
+            parent === undefined ? undefined : open(need(parent), constants.O_RDONLY | constants.O_DIRECTORY)
+          try {
+            const { whiteouts, opaques, ...applied } = await extract(upper, tar, {
+              lower,
+              whiteouts: 'list',
+              scratch,
+              ...(signal === undefined ? {} : { signal }),
+            })
+            await merge(upper, target, { whiteouts, opaques })
+            return applied
+          } finally {
+            if (lower !== undefined) close(lower)
+          }
+        })
+      }),
+
+    async seal(id) {
+      need(id)
+    },
+
+    list: () => attempt(`vfs: list ${folder}`, () => layersIn(folder)),
+    usage: (id) => attempt(`vfs: usage of layer ${id}`, () => usageOf(need(id))),
+
+    status: () =>
+      attempt(`vfs: status of ${home}`, () => [['Backing Filesystem', fsName(statfs(home).type)] as const]),
+
+    metadata: async (id) => ({ Directory: Buffer.from(need(id), 'latin1').toString('utf8') }),
+
+    async close() {},
   }
 }

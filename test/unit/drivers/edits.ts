@@ -112,7 +112,7 @@ const EDITS: readonly (readonly [name: string, edit: Edit])[] = [
         fs.renameSync(`${path}~`, path)
       }),
   ],
-  ['replace by another kind', (root, random) => onEntry(root, random, (path) => replace(root, path, random))],
+  ['replace by another kind', (root, random) => onEntry(root, random, (path) => replace(path, random))],
   ['rename', (root, random) => onEntry(root, random, (path) => fs.renameSync(path, place(root, random)))],
   ['rename', (root, random) => onDirectory(root, random, (path) => fs.renameSync(path, place(root, random)))],
   ['link', (root, random) => onFile(root, random, (path) => fs.linkSync(path, place(root, random)))],
@@ -161,7 +161,7 @@ function place(root: string, random: Random): string {
   return join(random.pick(directories), random.pick(NAMES))
 }
 
-function replace(root: string, path: string, random: Random): void {
+function replace(path: string, random: Random): void {
   fs.rmSync(path, { recursive: true })
   if (random.below(3) === 0) fs.mkdirSync(path)
   else if (random.below(2) === 0) fs.symlinkSync('elsewhere', path)
