@@ -1,0 +1,133 @@
+/** Compression of what leaves: the same bytes every time on one machine, without name or time in them. */
+import type { Writable } from 'node:stream'
+import { createGzip } from 'node:zlib'
+import { createChannel, drain, openConsumer, openProducer, pump } from '../channel.js'
+import { VarveError } from '../errors.js'
+import { which } from '../sys/exec.js'
+import { startFilter } from '../sys/filter.js'
+import { runWorker } from '../worker.js'
+import type { ZstdTask } from './zstd-worker.js'
+
+export interface CompressOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Chunks of `source` may be reused by it once the next is asked for.
+ * @throws what `source` throws; VarveError UNAVAILABLE where the helper failed, CANCELLED on abort
+ */
+export function compress(
+  source: AsyncIterable<Uint8Array>,
+  format: 'gzip' | 'zstd',
+  options: CompressOptions = {},
+): AsyncGenerator<Uint8Array, void> {
+  const { command, args } = TOOLS[format]
+  const path = which(command)
+  if (path !== undefined) return byHelper(source, path, args, options)
+  return format === 'gzip' ? byZlib(source, options) : byLibrary(source, options)
+}
+
+/** Neither the count of threads nor the pieces of the input change what these write. */
+const TOOLS = {
+  gzip: { command: 'pigz', args: ['-nc', '-6', '-p', '2'] },
+  zstd: { command: 'zstd', args: ['-qc', '-3', '-T2', '--check'] },
+} as const
+
+async function* byHelper(
+  source: AsyncIterable<Uint8Array>,
+  command: string,
+  args: readonly string[],
+  { signal }: CompressOptions,
+): AsyncGenerator<Uint8Array, void> {
+  if (signal?.aborted) throw interrupted()
+  const helper = startFilter(command, args, 'pipe')
+  const kill = () => helper.kill()
+  signal?.addEventListener('abort', kill, { once: true })
+  let failure: unknown
+  const fed = feed(source, helper.input).catch((error) => {
+    failure = error
+    // EPIPE: the helper is gone, and its end will say why. Anything else is the source's.
+    if (!isPipeError(error)) helper.kill()
+  })
+  try {
+    for await (const chunk of helper.output ?? []) yield chunk as Uint8Array
+    await fed
+    const end = await helper.ended
+    if (signal?.aborted) throw interrupted()
+    if (failure !== undefined && !isPipeError(failure)) throw failure
+    if (end.status !== 0 || failure !== undefined) {
+      const why = end.words || (end.signal ?? `exit status ${end.status}`)
+      throw new VarveError('UNAVAILABLE', `compress with ${command}: ${why}`)
+    }
+  } finally {
+    signal?.removeEventListener('abort', kill)
+    helper.kill()
+    helper.input.destroy()
+    await fed
+  }
+}
+
+async function feed(source: AsyncIterable<Uint8Array>, input: Writable): Promise<void> {
+  for await (const chunk of source) {
+    await new Promise<void>((resolve, reject) => {
+      input.write(chunk, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+  input.end()
+}
+
+async function* byZlib(
+  source: AsyncIterable<Uint8Array>,
+  { signal }: CompressOptions,
+): AsyncGenerator<Uint8Array, void> {
+  const gzip = createGzip({ level: 6, chunkSize: 256 * 1024 })
+  const abort = () => gzip.destroy(interrupted())
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort, { once: true })
+  const fed = feed(source, gzip).catch((error) => gzip.destroy(error))
+  try {
+    for await (const chunk of gzip) yield chunk as Uint8Array
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    gzip.destroy()
+    await fed
+  }
+}
+
+async function* byLibrary(
+  source: AsyncIterable<Uint8Array>,
+  { signal }: CompressOptions,
+): AsyncGenerator<Uint8Array, void> {
+  const plain = createChannel()
+  const packed = createChannel()
+  const [input] = plain.channels
+  const [output] = packed.channels
+  if (input === undefined || output === undefined) throw new TypeError('a channel without an end')
+  const task: ZstdTask = { input, output: packed.sink }
+  const url = new URL('./zstd-worker.js', import.meta.url)
+  const worker = runWorker<true>(url, task, { signal, message: (message) => message })
+  worker.catch(() => {
+    // A thread that was terminated leaves its ends open, and whoever waits for them waiting.
+    openConsumer(input).cancel()
+    openProducer(packed.sink).fail()
+  })
+  const fed = pump(source, plain.sink)
+  const results = Promise.allSettled([fed, worker])
+  try {
+    yield* drain(output)
+  } catch (error) {
+    // The channel only says that its other side failed: the side itself says why, the source before the thread.
+    for (const result of await results) if (result.status === 'rejected') throw result.reason
+    throw error
+  }
+  for (const result of await results) if (result.status === 'rejected') throw result.reason
+}
+
+function isPipeError(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' || code === 'ECONNRESET'
+}
+
+function interrupted(): VarveError {
+  return new VarveError('CANCELLED', 'interrupted while compressing')
+}

@@ -1,0 +1,110 @@
+/** A tar as a set of files: its headers read once, payloads found by offset. */
+import { toText } from '../bytes.js'
+import { type Blob, readAt } from '../compress/blob.js'
+import { messageOf, VarveError } from '../errors.js'
+import { read } from '../sys/files.js'
+import type { TarEntry } from '../tar/entry.js'
+import { type IndexedEntry, indexTar } from '../tar/seek.js'
+import type { Files } from './files.js'
+import { invalid } from './json.js'
+
+/** `file` is the whole archive, uncompressed; it stays the caller's. @throws VarveError CORRUPT where it is cut off or no tar */
+export function openArchive(file: Blob, close: () => void): Files {
+  const entries = indexed(file)
+  requireEnd(file, entries)
+  const byPath = new Map(entries.map((found) => [clean(found.entry.path), found]))
+  return {
+    kind: 'archive',
+    label: file.label,
+    find(path) {
+      const found = follow(byPath, path, file.label)
+      if (found === undefined) return undefined
+      return {
+        fd: file.fd,
+        offset: file.offset + found.offset,
+        size: found.entry.size,
+        label: `${file.label}: ${toText(path)}`,
+      }
+    },
+    top: () => [...new Set([...byPath.keys()].map((path) => path.split('/', 1)[0] ?? ''))],
+    close,
+  }
+}
+
+function indexed(file: Blob): readonly IndexedEntry[] {
+  try {
+    const at = file.offset
+    return indexTar(
+      file.fd,
+      (fd, buffer, offset, length, position) => read(fd, buffer, offset, length, at + position),
+      file.size,
+    )
+  } catch (error) {
+    if (!(error instanceof VarveError)) throw error
+    throw new VarveError(error.code, `${file.label}: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/**
+ * Two zero blocks (POSIX pax, ustar interchange format). Every tool that makes image archives writes them, so where they
+ * are not there, the end is not; a layer's tar may lack them, an archive of images may not.
+ */
+function requireEnd(file: Blob, entries: readonly IndexedEntry[]): void {
+  let end = 0
+  for (const { entry, offset } of entries) end = Math.max(end, offset + Math.ceil(entry.stored / 512) * 512)
+  const whole = file.size >= end + 1024
+  if (whole && readAt(file, end, 1024).every((byte) => byte === 0)) return
+  throw new VarveError(
+    'CORRUPT',
+    `${file.label}: the archive is cut off at byte ${file.size}: its end mark is missing: get it again`,
+  )
+}
+
+/** Links followed by name, inside the archive alone; docker save before 25 made symlinks of shared layers. */
+function follow(
+  byPath: ReadonlyMap<string, IndexedEntry>,
+  path: string,
+  label: string,
+): IndexedEntry | undefined {
+  let at = path
+  for (let hops = 0; hops < MAX_HOPS; hops++) {
+    const found = byPath.get(at)
+    if (found === undefined) return undefined
+    const { entry } = found
+    if (entry.type === 'symlink') at = target(entry, `${at}/../${entry.linkname}`, label)
+    else if (entry.type === 'link') at = target(entry, entry.linkname, label)
+    else return entry.type === 'file' ? contiguous(found, label) : undefined
+  }
+  throw invalid(label, `entry "${toText(path)}" is a link that goes round in circles`)
+}
+
+function target(entry: TarEntry, path: string, label: string): string {
+  const parts: string[] = []
+  const outside = () =>
+    invalid(label, `entry "${toText(entry.path)}" links outside the archive, to "${toText(entry.linkname)}"`)
+  if (entry.linkname.startsWith('/')) throw outside()
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue
+    if (part !== '..') parts.push(part)
+    else if (parts.pop() === undefined) throw outside()
+  }
+  return parts.join('/')
+}
+
+function contiguous(found: IndexedEntry, label: string): IndexedEntry {
+  if (found.entry.sparse === undefined) return found
+  throw new VarveError(
+    'UNIMPLEMENTED',
+    `${label}: entry "${toText(found.entry.path)}" is stored as a sparse file: pack the archive without --sparse`,
+  )
+}
+
+const MAX_HOPS = 40
+
+/** As documents name it: without `./` and a closing slash. A path that holds `..` is found by nobody. */
+function clean(path: string): string {
+  return path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/')
+}

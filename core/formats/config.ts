@@ -1,0 +1,34 @@
+/** An image's config (OCI image-spec, config.md; Docker's is the same in what matters here). */
+import type { Digest } from '../ids.js'
+import { asDigest, field, invalid, listField, optionalField, parseObject } from './json.js'
+import { platformOf } from './platform.js'
+
+export interface ConfigFacts {
+  readonly platform: string
+  readonly created: string | undefined
+  readonly diffIds: readonly Digest[]
+}
+
+/** @throws VarveError INVALID_ARGUMENT */
+export function parseConfig(bytes: Buffer, where: string): ConfigFacts {
+  const config = parseObject(bytes, where)
+  const rootfs = field(config, 'rootfs', 'object', where)
+  const type = field(rootfs, 'type', 'string', where)
+  if (type !== 'layers') throw invalid(where, `field "rootfs.type" is ${JSON.stringify(type)}, not "layers"`)
+  const diffIds = listField(rootfs, 'diff_ids', 'string', where)
+  const text = (name: string) => optionalField(config, name, 'string', where)
+  return {
+    platform: platformOf(text('os'), text('architecture'), text('variant')),
+    created: text('created'),
+    diffIds: diffIds.map((id, index) => asDigest(id, `${where}: field "diff_ids[${index}]"`)),
+  }
+}
+
+/** @throws VarveError INVALID_ARGUMENT unless there is a diff id for each layer */
+export function requireCounts(diffIds: readonly unknown[], layers: readonly unknown[], where: string): void {
+  if (diffIds.length === layers.length) return
+  throw invalid(
+    where,
+    `the config has ${diffIds.length} diff_ids for ${layers.length} layers: they must be as many`,
+  )
+}

@@ -1,0 +1,50 @@
+/** A folder as a set of files. */
+import { constants } from 'node:fs'
+import { fromText, toText } from '../bytes.js'
+import type { Blob } from '../compress/blob.js'
+import { errnoOf } from '../errors.js'
+import { close, open, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, readdir } from '../sys/files.js'
+import { fstat, isFile } from '../sys/stat.js'
+import type { Files } from './files.js'
+
+/**
+ * Each file is opened once, when it is asked for, and stays open until `close`. Symlinks resolve with the folder as root
+ * (openat2(2), RESOLVE_IN_ROOT), so an import reads nothing that its source does not hold. @throws SysError
+ */
+export function openFolder(path: string): Files {
+  const folder = open(fromText(path), constants.O_RDONLY | constants.O_DIRECTORY)
+  const opened = new Map<string, Blob | undefined>()
+  return {
+    kind: 'folder',
+    label: path,
+    find(name) {
+      if (!opened.has(name)) opened.set(name, openIn(folder, name, path))
+      return opened.get(name)
+    },
+    top: () => readdir(fromText(path)),
+    close() {
+      for (const blob of opened.values()) if (blob !== undefined) close(blob.fd)
+      opened.clear()
+      close(folder)
+    },
+  }
+}
+
+function openIn(folder: number, name: string, label: string): Blob | undefined {
+  let fd: number
+  try {
+    fd = openat2(folder, name, {
+      // O_NONBLOCK: a fifo must not hold the import up; it is refused below.
+      flags: constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY,
+      resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    })
+  } catch (error) {
+    // Nothing of that name, or a name that leads through a file: not there.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
+    throw error
+  }
+  const { mode, size } = fstat(fd)
+  if (isFile(mode)) return { fd, offset: 0, size, label: `${label}: ${toText(name)}` }
+  close(fd)
+  return undefined
+}

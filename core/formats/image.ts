@@ -1,0 +1,64 @@
+/** What an import source holds, and what an export is made of. */
+import type { Blob } from '../compress/blob.js'
+import type { Digest } from '../ids.js'
+import type { Progress } from '../model.js'
+
+export interface SourceOptions {
+  /** An existing 0700 directory for what has to be spooled; nothing stays in it. */
+  readonly scratch: string
+  /** What `-` reads; default: this process's standard input. */
+  readonly stdin?: AsyncIterable<Uint8Array> | undefined
+  /** `os/arch[/variant]`; default: this machine's, where the source leaves a choice. */
+  readonly platform?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: ((progress: Progress) => void) | undefined
+}
+
+export interface ImageSource {
+  readonly kind: 'docker-archive' | 'oci-archive' | 'oci-layout'
+  /** In the source's order; each config once. */
+  readonly images: readonly SourceImage[]
+  /** Closes the files of its blobs. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface SourceImage {
+  /** Normalised: core/formats/names.ts. May be none. */
+  readonly names: readonly string[]
+  /** The exact bytes. */
+  readonly config: Buffer
+  readonly configDigest: Digest
+  readonly platform: string
+  readonly created: string | undefined
+  /** From the base up; as many as layers. */
+  readonly diffIds: readonly Digest[]
+  /** The OCI manifest, the exact bytes; undefined where the source has none. */
+  readonly manifest: Buffer | undefined
+  readonly layers: readonly SourceLayer[]
+}
+
+export interface SourceLayer {
+  readonly diffId: Digest
+  /** As it lies there: plain or compressed, by content (core/compress/sniff.ts), not yet verified. */
+  readonly blob: Blob
+  /** Of the blob, where the source declares one: to be compared with what was read. */
+  readonly digest: Digest | undefined
+  readonly mediaType: string | undefined
+}
+
+export interface ExportImage {
+  /** Normalised. */
+  readonly names: readonly string[]
+  readonly config: Buffer
+  readonly configDigest: Digest
+  readonly platform: string
+  readonly layers: readonly ExportLayer[]
+}
+
+export interface ExportLayer {
+  readonly diffId: Digest
+  /** Bytes of the tar. */
+  readonly size: number
+  /** The tar; verifies its own digest as it streams. May be called more than once; chunks may be reused. */
+  open(): AsyncIterable<Uint8Array>
+}

@@ -1,0 +1,103 @@
+/** JSON documents of strangers, parsed once at the edge: every field is checked, every error names document and field. */
+import { VarveError } from '../errors.js'
+import { type Digest, isDigest } from '../ids.js'
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+interface Kinds {
+  readonly string: string
+  readonly number: number
+  readonly object: JsonObject
+  readonly array: readonly unknown[]
+}
+type Kind = keyof Kinds
+
+/** No document of an image is larger; CVE-2023-25153 is what happens without a bound. */
+export const MAX_DOCUMENT = 8 * 1024 * 1024
+
+/** An object at the top. `where` names the document. @throws VarveError INVALID_ARGUMENT */
+export function parseObject(bytes: Buffer, where: string): JsonObject {
+  return expect(parseJson(bytes, where), 'object', where)
+}
+
+/** @throws VarveError INVALID_ARGUMENT */
+export function parseArray(bytes: Buffer, where: string): readonly unknown[] {
+  return expect(parseJson(bytes, where), 'array', where)
+}
+
+/** A field that has to be there. */
+export function field<K extends Kind>(object: JsonObject, name: string, kind: K, where: string): Kinds[K] {
+  if (!has(object, name)) throw invalid(where, `field "${name}" is missing`)
+  return expect(object[name], kind, `${where}: field "${name}"`)
+}
+
+/** A field that may be missing or null (as Go writes what is empty). */
+export function optionalField<K extends Kind>(
+  object: JsonObject,
+  name: string,
+  kind: K,
+  where: string,
+): Kinds[K] | undefined {
+  return has(object, name) ? expect(object[name], kind, `${where}: field "${name}"`) : undefined
+}
+
+/** A list of one kind; missing and null are the empty list. */
+export function listField<K extends Kind>(
+  object: JsonObject,
+  name: string,
+  kind: K,
+  where: string,
+): readonly Kinds[K][] {
+  const list = optionalField(object, name, 'array', where) ?? []
+  return list.map((item, index) => expect(item, kind, `${where}: field "${name}[${index}]"`))
+}
+
+/** sha256 only; a digest becomes a path, so nothing else passes (CVE-2024-3727). */
+export function asDigest(text: string, where: string): Digest {
+  if (isDigest(text)) return text
+  const shown = JSON.stringify(text.slice(0, 100))
+  throw invalid(where, `malformed digest ${shown}: want sha256: and 64 lower-case hex digits`)
+}
+
+export function expect<K extends Kind>(value: unknown, kind: K, where: string): Kinds[K] {
+  if (!is(value, kind)) throw invalid(where, `want ${ARTICLES[kind]}, got ${describe(value)}`)
+  return value
+}
+
+export function invalid(where: string, what: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', `${where}: ${what}`)
+}
+
+const ARTICLES: Readonly<Record<Kind, string>> = {
+  string: 'a string',
+  number: 'a whole number from 0 on',
+  object: 'an object',
+  array: 'a list',
+}
+
+function is<K extends Kind>(value: unknown, kind: K): value is Kinds[K] {
+  if (kind === 'array') return Array.isArray(value)
+  if (kind === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (kind === 'number') return Number.isSafeInteger(value) && Number(value) >= 0
+  return typeof value === 'string'
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' ? 'an object' : JSON.stringify(value).slice(0, 100)
+}
+
+function has(object: JsonObject, name: string): boolean {
+  return Object.hasOwn(object, name) && object[name] !== null
+}
+
+function parseJson(bytes: Buffer, where: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new VarveError('INVALID_ARGUMENT', `${where}: not a JSON document: ${String(error)}`, {
+      cause: error,
+    })
+  }
+}

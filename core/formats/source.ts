@@ -1,0 +1,195 @@
+/** Opens an import source: what it is, is told by its content. */
+import { constants } from 'node:fs'
+import { fromText } from '../bytes.js'
+import { type Blob, readStart } from '../compress/blob.js'
+import { SNIFF_BYTES, sniffBlob } from '../compress/sniff.js'
+import { errnoOf, isCode, VarveError } from '../errors.js'
+import { close, open } from '../sys/files.js'
+import { readAsync } from '../sys/pool.js'
+import { fstat, isDirectory, isFile, stat } from '../sys/stat.js'
+import { failure } from '../tree/failure.js'
+import { openArchive } from './archive.js'
+import { readDockerImages } from './docker-source.js'
+import { hasV1Layers, readV1Images } from './docker-v1-source.js'
+import { type Files, readDocument } from './files.js'
+import { openFolder } from './folder.js'
+import type { ImageSource, SourceImage, SourceOptions } from './image.js'
+import { readOciImages } from './oci-source.js'
+import { acceptable, parsePlatform } from './platform.js'
+import { type Spooled, spool, spoolDecompressed } from './spool.js'
+
+/**
+ * `source`: a file (docker-archive or OCI archive; the whole may be gzip or zstd), a folder (OCI layout, or an unpacked
+ * docker-archive), or `-`. All documents are read and verified here; layers are only found.
+ * @throws VarveError NOT_FOUND (no such file, no such platform), INVALID_ARGUMENT (no image), CORRUPT (cut off, damaged,
+ * incomplete), UNIMPLEMENTED (a compression or media type nobody here reads), CANCELLED
+ */
+export async function openSource(source: string, options: SourceOptions): Promise<ImageSource> {
+  const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
+  const files = await openFiles(source, options)
+  try {
+    const { kind, images } = await readImages(files, platform, options)
+    if (images.length === 0)
+      throw new VarveError('INVALID_ARGUMENT', `${files.label}: there is no image in it`)
+    let closed = false
+    return {
+      kind,
+      images: merge(images),
+      async close() {
+        if (!closed) files.close()
+        closed = true
+      },
+    }
+  } catch (error) {
+    files.close()
+    throw failure(error, `read ${files.label}`)
+  }
+}
+
+/**
+ * A single file or standard input for reading, spooled where it is a pipe: what `import --layer` starts from.
+ * @throws VarveError NOT_FOUND, INVALID_ARGUMENT (a directory, an empty file)
+ */
+export async function openFile(source: string, options: SourceOptions): Promise<Spooled> {
+  if (source === '-') {
+    const spooled = await spool(options.stdin ?? process.stdin, 'standard input', options)
+    return refuseEmpty(spooled)
+  }
+  const fd = openPath(source)
+  const { mode, size } = fstat(fd)
+  if (isFile(mode))
+    return refuseEmpty({ blob: { fd, offset: 0, size, label: source }, close: () => close(fd) })
+  try {
+    if (isDirectory(mode))
+      throw new VarveError('INVALID_ARGUMENT', `${source}: a directory where a file is wanted`)
+    return refuseEmpty(await spool(readToEnd(fd), source, options))
+  } finally {
+    close(fd)
+  }
+}
+
+async function openFiles(source: string, options: SourceOptions): Promise<Files> {
+  if (source !== '-' && isDirectoryPath(source)) return openFolder(source)
+  const file = await openFile(source, options)
+  let plain = file
+  try {
+    const compression = sniffBlob(file.blob)
+    if (compression !== 'none') {
+      plain = await spoolDecompressed(file.blob, compression, options)
+      file.close()
+    }
+    return openArchive(plain.blob, plain.close)
+  } catch (error) {
+    plain.close()
+    if (plain === file && isCode(error, 'CORRUPT')) throw notArchive(file.blob, error)
+    throw failure(error, `read ${file.blob.label}`)
+  }
+}
+
+type Found = Pick<ImageSource, 'kind' | 'images'>
+
+async function readImages(
+  files: Files,
+  platform: string | undefined,
+  options: SourceOptions,
+): Promise<Found> {
+  const layout = readDocument(files, 'oci-layout')
+  const index = readDocument(files, 'index.json')
+  if (layout !== undefined && index !== undefined) {
+    const kind = files.kind === 'folder' ? 'oci-layout' : 'oci-archive'
+    return { kind, images: readOciImages(files, layout, index, platform) }
+  }
+  const manifest = readDocument(files, 'manifest.json')
+  if (manifest !== undefined) {
+    return { kind: 'docker-archive', images: ofPlatform(files, readDockerImages(files, manifest), platform) }
+  }
+  if (files.find('repositories') !== undefined || hasV1Layers(files)) {
+    return { kind: 'docker-archive', images: ofPlatform(files, await readV1Images(files, options), platform) }
+  }
+  throw notAnImage(files, layout !== undefined || index !== undefined)
+}
+
+/** Without a choice of platforms in the format, the one asked for is a demand. */
+function ofPlatform(
+  files: Files,
+  images: readonly SourceImage[],
+  platform: string | undefined,
+): readonly SourceImage[] {
+  if (platform === undefined) return images
+  const fits = acceptable(platform)
+  const found = images.filter((image) => fits.includes(image.platform))
+  if (found.length > 0) return found
+  const there = [...new Set(images.map((image) => image.platform))].sort().join(', ')
+  throw new VarveError('NOT_FOUND', `${files.label}: no such platform ${platform}: there is ${there}`)
+}
+
+/** One image for one config, with all its names. */
+function merge(images: readonly SourceImage[]): readonly SourceImage[] {
+  const byConfig = new Map<string, SourceImage>()
+  for (const image of images) {
+    const known = byConfig.get(image.configDigest)
+    const names = [...new Set([...(known?.names ?? []), ...image.names])]
+    byConfig.set(image.configDigest, { ...(known ?? image), names })
+  }
+  return [...byConfig.values()]
+}
+
+function isDirectoryPath(source: string): boolean {
+  try {
+    return isDirectory(stat(fromText(source)).mode)
+  } catch (error) {
+    throw openFailure(error, source)
+  }
+}
+
+function openPath(source: string): number {
+  try {
+    return open(fromText(source), constants.O_RDONLY)
+  } catch (error) {
+    throw openFailure(error, source)
+  }
+}
+
+function openFailure(error: unknown, source: string): VarveError {
+  const errno = errnoOf(error)
+  if (errno === 'ENOENT' || errno === 'ENOTDIR') {
+    return new VarveError('NOT_FOUND', `${source}: no such file or folder`, { cause: error })
+  }
+  return failure(error, `open ${source}`)
+}
+
+async function* readToEnd(fd: number): AsyncGenerator<Uint8Array, void> {
+  const buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  for (let got = await readAsync(fd, buffer, null); got > 0; got = await readAsync(fd, buffer, null)) {
+    yield buffer.subarray(0, got)
+  }
+}
+
+function refuseEmpty(spooled: Spooled): Spooled {
+  if (spooled.blob.size > 0) return spooled
+  spooled.close()
+  throw new VarveError('INVALID_ARGUMENT', `${spooled.blob.label}: it is empty: there is nothing to import`)
+}
+
+/** The parser's words, with what they mean where the very beginning is no tar's. */
+function notArchive(blob: Blob, error: VarveError): VarveError {
+  const start = readStart(blob, SNIFF_BYTES)
+  return new VarveError(
+    error.code,
+    start.length < SNIFF_BYTES ? `${error.message}: not an archive` : error.message,
+    {
+      cause: error,
+    },
+  )
+}
+
+function notAnImage(files: Files, half: boolean): VarveError {
+  const wants = 'oci-layout and index.json, or manifest.json, or repositories'
+  if (files.kind === 'folder' || half) {
+    return new VarveError('INVALID_ARGUMENT', `${files.label}: no image in it: it lacks ${wants}`)
+  }
+  return new VarveError(
+    'INVALID_ARGUMENT',
+    `${files.label}: an archive, but not of images (it lacks ${wants}): it looks like a layer tar: use import --layer`,
+  )
+}

@@ -1,0 +1,106 @@
+/** What can't be read twice, or only after decompression, as a file in the scratch directory that nobody else sees. */
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { fromText } from '../bytes.js'
+import type { Blob } from '../compress/blob.js'
+import { checkGzipEnd, decompressTo } from '../compress/decompress.js'
+import { VarveError } from '../errors.js'
+import type { Progress } from '../model.js'
+import { close, open, unlink, writeAll } from '../sys/files.js'
+import { fstat } from '../sys/stat.js'
+import { failure } from '../tree/failure.js'
+
+export interface SpoolOptions {
+  readonly scratch: string
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: ((progress: Progress) => void) | undefined
+}
+
+/** A file without a name: gone with its descriptor, whatever happens to the process. */
+export interface Spooled {
+  readonly blob: Blob
+  close(): void
+}
+
+/** All of `bytes`, in a file. @throws VarveError RESOURCE_EXHAUSTED (disk full), CANCELLED */
+export async function spool(
+  bytes: AsyncIterable<Uint8Array>,
+  label: string,
+  options: SpoolOptions,
+): Promise<Spooled> {
+  const { reader, writer } = createSpool(options.scratch)
+  const report = reporter(`read ${label}`, undefined, options)
+  let size = 0
+  try {
+    for await (const chunk of bytes) {
+      if (options.signal?.aborted) throw new VarveError('CANCELLED', `interrupted while reading ${label}`)
+      writeAll(writer, chunk)
+      size += chunk.length
+      report(size)
+    }
+  } catch (error) {
+    close(reader)
+    throw failure(error, `spool ${label} in ${options.scratch}`)
+  } finally {
+    close(writer)
+  }
+  return { blob: { fd: reader, offset: 0, size, label }, close: () => close(reader) }
+}
+
+/** The plain bytes of a compressed blob, whole and proved so, in a file. */
+export async function spoolDecompressed(
+  blob: Blob,
+  compression: 'gzip' | 'zstd',
+  options: SpoolOptions,
+): Promise<Spooled> {
+  const { reader, writer } = createSpool(options.scratch)
+  const report = reporter(`decompress ${blob.label}`, undefined, options)
+  const watch = setInterval(() => report(fstat(reader).size), REPORT_MS)
+  try {
+    await decompressTo(blob, compression, writer, options)
+    const { size } = fstat(reader)
+    if (compression === 'gzip') await checkGzipEnd(blob, size, options)
+    report(size)
+    return { blob: { fd: reader, offset: 0, size, label: blob.label }, close: () => close(reader) }
+  } catch (error) {
+    close(reader)
+    throw failure(error, `decompress ${blob.label} into ${options.scratch}`)
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+const REPORT_MS = 150
+
+function createSpool(scratch: string): { readonly reader: number; readonly writer: number } {
+  const path = `${fromText(scratch)}/spool-${process.pid}-${randomBytes(8).toString('hex')}`
+  const create = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
+  try {
+    const writer = open(path, create, 0o600)
+    try {
+      return { reader: open(path, constants.O_RDONLY), writer }
+    } catch (error) {
+      close(writer)
+      throw error
+    } finally {
+      unlink(path)
+    }
+  } catch (error) {
+    throw failure(error, `make a file in ${scratch}`)
+  }
+}
+
+/** At most about seven reports a second. */
+function reporter(
+  step: string,
+  total: number | undefined,
+  { progress }: SpoolOptions,
+): (done: number) => void {
+  let last = 0
+  return (done) => {
+    const now = performance.now()
+    if (now - last < REPORT_MS) return
+    last = now
+    progress?.({ step, done, total, unit: 'bytes' })
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Reads and writes in libuv's pool, for the main thread, where a call may block: on a pipe, say. Never from a jailed
+ * thread: the pool stands outside the jail.
+ */
+import * as fs from 'node:fs'
+import { promisify } from 'node:util'
+import { fromNode } from './error.js'
+import { enter } from './seam.js'
+
+/** Bytes read, 0 at the end. `position` null reads on from the last read. @throws SysError */
+export async function readAsync(fd: number, buffer: Uint8Array, position: number | null): Promise<number> {
+  enter('read')
+  try {
+    return (await fsRead(fd, buffer, 0, buffer.length, position)).bytesRead
+  } catch (error) {
+    throw fromNode(error, 'read')
+  }
+}
+
+/** Writes all of it, at the descriptor's position. @throws SysError */
+export async function writeAllAsync(fd: number, buffer: Uint8Array): Promise<void> {
+  for (let done = 0; done < buffer.length; ) {
+    enter('write')
+    try {
+      done += (await fsWrite(fd, buffer, done, buffer.length - done, null)).bytesWritten
+    } catch (error) {
+      throw fromNode(error, 'write')
+    }
+  }
+}
+
+const fsRead = promisify(fs.read)
+const fsWrite = promisify(fs.write)
