@@ -11,6 +11,7 @@ import { isBlock, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } f
 import { readXattrs, sameXattrs } from './attributes.js'
 import { at, join, list, openDirectory, openTree, type Tree } from './confined.js'
 import { sameContent } from './content.js'
+import { runInWorker } from './worker.js'
 
 export interface CompareOptions {
   /**
@@ -18,6 +19,14 @@ export interface CompareOptions {
    * so it is the same without a look inside.
    */
   readonly sameInodeMeansSame?: boolean
+  /** Called once per directory; may throw. */
+  readonly checkpoint?: () => void
+}
+
+export interface CompareJob {
+  readonly old: string | number | undefined
+  readonly now: string | number
+  readonly options: CompareOptions
 }
 
 /** One directory that both trees have, or the new one alone. */
@@ -64,6 +73,7 @@ export function* compareTrees(
     const rootStat = lstatAt(newTree.fd, '.')
     if (rootChanged(oldTree, newTree, rootStat, comparison)) yield { path: '', kind: 'modify' }
     const read = (path: string, inOld: boolean): Frame => {
+      options.checkpoint?.()
       const now = openSide(newTree, path)
       try {
         const old = inOld && oldTree !== undefined ? openSide(oldTree, path) : undefined
@@ -87,6 +97,18 @@ export function* compareTrees(
     newTree.close()
     oldTree?.close()
   }
+}
+
+/** {@link compareTrees} in a thread of its own, all at once: for the main thread, which a long comparison would block. */
+export function compareInThread(
+  old: string | number | undefined,
+  now: string | number,
+  options: CompareOptions & { readonly signal?: AbortSignal } = {},
+): Promise<readonly Change[]> {
+  const { signal, sameInodeMeansSame = false } = options
+  const job: CompareJob = { old, now, options: { sameInodeMeansSame } }
+  const script = new URL('./compare-worker.js', import.meta.url)
+  return runInWorker<CompareJob, readonly Change[]>(script, job, signal === undefined ? {} : { signal })
 }
 
 /** The events of one directory in path order (see walk.ts for the order's trick). */

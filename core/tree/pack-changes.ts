@@ -1,0 +1,85 @@
+/**
+ * A layer tar of a tree's changes, made in a thread of its own. The same tree and changes give the same bytes: entries
+ * are sorted by path, the directories above a change are included, deletions become whiteouts of a fixed time
+ * (SOURCE_DATE_EPOCH, else 1970), owner names are left out. pack.ts has the rules.
+ */
+import { type ByteSink, createChannel, drain, openConsumer, openProducer } from '../channel.js'
+import type { Change } from '../driver.js'
+import { isCode } from '../errors.js'
+import type { CompareOptions } from './compare.js'
+import type { Packed } from './pack.js'
+import { runInWorker } from './worker.js'
+
+export interface PackOptions {
+  readonly signal?: AbortSignal
+  /** Extended attributes whose name begins with one of these stay out (`trusted.overlay.` for an upper directory). */
+  readonly leaveOut?: readonly string[]
+  /** Told at the end, where there is something a person should know (a socket that no tar can hold …). */
+  readonly notice?: (text: string) => void
+}
+
+export interface PackJob {
+  readonly view: string | number
+  readonly changes:
+    | readonly Change[]
+    | { readonly old: string | number | undefined; readonly options: CompareOptions }
+  readonly leaveOut: readonly string[]
+  readonly sink: ByteSink
+}
+
+/**
+ * The tar of `changes` to the tree `view` (the new tree: a path, or a descriptor that stays open). A changed name brings
+ * all other names of its file, so that links stay links. Chunks are reused: copy to keep. Leaving early stops the thread.
+ * @throws VarveError FAILED_PRECONDITION where a name can't be in a layer (`.wh.x`), UNAVAILABLE where the tree changes
+ * meanwhile, CANCELLED
+ */
+export function packChanges(
+  view: string | number,
+  changes: Iterable<Change>,
+  options: PackOptions = {},
+): AsyncGenerator<Uint8Array, void> {
+  return stream(view, [...changes], options)
+}
+
+/** The tar of what `view` has and `old` has not, compared (compare.ts) in the same thread. */
+export function packDifference(
+  view: string | number,
+  old: string | number | undefined,
+  options: PackOptions & CompareOptions = {},
+): AsyncGenerator<Uint8Array, void> {
+  const { sameInodeMeansSame = false } = options
+  return stream(view, { old, options: { sameInodeMeansSame } }, options)
+}
+
+async function* stream(
+  view: string | number,
+  changes: PackJob['changes'],
+  options: PackOptions,
+): AsyncGenerator<Uint8Array, void> {
+  const { sink, channels } = createChannel()
+  const [channel] = channels
+  if (channel === undefined) throw new Error('a channel without a consumer')
+  const job: PackJob = { view, changes, leaveOut: options.leaveOut ?? [], sink }
+  const work = runInWorker<PackJob, Packed>(new URL('./pack-worker.js', import.meta.url), job, {
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    onAbort: () => openConsumer(channel).cancel(),
+  })
+  // Where the thread dies without a word, nobody else would wake the reader.
+  const gone = work.then(
+    () => {},
+    () => openProducer(sink).fail(),
+  )
+  let read = false
+  try {
+    yield* drain(channel)
+    read = true
+  } catch (error) {
+    // The channel only tells that the other side failed; the thread tells why.
+    if (!isCode(error, 'CANCELLED')) throw error
+    read = true
+  } finally {
+    // Left early: the thread was told so by the channel, and its CANCELLED is no news.
+    if (!read) await gone
+  }
+  for (const text of (await work).notices) options.notice?.(text)
+}
