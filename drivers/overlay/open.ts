@@ -6,9 +6,9 @@ import type { LayerId } from '../../core/ids.js'
 import { close, open, removeTree } from '../../core/sys/files.js'
 import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
-import { compareTrees } from '../../core/tree/compare.js'
+import { compareInThread } from '../../core/tree/compare.js'
 import { extract } from '../../core/tree/extract.js'
-import { packChanges } from '../../core/tree/pack-changes.js'
+import { packChanges, packDifference } from '../../core/tree/pack-changes.js'
 import { attempt, attempting } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
 import { refuseLayerOptions, refuseUnknown } from '../options.js'
@@ -52,20 +52,25 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
     return ancestors.map(layout.diff)
   }
 
-  /** The changes with the layer's view, for as long as they are used. */
+  /**
+   * Opens the views of the layer and of what it is compared with. `own`: that is its parent, so the upper directory tells
+   * what changed; a layer without a parent has nothing but its upper directory, and is compared with the empty tree.
+   */
   const compare = <T>(
     id: LayerId,
     other: LayerId | undefined,
-    use: (changes: Iterable<Change>, after: number) => Iterable<T> | AsyncIterable<T>,
+    ways: {
+      own(changes: readonly Change[], after: number): AsyncIterable<T> | Iterable<T>
+      any(before: number | undefined, after: number): AsyncIterable<T> | Iterable<T>
+    },
   ): AsyncGenerator<T, void> => {
+    require(id)
     const parent = parentOf(id)
     const base = other ?? parent
-    if (base === undefined) {
-      return withViews([id], view, ([after = -1]) => use(compareTrees(undefined, after), after))
-    }
-    return withViews([base, id], view, ([before = -1, after = -1]) => {
-      if (base !== parent) return use(compareTrees(before, after), after)
-      return use(changesOfUpper({ upper: layout.diff(id), before, after, prefix: features.prefix }), after)
+    return withViews(base === undefined ? [id] : [id, base], view, ([after = -1, before]) => {
+      if (before === undefined || base !== parent) return ways.any(before, after)
+      const sides = { upper: layout.diff(id), before, after, prefix: features.prefix }
+      return ways.own(changesOfUpper(sides), after)
     })
   }
 
@@ -113,16 +118,22 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
     async put() {},
 
     changes: (id, parent) =>
-      attempting(`overlay: changes of layer ${id}`, () => {
-        require(id)
-        return compare(id, parent, (changes) => changes)
-      }),
+      attempting(`overlay: changes of layer ${id}`, () =>
+        compare(id, parent, {
+          own: (changes) => changes,
+          any: async function* (before, after) {
+            yield* await compareInThread(before, after)
+          },
+        }),
+      ),
 
     diff: (id, parent, options = {}) =>
-      attempting(`overlay: diff of layer ${id}`, () => {
-        require(id)
-        return compare(id, parent, (changes, after) => packChanges(after, changes, options))
-      }),
+      attempting(`overlay: diff of layer ${id}`, () =>
+        compare(id, parent, {
+          own: (changes, after) => packChanges(after, changes, options),
+          any: (before, after) => packDifference(after, before, options),
+        }),
+      ),
 
     apply: (id, tar, { scratch, signal }) =>
       attempt(`overlay: apply a tar to layer ${id}`, async () => {

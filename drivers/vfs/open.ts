@@ -2,17 +2,17 @@
  * The vfs driver: every layer is a whole tree in `<home>/dir/<id>`. It needs no root for files of the caller's own.
  */
 import { constants } from 'node:fs'
-import type { Change, Driver, DriverContext } from '../../core/driver.js'
+import type { Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { chmod, close, open } from '../../core/sys/files.js'
 import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
-import { compareTrees } from '../../core/tree/compare.js'
+import { compareInThread } from '../../core/tree/compare.js'
 import { copyTree } from '../../core/tree/copy.js'
 import { extract } from '../../core/tree/extract.js'
 import { merge } from '../../core/tree/merge.js'
-import { packChanges } from '../../core/tree/pack-changes.js'
+import { packDifference } from '../../core/tree/pack-changes.js'
 import { attempt, attempting } from '../failure.js'
 import { refuseLayerOptions, refuseUnknown } from '../options.js'
 import {
@@ -45,9 +45,10 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
     if (lstatOrUndefined(path) !== undefined) return path
     throw new VarveError('NOT_FOUND', `vfs: layer ${id}: there is no ${path}`)
   }
-  const compare = (id: LayerId, other: LayerId | undefined): Iterable<Change> => {
+  /** The trees to compare: the layer's, and that of another or its parent; undefined is the empty tree. */
+  const trees = (id: LayerId, other: LayerId | undefined) => {
     const base = other ?? parentOf(id)
-    return compareTrees(base === undefined ? undefined : need(base), need(id))
+    return { now: need(id), old: base === undefined ? undefined : need(base) }
   }
 
   return {
@@ -78,10 +79,17 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
 
     async put() {},
 
-    changes: (id, parent) => attempting(`vfs: changes of layer ${id}`, () => compare(id, parent)),
+    changes: (id, parent) =>
+      attempting(`vfs: changes of layer ${id}`, async function* () {
+        const { old, now } = trees(id, parent)
+        yield* await compareInThread(old, now)
+      }),
 
     diff: (id, parent, options = {}) =>
-      attempting(`vfs: diff of layer ${id}`, () => packChanges(need(id), compare(id, parent), options)),
+      attempting(`vfs: diff of layer ${id}`, () => {
+        const { old, now } = trees(id, parent)
+        return packDifference(now, old, options)
+      }),
 
     apply: (id, tar, { scratch, signal }) =>
       attempt(`vfs: apply a tar to layer ${id}`, async () => {
