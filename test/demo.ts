@@ -1,0 +1,146 @@
+/**
+ * `npm run demo [-- image.tar]`: the main job on a real image, as one would type it. Root takes overlay, everybody else
+ * vfs. Nothing of it stays: the data root is a temporary directory.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { debianImage } from '../fixtures/debian.js'
+import { writeSmallImage } from '../fixtures/small.js'
+import { readImages } from './archive.js'
+import { CLI } from './varve.js'
+
+const LINES_SHOWN = 14
+
+/** The driver is the one that the probe chooses, so that the demo shows what this machine gives. */
+async function demo(given: string | undefined, work: string): Promise<void> {
+  const archive = given ?? (await makeImage(work))
+  const root = join(work, 'root')
+  process.env.VARVE_ROOT = root
+  process.env.VARVE_DRIVER = process.getuid?.() === 0 ? 'overlay' : 'vfs'
+  mkdirSync(root, { mode: 0o700 })
+  const originals = readImages(archive, join(work, 'original'))
+  console.log(`VARVE_ROOT=${root} VARVE_DRIVER=${process.env.VARVE_DRIVER}`)
+
+  title('A real image comes in')
+  varve('driver', 'ls')
+  varve('import', archive)
+  const [first] = varveLines(['images', '--json']).map((line) => JSON.parse(line) as Listed)
+  if (first === undefined) throw new Error('the import brought no image')
+  const image = first.names[0] ?? first.id
+  const original = originals.find(({ id }) => `sha256:${id}` === first.id)
+  if (original === undefined) throw new Error(`${first.id} is not in ${archive}`)
+  varve('images')
+  varve('tree')
+
+  title('Looking into it, without a mount')
+  const top = first.layers.length - 1
+  varve('ls', image, '/etc')
+  varve('ls', '-R', `${image}#${top}`)
+  const file = ['/etc/os-release', '/etc/motd'].find((path) => quiet(['cat', image, path]).status === 0)
+  if (file !== undefined) varve('cat', image, file)
+
+  title('What the last layer changed')
+  varve('diff', `${image}#${top}`)
+  varve('diff', `${image}#${top}`, '--stat')
+
+  title('A writable layer on it')
+  varve('create', '--parent', image, '--id', 'work')
+  const place = varve('mount', 'work').trim()
+  try {
+    shell(`echo 'written in the demo' > '${place}/etc/varve'`)
+    shell(`chmod 0700 '${place}/etc'`)
+    shell(`rm -rf '${place}/usr/share/zoneinfo' '${place}/srv/data'`)
+  } finally {
+    varve('umount', 'work')
+  }
+  varve('diff', 'work')
+  varve('diff', 'work', '--content')
+  varve('commit', 'work', '--name', 'demo:1')
+  varve('tree')
+  varve('diff', image, 'demo:1')
+
+  title('Out again: the exported layers are the imported bytes')
+  const out = join(work, 'exported.tar')
+  varve('export', image, '-o', out, '--format', 'oci-archive', '--compress', 'gzip')
+  const [exported] = readImages(out, join(work, 'exported'))
+  let same = exported?.id === original.id
+  original.layers.forEach((digest, i) => {
+    const leaving = exported?.layers[i]
+    same &&= digest === leaving
+    console.log(
+      `layer ${i}  imported ${digest}\n         exported ${leaving}  ${digest === leaving ? '✔' : '✖'}`,
+    )
+  })
+  varve('check', '--data')
+  if (!same) throw new Error('the exported image differs from the imported one')
+  console.log(`\n✔ ${original.layers.length} layers and the config are the identical bytes`)
+}
+
+interface Listed {
+  readonly id: string
+  readonly names: readonly string[]
+  readonly layers: readonly string[]
+}
+
+/** Debian packages where apt can fetch them, else a small image made in code. */
+async function makeImage(work: string): Promise<string> {
+  try {
+    return await debianImage()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n').slice(0, 2).join(' ') : String(error)
+    console.log(`no Debian packages here (${reason}), so the image is a small one made in code`)
+    const file = join(work, 'small.tar')
+    await writeSmallImage(file)
+    return file
+  }
+}
+
+/** Shows a command and what it says, and gives what it says; a failure ends the demo. */
+function varve(...args: string[]): string {
+  console.log(`\n$ varve ${args.map(quote).join(' ')}`)
+  const { status, stdout, stderr } = quiet(args)
+  const lines = stdout.trimEnd().split('\n')
+  console.log(lines.slice(0, LINES_SHOWN).join('\n'))
+  if (lines.length > LINES_SHOWN) console.log(`… and ${lines.length - LINES_SHOWN} lines more`)
+  if (stderr !== '') console.log(stderr.trimEnd())
+  if (status !== 0) throw new Error(`varve ${args[0]} ended with ${status}`)
+  return stdout
+}
+
+function varveLines(args: readonly string[]): string[] {
+  const { status, stdout, stderr } = quiet(args)
+  if (status !== 0) throw new Error(`varve ${args.join(' ')}: ${stderr}`)
+  return stdout.split('\n').filter(Boolean)
+}
+
+function quiet(args: readonly string[]) {
+  return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 })
+}
+
+function shell(line: string): void {
+  console.log(`$ ${line}`)
+  execFileSync('/bin/sh', ['-ec', line], { stdio: 'inherit' })
+}
+
+function title(text: string): void {
+  console.log(`\n── ${text} ${'─'.repeat(Math.max(0, 90 - text.length))}`)
+}
+
+function quote(word: string): string {
+  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word}'`
+}
+
+const given = process.argv[2]
+if (given !== undefined && !existsSync(given)) {
+  console.error(`demo: there is no ${given}`)
+  process.exit(1)
+}
+const work = mkdtempSync(join(tmpdir(), 'varve-demo-'))
+try {
+  await demo(given === undefined ? undefined : resolve(given), work)
+} finally {
+  spawnSync(process.execPath, [CLI, 'umount', 'work'], { stdio: 'ignore' })
+  rmSync(work, { recursive: true, force: true })
+}

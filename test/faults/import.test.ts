@@ -1,0 +1,86 @@
+/**
+ * kill -9 during an import, before and after every step of the crash order and at every so manieth changing call: the
+ * next open leaves no trace of it, and what was there before is there.
+ */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { FAULT_POINTS } from '../../core/steps.js'
+import { writeSmallImage } from '../../fixtures/small.js'
+import { readImages } from '../archive.js'
+import { type Varve, withVarve } from '../varve.js'
+import { assertRecovered } from './recovered.js'
+
+const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root'
+/** A prime, so that the sweep does not meet the same call of every file. */
+const EVERY_NTH_CALL = 13
+
+for (const driver of ['overlay', 'vfs']) {
+  const skip = driver === 'overlay' && NEEDS_ROOT
+  const points = FAULT_POINTS.filter((point) => point.startsWith('import:'))
+
+  test(`${driver}: an import killed at any step leaves nothing, and can be done again`, {
+    skip,
+  }, async (t) => {
+    await withVarve(driver, async (varve, work) => {
+      const image = await prepare(varve, work)
+      for (const point of points) {
+        await killedImport(varve, image, point)
+        const layers = await assertRecovered(varve)
+        const images = await varve.json<{ names: string[] }>('images')
+        if (point === 'import:image:after') assert.equal(images.length, 2, point)
+        if (point === 'import:node:before') assert.equal(layers.length, 1, point)
+        await importedWhole(varve, image, work)
+        await varve.varve('rm', 'varve.test/small:1')
+        await varve.varve('prune')
+        assert.equal((await assertRecovered(varve)).length, 1, `${point}: only the old layer is left`)
+      }
+      t.diagnostic(`${points.length} points`)
+    })
+  })
+
+  test(`${driver}: an import killed at any of its calls leaves nothing`, { skip }, async (t) => {
+    await withVarve(driver, async (varve, work) => {
+      const image = await prepare(varve, work)
+      let kills = 0
+      for (let call = 1; ; call += EVERY_NTH_CALL) {
+        const ran = await varve.attempt(['import', image], { VARVE_FAULT: `kill:call:${call}` })
+        if (ran.status === 0) break
+        assert.equal(ran.status, 'SIGKILL', `call ${call}: ${ran.stderr}`)
+        kills++
+        await assertRecovered(varve)
+        // A layer that got ready before the kill stays; the next import must start from nothing again.
+        await varve.varve('prune')
+      }
+      await importedWhole(varve, image, work)
+      assert.ok(kills > 20, `only ${kills} kills: the sweep met no import`)
+      t.diagnostic(`${kills} kills`)
+    })
+  })
+}
+
+/** A store with an image that must survive everything; gives the archive that the test imports. */
+async function prepare(varve: Varve, work: string): Promise<string> {
+  const image = join(work, 'small.tar')
+  await writeSmallImage(image)
+  const base = join(work, 'base.tar')
+  await varve.varve('create', '--id', 'other')
+  await varve.varve('commit', 'other', '--name', 'old:1')
+  await varve.varve('export', 'old:1', '-o', base)
+  return image
+}
+
+async function killedImport(varve: Varve, image: string, point: string): Promise<void> {
+  const ran = await varve.attempt(['import', image], { VARVE_FAULT: `kill:${point}` })
+  assert.equal(ran.status, 'SIGKILL', `${point} was not reached: ${ran.stderr}`)
+}
+
+async function importedWhole(varve: Varve, image: string, work: string): Promise<void> {
+  await varve.varve('import', image)
+  const out = join(work, `out-${process.hrtime.bigint()}`)
+  await varve.varve('export', 'varve.test/small:1', '-o', out)
+  const [have] = readImages(out, `${out}.read`)
+  const [want] = readImages(image, `${out}.want`)
+  assert.deepEqual(have?.layers, want?.layers)
+  assert.equal(have?.id, want?.id)
+}

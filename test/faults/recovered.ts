@@ -1,0 +1,54 @@
+/** What must hold after any crash, seen from outside: by the file system and the commands, not by core. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Varve } from '../varve.js'
+
+interface Layer {
+  readonly id: string
+  readonly kind: string
+}
+
+/** Ids that the store makes up, and those that these tests give. */
+const LAYER_NAME = /^([a-z][a-z0-9]{7}|work|other)$/
+
+/**
+ * Opens the store (any command does), then: `check --data` finds nothing, no directory or link is named after a layer that
+ * is not listed, nothing temporary is left, and no mount but the `mounted` ones. Gives the layers.
+ */
+export async function assertRecovered(varve: Varve, mounted = 0): Promise<Layer[]> {
+  const check = await varve.attempt(['check', '--data'])
+  assert.equal(check.status, 0, `check: ${check.stdout}${check.stderr}`)
+  const layers = await varve.json<Layer>('layers')
+  const known = new Set(layers.map(({ id }) => id))
+  const orphans = layerDirectories(varve.root).filter(
+    (path) => !known.has(path.slice(path.lastIndexOf('/') + 1)),
+  )
+  assert.deepEqual(orphans, [], 'directories of no layer')
+  assert.deepEqual(temporaries(varve.root), [], 'temporary files')
+  assert.equal(mounts(varve.root).length, mounted, `mounts: ${mounts(varve.root)}`)
+  return layers
+}
+
+/** Directories named like a layer, not looking into the layers themselves. */
+function layerDirectories(directory: string, depth = 3): string[] {
+  if (depth === 0) return []
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name)
+    if (!entry.isDirectory()) return []
+    return LAYER_NAME.test(entry.name) ? [path] : layerDirectories(path, depth - 1)
+  })
+}
+
+/** Whatever lies in the store's own places for unfinished work. */
+function temporaries(root: string): string[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    /(^|\/)(tmp|scratch|locks?)\/./.test(path.split('/').slice(0, 3).join('/')),
+  )
+}
+
+export function mounts(root: string): string[] {
+  return readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(root))
+}

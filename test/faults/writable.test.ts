@@ -1,0 +1,116 @@
+/**
+ * kill -9 while a writable layer is made, mounted, unmounted and committed, and while an image is removed, before and
+ * after every step: afterwards it either happened or it did not, and nothing is between.
+ */
+import assert from 'node:assert/strict'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { FAULT_POINTS } from '../../core/steps.js'
+import { SMALL_NAME, writeSmallImage } from '../../fixtures/small.js'
+import { type Varve, withVarve } from '../varve.js'
+import { assertRecovered, mounts } from './recovered.js'
+
+const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
+
+for (const driver of ['overlay', 'vfs']) {
+  const onStore = (title: string, body: (varve: Varve) => Promise<void>): void => {
+    test(`${driver}: ${title}`, { skip: NEEDS_ROOT }, async () => {
+      await withVarve(driver, async (varve, work) => {
+        const image = join(work, 'small.tar')
+        await writeSmallImage(image)
+        await varve.varve('import', image)
+        await body(varve)
+      })
+    })
+  }
+
+  onStore('a create killed at any step made the layer or did not', async (varve) => {
+    for (const point of pointsOf('prepare')) {
+      await killed(varve, point, ['create', '--parent', SMALL_NAME, '--id', 'work'])
+      const there = (await assertRecovered(varve)).some(({ id }) => id === 'work')
+      if (point === 'prepare:ready:after') assert.ok(there, point)
+      if (!there) await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
+      assert.equal(await varve.varve('cat', 'work', '/etc/release'), 'small 2\n')
+      await varve.varve('rm', 'work')
+    }
+  })
+
+  onStore('a mount killed at any step can be undone or done again', async (varve) => {
+    await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
+    for (const point of pointsOf('mount')) {
+      await killed(varve, point, ['mount', 'work'])
+      await assertRecovered(varve, mounts(varve.root).length)
+      const place = (await varve.varve('mount', 'work')).trim()
+      assert.ok(existsSync(join(place, 'etc/release')), point)
+      await unmountAll(varve)
+      await assertRecovered(varve)
+    }
+  })
+
+  onStore('an unmount killed at any step is undone or done', async (varve) => {
+    await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
+    for (const point of pointsOf('unmount')) {
+      await varve.varve('mount', 'work')
+      await killed(varve, point, ['umount', 'work'])
+      await assertRecovered(varve, mounts(varve.root).length)
+      await unmountAll(varve)
+      await assertRecovered(varve)
+    }
+  })
+
+  onStore('a commit killed at any step keeps what was written', async (varve) => {
+    for (const [i, point] of pointsOf('commit').entries()) {
+      const text = `written before ${point}\n`
+      const name = `committed:${i}`
+      await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
+      writeFileSync(join((await varve.varve('mount', 'work')).trim(), 'etc/written'), text)
+      await varve.varve('umount', 'work')
+      await killed(varve, point, ['commit', 'work', '--name', name])
+      const layers = await assertRecovered(varve)
+      const images = await varve.json<{ names: string[] }>('images')
+      const done = images.some(({ names }) => names.includes(name))
+      if (point === 'commit:image:after') assert.ok(done, point)
+      const work = layers.find(({ id }) => id === 'work')
+      if (!done && work?.kind === 'active') await varve.varve('commit', 'work', '--name', name)
+      const from = done || work?.kind === 'active' ? name : 'work'
+      assert.equal(await varve.varve('cat', from, '/etc/written'), text, point)
+      await varve.varve('rm', from)
+      await varve.varve('prune')
+      assert.ok(!(await assertRecovered(varve)).some(({ id }) => id === 'work'), point)
+    }
+  })
+
+  onStore('a remove killed at any step can be finished', async (varve) => {
+    const image = join(varve.root, '../small.tar')
+    for (const point of pointsOf('remove')) {
+      await killed(varve, point, ['rm', SMALL_NAME])
+      await assertRecovered(varve)
+      const images = await varve.json<{ names: string[] }>('images')
+      if (images.length > 0) {
+        assert.equal(await varve.varve('cat', SMALL_NAME, '/etc/release'), 'small 2\n', point)
+        await varve.varve('rm', SMALL_NAME)
+      }
+      await varve.varve('prune')
+      assert.deepEqual(await assertRecovered(varve), [], point)
+      await varve.varve('import', image)
+    }
+  })
+}
+
+function pointsOf(operation: string): string[] {
+  const points = FAULT_POINTS.filter((point) => point.startsWith(`${operation}:`))
+  assert.ok(points.length > 1, operation)
+  return points
+}
+
+async function killed(varve: Varve, point: string, args: readonly string[]): Promise<void> {
+  const ran = await varve.attempt(args, { VARVE_FAULT: `kill:${point}` })
+  assert.equal(ran.status, 'SIGKILL', `${point} was not reached: ${ran.stdout}${ran.stderr}`)
+}
+
+/** However often it counts as mounted. */
+async function unmountAll(varve: Varve): Promise<void> {
+  for (let i = 0; i < 5 && mounts(varve.root).length > 0; i++) await varve.attempt(['umount', 'work'])
+  assert.deepEqual(mounts(varve.root), [])
+}
