@@ -7,7 +7,9 @@
  */
 import { constants } from 'node:fs'
 import { type ByteChannel, createChannel, pump } from './channel.js'
-import { type Blob, openDecompressed, sniffBlob } from './compression.js'
+import type { Blob } from './compress/blob.js'
+import { openDecompressed } from './compress/decompress.js'
+import { sniffBlob } from './compress/sniff.js'
 import type { Database } from './db/database.js'
 import type { NodeId } from './db/nodes.js'
 import type { Applied, Driver } from './driver.js'
@@ -127,9 +129,9 @@ export function createLayers(context: LayersContext): Layers {
   ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined }> => {
     const { signal } = options
     const compression = sniffBlob(blob)
-    const stream = await openDecompressed(blob, compression, signal ? { signal } : {})
+    const plain = openDecompressed(blob, compression, { signal })
     const { sink, channels } = createChannel()
-    const recording = recordTar(stream, {
+    const recording = recordTar(plain, {
       output: sink,
       rows: (rows) => db.files.insertMany(begun.node, rows),
       split: (chunk) => db.split.append(begun.node, chunk),
@@ -137,20 +139,19 @@ export function createLayers(context: LayersContext): Layers {
       signal,
     })
     const applying = driver.apply(begun.layer, sole(channels), { scratch, ...(signal && { signal }) })
-    // Either side that fails stops the source, so that nobody waits for the others in vain.
-    const stop = () => stream.cancel()
-    recording.catch(stop)
-    applying.catch(stop)
-    const [recorded, applied, finished] = await Promise.allSettled([recording, applying, stream.finished])
-    if (
-      recorded.status === 'fulfilled' &&
-      applied.status === 'fulfilled' &&
-      finished.status === 'fulfilled'
-    ) {
-      return { recorded: recorded.value, applied: applied.value, digest: finished.value.digest }
+    // Whichever side fails breaks the channel, so that the other one ends too.
+    const results = await Promise.allSettled([recording, applying])
+    const [recorded, applied] = results
+    try {
+      if (recorded.status === 'rejected' || applied.status === 'rejected') throw firstCause(results)
+      const compressed = await plain.finish(recorded.value.tarSize)
+      return { recorded: recorded.value, applied: applied.value, digest: compressed?.digest }
+    } catch (error) {
+      if (applied.status === 'fulfilled') for (const payload of applied.value.replaced) unlink(payload.file)
+      throw labelled(blob, (await plain.close()) ?? error)
+    } finally {
+      await plain.close()
     }
-    if (applied.status === 'fulfilled') for (const payload of applied.value.replaced) unlink(payload.file)
-    throw firstCause([finished, recorded, applied], blob)
   }
 
   const keepPayload = (node: NodeId, payload: Applied['replaced'][number]): void => {
@@ -224,13 +225,17 @@ async function recordStream(
 }
 
 /** The error to tell: not the CANCELLED of a side that another one's failure stopped. */
-function firstCause(results: readonly PromiseSettledResult<unknown>[], blob?: Blob): unknown {
+function firstCause(results: readonly PromiseSettledResult<unknown>[]): unknown {
   const reasons = results.flatMap((result): readonly unknown[] =>
     result.status === 'rejected' ? [result.reason] : [],
   )
-  const reason = reasons.find((error) => !isCode(error, 'CANCELLED')) ?? reasons[0]
-  if (blob === undefined || !(reason instanceof VarveError) || reason.code === 'CANCELLED') return reason
-  return new VarveError(reason.code, `${blob.label}: ${reason.message}`, { cause: reason })
+  return reasons.find((error) => !isCode(error, 'CANCELLED')) ?? reasons[0]
+}
+
+function labelled(blob: Blob, error: unknown): unknown {
+  if (!(error instanceof VarveError) || error.code === 'CANCELLED') return error
+  if (error.message.startsWith(blob.label)) return error
+  return new VarveError(error.code, `${blob.label}: ${error.message}`, { cause: error })
 }
 
 function requireDigest(blob: Blob, what: string, actual: Digest, expected: Digest | undefined): void {

@@ -1,7 +1,7 @@
 /**
  * Decompression beside the thread that uses the bytes: a helper program (or a thread) writes the plain bytes into a pipe,
- * and the compressed side is hashed on its way to it. A reader of the pipe sees its end also when the helper failed half-way,
- * so nothing read is to be believed before `finish` has resolved.
+ * and the compressed side is hashed on its way to it. A reader of the pipe sees its end also where the helper failed
+ * half-way, so nothing read is to be believed before `finished` has resolved and `confirm` has agreed.
  */
 import { createHash, type Hash } from 'node:crypto'
 import type { Writable } from 'node:stream'
@@ -12,15 +12,16 @@ import { which } from '../sys/exec.js'
 import { close } from '../sys/files.js'
 import { type Filter, type FilterEnd, startFilter } from '../sys/filter.js'
 import { pipe } from '../sys/pipe.js'
-import { writeAllAsync } from '../sys/pool.js'
+import { readAsync, writeAllAsync } from '../sys/pool.js'
 import { runWorker } from '../worker.js'
 import { type Blob, blobBytes, type ReadOptions, readAt } from './blob.js'
 import { gunzip, notGzip } from './gunzip.js'
 import type { UnzstdMessage, UnzstdTask } from './unzstd-worker.js'
 
-/** What the compressed bytes were. */
+/** What the bytes of the blob were, as it lies there. */
 export interface CompressedSide {
-  readonly digest: Digest
+  /** Undefined where nothing is compressed: the digest that the reader makes is the blob's. */
+  readonly digest: Digest | undefined
   readonly size: number
 }
 
@@ -32,58 +33,71 @@ export interface Plain {
   readonly offset: number | undefined
   readonly size: number | undefined
   /**
-   * To be called when all was read: `plainSize` bytes. What the compressed side was (undefined where nothing was
-   * compressed: the reader's own digest is the blob's). @throws VarveError CORRUPT where the stream was damaged, cut off
-   * or followed by something else; CANCELLED on abort; UNAVAILABLE where the helper is no help
+   * The decompressor's own end. Rejects CORRUPT (damaged, cut off: the true cause of whatever its reader stumbled over),
+   * CANCELLED, or UNAVAILABLE (the helper is no help). Never unhandled.
    */
-  finish(plainSize: number): Promise<CompressedSide | undefined>
-  /**
-   * To be called in the end in any case, when nobody reads `fd` any more: stops what still runs and frees all. Resolves to
-   * the error that the decompressor had by itself: the true cause of whatever its reader stumbled over.
-   */
-  close(): Promise<VarveError | undefined>
+  readonly finished: Promise<CompressedSide>
+  /** After `finished`: that the `plainSize` bytes read are all there is in the blob. @throws VarveError CORRUPT */
+  confirm(plainSize: number): Promise<void>
+  /** Stops the decompressor, so that `finished` settles and a reader comes to an end. Idempotent. */
+  cancel(): void
+  /** To be called in any case, when nobody reads `fd` any more: stops what still runs, closes the pipe. Idempotent. */
+  close(): Promise<void>
 }
 
-/** `compression` as `sniffBlob` tells it. */
+/** `compression` as `sniffBlob` tells it. @throws SysError where there can be no pipe */
 export function openDecompressed(blob: Blob, compression: Compression, options: ReadOptions = {}): Plain {
-  if (compression === 'none') {
-    const { fd, offset, size } = blob
-    return { fd, offset, size, finish: async () => undefined, close: async () => undefined }
-  }
+  if (compression === 'none') return asItIs(blob)
   const stop = new AbortController()
-  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal])
   const ends = pipe()
-  const running = decompressTo(blob, compression, ends.write, { signal })
-  let failure: VarveError | undefined
-  running.catch((error: VarveError) => {
-    if (!stop.signal.aborted) failure = error
-  })
-  let closed = false
+  const finished = decompressTo(blob, compression, ends.write, { signal: stop.signal })
+  finished.catch(() => {}) // the owner may be looking at its reader yet
+  let draining: Promise<void> | undefined
+  const cancel = () => {
+    if (stop.signal.aborted) return
+    stop.abort()
+    // Whoever is blocked in writing to the pipe gets on, and sees the abort.
+    draining = drainPipe(ends.read)
+  }
+  const { signal } = options
+  if (signal?.aborted) cancel()
+  signal?.addEventListener('abort', cancel, { once: true })
+  let closing: Promise<void> | undefined
   return {
     fd: ends.read,
     offset: undefined,
     size: undefined,
-    async finish(plainSize) {
-      const side = await running
+    finished,
+    async confirm(plainSize) {
       if (compression === 'gzip') await checkGzipEnd(blob, plainSize, options)
-      return side
     },
-    async close() {
-      if (!closed) {
-        closed = true
-        // First the pipe: it frees whatever is blocked in writing to it.
+    cancel,
+    close() {
+      closing ??= (async () => {
+        signal?.removeEventListener('abort', cancel)
+        cancel()
+        await finished.catch(() => {}) // told by `finished`
+        await draining
         close(ends.read)
-        stop.abort()
-      }
-      await running.catch(() => {}) // it is in `failure` where it counts
-      return failure
+      })()
+      return closing
     },
   }
 }
 
+function asItIs({ fd, offset, size }: Blob): Plain {
+  const finished = Promise.resolve({ digest: undefined, size })
+  return { fd, offset, size, finished, confirm: async () => {}, cancel: () => {}, close: async () => {} }
+}
+
+async function drainPipe(fd: number): Promise<void> {
+  const buffer = Buffer.allocUnsafe(64 * 1024)
+  while ((await readAsync(fd, buffer, null)) > 0) {}
+}
+
 /**
  * Writes the plain bytes to `out` and closes it. Does not look for what follows the end of a gzip stream: that is
- * {@link checkGzipEnd}. @throws VarveError as `finish` does
+ * {@link checkGzipEnd}. @throws VarveError as `finished` does
  */
 export async function decompressTo(
   blob: Blob,
@@ -140,9 +154,17 @@ async function byHelper(blob: Blob, tool: Tool, out: number, options: ReadOption
   signal?.addEventListener('abort', kill, { once: true })
   try {
     const hash = createHash('sha256')
-    const wholly = await feed(blob, helper.input, hash, options)
+    let failure: unknown
+    const wholly = await feed(blob, helper.input, hash, options).catch((error) => {
+      failure = error
+      helper.kill()
+      return false
+    })
     const end = await helper.ended
+    // A status of its own comes first: it is why the reader failed, and the reader's failure why we were stopped.
+    if (end.status !== undefined && end.status !== 0) throw helperFailed(blob, tool, end)
     if (signal?.aborted) throw interrupted(blob)
+    if (failure !== undefined) throw failure
     if (end.status !== 0) throw helperFailed(blob, tool, end)
     // What igzip leaves unread may be padding: checkGzipEnd looks. zstd reads all, or fails.
     if (!wholly && !tool.stopsEarly) throw helperFailed(blob, tool, end)

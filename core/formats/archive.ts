@@ -1,7 +1,7 @@
 /** A tar as a set of files: its headers read once, payloads found by offset. */
 import { toText } from '../bytes.js'
 import { type Blob, readAt } from '../compress/blob.js'
-import { messageOf, VarveError } from '../errors.js'
+import { VarveError } from '../errors.js'
 import { read } from '../sys/files.js'
 import type { TarEntry } from '../tar/entry.js'
 import { type IndexedEntry, indexTar } from '../tar/seek.js'
@@ -41,7 +41,10 @@ function indexed(file: Blob): readonly IndexedEntry[] {
     )
   } catch (error) {
     if (!(error instanceof VarveError)) throw error
-    throw new VarveError(error.code, `${file.label}: ${messageOf(error)}`, { cause: error })
+    const isTar = !error.message.startsWith('not a tar')
+    const advice = isTar ? 'get it again' : 'want an image: a docker or OCI archive, or an OCI layout folder'
+    const code = isTar ? error.code : 'INVALID_ARGUMENT'
+    throw new VarveError(code, `${file.label}: ${error.message}: ${advice}`, { cause: error })
   }
 }
 

@@ -1,9 +1,8 @@
 /** Opens an import source: what it is, is told by its content. */
 import { constants } from 'node:fs'
 import { fromText } from '../bytes.js'
-import { type Blob, readStart } from '../compress/blob.js'
-import { SNIFF_BYTES, sniffBlob } from '../compress/sniff.js'
-import { errnoOf, isCode, VarveError } from '../errors.js'
+import { sniffBlob } from '../compress/sniff.js'
+import { errnoOf, VarveError } from '../errors.js'
 import { close, open } from '../sys/files.js'
 import { readAsync } from '../sys/pool.js'
 import { fstat, isDirectory, isFile, stat } from '../sys/stat.js'
@@ -81,7 +80,6 @@ async function openFiles(source: string, options: SourceOptions): Promise<Files>
     return openArchive(plain.blob, plain.close)
   } catch (error) {
     plain.close()
-    if (plain === file && isCode(error, 'CORRUPT')) throw notArchive(file.blob, error)
     throw failure(error, `read ${file.blob.label}`)
   }
 }
@@ -169,18 +167,6 @@ function refuseEmpty(spooled: Spooled): Spooled {
   if (spooled.blob.size > 0) return spooled
   spooled.close()
   throw new VarveError('INVALID_ARGUMENT', `${spooled.blob.label}: it is empty: there is nothing to import`)
-}
-
-/** The parser's words, with what they mean where the very beginning is no tar's. */
-function notArchive(blob: Blob, error: VarveError): VarveError {
-  const start = readStart(blob, SNIFF_BYTES)
-  return new VarveError(
-    error.code,
-    start.length < SNIFF_BYTES ? `${error.message}: not an archive` : error.message,
-    {
-      cause: error,
-    },
-  )
 }
 
 function notAnImage(files: Files, half: boolean): VarveError {
