@@ -3,11 +3,11 @@ import type { Database } from './db/database.js'
 import type { ImageRow } from './db/images.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
+import { normalizeName } from './formats/names.js'
 import type { Graph } from './graph.js'
 import { nameOf, requireNode } from './graph-rules.js'
 import type { Digest, LayerId } from './ids.js'
-import { canonicalName, parseImageName } from './image-name.js'
-import type { Referent } from './references.js'
+import { formsOf, type Referent } from './references.js'
 import { step } from './steps.js'
 
 export interface NewImage {
@@ -49,12 +49,10 @@ export interface Images {
 }
 
 export function createImages(db: Database, graph: Graph): Images {
-  /** The names of an image that `reference` is a form of; none where it was given by id. */
-  const namesMeant = (image: ImageRow, reference: string): string | undefined => {
+  /** The name of the image that `reference` is a form of; none where it was given by id. */
+  const nameMeant = (image: ImageRow, reference: string): string | undefined => {
     const names = db.references.byImage(image.key)
-    if (names.includes(reference)) return reference
-    const forms = [canonicalName(reference), canonicalName(`localhost/${reference}`)]
-    return names.find((name) => forms.includes(canonicalName(name)))
+    return formsOf(reference).find((form) => names.includes(form))
   }
 
   const removeImage = (image: ImageRow): Promise<readonly NodeRow[]> =>
@@ -74,7 +72,7 @@ export function createImages(db: Database, graph: Graph): Images {
       ),
 
     tag(image, name) {
-      const parsed = parseImageName(name)
+      const parsed = normalizeName(name)
       db.tx(() => {
         requireImage(db, image.key)
         db.references.set(parsed, image.key)
@@ -83,7 +81,7 @@ export function createImages(db: Database, graph: Graph): Images {
 
     async remove(image, reference, { force = false } = {}) {
       const names = db.references.byImage(image.key)
-      const meant = namesMeant(image, reference)
+      const meant = nameMeant(image, reference)
       if (meant !== undefined && names.length > 1) {
         await step('remove:image', () => db.references.delete(meant))
         return [meant]

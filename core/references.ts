@@ -1,7 +1,7 @@
 /**
  * What a person types to mean an image or a layer.
  *
- * - IMAGE: `name[:tag]`, as given or in Docker's familiar form, or its id (the config's digest) or a prefix of it.
+ * - IMAGE: `name[:tag]` in any of its forms, or its id (the config's digest) or a prefix of it.
  * - LAYER: a chain id, a diff id, or a prefix of one; a layer id; `IMAGE#N`, counted from 0 at the base; a writable
  *   layer's name.
  * - TARGET: either.
@@ -13,7 +13,7 @@ import type { ImageRow } from './db/images.js'
 import type { LayerRow } from './db/layers.js'
 import type { NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
-import { canonicalName, familiarName } from './image-name.js'
+import { tryNormalizeName } from './formats/names.js'
 import { didYouMean } from './suggest.js'
 
 export type Referent =
@@ -66,21 +66,22 @@ export function createResolver(db: Database): Resolver {
 type Match = Referent & { readonly digest: string; readonly chain: boolean }
 
 function findImageByName(db: Database, reference: string): Referent | undefined {
-  const exact = db.references.get(reference)
-  const key = exact ?? familiar(db, reference)
-  const image = key === undefined ? undefined : db.images.get(key)
-  return image && { kind: 'image', image }
+  for (const name of formsOf(reference)) {
+    const key = db.references.get(name)
+    const image = key === undefined ? undefined : db.images.get(key)
+    if (image !== undefined) return { kind: 'image', image }
+  }
+  return undefined
 }
 
-function familiar(db: Database, reference: string): number | undefined {
-  const all = db.references.all()
-  const canonical = canonicalName(reference)
-  // What podman and buildah call their own images.
-  const local = canonicalName(`localhost/${reference}`)
-  const found =
-    all.find((row) => canonicalName(row.name) === canonical) ??
-    all.find((row) => canonicalName(row.name) === local)
-  return found?.image
+/** The names that a reference may be a form of, the likeliest first; `localhost/` is what podman puts before its own. */
+export function formsOf(reference: string): readonly string[] {
+  return [
+    reference,
+    ...[tryNormalizeName(reference), tryNormalizeName(`localhost/${reference}`)].filter(
+      (name) => name !== undefined,
+    ),
+  ]
 }
 
 function findNode(db: Database, reference: string): NodeRow | undefined {
@@ -158,10 +159,7 @@ function describe(match: Match): string {
 }
 
 function imageNames(db: Database): readonly string[] {
-  return db.references.all().flatMap((row) => {
-    const short = familiarName(row.name)
-    return [row.name, short, short.replace(/:[^/:]*$/, '')]
-  })
+  return db.references.all().flatMap((row) => [row.name, row.name.replace(/:[^/:]*$/, '')])
 }
 
 function notFound(what: string, reference: string, candidates: readonly string[]): VarveError {

@@ -44,6 +44,9 @@ export interface FileRow {
   readonly implied?: boolean
 }
 
+/** A row as it comes back: nothing left out. */
+export type StoredFile = Required<Omit<FileRow, 'xattrs'>> & { readonly xattrs: ReadonlyMap<string, string> }
+
 export type Files = ReturnType<typeof createFiles>
 
 const TYPES: readonly FileType[] = [
@@ -93,6 +96,16 @@ export function createFiles(sql: Sql) {
   )
   const page = sql.all<{ node: number; after: Buffer; end: SqlValue; limit: number }, Stored>(
     `SELECT ${COLUMNS} FROM file WHERE node = :node AND path > :after AND (:end IS NULL OR path < :end) ORDER BY path LIMIT :limit`,
+  )
+  const children = sql.all<
+    { node: number; after: Buffer; end: SqlValue; start: number; limit: number },
+    Stored
+  >(
+    `SELECT ${COLUMNS} FROM file WHERE node = :node AND path > :after AND (:end IS NULL OR path < :end)
+       AND instr(substr(path, :start), x'2f') = 0 ORDER BY path LIMIT :limit`,
+  )
+  const linkTargets = sql.all<{ node: number }, { hardlink: Buffer }>(
+    'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL',
   )
   const removeOne = sql.run<{ node: number; path: Buffer }>(
     'DELETE FROM file WHERE node = :node AND path = :path',
@@ -177,7 +190,7 @@ export function createFiles(sql: Sql) {
         }
       })
     },
-    get(node: NodeId, path: string): FileRow | undefined {
+    get(node: NodeId, path: string): StoredFile | undefined {
       const row = get({ node, path: toBytes(path) })
       return row && parseRow(row)
     },
@@ -185,7 +198,7 @@ export function createFiles(sql: Sql) {
     *list(
       node: NodeId,
       options: { readonly prefix?: string; readonly after?: string } = {},
-    ): Generator<FileRow, void> {
+    ): Generator<StoredFile, void> {
       const prefix = options.prefix ?? ''
       let after: Buffer
       if (options.after !== undefined) after = toBytes(options.after)
@@ -204,6 +217,24 @@ export function createFiles(sql: Sql) {
         after = last.path
       }
     },
+    /** The rows right in the directory `path`, sorted. */
+    *children(node: NodeId, path: string): Generator<StoredFile, void> {
+      const low = path === '' ? Buffer.alloc(0) : toBytes(`${path}/`)
+      const end = path === '' ? null : toBytes(`${path}0`)
+      for (let after = low; ; ) {
+        const rows = children({ node, after, end, start: low.length + 1, limit: PAGE })
+        for (const row of rows) yield parseRow(row)
+        const last = rows.at(-1)
+        if (last === undefined || rows.length < PAGE) return
+        after = last.path
+      }
+    },
+    /** The paths that rows of this layer are hard links to. */
+    linkTargets: (node: NodeId): ReadonlySet<string> =>
+      new Set(linkTargets({ node }).map((row) => row.hardlink.toString('latin1'))),
+    /** The rows that are hard links to `path`. */
+    linksTo: (node: NodeId, path: string): readonly string[] =>
+      linksTo({ node, path: toBytes(path) }).map((row) => row.path.toString('latin1')),
     remove: (node: NodeId, path: string): void => void removeOne({ node, path: toBytes(path) }),
     removeBelow(node: NodeId, path: string): void {
       sql.tx(() => removeBelow(node, path))
@@ -247,7 +278,7 @@ function store(row: FileRow): Stored {
 
 const NO_XATTRS: ReadonlyMap<string, string> = new Map()
 
-function parseRow(row: Stored): Required<FileRow> {
+function parseRow(row: Stored): StoredFile {
   return {
     path: row.path.toString('latin1'),
     type: TYPES[row.type] ?? 'file',

@@ -1,0 +1,222 @@
+/** Looking into layers and images: listings from the file index, file content through a view. */
+import { constants } from 'node:fs'
+import { toText } from './bytes.js'
+import type { NodeRow } from './db/nodes.js'
+import { errnoOf, messageOf, VarveError } from './errors.js'
+import { infoAt, infoOfRow, markOf } from './file-info.js'
+import type { LayerId } from './ids.js'
+import { checkSignal, cleanPath, indexOf, type Looking, nodeOf } from './looking.js'
+import type { Found, MergedIndex } from './merged-index.js'
+import type { FileInfo, LongOptions } from './model.js'
+import { close, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, read } from './sys/files.js'
+import { fstat, isFile } from './sys/stat.js'
+import { join, list as listNames, openDirectory, parentOf } from './tree/confined.js'
+import { walk } from './tree/walk.js'
+
+export interface ListOptions extends LongOptions {
+  readonly path?: string
+  readonly recursive?: boolean
+  readonly merged?: boolean
+}
+
+/** Between two looks at the signal, and two breaths of the event loop. */
+const BATCH = 2_000
+const CHUNK = 256 * 1024
+
+/**
+ * Store.list. Of a directory: what is right in it, or everything below; of anything else: itself. An opaque directory of a
+ * layer's own content is followed by an entry `opaque` of the same path.
+ * @throws VarveError NOT_FOUND
+ */
+export async function* list(
+  context: Looking,
+  reference: string,
+  options: ListOptions = {},
+): AsyncGenerator<FileInfo, void> {
+  const node = nodeOf(context, reference)
+  const isImage = context.resolver.target(reference).kind === 'image'
+  const index = indexOf(context, node)
+  const merged = options.merged === true || isImage
+  const path = cleanPath(options.path ?? '')
+  const listing =
+    index === undefined && node !== undefined
+      ? listView(context, node, path, { ...options, merged })
+      : listIndex(context, index, path, { ...options, merged })
+  let count = 0
+  let found = path === ''
+  for await (const file of listing) {
+    found = true
+    yield file
+    if (++count % BATCH === 0) {
+      checkSignal(options)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  if (!found) throw notFound(reference, path)
+}
+
+/** Store.read: symlinks are followed inside the view, by the kernel. @throws VarveError NOT_FOUND, INVALID_ARGUMENT */
+export async function* readFile(
+  context: Looking,
+  reference: string,
+  path: string,
+  options: LongOptions = {},
+): AsyncGenerator<Uint8Array, void> {
+  const node = nodeOf(context, reference)
+  const clean = cleanPath(path)
+  if (node === undefined) throw notFound(reference, clean)
+  const view = await context.views.open(context.graph.sourceOf(node))
+  try {
+    const fd = openInside(view.fd, reference, clean)
+    try {
+      for (;;) {
+        checkSignal(options)
+        const buffer = Buffer.allocUnsafe(CHUNK)
+        const length = read(fd, buffer, 0, CHUNK, null)
+        if (length === 0) return
+        yield buffer.subarray(0, length)
+      }
+    } finally {
+      close(fd)
+    }
+  } finally {
+    await view.close()
+  }
+}
+
+function openInside(root: number, reference: string, path: string): number {
+  const what = `${reference}: /${toText(path)}`
+  let fd: number
+  try {
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK
+    fd = openat2(root, path === '' ? '.' : path, { flags, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS })
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') throw notFound(reference, path)
+    // ENXIO: a socket, or a device that no driver stands behind.
+    if (errno === 'ENXIO') throw new VarveError('INVALID_ARGUMENT', `${what}: not a regular file`)
+    throw new VarveError('UNAVAILABLE', `${what}: ${messageOf(error)}`, { cause: error })
+  }
+  if (isFile(fstat(fd).mode)) return fd
+  close(fd)
+  throw new VarveError('INVALID_ARGUMENT', `${what}: not a regular file`)
+}
+
+function* listIndex(
+  { db }: Looking,
+  index: MergedIndex | undefined,
+  path: string,
+  options: ListOptions,
+): Generator<FileInfo, void> {
+  const [top] = index?.nodes ?? []
+  if (index === undefined || top === undefined) return
+  const layerOf = createLayerNames(db)
+  const info = (found: Found) => infoOfRow(found.row, layerOf(found.node))
+  if (options.merged) {
+    const real = followParents(index, path)
+    const self = index.lookup(real)
+    if (self === undefined) return
+    if (self.row.type !== 'directory') yield info(self)
+    else if (!options.recursive) for (const found of index.children(real)) yield info(found)
+    else for (const found of index.subtree(real)) if (found.path !== real) yield info(found)
+    return
+  }
+  const self = db.files.get(top, path)
+  if (self !== undefined && self.type !== 'directory') {
+    yield info(index.resolve(self))
+    return
+  }
+  if (self?.opaque) yield markOf('opaque', path, layerOf(top))
+  const rows = options.recursive ? db.files.list(top, { prefix: path }) : db.files.children(top, path)
+  for (const row of rows) {
+    if (row.path === path) continue
+    yield info(index.resolve(row))
+    if (row.opaque) yield markOf('opaque', row.path, layerOf(top))
+  }
+}
+
+/** A writable layer, or one without an index: from its view, and what is its own from the driver's changes. */
+async function* listView(
+  { driver, graph, views }: Looking,
+  node: NodeRow,
+  path: string,
+  options: ListOptions,
+): AsyncGenerator<FileInfo, void> {
+  const view = await views.open(graph.sourceOf(node))
+  try {
+    const self = infoAt(view.fd, path, node.layer)
+    const inside = self === undefined || self.type === 'directory'
+    const recursive = options.recursive === true
+    if (options.merged) {
+      if (self === undefined) return
+      for (const each of inside ? pathsBelow(view.fd, path, recursive) : [path]) {
+        const info = infoAt(view.fd, each, node.layer)
+        if (info !== undefined) yield info
+      }
+      return
+    }
+    for await (const change of driver.changes(node.layer)) {
+      const wanted = change.path === path ? !inside : isBelow(change.path, path, recursive)
+      if (!wanted) continue
+      if (change.kind === 'delete') yield markOf('whiteout', change.path, node.layer)
+      else {
+        const info = infoAt(view.fd, change.path, node.layer)
+        if (info !== undefined) yield info
+      }
+    }
+  } finally {
+    await view.close()
+  }
+}
+
+function* pathsBelow(root: number, path: string, recursive: boolean): Generator<string, void> {
+  const fd = openDirectory({ fd: root, close: () => {} }, path)
+  try {
+    if (recursive) {
+      for (const entry of walk(fd)) if (entry.path !== '') yield join(path, entry.path)
+    } else {
+      for (const name of [...listNames(fd).keys()].sort()) yield join(path, name)
+    }
+  } finally {
+    close(fd)
+  }
+}
+
+function isBelow(path: string, directory: string, recursive: boolean): boolean {
+  if (path === '') return false
+  if (!recursive) return parentOf(path) === directory
+  return directory === '' || path.startsWith(`${directory}/`)
+}
+
+/** `lib/x` where `lib` is a symlink to `usr/lib`: the path without symlinks, its last component as it is. */
+function followParents(index: MergedIndex, path: string): string {
+  let parts = path === '' ? [] : path.split('/')
+  let real = ''
+  for (let links = 0; parts.length > 1 && links < 40; ) {
+    const [name = '', ...rest] = parts
+    const found = index.lookup(join(real, name))
+    if (found?.row.type === 'symlink' && found.row.target !== undefined) {
+      links++
+      if (found.row.target.startsWith('/')) real = ''
+      parts = [...found.row.target.split('/').filter((part) => part !== '' && part !== '.'), ...rest]
+    } else {
+      real = name === '..' ? parentOf(real) : join(real, name)
+      parts = rest
+    }
+  }
+  return parts.reduce((base, name) => (name === '..' ? parentOf(base) : join(base, name)), real)
+}
+
+function createLayerNames(db: Looking['db']): (node: number) => LayerId {
+  const names = new Map<number, LayerId>()
+  return (node) => {
+    const known = names.get(node) ?? db.nodes.get(node)?.layer
+    if (known === undefined) throw new VarveError('NOT_FOUND', 'the layer was removed meanwhile')
+    names.set(node, known)
+    return known
+  }
+}
+
+function notFound(reference: string, path: string): VarveError {
+  return new VarveError('NOT_FOUND', `${reference}: no such file or directory: /${toText(path)}`)
+}

@@ -1,0 +1,46 @@
+/** What the modules that look into layers work with. */
+import type { Database } from './db/database.js'
+import type { NodeRow } from './db/nodes.js'
+import type { Driver } from './driver.js'
+import { VarveError } from './errors.js'
+import type { Graph } from './graph.js'
+import { topOf } from './images.js'
+import { createMergedIndex, type MergedIndex } from './merged-index.js'
+import type { LongOptions } from './model.js'
+import type { Resolver } from './references.js'
+import type { Views } from './views.js'
+
+export interface Looking {
+  readonly db: Database
+  readonly driver: Driver
+  readonly graph: Graph
+  readonly views: Views
+  readonly resolver: Resolver
+}
+
+/** The top node of a target; undefined for an image without layers. */
+export function nodeOf({ db, resolver }: Looking, reference: string): NodeRow | undefined {
+  return topOf(db, resolver.target(reference))
+}
+
+/** The index of a node's chain; undefined where a layer of it has none, as a writable one. An absent node shows nothing. */
+export function indexOf({ db }: Looking, node: NodeRow | undefined): MergedIndex | undefined {
+  if (node === undefined) return createMergedIndex(db, [])
+  const from = node.kind === 'view' && node.parent !== null ? node.parent : node.id
+  const nodes = db.nodes.chain(from).map((row) => row.id)
+  return nodes.every((each) => db.layers.get(each) !== undefined) ? createMergedIndex(db, nodes) : undefined
+}
+
+/** A path as typed, relative to the root: no `.`, no empty component. @throws VarveError INVALID_ARGUMENT for `..` */
+export function cleanPath(path: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  if (parts.includes('..')) {
+    throw new VarveError('INVALID_ARGUMENT', `path ${JSON.stringify(path)}: leave out the ".."`)
+  }
+  return parts.join('/')
+}
+
+/** @throws VarveError CANCELLED */
+export function checkSignal(options: LongOptions): void {
+  if (options.signal?.aborted) throw new VarveError('CANCELLED', 'cancelled')
+}

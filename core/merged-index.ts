@@ -1,0 +1,204 @@
+/**
+ * What a chain of layers shows, told from their file indexes alone, without a mount.
+ *
+ * The rules are overlay's (and the OCI layer spec's): the highest layer that has a path decides about it; a whiteout hides
+ * it; whatever is not a directory hides all that lower layers have below it; an opaque directory hides what lower layers
+ * have in it. Directories that a layer only implies take their attributes from below.
+ */
+import type { Database } from './db/database.js'
+import type { StoredFile } from './db/files.js'
+import type { NodeId } from './db/nodes.js'
+import { parentOf } from './tree/confined.js'
+
+export interface Found {
+  readonly path: string
+  /** With the attributes that hold: those of a hard link's first name, those from below of an implied directory. */
+  readonly row: StoredFile
+  /** The layer that the attributes come from. */
+  readonly node: NodeId
+  /** The same for all names of one inode, in one index. */
+  readonly inode: string
+}
+
+export interface MergedIndex {
+  /** The top layer first. */
+  readonly nodes: readonly NodeId[]
+  /** What is at `path`; undefined where nothing is visible. The root is always there. */
+  lookup(path: string): Found | undefined
+  /** How many layers, from the top, show what they have in this directory. */
+  depthOf(directory: string): number
+  /** `path` and all below it, sorted by path bytes. */
+  subtree(path: string): Generator<Found, void>
+  /** What is right in the directory, sorted. */
+  children(directory: string): Generator<Found, void>
+  /** All visible names of the inode, sorted. */
+  namesOf(found: Found): readonly string[]
+  /** A row of the top layer with the attributes that hold. */
+  resolve(row: StoredFile): Found
+}
+
+/** At most so many hard links to hard links; the kernel makes all of them names of one inode. */
+const MAX_LINKS = 64
+
+export function createMergedIndex(db: Database, nodes: readonly NodeId[]): MergedIndex {
+  const depths = new Map<string, number>()
+  const linkTargets = new Map<NodeId, ReadonlySet<string>>()
+
+  const rowAt = (layer: number, path: string): StoredFile | undefined => {
+    const node = nodes[layer]
+    return node === undefined ? undefined : db.files.get(node, path)
+  }
+
+  /** Layers `from` … depth - 1 are those whose entries in `directory` are visible. */
+  const depthFrom = (from: number, directory: string): number => {
+    const known = from === 0 ? depths.get(directory) : undefined
+    if (known !== undefined) return known
+    const outer = directory === '' ? nodes.length : depthFrom(from, parentOf(directory))
+    let depth = outer
+    for (let layer = from; layer < outer; layer++) {
+      const row = rowAt(layer, directory)
+      if (row === undefined || isTransparent(row)) continue
+      depth = layer + 1
+      break
+    }
+    if (from === 0) depths.set(directory, depth)
+    return depth
+  }
+
+  const lookupFrom = (from: number, path: string): Found | undefined => {
+    const depth = path === '' ? nodes.length : depthFrom(from, parentOf(path))
+    return decide(path, from, depth, (layer) => rowAt(layer, path))
+  }
+
+  /** What is visible at `path` where layers `from` … depth - 1 may have it. */
+  const decide = (
+    path: string,
+    from: number,
+    depth: number,
+    rowOf: (layer: number) => StoredFile | undefined,
+  ): Found | undefined => {
+    let implied: { row: StoredFile; layer: number } | undefined
+    for (let layer = from; layer < depth; layer++) {
+      const row = rowOf(layer)
+      if (row === undefined) continue
+      if (row.type !== 'directory') {
+        if (implied !== undefined) break
+        return row.type === 'whiteout' ? undefined : resolveLink(row, layer)
+      }
+      if (!row.implied) return found(path, implied ? { ...row, opaque: implied.row.opaque } : row, layer)
+      implied ??= { row, layer }
+    }
+    if (implied !== undefined) return found(path, implied.row, implied.layer)
+    return path === '' ? found('', EMPTY_ROOT, 0) : undefined
+  }
+
+  const found = (path: string, row: StoredFile, layer: number): Found => {
+    const node = nodes[layer] ?? 0
+    return { path, row, node, inode: `${node}:${row.path}` }
+  }
+
+  const resolveLink = (row: StoredFile, layer: number): Found => {
+    let first = row
+    for (let links = 0; first.hardlink !== undefined && links < MAX_LINKS; links++) {
+      const below = first.implied ? lookupFrom(layer + 1, first.hardlink) : undefined
+      if (below !== undefined) {
+        return { ...below, path: row.path, row: { ...below.row, path: row.path, hardlink: row.hardlink } }
+      }
+      const next = rowAt(layer, first.hardlink)
+      if (next === undefined || next.type === 'directory' || next.type === 'whiteout') break
+      first = next
+    }
+    const shown = { ...first, path: row.path, hardlink: row.hardlink }
+    return { path: row.path, row: shown, node: nodes[layer] ?? 0, inode: `${nodes[layer]}:${first.path}` }
+  }
+
+  /** Merges the layers' sorted rows and tells what is visible, noting the depth of each directory on the way. */
+  function* merge(streams: readonly Generator<StoredFile, void>[]): Generator<Found, void> {
+    const heads = streams.map((stream) => next(stream))
+    for (;;) {
+      let path: string | undefined
+      for (const head of heads) {
+        if (head !== undefined && (path === undefined || head.path < path)) path = head.path
+      }
+      if (path === undefined) return
+      const rows = heads.map((head) => (head?.path === path ? head : undefined))
+      const outer = path === '' ? nodes.length : depthFrom(0, parentOf(path))
+      const decision = decide(path, 0, Math.min(outer, streams.length), (layer) => rows[layer])
+      if (decision?.row.type === 'directory') {
+        const hider = rows.findIndex((row) => row !== undefined && !isTransparent(row))
+        depths.set(path, hider < 0 ? outer : Math.min(outer, hider + 1))
+      }
+      if (decision !== undefined) yield decision
+      for (const [layer, row] of rows.entries()) {
+        const stream = streams[layer]
+        if (row !== undefined && stream !== undefined) heads[layer] = next(stream)
+      }
+    }
+  }
+
+  const hasLinks = (node: NodeId, path: string): boolean => {
+    const known = linkTargets.get(node) ?? db.files.linkTargets(node)
+    linkTargets.set(node, known)
+    return known.has(path)
+  }
+
+  return {
+    nodes,
+    lookup: (path) => lookupFrom(0, path),
+    depthOf: (directory) => depthFrom(0, directory),
+    *subtree(path) {
+      const depth = path === '' ? nodes.length : depthFrom(0, parentOf(path))
+      if (path === '' && !nodes.some((node) => db.files.get(node, ''))) yield found('', EMPTY_ROOT, 0)
+      yield* merge(nodes.slice(0, depth).map((node) => db.files.list(node, { prefix: path })))
+    },
+    *children(directory) {
+      const depth = depthFrom(0, directory)
+      yield* merge(nodes.slice(0, depth).map((node) => db.files.children(node, directory)))
+    },
+    namesOf(file) {
+      const first = file.inode.slice(file.inode.indexOf(':') + 1)
+      const layers = nodes.filter((node) => hasLinks(node, first))
+      if (layers.length === 0) return [file.path]
+      const names = new Set([first, ...layers.flatMap((node) => db.files.linksTo(node, first))])
+      return [...names].filter((name) => lookupFrom(0, name)?.inode === file.inode).sort()
+    },
+    resolve(row) {
+      if (row.type === 'directory') {
+        const decision = row.implied ? lookupFrom(0, row.path) : undefined
+        return decision
+          ? { ...decision, row: { ...decision.row, opaque: row.opaque } }
+          : found(row.path, row, 0)
+      }
+      return row.type === 'whiteout' ? found(row.path, row, 0) : resolveLink(row, 0)
+    },
+  }
+}
+
+/** Lets lower layers show what they have below: a directory that isn't opaque. */
+function isTransparent(row: StoredFile): boolean {
+  return row.type === 'directory' && !row.opaque
+}
+
+function next(stream: Generator<StoredFile, void>): StoredFile | undefined {
+  const result = stream.next()
+  return result.done ? undefined : result.value
+}
+
+const EMPTY_ROOT: StoredFile = {
+  path: '',
+  type: 'directory',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtimeSec: 0,
+  mtimeNsec: 0,
+  target: undefined,
+  hardlink: undefined,
+  devMajor: 0,
+  devMinor: 0,
+  xattrs: new Map(),
+  sha256: undefined,
+  opaque: false,
+  implied: true,
+}
