@@ -139,16 +139,24 @@ export function createLayers(context: LayersContext): Layers {
       signal,
     })
     const applying = driver.apply(begun.layer, sole(channels), { scratch, ...(signal && { signal }) })
-    // Whichever side fails breaks the channel, so that the other one ends too.
-    const results = await Promise.allSettled([recording, applying])
-    const [recorded, applied] = results
+    // Whichever side fails breaks the channel, so that the other one ends too, and stops the decompressor.
+    recording.catch(plain.cancel)
+    applying.catch(plain.cancel)
+    const results = await Promise.allSettled([plain.finished, recording, applying])
+    const [compressed, recorded, applied] = results
     try {
-      if (recorded.status === 'rejected' || applied.status === 'rejected') throw firstCause(results)
-      const compressed = await plain.finish(recorded.value.tarSize)
-      return { recorded: recorded.value, applied: applied.value, digest: compressed?.digest }
+      if (
+        compressed.status === 'rejected' ||
+        recorded.status === 'rejected' ||
+        applied.status === 'rejected'
+      ) {
+        throw firstCause(results)
+      }
+      await plain.confirm(recorded.value.tarSize)
+      return { recorded: recorded.value, applied: applied.value, digest: compressed.value.digest }
     } catch (error) {
       if (applied.status === 'fulfilled') for (const payload of applied.value.replaced) unlink(payload.file)
-      throw labelled(blob, (await plain.close()) ?? error)
+      throw labelled(blob, error)
     } finally {
       await plain.close()
     }

@@ -40,7 +40,7 @@ export interface Recorded {
  * @throws VarveError CORRUPT (not a tar, cut off, damaged), INVALID_ARGUMENT (an illegal path in it), CANCELLED
  */
 export async function recordTar(input: TarInput, options: RecordOptions): Promise<Recorded> {
-  const task: RecordTask = { input, output: options.output }
+  const task: RecordTask = { input: dataOf(input), output: options.output }
   try {
     const result = await runWorker<RecordMessage>(new URL('./record-worker.js', import.meta.url), task, {
       signal: options.signal,
@@ -64,4 +64,10 @@ export async function recordTar(input: TarInput, options: RecordOptions): Promis
     if (options.output) openProducer(options.output).fail()
     throw error
   }
+}
+
+/** Only what the thread needs: an input may be a richer object, which could not be posted. */
+function dataOf(input: TarInput): TarInput {
+  if ('channel' in input) return { channel: input.channel }
+  return { fd: input.fd, offset: input.offset, size: input.size }
 }
