@@ -51,7 +51,6 @@ export interface ExportImage {
   readonly names: readonly string[]
   readonly config: Buffer
   readonly configDigest: Digest
-  readonly platform: string
   readonly layers: readonly ExportLayer[]
 }
 

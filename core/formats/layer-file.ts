@@ -1,0 +1,53 @@
+/** A layer on its way out, when its size and digest must be known before its first byte is written. */
+import { createHash } from 'node:crypto'
+import { blobBytes } from '../compress/blob.js'
+import { compress } from '../compress/compress.js'
+import { type Digest, digestOf } from '../ids.js'
+import type { Compression } from '../model.js'
+import type { ExportLayer } from './image.js'
+import { spool } from './spool.js'
+
+export interface LayerOptions {
+  readonly compress: Compression
+  readonly scratch: string
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface LayerFile {
+  /** Of the bytes as they are written. */
+  readonly digest: Digest
+  readonly size: number
+  bytes(): AsyncIterable<Uint8Array>
+}
+
+/** Plain, that is known; compressed, the layer is spooled to scratch, for as long as `use` takes. */
+export async function withLayerFile<T>(
+  layer: ExportLayer,
+  options: LayerOptions,
+  use: (file: LayerFile) => Promise<T>,
+): Promise<T> {
+  const { compress: format, scratch, signal } = options
+  if (format === 'none') return use({ digest: layer.diffId, size: layer.size, bytes: () => layer.open() })
+  const hash = createHash('sha256')
+  const packed = tap(compress(layer.open(), format, { signal }), (chunk) => hash.update(chunk))
+  const { blob, close } = await spool(packed, `layer ${layer.diffId}`, { scratch, signal })
+  try {
+    return await use({
+      digest: digestOf(hash.digest()),
+      size: blob.size,
+      bytes: () => blobBytes(blob, { signal }),
+    })
+  } finally {
+    close()
+  }
+}
+
+async function* tap(
+  bytes: AsyncIterable<Uint8Array>,
+  see: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of bytes) {
+    see(chunk)
+    yield chunk
+  }
+}

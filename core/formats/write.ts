@@ -1,0 +1,76 @@
+/** Writes an image as an archive or a folder. The same image gives the same bytes every time. */
+import { VarveError } from '../errors.js'
+import type { ArchiveFormat, Compression, Progress } from '../model.js'
+import { failure } from '../tree/failure.js'
+import { writeDockerArchive } from './docker-archive.js'
+import type { ExportImage, ExportLayer } from './image.js'
+import { writeOci } from './oci.js'
+import type { Output } from './output.js'
+import { toFile, toFolder, toStream } from './output.js'
+
+export interface WriteOptions {
+  readonly format: ArchiveFormat
+  /** Of the layers. docker-archive knows no zstd. */
+  readonly compress: Compression
+  /** An existing 0700 directory for compressed layers, one at a time; nothing stays in it. */
+  readonly scratch: string
+  /** What `-` writes to; default: this process's standard output. */
+  readonly stdout?: NodeJS.WritableStream | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: ((progress: Progress) => void) | undefined
+}
+
+/**
+ * `out`: a file (replaced in one step once all is written and durable), `-`, or for oci-layout a folder that is not there
+ * yet or empty. On failure nothing is left of it.
+ * @throws VarveError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED, CANCELLED; what a layer's `open()` throws
+ */
+export async function writeImage(out: string, image: ExportImage, options: WriteOptions): Promise<void> {
+  const { format, compress } = options
+  if (format === 'docker-archive' && compress === 'zstd') {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      'export: docker-archive can not hold zstd layers (docker load before 23 fails on them): use none or gzip, or an OCI format',
+    )
+  }
+  const watched = { ...image, layers: watch(image.layers, options) }
+  const write = (output: Output) =>
+    format === 'docker-archive'
+      ? writeDockerArchive(output, watched, options)
+      : writeOci(output, watched, options)
+  try {
+    if (format === 'oci-layout') return await toFolder(out, write)
+    if (out === '-') return await toStream(options.stdout ?? process.stdout, write)
+    await toFile(out, write)
+  } catch (error) {
+    throw failure(error, `export to ${out}`)
+  }
+}
+
+const REPORT_MS = 150
+
+/** The same layers, looking at the signal and reporting as their bytes go by. */
+function watch(layers: readonly ExportLayer[], { signal, progress }: WriteOptions): readonly ExportLayer[] {
+  const sizes = new Map(layers.map((layer) => [layer.diffId, layer.size]))
+  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  let done = 0
+  let last = 0
+  const report = (force: boolean) => {
+    const now = performance.now()
+    if (!force && now - last < REPORT_MS) return
+    last = now
+    progress?.({ step: 'export', done, total, unit: 'bytes' })
+  }
+  return layers.map((layer) => ({
+    ...layer,
+    async *open() {
+      for await (const chunk of layer.open()) {
+        if (signal?.aborted) throw new VarveError('CANCELLED', 'export: interrupted')
+        yield chunk
+        done += chunk.length
+        report(false)
+      }
+      report(true)
+    },
+  }))
+}
