@@ -37,6 +37,11 @@ export function createBlock(): Block {
   return { bytes, words: new Uint32Array(bytes.buffer, bytes.byteOffset, BLOCK / 4) }
 }
 
+/** Bytes from `size` to the next whole block. */
+export function padOf(size: number): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK
+}
+
 export type BlockKind = 'header' | 'zero' | 'neither'
 
 const CHECKSUM_AT = 148

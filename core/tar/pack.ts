@@ -3,10 +3,10 @@
  * entries give the same bytes. Nothing is buffered: the sink gets views of reused memory, and must be done with them
  * when it returns.
  */
-import { toBytes, toText } from '../bytes.js'
-import { VarveError } from '../errors.js'
+import { toBytes } from '../bytes.js'
 import type { EntryType, SparseSegment, TarEntry } from './entry.js'
-import { BLOCK, type Block, createBlock, sumBytes } from './header.js'
+import { BLOCK, type Block, createBlock, padOf, sumBytes } from './header.js'
+import { checkPackable, invalid } from './packable.js'
 import { formatTime, writePax, xattrKey } from './pax.js'
 
 export interface TarPacker {
@@ -46,7 +46,7 @@ export function createTarPacker(sink: (bytes: Uint8Array) => void): TarPacker {
   return {
     entry(entry) {
       finished()
-      check(entry)
+      checkPackable(entry)
       current = entry.path
       const map = entry.sparse === undefined ? undefined : sparseMap(entry.sparse, entry.size)
       const size = entry.stored + (map?.length ?? 0)
@@ -240,62 +240,6 @@ function baseOf(path: string): string {
   return ascii(path.slice(path.lastIndexOf('/', end - 1) + 1, end))
 }
 
-function check(entry: TarEntry): void {
-  const { path, type, size, stored, sparse, mtime } = entry
-  if (path === '') throw invalid(path, 'its path is empty')
-  const { linkname, uname, gname } = entry
-  if (path.includes('\0') || linkname.includes('\0') || uname.includes('\0') || gname.includes('\0')) {
-    throw invalid(path, 'a name has a NUL in it')
-  }
-  for (const attribute of entry.xattrs.keys()) {
-    if (attribute === '' || attribute.includes('\0'))
-      throw invalid(path, `attribute name "${toText(attribute)}"`)
-  }
-  if ((type === 'link' || type === 'symlink') && entry.linkname === '') {
-    throw invalid(path, 'its link target is empty')
-  }
-  checkNumber(path, 'size', size, 0)
-  checkNumber(path, 'mode', entry.mode, 0, 0o7777)
-  checkNumber(path, 'uid', entry.uid, Number.MIN_SAFE_INTEGER)
-  checkNumber(path, 'gid', entry.gid, Number.MIN_SAFE_INTEGER)
-  checkNumber(path, 'devMajor', entry.devMajor, 0)
-  checkNumber(path, 'devMinor', entry.devMinor, 0)
-  checkNumber(path, 'mtime', mtime.sec, Number.MIN_SAFE_INTEGER)
-  checkNumber(path, 'nanoseconds', mtime.nsec, 0, 999_999_999)
-  if (type !== 'file' && (size !== 0 || stored !== 0 || sparse))
-    throw invalid(path, `a ${type} has no content`)
-  if (sparse !== undefined) checkSegments(sparse, entry)
-  else if (size !== stored) throw invalid(path, `${stored} bytes stored of ${size}, but it is not sparse`)
-}
-
-function checkNumber(
-  path: string,
-  field: string,
-  value: number,
-  least: number,
-  most = Number.MAX_SAFE_INTEGER,
-): void {
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw invalid(path, `its ${field} is ${value}`)
-}
-
-function checkSegments(segments: readonly SparseSegment[], { path, size, stored }: TarEntry): void {
-  let end = 0
-  let total = 0
-  for (const { offset, length } of segments) {
-    if (!(offset >= end) || !(length > 0) || !(offset + length <= size)) {
-      throw invalid(path, `sparse segment at ${offset} of length ${length} in a file of ${size} bytes`)
-    }
-    end = offset + length
-    total += length
-  }
-  if (total !== stored) throw invalid(path, `its segments have ${total} bytes, but ${stored} are stored`)
-}
-
-function invalid(path: string, what: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', `tar: pack "${toText(path)}": ${what}`)
-}
-
 function fitting(value: number, most: number): number {
   return value >= 0 && value <= most ? value : 0
 }
@@ -317,8 +261,4 @@ function ascii(text: string): string {
 function isUtf8(text: string): boolean {
   const bytes = toBytes(text)
   return Buffer.from(bytes.toString('utf8'), 'utf8').equals(bytes)
-}
-
-function padOf(size: number): number {
-  return (BLOCK - (size % BLOCK)) % BLOCK
 }

@@ -18,18 +18,10 @@
  */
 import { toText } from '../bytes.js'
 import { VarveError } from '../errors.js'
-import type { EntryType, SparseSegment, TarEntry, TarHandler, TarParser, Timestamp } from './entry.js'
-import {
-  BLOCK,
-  classifyBlock,
-  createBlock,
-  type Header,
-  readDevice,
-  readHeader,
-  readLinkname,
-  readText,
-} from './header.js'
-import { type Extended, readPax } from './pax.js'
+import { createAssembler, guess, MAX_META } from './assemble.js'
+import type { TarEntry, TarHandler, TarParser } from './entry.js'
+import { BLOCK, classifyBlock, createBlock, type Header, padOf, readHeader } from './header.js'
+import type { ExtendedSparse } from './pax.js'
 import {
   addPairs,
   createMapReader,
@@ -51,9 +43,6 @@ export interface SkippingTarParser extends TarParser {
   skipPayload(length: number): void
 }
 
-/** Go's and our bound on an extended header and on a long name (CVE-2022-2879). */
-const MAX_META = 1024 * 1024
-
 /** States that collect a whole block or body first … */
 const HEADER = 0
 const AFTER_ZERO = 1
@@ -64,8 +53,6 @@ const SPARSE_MAP = 4
 const PAYLOAD = 5
 const SKIP = 6
 const END = 7
-
-const NO_XATTRS: ReadonlyMap<string, string> = new Map()
 
 export function createTarParser(handler: TarHandler): SkippingTarParser {
   const block = createBlock()
@@ -81,11 +68,9 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   /** Where the header at work begins, and the entry's name as far as it is known: for messages. */
   let headerAt = 0
   let name: string | undefined
-  /** What was collected for the entry to come. */
-  let globals: Extended | undefined
-  let extended: Extended | undefined
-  let longName = ''
-  let longLink = ''
+  const assembler = createAssembler(fail, (path) => {
+    name = path
+  })
   let metaType = 0
   /** The size that an entry without payload claims to have. */
   let claimed = 0
@@ -172,7 +157,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   }
 
   function atEnd(): void {
-    if (extended !== undefined || longName !== '' || longLink !== '') {
+    if (assembler.pending()) {
       fail(`the archive is cut off at byte ${offset}: an extended header has no entry`)
     }
   }
@@ -265,57 +250,17 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
 
   function meta(): void {
     const body = target
-    if (metaType === 0x4c) longName = readText(body, 0, body.length)
-    else if (metaType === 0x4b) longLink = readText(body, 0, body.length)
-    else if (metaType === 0x67) setGlobals(readPax(body, globals, fail))
-    else extended = readPax(body, globals, fail)
+    assembler.meta(metaType, body)
     skip(0, padOf(body.length))
   }
 
-  function setGlobals(found: Extended): void {
-    if (found.size !== undefined || found.sparse) {
-      fail('a global header sets the size or sparse map of the entries to come, which no archive can mean')
-    }
-    let size = 0
-    for (const [key, value] of found.xattrs ?? []) size += key.length + value.length
-    if (size > MAX_META) fail(`global headers set more than ${MAX_META} bytes of extended attributes`)
-    globals = found
-  }
-
   function entry(found: Header) {
-    const pax = extended ?? globals
-    const path = longName || (pax?.path ?? found.path)
-    name = pax?.sparse?.name || path
-    const size = sizeOf(pax?.size ?? found.size)
-    const type = typeOf(found.typeflag, path)
-    const linkname =
-      type === 'link' || type === 'symlink' ? longLink || (pax?.linkpath ?? readLinkname(block.bytes)) : ''
-    const device =
-      type === 'char' || type === 'block' ? readDevice(block.bytes, found.dialect, fail) : undefined
-    const made: TarEntry = {
-      path,
-      type,
-      mode: found.mode,
-      uid: pax?.uid ?? found.uid,
-      gid: pax?.gid ?? found.gid,
-      uname: pax?.uname ?? found.uname,
-      gname: pax?.gname ?? found.gname,
-      size: type === 'file' ? size : 0,
-      stored: type === 'file' ? size : 0,
-      mtime: pax?.mtime ?? seconds(found.mtime),
-      linkname,
-      devMajor: device === undefined ? 0 : (pax?.devMajor ?? device.devMajor),
-      devMinor: device === undefined ? 0 : (pax?.devMinor ?? device.devMinor),
-      xattrs: pax?.xattrs ?? NO_XATTRS,
-    }
-    extended = undefined
-    longName = ''
-    longLink = ''
+    const { entry: made, size, sparse: map } = assembler.entry(found, block.bytes)
     if (found.typeflag === 0x53) return oldGnuSparse(made, found)
-    if (pax?.sparse) return paxSparse(made, pax.sparse)
+    if (map) return paxSparse(made, map)
     tell(made)
     if (found.typeflag === 0x44) skip(size, padOf(size))
-    else if (type !== 'file') claimed = size
+    else if (made.type !== 'file') claimed = size
   }
 
   /** Hands the entry out; its payload, if it has any, comes next. */
@@ -346,7 +291,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     else tellSparse(sparse.entry.stored)
   }
 
-  function paxSparse(made: TarEntry, told: NonNullable<Extended['sparse']>) {
+  function paxSparse(made: TarEntry, told: ExtendedSparse) {
     const version = `${told.major ?? ''}.${told.minor ?? ''}`
     const known = version === '0.0' || version === '0.1' || version === '1.0' || (version === '.' && told.map)
     // As in Go: a version that is not known, or none and no map, leaves a plain file.
@@ -380,8 +325,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     if (sparse === undefined) return
     const { entry, size, segments, name: path } = sparse
     sparse = undefined
-    const map: readonly SparseSegment[] = segments.finish(stored)
-    tell({ ...entry, path, size, stored, sparse: map })
+    tell({ ...entry, path, size, stored, sparse: segments.finish(stored) })
   }
 
   function sizeOf(size: number): number {
@@ -405,51 +349,7 @@ interface SparseEntry {
   map?: ReturnType<typeof createMapReader>
 }
 
-function typeOf(typeflag: number, path: string): EntryType {
-  switch (typeflag) {
-    case 0:
-      return path.endsWith('/') ? 'directory' : 'file'
-    case 0x31:
-      return 'link'
-    case 0x32:
-      return 'symlink'
-    case 0x33:
-      return 'char'
-    case 0x34:
-      return 'block'
-    case 0x35:
-    case 0x44:
-      return 'directory'
-    case 0x36:
-      return 'fifo'
-    default:
-      return 'file'
-  }
-}
-
-function seconds(sec: number): Timestamp {
-  return { sec, nsec: 0 }
-}
-
-/** Bytes from `size` to the next whole block. */
-function padOf(size: number): number {
-  return (BLOCK - (size % BLOCK)) % BLOCK
-}
-
 function isZero(bytes: Buffer, length: number): boolean {
   for (let i = 0; i < length; i++) if (bytes[i] !== 0) return false
   return true
-}
-
-/** What a first block that is no header may be: the usual mistake is a compressed archive. */
-function guess(bytes: Buffer): string {
-  const magics: readonly (readonly [string, string])[] = [
-    ['1f8b', 'gzip'],
-    ['28b52ffd', 'zstd'],
-    ['fd377a585a00', 'xz'],
-    ['425a68', 'bzip2'],
-  ]
-  const found = magics.find(([magic]) => bytes.toString('hex', 0, magic.length / 2) === magic)
-  if (found) return `it is compressed with ${found[1]}`
-  return 'its first block is no header (wrong checksum)'
 }

@@ -44,7 +44,6 @@ const LIBARCHIVE_XATTR = 'LIBARCHIVE.xattr.'
  */
 export function readPax(body: Buffer, base: Extended | undefined, fail: Fail): Extended {
   const into: Extended = base === undefined ? {} : { ...base }
-  if (base?.xattrs) into.xattrs = new Map(base.xattrs)
   for (let at = 0; at < body.length; ) {
     // GNU tar takes a NUL for the end.
     if (body[at] === 0 && isZero(body, at)) break
@@ -62,7 +61,7 @@ export function readPax(body: Buffer, base: Extended | undefined, fail: Fail): E
     const equals = body.indexOf(0x3d, key + 1)
     if (equals < 0 || equals >= end)
       fail(`its extended header is damaged: a record without "=" at byte ${at} of it`)
-    take(into, body.toString('latin1', key + 1, equals), body.toString('latin1', equals + 1, end), fail)
+    take(into, base, body.toString('latin1', key + 1, equals), body.toString('latin1', equals + 1, end), fail)
     at = end + 1
   }
   return into
@@ -94,7 +93,7 @@ export function formatTime({ sec, nsec }: Timestamp): string {
   return `${sign}${whole}.${String(fraction).padStart(9, '0').replace(/0+$/, '')}`
 }
 
-function take(into: Extended, key: string, value: string, fail: Fail): void {
+function take(into: Extended, base: Extended | undefined, key: string, value: string, fail: Fail): void {
   switch (key) {
     case 'path':
       into.path = value === '' ? undefined : text(key, value, fail)
@@ -129,10 +128,10 @@ function take(into: Extended, key: string, value: string, fail: Fail): void {
   }
   if (key.startsWith(SCHILY_XATTR)) {
     const name = key.slice(SCHILY_XATTR.length).replace(/%(3D|25)/g, (code) => (code === '%3D' ? '=' : '%'))
-    takeXattr(into, name, value, fail)
+    takeXattr(into, base, name, value, fail)
   } else if (key.startsWith(LIBARCHIVE_XATTR)) {
     const name = percentDecode(key.slice(LIBARCHIVE_XATTR.length))
-    takeXattr(into, name, Buffer.from(value, 'base64').toString('latin1'), fail)
+    takeXattr(into, base, name, Buffer.from(value, 'base64').toString('latin1'), fail)
   } else if (key.startsWith('GNU.sparse.')) {
     into.sparse ??= {}
     takeSparse(into.sparse, key.slice('GNU.sparse.'.length), value, fail)
@@ -141,9 +140,16 @@ function take(into: Extended, key: string, value: string, fail: Fail): void {
   }
 }
 
-function takeXattr(into: Extended, name: string, value: string, fail: Fail): void {
+function takeXattr(
+  into: Extended,
+  base: Extended | undefined,
+  name: string,
+  value: string,
+  fail: Fail,
+): void {
   if (name === '' || name.includes('\0')) fail(`its extended header has a bad attribute name: ${quote(name)}`)
-  into.xattrs ??= new Map()
+  // The defaults' own map is not ours to change.
+  if (into.xattrs === undefined || into.xattrs === base?.xattrs) into.xattrs = new Map(into.xattrs)
   into.xattrs.set(name, value)
 }
 

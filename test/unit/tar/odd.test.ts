@@ -498,6 +498,11 @@ const REFUSED: readonly (readonly [title: string, tar: Buffer[], message: RegExp
     /the most is 1048576/,
   ],
   ['a global size', [g(['size', '5']), header({ name: 'a' })], /a global header sets the size/],
+  [
+    'global attributes of 20 KiB',
+    [g(['SCHILY.xattr.user.x', 'v'.repeat(20_000)]), header({ name: 'a' })],
+    /global headers set more than 16 KiB/,
+  ],
   ['a part of a volume set', [header({ name: 'm', type: 'M', magic: 'gnu' })], /entry "m".*another volume/],
   [
     'a sparse type of another tar',
