@@ -24,11 +24,11 @@ export interface NewImage {
 
 export interface Images {
   /**
-   * The image and its names in one transaction; one that is here already just gets the names. A name moves here from
+   * The images and their names in one transaction; one that is here already just gets the names. A name moves here from
    * wherever it pointed.
    * @throws VarveError NOT_FOUND where a layer was removed meanwhile
    */
-  add(image: NewImage): Promise<ImageRow>
+  add(images: readonly NewImage[]): Promise<readonly ImageRow[]>
   tag(image: ImageRow, name: string): void
   /**
    * A name: untags, and the last one takes the image with it. An image by id: the image. Layers that only it used go
@@ -59,16 +59,16 @@ export function createImages(db: Database, graph: Graph): Images {
     graph.removeUnneeded(db.images.layers(image.key), () => db.images.delete(image.key))
 
   return {
-    add: (image) =>
+    add: (images) =>
       step('import:image', () =>
-        db.tx(() => {
-          for (const node of image.nodes) requireNode(db, node)
-          const { digest, config, platform, created, nodes, names } = image
-          const key =
-            db.images.byDigest(digest)?.key ?? db.images.insert({ digest, config, platform, created, nodes })
-          for (const name of names) db.references.set(name, key)
-          return requireImage(db, key)
-        }),
+        db.tx(() =>
+          images.map(({ names, ...image }) => {
+            for (const node of image.nodes) requireNode(db, node)
+            const key = db.images.byDigest(image.digest)?.key ?? db.images.insert(image)
+            for (const name of names) db.references.set(name, key)
+            return requireImage(db, key)
+          }),
+        ),
       ),
 
     tag(image, name) {

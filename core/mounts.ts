@@ -37,6 +37,8 @@ export interface Mounts {
   mount(row: NodeRow, target?: string): Promise<string>
   /** Undoes one `mount`; the last one unmounts. @throws VarveError FAILED_PRECONDITION where it is not mounted there */
   unmount(row: NodeRow, target?: string): Promise<void>
+  /** Undoes every `mount` of the node. */
+  unmountAll(row: NodeRow): Promise<void>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
@@ -159,6 +161,15 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
         if (found === undefined || found.count === 0) throw notMounted(db, row, place)
         count(row, place, -1)
         if (found.count === 1 && place !== primaryOf(row.layer)) await takeDown(row, place, false)
+        await settle(row)
+      }),
+
+    unmountAll: (row) =>
+      locked(row, async () => {
+        for (const { target } of db.mounts.byNode(row.id)) {
+          db.mounts.setCount(row.id, target, 0)
+          if (target !== primaryOf(row.layer)) await takeDown(row, target, false)
+        }
         await settle(row)
       }),
 

@@ -19,8 +19,8 @@ export interface SelectOptions {
   readonly storageOptions: readonly string[]
   /** The backend that the database says the root was made with. */
   readonly prior: string | undefined
-  /** An existing directory on the root's file system for test mounts; byte string. */
-  readonly scratch: string
+  /** An existing directory on the root's file system for test mounts, made when it is needed; byte string. */
+  scratch(): string
 }
 
 export interface Selected {
@@ -50,7 +50,7 @@ export async function selectDriver(context: SelectOptions): Promise<Selected> {
   }
   if (asked !== undefined) {
     const options = optionsFor(asked, drivers, storageOptions)
-    const { verdict, reason } = await asked.probe({ scratch: context.scratch, options })
+    const { verdict, reason } = await asked.probe({ scratch: context.scratch(), options })
     if (verdict === 'supported') return { module: asked, options }
     throw new VarveError(
       'FAILED_PRECONDITION',
@@ -79,7 +79,7 @@ async function byPriority(context: SelectOptions): Promise<Selected> {
   const reasons: string[] = []
   for (const module of inOrder(context.drivers)) {
     const options = optionsOfAny(module, context)
-    const { verdict, reason } = await module.probe({ scratch: context.scratch, options })
+    const { verdict, reason } = await module.probe({ scratch: context.scratch(), options })
     if (verdict === 'supported') {
       return { module, options: optionsFor(module, context.drivers, context.storageOptions) }
     }
@@ -107,13 +107,14 @@ function optionsOfAny(module: DriverModule, context: SelectOptions): ReadonlyMap
 
 async function probeQuietly(module: DriverModule, context: SelectOptions): Promise<Probe> {
   try {
-    return await module.probe({ scratch: context.scratch, options: optionsOfAny(module, context) })
+    return await module.probe({ scratch: context.scratch(), options: optionsOfAny(module, context) })
   } catch (error) {
     return { verdict: 'unsupported', reason: `the probe failed: ${messageOf(error)}`, facts: [] }
   }
 }
 
-function moduleNamed(drivers: readonly DriverModule[], name: string): DriverModule {
+/** @throws VarveError INVALID_ARGUMENT, with the nearest name */
+export function moduleNamed(drivers: readonly DriverModule[], name: string): DriverModule {
   const module = drivers.find((each) => each.name === name)
   if (module !== undefined) return module
   const names = drivers.map((each) => each.name)

@@ -1,0 +1,134 @@
+/** Whole images in: every layer of every image of a source, then all images in one transaction. */
+
+import type { Database } from './db/database.js'
+import type { NodeId } from './db/nodes.js'
+import { isCode, VarveError } from './errors.js'
+import type { ImageSource, SourceImage, SourceLayer } from './formats/image.js'
+import { normalizeName } from './formats/names.js'
+import { openFile, openSource } from './formats/source.js'
+import type { Graph } from './graph.js'
+import type { Digest } from './ids.js'
+import type { Images, NewImage } from './images.js'
+import type { ImportedLayer, Layers } from './layers.js'
+import type { ImportedImage, ImportOptions, LongOptions } from './model.js'
+import type { Scratch } from './scratch.js'
+
+export interface ImportContext {
+  readonly db: Database
+  readonly graph: Graph
+  readonly images: Images
+  readonly layers: Layers
+  readonly scratch: Scratch
+}
+
+/** Somebody may remove a layer between its import and the row that keeps it; then it is imported again. */
+const ATTEMPTS = 5
+
+/** Store.importImage. On failure the layers that came with it go again, unless somebody else uses them by now. */
+export async function importImages(
+  context: ImportContext,
+  source: string,
+  options: ImportOptions = {},
+): Promise<readonly ImportedImage[]> {
+  const { name, ...sourceOptions } = options
+  const asked = name === undefined ? undefined : normalizeName(name)
+  const opened = await openSource(source, { ...sourceOptions, scratch: context.scratch.directory() })
+  const brought = new Set<NodeId>()
+  try {
+    if (asked !== undefined && opened.images.length > 1) {
+      throw new VarveError(
+        'INVALID_ARGUMENT',
+        `${source}: holds ${opened.images.length} images, so --name can't be given to it; use tag afterwards`,
+      )
+    }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await importAll(context, opened, asked, brought, options)
+      } catch (error) {
+        if (!isCode(error, 'NOT_FOUND') || attempt === ATTEMPTS) throw error
+      }
+    }
+  } catch (error) {
+    await context.graph.removeUnneeded([...brought])
+    throw error
+  } finally {
+    await opened.close()
+  }
+}
+
+/** Store.importLayer. */
+export async function importBareLayer(
+  { layers, scratch }: ImportContext,
+  source: string,
+  options: LongOptions & { readonly parent: NodeId | undefined; readonly diffId?: Digest },
+): Promise<ImportedLayer> {
+  const { signal, progress, diffId, parent } = options
+  const spooled = await openFile(source, { scratch: scratch.directory(), signal, progress })
+  try {
+    return await layers.import(spooled.blob, {
+      parent,
+      diffId,
+      step: 'import layer',
+      ...(signal && { signal }),
+      ...(progress && { progress }),
+    })
+  } finally {
+    spooled.close()
+  }
+}
+
+async function importAll(
+  context: ImportContext,
+  source: ImageSource,
+  name: string | undefined,
+  brought: Set<NodeId>,
+  options: LongOptions,
+): Promise<readonly ImportedImage[]> {
+  const made: { image: NewImage; newLayers: number }[] = []
+  for (const image of source.images) {
+    const nodes: NodeId[] = []
+    let newLayers = 0
+    for (const [position, layer] of image.layers.entries()) {
+      const step = `layer ${position + 1}/${image.layers.length} ${layer.diffId.slice(0, 19)}`
+      const imported = await importLayer(context, layer, nodes.at(-1), { ...options, step })
+      if (!imported.existed) brought.add(imported.node)
+      if (brought.has(imported.node)) newLayers++
+      nodes.push(imported.node)
+    }
+    made.push({ image: newImage(image, nodes, name), newLayers })
+  }
+  const rows = await context.images.add(made.map((each) => each.image))
+  return rows.map((row, index) => ({
+    id: row.digest,
+    names: made[index]?.image.names ?? [],
+    newLayers: made[index]?.newLayers ?? 0,
+    layers: made[index]?.image.nodes.length ?? 0,
+  }))
+}
+
+function importLayer(
+  { layers }: ImportContext,
+  { blob, diffId, digest }: SourceLayer,
+  parent: NodeId | undefined,
+  { signal, progress, step }: LongOptions & { readonly step: string },
+): Promise<ImportedLayer> {
+  return layers.import(blob, {
+    parent,
+    diffId,
+    digest,
+    step,
+    ...(signal && { signal }),
+    ...(progress && { progress }),
+  })
+}
+
+function newImage(image: SourceImage, nodes: readonly NodeId[], name: string | undefined): NewImage {
+  return {
+    config: image.config,
+    digest: image.configDigest,
+    platform: image.platform,
+    created: image.created,
+    nodes,
+    names: name === undefined ? image.names : [name],
+  }
+}

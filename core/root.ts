@@ -1,0 +1,67 @@
+/** The data root's own directories. */
+import { dirname } from 'node:path'
+import { fromText } from './bytes.js'
+import { errnoOf, messageOf, VarveError } from './errors.js'
+import { mkdir, removeTree } from './sys/files.js'
+import { isDirectory, stat } from './sys/stat.js'
+
+/** `mnt`: mount points; `tmp`: scratch space; `locks`: lock files. */
+const FOLDERS = ['locks', 'tmp', 'mnt'] as const
+
+/**
+ * Makes the root, 0700, and its folders, where they are missing; its parent must exist. `made`: it was not there.
+ * @throws VarveError FAILED_PRECONDITION
+ */
+export function prepareRoot(root: string): { readonly made: boolean } {
+  const path = fromText(root)
+  try {
+    const made = ensure(path)
+    if (!isDirectory(stat(path).mode))
+      throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
+    for (const folder of FOLDERS) ensure(`${path}/${folder}`)
+    return { made }
+  } catch (error) {
+    throw explained(root, error)
+  }
+}
+
+/** Makes a folder of the root's. @throws VarveError FAILED_PRECONDITION */
+export function ensureFolder(root: string, name: string): string {
+  const path = `${fromText(root)}/${name}`
+  try {
+    ensure(path)
+    return path
+  } catch (error) {
+    throw explained(root, error)
+  }
+}
+
+/** Takes a root away that {@link prepareRoot} made and nobody could use. */
+export function removeRoot(root: string): void {
+  removeTree(fromText(root))
+}
+
+function ensure(path: string): boolean {
+  try {
+    mkdir(path, 0o700)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+function explained(root: string, error: unknown): unknown {
+  if (error instanceof VarveError) return error
+  const advice: Readonly<Record<string, string>> = {
+    ENOENT: `; make ${dirname(root)} first`,
+    EACCES: '; it must be writable for this user, or choose another with --root',
+    EPERM: '; it must be writable for this user, or choose another with --root',
+    EROFS: '; its file system is read-only, choose another with --root',
+    ENOSPC: '; its file system is full',
+    EDQUOT: '; the quota is used up',
+  }
+  const errno = errnoOf(error) ?? ''
+  const code = errno === 'ENOSPC' || errno === 'EDQUOT' ? 'RESOURCE_EXHAUSTED' : 'FAILED_PRECONDITION'
+  return new VarveError(code, `root ${root}: ${messageOf(error)}${advice[errno] ?? ''}`, { cause: error })
+}

@@ -1,0 +1,302 @@
+/**
+ * The public face: `openStore()` wires database, driver, locks and the modules that do the work. Heavy ones are loaded
+ * when they are first called, so that listing stays quick.
+ */
+import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
+import { fromText } from './bytes.js'
+import { type Database, openDatabase } from './db/database.js'
+import type { NodeRow } from './db/nodes.js'
+import { schemaVersion } from './db/schema.js'
+import { describeImage, describeLayer } from './describe.js'
+import type { Driver } from './driver.js'
+import { VarveError } from './errors.js'
+import { normalizeName } from './formats/names.js'
+import { createGraph } from './graph.js'
+import { parseLayerId } from './ids.js'
+import { createImages, topOf } from './images.js'
+import type { Layers } from './layers.js'
+import type { Looking } from './looking.js'
+import type { LongOptions, Store, StoreOptions } from './model.js'
+import { createMounts } from './mounts.js'
+import { optionsFor } from './options.js'
+import { recover } from './recover.js'
+import { createResolver } from './references.js'
+import { ensureFolder, prepareRoot, removeRoot } from './root.js'
+import { createScratch, type Scratch } from './scratch.js'
+import { moduleNamed, type Selected, selectDriver, verdicts } from './select.js'
+import { lock } from './sys/lock.js'
+import { createViews } from './views.js'
+
+export type {
+  Applied,
+  Change,
+  ChangeKind,
+  Driver,
+  DriverModule,
+  Mount,
+  Probe,
+  Supports,
+  Usage,
+} from './driver.js'
+export type { ErrorCode } from './errors.js'
+// biome-ignore lint/performance/noBarrelFile: this file is the package's public face
+export { STATUS, VarveError } from './errors.js'
+export type { ChainId, Digest, LayerId } from './ids.js'
+export type * from './model.js'
+
+/**
+ * Opens (or makes) the store in a data root, and finishes or undoes what a crash left there.
+ * @throws VarveError INVALID_ARGUMENT (unknown driver or option), FAILED_PRECONDITION (another driver's root, no driver
+ * works here, a newer schema, not writable), CORRUPT (the database)
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const root = resolve(options.root)
+  refuseMistakes(options)
+  const { made } = prepareRoot(root)
+  let scratch: Scratch | undefined
+  let db: Database | undefined
+  try {
+    scratch = createScratch(fromText(root))
+    db = openDatabase(`${root}/varve.db`)
+    const { driver, home } = await openDriver({ ...options, root }, db, scratch)
+    try {
+      return await assemble({ ...options, root }, db, driver, home, scratch)
+    } catch (error) {
+      await driver.close()
+      throw error
+    }
+  } catch (error) {
+    const unused = made && db?.meta.get('driver') === undefined
+    scratch?.close()
+    db?.close()
+    if (unused) removeRoot(root)
+    throw error
+  }
+}
+
+/** What can be told before anything is made. */
+function refuseMistakes({ drivers, driver, storageOptions = [] }: StoreOptions): void {
+  if (driver !== undefined) optionsFor(moduleNamed(drivers, driver), drivers, storageOptions)
+}
+
+/** The backend of this root; the first opening of a root decides, and the others wait for that. */
+async function openDriver(
+  options: StoreOptions,
+  db: Database,
+  scratch: Scratch,
+): Promise<{ readonly driver: Driver; readonly home: string }> {
+  const prior = db.meta.get('driver')
+  if (prior !== undefined) return openSelected(options, db, await select(options, db, scratch))
+  const first = await lock(`${fromText(options.root)}/locks/open`)
+  try {
+    const opened = await openSelected(options, db, await select(options, db, scratch))
+    db.tx(() => {
+      if (db.meta.get('driver') !== undefined) return
+      db.meta.set('driver', opened.driver.name)
+      db.meta.set('uuid', randomUUID())
+      db.meta.set('created', new Date().toISOString())
+    })
+    return opened
+  } finally {
+    first.release()
+  }
+}
+
+function selection(options: StoreOptions, db: Database, scratch: Scratch) {
+  const { root, drivers, driver, storageOptions = [] } = options
+  return {
+    root,
+    drivers,
+    driver,
+    storageOptions,
+    prior: db.meta.get('driver'),
+    scratch: () => scratch.directory(),
+  }
+}
+
+function select(options: StoreOptions, db: Database, scratch: Scratch): Promise<Selected> {
+  return selectDriver(selection(options, db, scratch))
+}
+
+async function openSelected(
+  { root, warn = () => {} }: StoreOptions,
+  db: Database,
+  { module, options }: Selected,
+): Promise<{ readonly driver: Driver; readonly home: string }> {
+  const home = ensureFolder(root, module.name)
+  const driver = await module.open({
+    home,
+    options,
+    parentOf: (id) => db.nodes.parentOf(id),
+    state: db.driverState,
+    warn,
+  })
+  return { driver, home }
+}
+
+async function assemble(
+  options: StoreOptions,
+  db: Database,
+  driver: Driver,
+  home: string,
+  scratch: Scratch,
+): Promise<Store> {
+  const { root, warn = () => {} } = options
+  const rootBytes = fromText(root)
+  const graph = createGraph({ db, driver, home, locks: `${rootBytes}/locks`, warn })
+  await recover({ db, graph, driver, root: rootBytes, warn })
+  const mounts = createMounts({ db, graph, driver, root: rootBytes })
+  const views = createViews(driver, (layer) => mounts.placeOf(layer))
+  const resolver = createResolver(db)
+  const images = createImages(db, graph)
+  const looking: Looking = { db, driver, graph, views, resolver }
+
+  let loaded: Promise<Layers> | undefined
+  const layers = (): Promise<Layers> => {
+    loaded ??= import('./layers.js').then(({ createLayers }) =>
+      createLayers({ db, graph, driver, views, scratch: scratch.directory(), warn }),
+    )
+    return loaded
+  }
+  const working = async () => ({ db, driver, graph, images, layers: await layers(), scratch })
+  const layerOf = (reference: string) => resolver.layer(reference)
+  /** A layer, or an image's top one. */
+  const nodeOf = (reference: string): NodeRow => {
+    const node = topOf(db, resolver.target(reference))
+    if (node !== undefined) return node
+    throw new VarveError(
+      'FAILED_PRECONDITION',
+      `image ${reference}: has no layers, so there is nothing to mount`,
+    )
+  }
+
+  return {
+    root,
+    driverName: driver.name,
+
+    async importImage(source, importOptions) {
+      const { importImages } = await import('./importing.js')
+      return importImages(await working(), source, importOptions)
+    },
+    async exportImage(image, file, exportOptions) {
+      const { exportImage } = await import('./exporting.js')
+      await exportImage(await working(), resolver.image(image), image, file, exportOptions)
+    },
+    images: () => db.images.all().map((row) => describeImage(db, row)),
+    image: (reference) => describeImage(db, resolver.image(reference)),
+    imageConfig(reference) {
+      const { key, digest } = resolver.image(reference)
+      const config = db.images.config(key)
+      if (config === undefined) throw new VarveError('NOT_FOUND', `image ${digest}: was removed meanwhile`)
+      return config
+    },
+    tag: (image, name) => images.tag(resolver.image(image), name),
+    async remove(reference, { force = false } = {}) {
+      const target = resolver.target(reference)
+      if (target.kind === 'image') return images.remove(target.image, reference, { force })
+      const { node } = target
+      if (force) await mounts.unmountAll(node)
+      await graph.remove(node.id)
+      return [node.layer]
+    },
+    prune: (pruneOptions) => images.prune(pruneOptions),
+
+    async importLayer(source, importOptions = {}) {
+      const { importBareLayer } = await import('./importing.js')
+      const { parent, ...rest } = importOptions
+      const below = parent === undefined ? undefined : topOf(db, resolver.target(parent))?.id
+      const { layer, chainId, diffId, existed } = await importBareLayer(await working(), source, {
+        ...rest,
+        parent: below,
+      })
+      return { id: layer, chainId, diffId, existed }
+    },
+    async *exportLayer(layer, exportOptions) {
+      const { id } = layerOf(layer)
+      yield* (await layers()).export(id, exportOptions)
+    },
+    layers: () => db.nodes.ready().map((row) => describeLayer(db, row)),
+    layer: (reference) => describeLayer(db, layerOf(reference)),
+    resolve(reference) {
+      const target = resolver.target(reference)
+      return target.kind === 'image'
+        ? { kind: 'image', image: describeImage(db, target.image) }
+        : { kind: 'layer', layer: describeLayer(db, target.node) }
+    },
+
+    async *list(target, listOptions) {
+      const { list } = await import('./list.js')
+      yield* list(looking, target, listOptions)
+    },
+    async *read(target, path, readOptions) {
+      const { readFile } = await import('./list.js')
+      yield* readFile(looking, target, path, readOptions)
+    },
+    async *diff(a, b, diffOptions) {
+      const { diff } = await import('./diff.js')
+      yield* diff(looking, a, b, diffOptions)
+    },
+    async *diffTar(a, b, diffOptions) {
+      const { diffTar } = await import('./diff.js')
+      yield* diffTar({ ...looking, layers, scratch }, a, b, diffOptions)
+    },
+
+    async create({ id, parent, labels, options: layerOptions } = {}) {
+      const below = parent === undefined ? undefined : topOf(db, resolver.target(parent))?.id
+      const row = await graph.prepare({
+        parent: below,
+        ...(id !== undefined && { name: { space: 'id', name: parseLayerId(id) } as const }),
+        ...(labels && { labels }),
+        ...(layerOptions && { options: layerOptions }),
+      })
+      return describeLayer(db, row)
+    },
+    mount: async (reference, target) => ({ path: await mounts.mount(nodeOf(reference), target) }),
+    unmount: (reference, target) => mounts.unmount(nodeOf(reference), target),
+    mounts: (reference) => mounts.recipe(nodeOf(reference)),
+    async commit(reference, commitOptions: LongOptions & { readonly name?: string } = {}) {
+      const { commitImage, commitLayer } = await import('./committing.js')
+      const { name } = commitOptions
+      const wanted = name === undefined ? undefined : normalizeName(name)
+      const context = await working()
+      const row = await commitLayer(context, layerOf(reference).id, commitOptions)
+      const image = wanted === undefined ? undefined : await commitImage(context, row.id, wanted)
+      return { layer: describeLayer(db, row), image: image && describeImage(db, image) }
+    },
+    async usage(reference) {
+      const target = resolver.target(reference)
+      const nodes = target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
+      const usages = await Promise.all(nodes.map((node) => graph.usage(node)))
+      return usages.reduce(
+        (sum, { size, inodes }) => ({ size: sum.size + size, inodes: sum.inodes + inodes }),
+        { size: 0, inodes: 0 },
+      )
+    },
+
+    async info() {
+      const nodes = db.nodes.ready()
+      return {
+        root,
+        driver: driver.name,
+        supports: driver.supports,
+        schema: schemaVersion(),
+        layers: nodes.length,
+        images: db.images.all().length,
+        mounts: db.mounts.all().filter((mount) => mount.count > 0).length,
+        size: nodes.reduce((sum, row) => sum + (row.size ?? 0), 0),
+        status: await driver.status(),
+      }
+    },
+    drivers: () => verdicts(selection(options, db, scratch), driver.name),
+    async *check(checkOptions) {
+      const { check } = await import('./check.js')
+      yield* check({ ...looking, mounts, layers, root: rootBytes }, checkOptions)
+    },
+    async close() {
+      await driver.close()
+      scratch.close()
+      db.close()
+    },
+  }
+}
