@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
-import { header, pax } from './archive.js'
+import { body, header, record } from './archive.js'
 import { errorOf, readTar } from './reading.js'
 
 const FILE: TarEntry = {
@@ -44,13 +44,8 @@ function pack(...entries: TarEntry[]): Buffer {
 }
 
 function extended(base: string, records: [string, string][]): Buffer {
-  const made = pax(records)
-  const body = made.subarray(512)
-  const size =
-    records.map(([key, value]) => `x${key}${value}`).length && body.indexOf(0) < 0
-      ? body.length
-      : body.indexOf(0)
-  return Buffer.concat([header({ name: `PaxHeaders.0/${base}`, type: 'x', size }), body])
+  const text = records.map(([key, value]) => record(key, value)).join('')
+  return Buffer.concat([header({ name: `PaxHeaders.0/${base}`, type: 'x', size: text.length }), body(text)])
 }
 
 const FORMS: readonly (readonly [title: string, entry: Partial<TarEntry>, expected: Buffer[]])[] = [

@@ -1,4 +1,4 @@
-/** Split records and the index of an archive: sound ones are read.test's business, damage and bounds are here. */
+/** Split records and the index of an archive: sound ones are made by every other test here (reading.ts), damage and bounds by this one. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
