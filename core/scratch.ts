@@ -55,3 +55,10 @@ export function purgeScratch(root: string): readonly string[] {
     }
   })
 }
+
+/** Whether a living process holds this scratch space. */
+export function isScratchInUse(root: string, name: string): boolean {
+  const lock = tryLock(`${root}/locks/tmp-${name}`)
+  lock?.release()
+  return lock === undefined
+}

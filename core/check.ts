@@ -1,0 +1,63 @@
+/**
+ * Is the store whole? Named checks, each told in words and mended where that is safe. Without `data` they cost what the
+ * database holds; with it every stored byte is read.
+ */
+import { checkData } from './checks/data.js'
+import { checkDatabase } from './checks/database.js'
+import { checkImages } from './checks/images.js'
+import { checkLayers } from './checks/layers.js'
+import { checkLeftovers } from './checks/leftovers.js'
+import { checkMounts } from './checks/mounts.js'
+import type { CheckContext, Problem } from './checks/problem.js'
+import { isCode, messageOf, VarveError } from './errors.js'
+import type { CheckOptions, Finding } from './model.js'
+
+const CHECKS: readonly {
+  readonly name: string
+  readonly needsData?: true
+  readonly run: (context: CheckContext, options: CheckOptions) => AsyncIterable<Problem> | Iterable<Problem>
+}[] = [
+  { name: 'database', run: checkDatabase },
+  { name: 'layers', run: checkLayers },
+  { name: 'images', run: checkImages },
+  { name: 'mounts', run: checkMounts },
+  { name: 'leftovers', run: checkLeftovers },
+  { name: 'data', needsData: true, run: checkData },
+]
+
+/** Store.check: findings as they are found; none where all is well. A check that fails itself is a finding too. */
+export async function* check(
+  context: CheckContext,
+  options: CheckOptions = {},
+): AsyncGenerator<Finding, void> {
+  const checks = CHECKS.filter((each) => options.data === true || each.needsData === undefined)
+  for (const [done, { name, run }] of checks.entries()) {
+    options.progress?.({ step: `check ${name}`, done, total: checks.length, unit: 'layers' })
+    try {
+      for await (const problem of run(context, options)) {
+        yield await settle(problem, options.repair === true)
+        if (options.signal?.aborted) throw new VarveError('CANCELLED', 'check: cancelled')
+      }
+    } catch (error) {
+      if (isCode(error, 'CANCELLED')) throw error
+      yield {
+        check: name,
+        subject: 'store',
+        message: `the check itself failed: ${messageOf(error)}`,
+        repair: undefined,
+        repaired: false,
+      }
+    }
+  }
+}
+
+async function settle(problem: Problem, repair: boolean): Promise<Finding> {
+  const { check: name, subject, message, mend } = problem
+  const finding = { check: name, subject, message, repair: mend?.what, repaired: false }
+  if (!repair || mend === undefined) return finding
+  try {
+    return { ...finding, repaired: await mend.run() }
+  } catch (error) {
+    return { ...finding, message: `${message}; the repair failed: ${messageOf(error)}` }
+  }
+}

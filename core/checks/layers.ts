@@ -1,0 +1,119 @@
+/** Rows and what the driver has must tell the same story. */
+import type { LayerRow } from '../db/layers.js'
+import type { NodeRow } from '../db/nodes.js'
+import { messageOf } from '../errors.js'
+import { nameOf } from '../graph-rules.js'
+import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
+import { tryLock } from '../sys/lock.js'
+import { readSplit } from '../tar/split.js'
+import type { CheckContext, Mend, Problem } from './problem.js'
+
+export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
+  const { db, driver } = context
+  // The rows are read on both sides of the driver's list: what is made or removed meanwhile is no finding.
+  const before = db.nodes.ready()
+  const held = new Set(await driver.list())
+  yield* checkDriverLayers(context, before, held)
+  for (const row of db.nodes.unready()) {
+    yield {
+      check: 'layer-state',
+      subject: row.layer,
+      message: `is still "${row.state}"; a process is at it, or was interrupted`,
+      mend: unlessLocked(context, row.layer, 'take it away', async () => {
+        const now = db.nodes.byLayer(row.layer)
+        if (now === undefined || now.state === 'ready') return false
+        await context.graph.erase(now.id, row.layer)
+        return true
+      }),
+    }
+  }
+  for (const row of db.nodes.ready()) {
+    const tar = db.layers.get(row.id)
+    if (tar === undefined) continue
+    yield* checkChain(context, row, tar)
+    yield* checkRecord(context, row, tar)
+  }
+}
+
+function* checkDriverLayers(
+  context: CheckContext,
+  before: readonly NodeRow[],
+  held: ReadonlySet<LayerId>,
+): Generator<Problem, void> {
+  const { db, driver } = context
+  for (const row of before) {
+    if (held.has(row.layer) || db.nodes.get(row.id)?.state !== 'ready') continue
+    if (context.graph.sourceOf(row) !== row.layer) continue
+    yield {
+      check: 'layer-directory',
+      subject: nameOf(db, row),
+      message: `layer ${row.layer} is in the database, but the driver ${driver.name} does not have it; remove it and import it again`,
+    }
+  }
+  const known = db.nodes.layers()
+  for (const layer of held) {
+    if (known.has(layer)) continue
+    yield {
+      check: 'layer-directory',
+      subject: layer,
+      message: `the driver ${driver.name} has it, but the database does not know it`,
+      mend: unlessLocked(context, layer, 'remove it from the driver', async () => {
+        if (db.nodes.byLayer(layer) !== undefined) return false
+        await driver.remove(layer)
+        return true
+      }),
+    }
+  }
+}
+
+function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
+  const parent: ChainId | undefined = row.parent === null ? undefined : db.layers.get(row.parent)?.chainId
+  const orphaned = row.parent !== null && parent === undefined
+  const expected = orphaned ? undefined : chainIdOf(parent, tar.diffId)
+  if (expected === tar.chainId) return
+  yield {
+    check: 'chain',
+    subject: row.layer,
+    message: orphaned
+      ? 'has a chain id, but its parent has none'
+      : `its chain id is ${tar.chainId}, but its diff id and its parent make ${expected}`,
+  }
+}
+
+/** Every byte of the tar must be in the record or in a file: the sizes add up. */
+function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
+  const problem = (message: string): Problem => ({ check: 'record', subject: nameOf(db, row), message })
+  let size = 0
+  try {
+    for (const item of readSplit(db.split.chunks(row.id))) {
+      size += item.kind === 'raw' ? item.bytes.length : item.size
+    }
+  } catch (error) {
+    yield problem(`the record of its tar can't be read: ${messageOf(error)}; remove it and import it again`)
+    return
+  }
+  if (size !== tar.tarSize) {
+    yield problem(`the record of its tar tells ${size} bytes, but the tar had ${tar.tarSize}`)
+  }
+}
+
+/** A repair that leaves alone what a living process is at. */
+function unlessLocked(
+  { root }: CheckContext,
+  layer: LayerId,
+  what: string,
+  work: () => Promise<boolean>,
+): Mend {
+  return {
+    what,
+    async run() {
+      const lock = tryLock(`${root}/locks/node-${layer}`)
+      if (lock === undefined) return false
+      try {
+        return await work()
+      } finally {
+        lock.release()
+      }
+    },
+  }
+}

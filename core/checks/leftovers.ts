@@ -1,0 +1,34 @@
+/** What no living process needs, and who may look into the root. */
+import { toText } from '../bytes.js'
+import { isScratchInUse, purgeScratch } from '../scratch.js'
+import { chmod, readdir } from '../sys/files.js'
+import { stat } from '../sys/stat.js'
+import type { CheckContext, Problem } from './problem.js'
+
+export function* checkLeftovers({ root }: CheckContext): Generator<Problem, void> {
+  const mode = stat(root).mode & 0o7777
+  // A layer's setuid files must not be within reach of other users (CVE-2021-41091, CVE-2024-25621).
+  if ((mode & 0o077) !== 0) {
+    yield {
+      check: 'root-mode',
+      subject: toText(root),
+      message: `its mode is 0${mode.toString(8)}: other users can reach what is in the layers`,
+      mend: {
+        what: 'make it 0700',
+        run() {
+          chmod(root, 0o700)
+          return true
+        },
+      },
+    }
+  }
+  for (const name of readdir(`${root}/tmp`)) {
+    if (isScratchInUse(root, name)) continue
+    yield {
+      check: 'leftovers',
+      subject: toText(`${root}/tmp/${name}`),
+      message: 'is scratch space of a process that is gone',
+      mend: { what: 'remove it', run: () => purgeScratch(root).length > 0 },
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/** What a check finds, and what it looks at. */
+import type { Layers } from '../layers.js'
+import type { Looking } from '../looking.js'
+import type { Mounts } from '../mounts.js'
+
+export interface CheckContext extends Looking {
+  readonly mounts: Mounts
+  readonly layers: () => Promise<Layers>
+  /** The data root, byte string. */
+  readonly root: string
+}
+
+export interface Problem {
+  /** Kebab-case, as findings show it. */
+  readonly check: string
+  /** What it is about: a layer, an image, a path. */
+  readonly subject: string
+  readonly message: string
+  readonly mend?: Mend
+}
+
+export interface Mend {
+  /** What it does, in the infinitive: "forget the mount". */
+  readonly what: string
+  /** False where it turned out that nothing was to be done, or somebody else is at it. */
+  run(): Promise<boolean> | boolean
+}
