@@ -1,0 +1,21 @@
+import { fromText } from '../../core/bytes.js'
+import { toStdout } from '../binary.js'
+import { defineCommand } from '../command.js'
+import { TARGET } from '../options.js'
+import { relativePath } from '../paths.js'
+
+export const command = defineCommand({
+  positionals: {
+    target: { type: 'string', demandOption: true, describe: TARGET, completes: 'target' },
+    path: { type: 'string', demandOption: true, describe: 'A regular file in its merged view' },
+  },
+  options: {},
+  examples: [
+    { line: 'cat debian:12 /etc/os-release', does: 'As whoever mounts it would see it' },
+    { line: "cat 'debian:12#0' etc/hostname", does: 'As the base layer has it' },
+  ],
+  async run({ target, path }, { output, store, long, signal }) {
+    await toStdout((await store()).read(target, relativePath(fromText(path)), long), output, signal)
+    return undefined
+  },
+})

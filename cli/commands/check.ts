@@ -1,0 +1,47 @@
+import { STATUS } from '../../core/errors.js'
+import type { Finding } from '../../core/model.js'
+import { defineCommand } from '../command.js'
+import { count } from '../words.js'
+
+export const command = defineCommand({
+  positionals: {},
+  options: {
+    data: { type: 'boolean', describe: 'Read and verify every stored byte' },
+    repair: { type: 'boolean', describe: 'Repair what can be' },
+  },
+  examples: [
+    { line: 'check', does: 'Exit status 0 where all is well, 9 where something is not' },
+    { line: 'check --data', does: 'Every byte against its digest' },
+    { line: 'check --repair', does: 'And mend what can be mended' },
+  ],
+  async run({ data, repair }, { output, store, long }) {
+    const options = { ...long, data: data === true, repair: repair === true }
+    let found = 0
+    let left = 0
+    for await (const finding of (await store()).check(options)) {
+      found += 1
+      if (!finding.repaired) left += 1
+      if (output.json) await output.value(finding)
+      else if (output.quiet) await output.line(finding.subject)
+      else await output.line(text(finding))
+      // A finding may be minutes before the next.
+      await output.flush()
+    }
+    if (!output.json && !output.quiet) await output.line(summary(found, left))
+    return left === 0 ? 0 : STATUS.CORRUPT.exit
+  },
+})
+
+function text(finding: Finding): string {
+  const remedy = finding.repaired
+    ? `repaired: ${finding.repair}`
+    : finding.repair === undefined
+      ? 'no repair'
+      : `--repair would: ${finding.repair}`
+  return `${finding.check}: ${finding.subject}: ${finding.message} (${remedy})`
+}
+
+function summary(found: number, left: number): string {
+  if (found === 0) return 'all is well'
+  return `${count(found, 'finding')}, ${found - left} repaired`
+}

@@ -1,0 +1,100 @@
+import { VarveError } from '../../core/errors.js'
+import type { DetailedChange, FileInfo, Store } from '../../core/model.js'
+import { refuseTerminal, toStdout } from '../binary.js'
+import { type ChangeStat, statOf, statText, totalOf } from '../change-stat.js'
+import { type Context, defineCommand } from '../command.js'
+import { TARGET } from '../options.js'
+import { patchText, type ReadSide } from '../patch.js'
+import { changeJson } from '../shapes.js'
+import { jsonName, name } from '../words.js'
+
+export const command = defineCommand({
+  positionals: {
+    a: {
+      type: 'string',
+      demandOption: true,
+      describe: `${TARGET}; alone: what it changes over its parent`,
+      completes: 'target',
+    },
+    b: { type: 'string', describe: 'What turns A into this one', completes: 'target' },
+  },
+  options: {
+    tar: { type: 'boolean', describe: 'As a layer tar with OCI whiteouts' },
+    stat: { type: 'boolean', describe: 'How the sizes changed, and a sum' },
+    content: { type: 'boolean', describe: "As a patch of the text files, in git's form" },
+  },
+  examples: [
+    { line: 'diff work', does: 'What was done in a writable layer: A, C and D lines' },
+    { line: 'diff debian:11 debian:12 --stat', does: 'Between any two images or layers' },
+    { line: 'diff work --content', does: 'The lines that changed' },
+    { line: 'diff app:1 app:2 --tar > delta.tar', does: 'A layer that makes app:2 of app:1' },
+  ],
+  async run({ a, b, tar, stat, content }, context) {
+    const { output, store, long, signal } = context
+    if ([tar, stat, content].filter((flag) => flag === true).length > 1) {
+      throw new VarveError('INVALID_ARGUMENT', 'diff: choose one of --tar, --stat and --content')
+    }
+    const [from, to] = b === undefined ? [undefined, a] : [a, b]
+    if (tar === true) {
+      refuseTerminal(output, 'diff --tar')
+      await toStdout((await store()).diffTar(from, to, long), output, signal)
+      return undefined
+    }
+    const opened = await store()
+    const changes = opened.diff(from, to, long)
+    if (stat === true) await printStat(changes, context)
+    else if (content === true) await printPatch(changes, sides(opened, from, to), context)
+    else await printChanges(changes, context)
+    return undefined
+  },
+})
+
+const LETTERS: Readonly<Record<DetailedChange['kind'], string>> = { add: 'A', modify: 'C', delete: 'D' }
+
+async function printChanges(changes: AsyncIterable<DetailedChange>, { output }: Context): Promise<void> {
+  for await (const change of changes) {
+    if (output.json) await output.value(changeJson(change))
+    else await output.line(`${LETTERS[change.kind]} /${name(change.path)}`)
+  }
+}
+
+async function printStat(changes: AsyncIterable<DetailedChange>, { output }: Context): Promise<void> {
+  const stats: ChangeStat[] = []
+  for await (const change of changes) stats.push(statOf(change))
+  if (!output.json) return output.write(statText(stats))
+  for (const stat of stats) await output.value({ ...stat, path: `/${jsonName(stat.path)}` })
+  await output.value({ total: totalOf(stats) })
+}
+
+async function printPatch(
+  changes: AsyncIterable<DetailedChange>,
+  { before, after }: Sides,
+  { output }: Context,
+): Promise<void> {
+  for await (const change of changes) {
+    const patch = await patchText(change, before, after)
+    if (output.json) await output.value({ ...changeJson(change), patch })
+    else await output.write(patch)
+  }
+}
+
+interface Sides {
+  readonly before: ReadSide
+  readonly after: ReadSide
+}
+
+/** What was before is in A, or in the parent of the one layer looked at; an image alone is compared with nothing. */
+function sides(store: Store, from: string | undefined, to: string): Sides {
+  const found = store.resolve(to)
+  const older = from ?? (found.kind === 'layer' ? found.layer.parent : undefined)
+  const nothing: ReadSide = () => Promise.resolve(Buffer.alloc(0))
+  return { before: older === undefined ? nothing : reader(store, older), after: reader(store, to) }
+}
+
+function reader(store: Store, target: string): ReadSide {
+  return async (file: FileInfo) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of store.read(target, file.path)) chunks.push(Buffer.from(chunk))
+    return Buffer.concat(chunks)
+  }
+}

@@ -1,0 +1,41 @@
+import { defineCommand } from '../command.js'
+import { oneOf } from '../options.js'
+import { table } from '../table.js'
+
+export const command = defineCommand({
+  positionals: {
+    action: { ...oneOf('driver command', ['ls']), demandOption: true, describe: 'ls lists the backends' },
+  },
+  options: {},
+  examples: [
+    { line: 'driver ls', does: 'Each backend, its place in the order of choice, its verdict and why' },
+    { line: 'driver ls --root /srv/varve', does: 'What they say to that file system' },
+  ],
+  async run(_, { output, store }) {
+    const drivers = await (await store()).drivers()
+    if (output.quiet) for (const driver of drivers) await output.line(driver.name)
+    else if (output.json) {
+      for (const driver of drivers) await output.value({ ...driver, facts: Object.fromEntries(driver.facts) })
+    } else {
+      const rows = drivers.map((driver) => [
+        driver.selected ? '*' : '',
+        driver.name,
+        String(driver.priority),
+        driver.verdict,
+        driver.hasState ? 'yes' : 'no',
+        driver.reason || '-',
+      ])
+      await output.write(table(COLUMNS, rows))
+    }
+    return undefined
+  },
+})
+
+const COLUMNS = [
+  { title: '' },
+  { title: 'DRIVER' },
+  { title: 'PRIORITY', align: 'right' },
+  { title: 'VERDICT' },
+  { title: 'LAYERS HERE' },
+  { title: 'REASON' },
+] as const

@@ -1,0 +1,64 @@
+import { VarveError } from '../../core/errors.js'
+import { refuseTerminal, toFile, toStdout } from '../binary.js'
+import { type Context, defineCommand } from '../command.js'
+import { IMAGE, LAYER, oneOf } from '../options.js'
+
+export const command = defineCommand({
+  positionals: { image: { type: 'string', describe: IMAGE, completes: 'image' } },
+  options: {
+    output: {
+      type: 'string',
+      alias: 'o',
+      requiresArg: true,
+      describe: 'A file, or a folder for oci-layout; - is standard output, the default in a pipe',
+      completes: 'file',
+    },
+    format: {
+      ...oneOf('format', ['docker-archive', 'oci-archive', 'oci-layout']),
+      describe: 'Default: docker-archive',
+    },
+    compress: { ...oneOf('compression', ['none', 'gzip', 'zstd']), describe: "The layers' compression" },
+    layer: {
+      type: 'string',
+      requiresArg: true,
+      describe: `Its tar instead of an image. ${LAYER}`,
+      completes: 'layer',
+    },
+  },
+  examples: [
+    { line: 'export debian:12 -o debian.tar', does: 'What docker load and podman load take' },
+    { line: 'export debian:12 -o folder --format oci-layout --compress zstd', does: 'A folder of blobs' },
+    { line: "export --layer 'debian:12#0' | tar -t", does: 'One layer, the very bytes that were imported' },
+  ],
+  async run({ image, output: file, format, compress, layer }, context) {
+    if ((image === undefined) === (layer === undefined))
+      throw usage('name one IMAGE, or a layer with --layer')
+    const toPipe = file === undefined || file === '-'
+    if (toPipe) refuseTerminal(context.output, 'export')
+    if (layer !== undefined) {
+      if (format !== undefined || compress !== undefined) {
+        throw usage('--layer writes the bytes as they were: no --format, no --compress')
+      }
+      return exportLayer(layer, toPipe ? undefined : file, context)
+    }
+    if (toPipe && format === 'oci-layout') throw usage('oci-layout is a folder: name it with -o')
+    const store = await context.store()
+    await store.exportImage(image ?? '', toPipe ? '-' : file, {
+      ...context.long,
+      ...(format === undefined ? {} : { format }),
+      ...(compress === undefined ? {} : { compress }),
+    })
+    return undefined
+  },
+})
+
+async function exportLayer(layer: string, file: string | undefined, context: Context): Promise<undefined> {
+  const chunks = (await context.store()).exportLayer(layer, context.long)
+  if (file === undefined) await toStdout(chunks, context.output, context.signal)
+  else await toFile(chunks, file, context.signal)
+  return undefined
+}
+
+function usage(message: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', `export: ${message}`)
+}

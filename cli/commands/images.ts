@@ -1,0 +1,48 @@
+import { defineCommand } from '../command.js'
+import { imageJson } from '../shapes.js'
+import { table } from '../table.js'
+import { ago, short, size } from '../words.js'
+
+export const command = defineCommand({
+  positionals: {},
+  options: {},
+  examples: [
+    { line: 'images', does: 'Every image, by its names' },
+    { line: 'images --quiet', does: 'Only the ids' },
+    { line: 'images --json', does: 'A line of JSON an image' },
+  ],
+  async run(_, { output, store }) {
+    const images = (await store()).images()
+    if (output.quiet) for (const image of images) await output.line(image.id)
+    else if (output.json) for (const image of images) await output.value(imageJson(image))
+    else {
+      const rows = images.flatMap((image) =>
+        (image.names.length === 0 ? ['<none>'] : image.names).map((name) => [
+          name,
+          short(image.id),
+          image.platform,
+          String(image.layers.length),
+          size(image.size),
+          created(image.created),
+        ]),
+      )
+      await output.write(table(COLUMNS, rows))
+    }
+    return undefined
+  },
+})
+
+const COLUMNS = [
+  { title: 'NAME' },
+  { title: 'ID' },
+  { title: 'PLATFORM' },
+  { title: 'LAYERS', align: 'right' },
+  { title: 'SIZE', align: 'right' },
+  { title: 'CREATED' },
+] as const
+
+/** The config says when, in RFC 3339, or nothing, or what somebody wrote there. */
+function created(text: string | undefined): string {
+  const time = Date.parse(text ?? '')
+  return Number.isNaN(time) ? 'unknown' : ago(time, Date.now())
+}

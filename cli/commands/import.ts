@@ -1,0 +1,104 @@
+import { VarveError } from '../../core/errors.js'
+import { type Context, defineCommand } from '../command.js'
+import { LAYER } from '../options.js'
+
+export const command = defineCommand({
+  positionals: {
+    source: {
+      type: 'string',
+      array: true,
+      describe: 'Archives or OCI layout folders, recognised by content; - is standard input',
+      completes: 'file',
+    },
+  },
+  options: {
+    name: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'name[:tag] for the image, where the source holds one',
+    },
+    platform: { type: 'string', requiresArg: true, describe: "os/arch[/variant]; default: this machine's" },
+    layer: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'A bare layer tar, plain, gzip or zstd',
+      completes: 'file',
+    },
+    parent: {
+      type: 'string',
+      requiresArg: true,
+      describe: `What --layer goes on. ${LAYER}`,
+      completes: 'layer',
+    },
+  },
+  examples: [
+    { line: 'import image.tar', does: 'Every image of a docker or OCI archive; prints names and ids' },
+    { line: 'import - --name app:1 < image.tar', does: 'From a pipe, under a name' },
+    { line: 'import ./layout --platform linux/arm64', does: 'One platform out of an index' },
+    { line: 'import --layer rootfs.tar.zst', does: 'A base layer; prints its chain id' },
+  ],
+  async run({ source, layer, parent, name, platform }, context) {
+    const sources = source ?? []
+    if (layer !== undefined) {
+      if (sources.length > 0 || name !== undefined || platform !== undefined) {
+        throw usage(
+          '--layer takes one tar and goes with --parent only, not with SOURCE, --name or --platform',
+        )
+      }
+      return importLayer(layer, parent, context)
+    }
+    if (parent !== undefined) throw usage('--parent is for --layer')
+    if (sources.length === 0)
+      throw usage('name a SOURCE (a file, a folder, - for standard input) or --layer TAR')
+    if (name !== undefined && sources.length > 1) throw usage('--name is for one SOURCE')
+    if (sources.filter((one) => one === '-').length > 1) throw usage('standard input (-) can be read once')
+    for (const one of sources) await importSource(one, { name, platform }, context)
+    return undefined
+  },
+})
+
+async function importLayer(tar: string, parent: string | undefined, context: Context): Promise<undefined> {
+  const { output, store, long } = context
+  refuseTerminal(tar)
+  const result = await (await store()).importLayer(tar, {
+    ...long,
+    ...(parent === undefined ? {} : { parent }),
+  })
+  if (output.json) await output.value(result)
+  else await output.line(result.chainId)
+  return undefined
+}
+
+interface Named {
+  readonly name: string | undefined
+  readonly platform: string | undefined
+}
+
+async function importSource(source: string, { name, platform }: Named, context: Context): Promise<void> {
+  const { output, store, long } = context
+  refuseTerminal(source)
+  const images = await (await store()).importImage(source, {
+    ...long,
+    ...(name === undefined ? {} : { name }),
+    ...(platform === undefined ? {} : { platform }),
+  })
+  for (const image of images) {
+    if (output.json) await output.value(image)
+    else if (output.quiet) await output.line(image.id)
+    else {
+      const names = image.names.length === 0 ? '<none>' : image.names.join(', ')
+      const news = image.newLayers === image.layers ? 'all new' : `${image.newLayers} new`
+      await output.line(`${names}  ${image.id}  (${image.layers} layers, ${news})`)
+    }
+  }
+  await output.flush()
+}
+
+function refuseTerminal(source: string): void {
+  if (source === '-' && process.stdin.isTTY)
+    throw usage('standard input is a terminal: redirect an archive into it')
+}
+
+function usage(message: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', `import: ${message}`)
+}

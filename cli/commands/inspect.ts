@@ -1,0 +1,28 @@
+import { defineCommand } from '../command.js'
+import { TARGET } from '../options.js'
+import { imageJson, layerJson } from '../shapes.js'
+
+export const command = defineCommand({
+  positionals: { target: { type: 'string', demandOption: true, completes: 'target', describe: TARGET } },
+  options: {},
+  examples: [
+    { line: 'inspect debian:12', does: 'The image with its config' },
+    { line: "inspect 'debian:12#0'", does: 'Its base layer' },
+  ],
+  async run({ target }, { output, store }) {
+    const opened = await store()
+    const found = opened.resolve(target)
+    const value =
+      found.kind === 'image'
+        ? {
+            kind: 'image',
+            ...imageJson(found.image),
+            config: JSON.parse(opened.imageConfig(found.image.id).toString('utf8')) as unknown,
+          }
+        : { ...layerJson(found.layer), kind: found.layer.kind }
+    if (output.quiet) await output.line(found.kind === 'image' ? found.image.id : found.layer.id)
+    else if (output.json) await output.value(value)
+    else await output.write(`${JSON.stringify(value, undefined, 2)}\n`)
+    return undefined
+  },
+})

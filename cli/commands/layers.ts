@@ -1,0 +1,56 @@
+import type { ImageInfo, LayerInfo } from '../../core/model.js'
+import { defineCommand } from '../command.js'
+import { layerJson } from '../shapes.js'
+import { table } from '../table.js'
+import { ago, short, size } from '../words.js'
+
+export const command = defineCommand({
+  positionals: {},
+  options: {},
+  examples: [
+    { line: 'layers', does: 'Every layer, and who uses it' },
+    { line: 'layers --json', does: 'A line of JSON a layer, with digests in full' },
+  ],
+  async run(_, { output, store }) {
+    const opened = await store()
+    const layers = opened.layers()
+    if (output.quiet) for (const layer of layers) await output.line(layer.chainId ?? layer.id)
+    else if (output.json) for (const layer of layers) await output.value(layerJson(layer))
+    else {
+      const byId = new Map(layers.map((layer) => [layer.id, layer]))
+      const images = new Map(opened.images().map((image) => [image.id, image]))
+      const rows = layers.map((layer) => {
+        const parent = layer.parent === undefined ? undefined : byId.get(layer.parent)
+        return [
+          short(layer.chainId ?? layer.id),
+          parent === undefined ? '-' : short(parent.chainId ?? parent.id),
+          layer.kind === 'active' ? 'writable' : layer.kind,
+          layer.size === undefined ? '-' : size(layer.size),
+          layer.entries === undefined ? '-' : String(layer.entries),
+          ago(layer.created, Date.now()),
+          usedBy(layer, images),
+        ]
+      })
+      await output.write(table(COLUMNS, rows))
+    }
+    return undefined
+  },
+})
+
+const COLUMNS = [
+  { title: 'LAYER' },
+  { title: 'PARENT' },
+  { title: 'KIND' },
+  { title: 'SIZE', align: 'right' },
+  { title: 'ENTRIES', align: 'right' },
+  { title: 'CREATED' },
+  { title: 'USED BY' },
+] as const
+
+function usedBy(layer: LayerInfo, images: ReadonlyMap<string, ImageInfo>): string {
+  const names = layer.images.map((id) => images.get(id)?.names[0] ?? short(id))
+  const mounts = layer.mounts.map((path) => `mounted at ${path}`)
+  const all = [...names, ...mounts]
+  if (all.length === 0) return '-'
+  return all.length <= 3 ? all.join(', ') : `${all.slice(0, 2).join(', ')} and ${all.length - 2} more`
+}

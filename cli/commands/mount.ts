@@ -1,0 +1,22 @@
+import { resolve } from 'node:path'
+import { defineCommand } from '../command.js'
+import { TARGET } from '../options.js'
+
+export const command = defineCommand({
+  positionals: {
+    id: { type: 'string', demandOption: true, describe: TARGET, completes: 'target' },
+    target: { type: 'string', describe: "A directory; else one of the store's", completes: 'file' },
+  },
+  options: {},
+  examples: [
+    { line: 'mount work', does: 'Makes it visible and prints where' },
+    { line: 'mount work /mnt', does: 'There' },
+    { line: 'mount debian:12', does: 'An image, read-only' },
+  ],
+  async run({ id, target }, { output, store }) {
+    const { path } = await (await store()).mount(id, target === undefined ? undefined : resolve(target))
+    if (output.json) await output.value({ path })
+    else await output.line(path)
+    return undefined
+  },
+})

@@ -1,0 +1,19 @@
+import { defineCommand } from '../command.js'
+import { IMAGE } from '../options.js'
+
+export const command = defineCommand({
+  positionals: {
+    image: { type: 'string', demandOption: true, describe: IMAGE, completes: 'image' },
+    name: { type: 'string', demandOption: true, describe: 'name[:tag]; moved here if another image has it' },
+  },
+  options: {},
+  examples: [{ line: 'tag debian:12 base:stable', does: 'One more name' }],
+  async run({ image, name }, { output, store }) {
+    const opened = await store()
+    opened.tag(image, name)
+    const { id } = opened.image(name)
+    if (output.json) await output.value({ id, name })
+    else if (output.quiet) await output.line(id)
+    return undefined
+  },
+})

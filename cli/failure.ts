@@ -1,0 +1,62 @@
+/** An error as the person or the program that called us gets it: one message, one exit status. */
+import { type ErrorCode, errnoOf, STATUS, VarveError } from '../core/errors.js'
+
+export interface Failure {
+  readonly code: ErrorCode | 'INTERNAL'
+  readonly message: string
+  readonly exit: number
+}
+
+/** Of errors that are no VarveError, from the command's own file work. */
+const BY_ERRNO: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'NOT_FOUND',
+  ENOTDIR: 'NOT_FOUND',
+  EEXIST: 'ALREADY_EXISTS',
+  EISDIR: 'INVALID_ARGUMENT',
+  EINVAL: 'INVALID_ARGUMENT',
+  ENAMETOOLONG: 'INVALID_ARGUMENT',
+  EACCES: 'FAILED_PRECONDITION',
+  EPERM: 'FAILED_PRECONDITION',
+  EROFS: 'FAILED_PRECONDITION',
+  EBUSY: 'UNAVAILABLE',
+  EMFILE: 'RESOURCE_EXHAUSTED',
+  ENOSPC: 'RESOURCE_EXHAUSTED',
+  EDQUOT: 'RESOURCE_EXHAUSTED',
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof VarveError) {
+    return { code: error.code, message: printable(error.message), exit: STATUS[error.code].exit }
+  }
+  const text = error instanceof Error ? error.message : String(error)
+  const code = BY_ERRNO[errnoOf(error) ?? '']
+  if (code !== undefined) return { code, message: printable(text), exit: STATUS[code].exit }
+  return {
+    code: 'INTERNAL',
+    message: printable(`internal error: ${text} (please report it, with what VARVE_DEBUG=1 shows)`),
+    exit: 1,
+  }
+}
+
+/** The line or lines for standard error, without a stack unless VARVE_DEBUG=1. */
+export function failureText(error: unknown, options: { readonly json: boolean }): string {
+  const { code, message } = failureOf(error)
+  const text = options.json ? JSON.stringify({ error: { code, message } }) : `varve: ${message}`
+  const stack = process.env.VARVE_DEBUG === '1' ? `${stackOf(error)}\n` : ''
+  return `${stack}${text}\n`
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause === undefined ? '' : `\ncaused by ${stackOf(error.cause)}`
+  return `${error.stack ?? error.message}${cause}`
+}
+
+/** A message may quote what a stranger's file says: nothing in it may steer the terminal. */
+function printable(message: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escaping control characters is the point
+  return message.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (char) => {
+    const code = char.charCodeAt(0)
+    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`
+  })
+}

@@ -1,0 +1,107 @@
+/** Draws the layer graph: a chain goes down in one column, where layers part they branch to the right. */
+import type { ImageInfo, LayerInfo } from '../core/model.js'
+import { columnsOf, pad } from './table.js'
+import { short, size } from './words.js'
+
+export interface GraphStyle {
+  readonly unicode: boolean
+}
+
+interface Drawn {
+  /** Lines, branches and the node's mark. */
+  readonly graph: string
+  readonly layer: LayerInfo
+}
+
+const UNICODE = { sealed: '●', writable: '○', more: '├─', last: '└─', past: '│ ', none: '  ' }
+const ASCII = { sealed: '*', writable: 'o', more: '|-', last: '`-', past: '| ', none: '  ' }
+
+/** One line a layer, bases first, a blank line between trees. Ends with a newline where there is anything. */
+export function drawGraph(
+  layers: readonly LayerInfo[],
+  images: readonly ImageInfo[],
+  style: GraphStyle,
+): string {
+  const marks = style.unicode ? UNICODE : ASCII
+  const trees = roots(layers).map((root) => drawTree(root, childrenOf(layers), marks))
+  const width = Math.max(0, ...trees.flat().map((line) => columnsOf(line.graph)))
+  const names = topNames(images)
+  const text = (line: Drawn) => {
+    const { layer } = line
+    const bytes = layer.size === undefined ? '-' : size(layer.size)
+    const cells = [
+      pad(line.graph, width, 'left'),
+      pad(short(layer.chainId ?? layer.id), 12, 'left'),
+      pad(bytes, 10, 'right'),
+    ]
+    return `${cells.join(' ')}  ${remarks(layer, names.get(layer.id) ?? []).join(', ')}`.trimEnd()
+  }
+  return trees.map((tree) => `${tree.map(text).join('\n')}\n`).join('\n')
+}
+
+/** Is the terminal's character set UTF-8, by the first of these that is set (POSIX, "Internationalization Variables")? */
+export function speaksUnicode(env: Readonly<Record<string, string | undefined>>): boolean {
+  return /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || '')
+}
+
+/** Layers without a parent, or whose parent is not among `layers`. */
+export function roots(layers: readonly LayerInfo[]): readonly LayerInfo[] {
+  const ids = new Set(layers.map((layer) => layer.id))
+  return layers.filter((layer) => layer.parent === undefined || !ids.has(layer.parent))
+}
+
+export function childrenOf(layers: readonly LayerInfo[]): ReadonlyMap<string, readonly LayerInfo[]> {
+  const children = new Map<string, LayerInfo[]>()
+  for (const layer of layers) {
+    if (layer.parent === undefined) continue
+    const siblings = children.get(layer.parent)
+    if (siblings === undefined) children.set(layer.parent, [layer])
+    else siblings.push(layer)
+  }
+  return children
+}
+
+function drawTree(
+  root: LayerInfo,
+  children: ReadonlyMap<string, readonly LayerInfo[]>,
+  marks: typeof UNICODE,
+): readonly Drawn[] {
+  const lines: Drawn[] = []
+  // A chain may be as deep as memory allows, so no recursion.
+  const pending = [{ layer: root, before: '', branch: '' }]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { layer, before, branch } = next
+    lines.push({
+      graph: before + branch + (layer.kind === 'committed' ? marks.sealed : marks.writable),
+      layer,
+    })
+    const below = children.get(layer.id) ?? []
+    const under = before + (branch === '' ? '' : branch === marks.last ? marks.none : marks.past)
+    for (const [i, child] of [...below.entries()].reverse()) {
+      const single = below.length === 1
+      pending.push({
+        layer: child,
+        before: under,
+        branch: single ? '' : i === below.length - 1 ? marks.last : marks.more,
+      })
+    }
+  }
+  return lines
+}
+
+function topNames(images: readonly ImageInfo[]): ReadonlyMap<string, readonly string[]> {
+  const names = new Map<string, string[]>()
+  for (const image of images) {
+    const top = image.layers.at(-1)
+    if (top === undefined) continue
+    const known = names.get(top) ?? []
+    known.push(...(image.names.length === 0 ? [`image ${short(image.id)}`] : image.names))
+    names.set(top, known)
+  }
+  return names
+}
+
+function remarks(layer: LayerInfo, names: readonly string[]): readonly string[] {
+  const kind = layer.kind === 'active' ? ['writable'] : layer.kind === 'view' ? ['view'] : []
+  return [...names, ...kind, ...layer.names, ...layer.mounts.map((path) => `mounted at ${path}`)]
+}

@@ -1,0 +1,41 @@
+/** Ctrl-C and SIGTERM: the first asks the work to end cleanly, the second ends the process. */
+import { constants } from 'node:os'
+import { VarveError } from '../core/errors.js'
+
+export interface Interrupt {
+  readonly signal: AbortSignal
+  /** 128 and the signal's number, as shells say it; undefined where nothing interrupted. */
+  exitStatus(): number | undefined
+  /** The same for another reason: nobody reads standard output. */
+  abort(status: number): void
+  release(): void
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export function watchInterrupts(onForced: () => void): Interrupt {
+  const controller = new AbortController()
+  let status: number | undefined
+  const abort = (reason: number) => {
+    status ??= reason
+    controller.abort(new VarveError('CANCELLED', 'interrupted'))
+  }
+  const handlers = SIGNALS.map((name) => {
+    const code = 128 + constants.signals[name]
+    const handler = () => {
+      if (status === undefined) return abort(code)
+      onForced()
+      process.exit(code)
+    }
+    process.on(name, handler)
+    return () => process.off(name, handler)
+  })
+  return {
+    signal: controller.signal,
+    exitStatus: () => status,
+    abort,
+    release() {
+      for (const off of handlers) off()
+    },
+  }
+}

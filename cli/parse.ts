@@ -1,0 +1,205 @@
+/** Command line → which command with which arguments. yargs parses and writes help; the rest of the strictness is here. */
+import yargs, { type Argv } from 'yargs'
+import { VarveError } from '../core/errors.js'
+import { didYouMean } from '../core/suggest.js'
+import type { Command } from './command.js'
+import { globalOptions } from './options.js'
+import { commands, type Entry } from './registry.js'
+
+export interface Invocation {
+  readonly name: string
+  readonly command: Command
+  readonly args: Readonly<Record<string, unknown>>
+}
+
+export interface ParseOptions {
+  readonly version: string
+  /** Columns of help. */
+  readonly width: number
+  /** Help and the version go here. */
+  readonly print: (text: string) => void
+}
+
+/** Undefined where help or the version was asked for, and printed. @throws VarveError INVALID_ARGUMENT */
+export async function parse(
+  words: readonly string[],
+  options: ParseOptions,
+): Promise<Invocation | undefined> {
+  let chosen: Invocation | undefined
+  let called: Entry | undefined
+  const parser = yargs()
+    .scriptName('varve')
+    .usage(
+      'Keeps image layers and writable layers on what the file system can do.\n\nUsage: $0 [options] COMMAND',
+    )
+    .locale('en')
+    .exitProcess(false)
+    .wrap(options.width)
+    .help()
+    .version(options.version)
+    .updateStrings(WORDING)
+    .parserConfiguration(PARSER)
+    .options(globalOptions)
+    .fail((message, error) => {
+      throw usageError(called, error ?? message)
+    })
+    .epilogue('varve COMMAND --help shows a command with examples. VARVE_DEBUG=1 shows stacks of errors.')
+  for (const entry of commands) {
+    let command: Command | undefined
+    parser.command(
+      `${entry.name} ${entry.positionals}`.trim(),
+      entry.summary,
+      // The declared type of a builder knows no promise of void.
+      async (argv: Argv) => {
+        called = entry
+        command = (await entry.load()).command
+        return declare(argv, entry, command)
+      },
+      (args) => {
+        if (command !== undefined) chosen = { name: entry.name, command, args }
+      },
+    )
+  }
+  const args = await parsed(parser, words, options.print).catch((error: unknown) => {
+    // What goes wrong after a command's module was loaded comes as a rejection, not through `fail`.
+    throw error instanceof Error && error.name === 'YError' ? usageError(called, error) : error
+  })
+  if (args.help === true || args.version === true) return undefined
+  if (chosen === undefined) {
+    refuseUnknownOptions(undefined, args, {})
+    throw noCommand(args)
+  }
+  refuseUnknownOptions(called, chosen.args, { ...chosen.command.options, ...chosen.command.positionals })
+  refuseExtraWords(called, chosen.args)
+  return { ...chosen, args: unmask(lastOfRepeated(chosen.args, chosen.command)) }
+}
+
+/** `usage: varve ls <target> [path]` */
+export function usageLine(entry: Entry): string {
+  return `usage: varve ${entry.name} ${entry.positionals} [options]`.replace('  ', ' ')
+}
+
+const MISSING = 'arguments are missing: %s given, %s needed'
+
+/** yargs' own words, put better. Its type forgets that a counted message has two forms. */
+const WORDING = {
+  'Not enough non-option arguments: got %s, need at least %s': { one: MISSING, other: MISSING },
+  'Not enough arguments following: %s': 'option --%s needs a value',
+  'Positionals:': 'Arguments:',
+} as unknown as Record<string, string>
+
+const PARSER = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'greedy-arrays': false,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'populate--': false,
+  'strip-aliased': true,
+}
+
+async function parsed(
+  parser: Argv,
+  words: readonly string[],
+  print: (text: string) => void,
+): Promise<Readonly<Record<string, unknown>>> {
+  return parser.parseAsync(mask(words), {}, (_, __, output) => {
+    if (output !== '') print(`${output}\n`)
+  })
+}
+
+function declare(argv: Argv, entry: Entry, command: Command): Argv {
+  argv.usage(`${entry.summary}\n\nUsage: $0 ${entry.name} ${entry.positionals} [options]`.replace('  ', ' '))
+  for (const [key, positional] of Object.entries(command.positionals)) argv.positional(key, positional)
+  argv.options(command.options)
+  if (Object.keys(command.options).length > 0) argv.group(Object.keys(command.options), 'Options:')
+  argv.group(Object.keys(globalOptions).concat('help', 'version'), 'Everywhere:')
+  for (const { line, does } of command.examples) argv.example(`$0 ${line}`, does)
+  return argv.epilogue('')
+}
+
+function usageError(entry: Entry | undefined, problem: string | Error): VarveError {
+  if (problem instanceof VarveError) return problem
+  const text = problem instanceof Error ? problem.message : problem
+  const where = entry === undefined ? '' : `${entry.name}: `
+  const usage = entry === undefined ? '' : `\n${usageLine(entry)}`
+  return new VarveError('INVALID_ARGUMENT', `${where}${text}${usage}`, { cause: problem })
+}
+
+function noCommand(args: Readonly<Record<string, unknown>>): VarveError {
+  const word = Array.isArray(args._) && args._.length > 0 ? String(args._[0]) : undefined
+  if (word === undefined) {
+    return new VarveError(
+      'INVALID_ARGUMENT',
+      'no command\nusage: varve [options] COMMAND (varve --help lists them)',
+    )
+  }
+  const near = didYouMean(
+    word,
+    commands.map((entry) => entry.name),
+  )
+  return new VarveError('INVALID_ARGUMENT', `unknown command '${word}'${near || ': varve --help lists them'}`)
+}
+
+function refuseUnknownOptions(
+  entry: Entry | undefined,
+  args: Readonly<Record<string, unknown>>,
+  own: Readonly<Record<string, { readonly alias?: string | readonly string[] | undefined }>>,
+): void {
+  const known = new Map(Object.entries({ ...globalOptions, ...own, help: {}, version: {} }))
+  const names = [...known].flatMap(([key, option]) =>
+    [key, 'alias' in option ? (option.alias ?? []) : []].flat(),
+  )
+  for (const key of Object.keys(args)) {
+    if (key === '_' || key === '$0' || names.includes(key)) continue
+    const typed = key.length === 1 ? `-${key}` : `--${key}`
+    const near = didYouMean(typed, key.length === 1 ? [] : names.map((known) => `--${known}`))
+    const where = entry === undefined ? '' : `${entry.name}: `
+    const help = near === '' ? `; varve ${entry?.name ?? ''} --help lists them`.replace('  ', ' ') : ''
+    throw new VarveError('INVALID_ARGUMENT', `${where}unknown option ${typed}${near}${help}`)
+  }
+}
+
+function refuseExtraWords(entry: Entry | undefined, args: Readonly<Record<string, unknown>>): void {
+  const words = Array.isArray(args._) ? args._.slice(1) : []
+  if (entry === undefined || words.length === 0) return
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `${entry.name}: one argument too many: '${String(words[0])}'\n${usageLine(entry)}`,
+  )
+}
+
+/**
+ * yargs parses positionals a second time, as options, and loses those that start with a dash: `-`, and what follows
+ * `--`. No word of a command line holds a NUL, so one in front hides the dash, and `--` has done its work.
+ */
+function mask(words: readonly string[]): string[] {
+  const end = words.indexOf('--')
+  const before = end < 0 ? words : words.slice(0, end)
+  const after = end < 0 ? [] : words.slice(end + 1)
+  return [...before.map((word) => (word === '-' ? `\0${word}` : word)), ...after.map((word) => `\0${word}`)]
+}
+
+function unmask(args: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const bare = (value: unknown) => (typeof value === 'string' ? value.replace(/^\0/, '') : value)
+  return Object.fromEntries(
+    Object.entries(args).map(([key, value]) => [key, Array.isArray(value) ? value.map(bare) : bare(value)]),
+  )
+}
+
+/** `--root a --root b`: the last one holds, for all but the lists. */
+function lastOfRepeated(args: Readonly<Record<string, unknown>>, command: Command) {
+  const all: Readonly<Record<string, object>> = {
+    ...globalOptions,
+    ...command.options,
+    ...command.positionals,
+  }
+  return Object.fromEntries(
+    Object.entries(args).map(([key, value]) => {
+      const option = all[key]
+      const list = option !== undefined && 'array' in option && option.array === true
+      return [key, Array.isArray(value) && !list && key !== '_' ? value.at(-1) : value]
+    }),
+  )
+}

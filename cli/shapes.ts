@@ -1,0 +1,49 @@
+/** The JSON shapes that more than one command prints; README.md describes them. */
+import type { DetailedChange, FileInfo, ImageInfo, LayerInfo } from '../core/model.js'
+import { instant, jsonName, timestamp } from './words.js'
+
+export function imageJson(image: ImageInfo) {
+  const { imported, ...rest } = image
+  return { ...rest, imported: timestamp(imported) }
+}
+
+export function layerJson(layer: LayerInfo) {
+  const { created, updated, ...rest } = layer
+  return { ...rest, created: timestamp(created), updated: timestamp(updated) }
+}
+
+export function fileJson(file: FileInfo) {
+  const device = file.type === 'char' || file.type === 'block'
+  return {
+    path: jsonName(file.path),
+    type: file.type,
+    mode: octal(file.mode),
+    uid: file.uid,
+    gid: file.gid,
+    size: file.size,
+    mtime: instant(file.mtimeSec, file.mtimeNsec),
+    ...(file.type === 'symlink' ? { target: jsonName(file.target) } : {}),
+    ...(file.hardlink === undefined ? {} : { hardlink: jsonName(file.hardlink) }),
+    ...(device ? { device: `${file.devMajor}:${file.devMinor}` } : {}),
+    ...(file.xattrs.size === 0 ? {} : { xattrs: xattrsJson(file.xattrs) }),
+    ...(file.sha256 === undefined ? {} : { sha256: file.sha256 }),
+    layer: file.layer,
+  }
+}
+
+/** Exactly `path` and `kind`: the lines that other tools read. */
+export function changeJson(change: DetailedChange) {
+  return { path: `/${jsonName(change.path)}`, kind: change.kind }
+}
+
+/** `0755` */
+export function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0')
+}
+
+/** Values are bytes, so base64. */
+function xattrsJson(xattrs: ReadonlyMap<string, string>) {
+  return Object.fromEntries(
+    [...xattrs].map(([key, value]) => [jsonName(key), Buffer.from(value, 'latin1').toString('base64')]),
+  )
+}

@@ -1,0 +1,41 @@
+/** Columns, aligned. */
+
+export interface Column {
+  readonly title: string
+  readonly align?: 'left' | 'right'
+}
+
+/** Lines of text, the titles first; columns are two spaces apart and nothing trails. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const widths = columns.map((column, i) =>
+    rows.reduce((width, row) => Math.max(width, columnsOf(row[i] ?? '')), column.title.length),
+  )
+  const format = (row: readonly string[]) =>
+    columns
+      .map((column, i) => pad(row[i] ?? '', widths[i] ?? 0, column.align ?? 'left'))
+      .join('  ')
+      .trimEnd()
+  return [columns.map((column) => column.title), ...rows].map((row) => `${format(row)}\n`).join('')
+}
+
+export function pad(text: string, width: number, align: 'left' | 'right'): string {
+  const space = ' '.repeat(Math.max(0, width - columnsOf(text)))
+  return align === 'left' ? text + space : space + text
+}
+
+/** Columns on a terminal: combining marks take none, East Asian wide letters and emoji two. */
+export function columnsOf(text: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: printable ASCII is one column each
+  if (/^[\u0000-\u007f]*$/.test(text)) return text.length
+  let columns = 0
+  for (const char of text) {
+    if (/\p{Mark}/u.test(char)) continue
+    columns +=
+      /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|\p{Emoji_Presentation}/u.test(
+        char,
+      )
+        ? 2
+        : 1
+  }
+  return columns
+}
