@@ -64,7 +64,7 @@ function search(
   prefix: string,
 ): readonly Change[] {
   const changes: Change[] = []
-  const links = createLinkCheck()
+  const links = createLinkCheck(trees.before, trees.after)
   const pending: Step[] = []
   const note = (path: string, kind: ChangeKind) => changes.push({ path, kind })
 
@@ -100,7 +100,10 @@ function search(
       const gone = isWhiteout(at(here.upper, name), stat, step.marks, prefix)
       const is = gone ? undefined : lstatAtOrUndefined(here.after, name)
       if (is !== undefined) visitEntry(step, here, name, path, was, is)
-      else if (was !== undefined) note(path, 'delete')
+      else if (was !== undefined) {
+        links.note({ path, was, is, same: false })
+        note(path, 'delete')
+      }
     }
     if (!step.hides || here.before === undefined) return
     for (const name of readdir(at(here.before, '.'))) {
@@ -116,13 +119,12 @@ function search(
     was: Stat | undefined,
     is: Stat,
   ): void {
-    if (was === undefined) note(path, 'add')
-    else if (
-      here.before === undefined ||
-      !sameEntry({ ...here, before: here.before }, name, was, is, prefix)
-    ) {
-      note(path, 'modify')
-    } else if (!isDirectory(is.mode)) links.same(path, was, is)
+    if (was === undefined || here.before === undefined) note(path, 'add')
+    else {
+      const same = sameEntry({ ...here, before: here.before }, name, was, is, prefix)
+      links.note({ path, was, is, same })
+      if (!same) note(path, 'modify')
+    }
     if (!isDirectory(is.mode)) return
     const marks = directoryMarks(at(here.upper, name), prefix)
     const wasDirectory = was !== undefined && isDirectory(was.mode)

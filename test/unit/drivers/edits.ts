@@ -219,6 +219,13 @@ function onOne(
   return [path]
 }
 
+/** Never through a symlink, as Node's own recursive listing goes. */
 function allBelow(root: string): readonly string[] {
-  return (fs.readdirSync(root, { recursive: true }) as string[]).sort().map((name) => join(root, name))
+  const found: string[] = []
+  for (const name of fs.readdirSync(root).sort()) {
+    const path = join(root, name)
+    found.push(path)
+    if (fs.lstatSync(path).isDirectory()) found.push(...allBelow(path))
+  }
+  return found
 }
