@@ -39,12 +39,12 @@ export function errnoNumber(code: string): number | undefined {
 }
 
 function describe(errno: number): readonly [code: string, text: string] {
-  const known = getSystemErrorMap().get(-errno)
-  if (known !== undefined) return known
-  return [NAMES.get(errno) ?? `E${errno}`, TEXTS.get(errno) ?? `error ${errno}`]
+  const ours = EXTRA.find(([number]) => number === errno)
+  if (ours !== undefined) return [ours[1], ours[2]]
+  return getSystemErrorMap().get(-errno) ?? [NAMES.get(errno) ?? `E${errno}`, `error ${errno}`]
 }
 
-/** What file systems and mounts answer and Node has no name for (include/uapi/asm-generic/errno.h). */
+/** What file systems and mounts answer and Node has no name for, or (95) another than the manuals (include/uapi/asm-generic/errno.h). */
 const EXTRA: readonly (readonly [number, string, string])[] = [
   [15, 'ENOTBLK', 'block device required'],
   [61, 'ENODATA', 'no data available'],
@@ -55,7 +55,6 @@ const EXTRA: readonly (readonly [number, string, string])[] = [
   [123, 'ENOMEDIUM', 'no medium found'],
   [124, 'EMEDIUMTYPE', 'wrong medium type'],
 ]
-const TEXTS = new Map(EXTRA.map(([errno, , text]) => [errno, text]))
 const NUMBERS = new Map<string, number>([
   ...Object.entries(constants.errno),
   ...EXTRA.map(([errno, code]) => [code, errno] as const),

@@ -159,7 +159,9 @@ function explain(error: unknown, mount: Mount, target: string | undefined): unkn
   if (!(error instanceof SysError)) return error
   const where = target === undefined ? '' : ` on ${toText(target)}`
   const code = CODES[error.code] ?? 'FAILED_PRECONDITION'
-  return new VarveError(code, `${mount.type}: mount${where}: ${error.message}`, { cause: error })
+  // Much of what overlay has to say goes to the kernel's log alone.
+  const advice = error.code === 'EINVAL' && !error.message.endsWith(')') ? ' (see the kernel log, dmesg)' : ''
+  return new VarveError(code, `${mount.type}: mount${where}: ${error.message}${advice}`, { cause: error })
 }
 
 const CODES: Readonly<Record<string, ErrorCode>> = {

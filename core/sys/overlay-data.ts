@@ -1,7 +1,7 @@
 /** overlay's mount data: how it names directories (Documentation/filesystems/overlayfs.rst). */
 import { constants } from 'node:fs'
 import { VarveError } from '../errors.js'
-import { close, open } from './files.js'
+import { close, open, readlink } from './files.js'
 
 export interface OverlayLayers {
   /** Uppermost first. Real paths, nothing escaped. */
@@ -33,8 +33,9 @@ export function parseLayers(data: readonly string[]): OverlayLayers {
 }
 
 /**
- * Calls `use` with the data in one page. Where it is longer, the lowers' common directory is opened and named
- * `/proc/self/fd/N`. @throws VarveError RESOURCE_EXHAUSTED where that is too long as well
+ * Calls `use` with the data in one page. Where it is longer, the lowers' common directory is opened and named by its
+ * descriptor: a relative path would need chdir, which is the whole process's. @throws VarveError RESOURCE_EXHAUSTED
+ * where that is too long as well
  */
 export function withOnePage(layers: OverlayLayers, use: (data: string) => void): void {
   const data = join(layers, (path) => path)
@@ -43,16 +44,27 @@ export function withOnePage(layers: OverlayLayers, use: (data: string) => void):
     return
   }
   const parent = commonParent([...layers.lowers, ...layers.dataLowers])
-  if (parent.length < '/proc/self/fd/'.length) throw tooLong(layers, data.length)
+  if (parent === '') throw tooLong(layers, data.length)
   const fd = open(parent, O_PATH | constants.O_DIRECTORY)
   try {
+    const prefix = `${descriptors()}/${fd}`
     const short = join(layers, (path) =>
-      path.startsWith(`${parent}/`) ? `/proc/self/fd/${fd}${path.slice(parent.length)}` : path,
+      path.startsWith(`${parent}/`) ? `${prefix}${path.slice(parent.length)}` : path,
     )
     if (short.length >= PAGE) throw tooLong(layers, short.length)
     use(short)
   } finally {
     close(fd)
+  }
+}
+
+/** The shorter of the two names; `/dev/fd` is a symlink that udev makes. */
+function descriptors(): string {
+  try {
+    return readlink('/dev/fd') === '/proc/self/fd' ? '/dev/fd' : '/proc/self/fd'
+  } catch {
+    // A bare /dev: ENOENT.
+    return '/proc/self/fd'
   }
 }
 

@@ -7,7 +7,7 @@
  *     ENOSPC:call:N   the Nth changing call fails with ENOSPC (any errno's name)
  *     EIO:read:N      the Nth `read` fails with EIO (any call's name; `kill:read:N` as well)
  *
- * Names of points have no colon. Nothing here loads koffi.
+ * So no point is named `call:…` or ends in a colon and a number. Nothing here loads koffi.
  */
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 import { VarveError } from '../errors.js'
@@ -110,7 +110,8 @@ function parseFault(text: string | undefined): Fault | undefined {
     const number = Number(nth)
     if (number > 0 && (action === 'kill' || errno !== undefined))
       return { action: errno ?? 'kill', where, nth: number }
-  } else if (action === 'kill' && rest !== '') return { action, where: rest, nth: 0 }
+  } else if (action === 'kill' && rest !== '' && !rest.startsWith('call:'))
+    return { action, where: rest, nth: 0 }
   throw new VarveError(
     'INVALID_ARGUMENT',
     `VARVE_FAULT: '${text}' is none of kill:POINT, kill:call:N, ERRNO:call:N, ERRNO:CALL:N`,

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { lock, tryLock } from '../../../core/sys/lock.js'
+import { errno, scratch } from './scratch.js'
+
+const CHILD = fileURLToPath(new URL('./lock-child.js', import.meta.url))
+
+test('one holder at a time, in one process too; the file comes and goes with the lock', (t) => {
+  const file = `${scratch(t)}/lock\xff`
+  const first = tryLock(file)
+  assert.notEqual(first, undefined)
+  assert.equal(fs.statSync(Buffer.from(file, 'latin1')).mode & 0o777, 0o600)
+  assert.equal(tryLock(file), undefined)
+  first?.release()
+  first?.release()
+  assert.equal(fs.existsSync(Buffer.from(file, 'latin1')), false)
+  const second = tryLock(file)
+  first?.release()
+  assert.equal(tryLock(file), undefined, 'an old holder must not release the new one’s lock')
+  second?.release()
+})
+
+for (const end of ['killed', 'done'] as const) {
+  test(`another process holds it until it is ${end}, then it is free`, async (t) => {
+    const file = `${scratch(t)}/lock`
+    const child = await holder(t, file)
+    assert.equal(tryLock(file), undefined)
+    const waiting = lock(file)
+    if (end === 'killed') child.kill('SIGKILL')
+    else child.stdin.end()
+    const held = await waiting
+    assert.equal(tryLock(file), undefined)
+    held.release()
+    assert.equal(fs.existsSync(file), false)
+  })
+}
+
+test('a thread that is terminated holds it no longer', async (t) => {
+  const file = `${scratch(t)}/lock`
+  const worker = new Worker(CHILD, { argv: [file], stdout: true, stdin: true })
+  await once(worker.stdout, 'data')
+  assert.equal(tryLock(file), undefined)
+  await worker.terminate()
+  tryLock(file)?.release()
+  assert.equal(fs.existsSync(file), false)
+})
+
+test('an abort ends the wait at once, and takes nothing', async (t) => {
+  const file = `${scratch(t)}/lock`
+  const held = tryLock(file)
+  const files = fs.readdirSync('/proc/self/fd').length
+  const abort = new AbortController()
+  const waiting = lock(file, { signal: abort.signal })
+  setTimeout(() => abort.abort(), 30)
+  await assert.rejects(waiting, errno('CANCELLED'))
+  await assert.rejects(lock(file, { signal: AbortSignal.abort() }), errno('CANCELLED'))
+  assert.equal(fs.readdirSync('/proc/self/fd').length, files)
+  held?.release()
+  ;(await lock(file, { signal: new AbortController().signal })).release()
+})
+
+test('twenty who wait get it one after the other, with its file unlinked each time', async (t) => {
+  const file = `${scratch(t)}/lock`
+  let inside = 0
+  let turns = 0
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const held = await lock(file)
+      assert.equal(++inside, 1)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      inside--
+      turns++
+      held.release()
+    }),
+  )
+  assert.equal(turns, 20)
+  assert.equal(fs.existsSync(file), false)
+})
+
+test('what cannot be a lock is an error', (t) => {
+  const root = scratch(t)
+  fs.symlinkSync('elsewhere', `${root}/link`)
+  assert.throws(() => tryLock(`${root}/no/lock`), errno('ENOENT'))
+  assert.throws(() => tryLock(`${root}/link`), errno('ELOOP'))
+  assert.throws(() => tryLock(root), errno('EISDIR'))
+})
+
+async function holder(t: TestContext, file: string) {
+  const child = spawn(process.execPath, [CHILD, file], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  return child
+}
