@@ -1,5 +1,6 @@
 /** Draws the layer graph: a chain goes down in one column, where layers part they branch to the right. */
 import type { ImageInfo, LayerInfo } from '../core/model.js'
+import { shortHandle } from './shapes.js'
 import { columnsOf, pad } from './table.js'
 import { short, size } from './words.js'
 
@@ -31,7 +32,7 @@ export function drawGraph(
     const bytes = layer.size === undefined ? '-' : size(layer.size)
     const cells = [
       pad(line.graph, width, 'left'),
-      pad(short(layer.chainId ?? layer.id), 12, 'left'),
+      pad(shortHandle(layer), 12, 'left'),
       pad(bytes, 10, 'right'),
     ]
     return `${cells.join(' ')}  ${remarks(layer, names.get(layer.id) ?? []).join(', ')}`.trimEnd()
@@ -103,5 +104,6 @@ function topNames(images: readonly ImageInfo[]): ReadonlyMap<string, readonly st
 
 function remarks(layer: LayerInfo, names: readonly string[]): readonly string[] {
   const kind = layer.kind === 'active' ? ['writable'] : layer.kind === 'view' ? ['view'] : []
-  return [...names, ...kind, ...layer.names, ...layer.mounts.map((path) => `mounted at ${path}`)]
+  const others = layer.names.filter((name) => name !== shortHandle(layer))
+  return [...names, ...kind, ...others, ...layer.mounts.map((path) => `mounted at ${path}`)]
 }

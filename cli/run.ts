@@ -45,8 +45,10 @@ export async function run(words: readonly string[], about: { readonly version: s
     return interrupt.exitStatus() ?? status
   } catch (error) {
     line?.clear()
+    // A write's own error comes before the stream's event that tells of the broken pipe.
+    await new Promise((resolve) => setImmediate(resolve))
     const interrupted = interrupt.exitStatus()
-    if (errnoOf(error) === 'EPIPE' || interrupted === BROKEN_PIPE) return BROKEN_PIPE
+    if (interrupted === BROKEN_PIPE) return BROKEN_PIPE
     if (interrupted !== undefined && isCode(error, 'CANCELLED')) {
       process.stderr.write(json ? failureText(error, { json }) : 'varve: interrupted\n')
       return interrupted
@@ -85,17 +87,19 @@ async function runCommand(
     },
   }
   try {
-    const status = await invocation.command.run(invocation.args, context)
-    line?.clear()
-    await output.flush()
-    return status ?? 0
+    return (await invocation.command.run(invocation.args, context)) ?? 0
   } finally {
-    await opening?.then(
-      (store) => store.close(),
-      () => {
-        // It never opened; who asked for it has the error.
-      },
-    )
+    line?.clear()
+    try {
+      await output.flush()
+    } finally {
+      await opening?.then(
+        (store) => store.close(),
+        () => {
+          // It never opened; who asked for it has the error.
+        },
+      )
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** The JSON shapes that more than one command prints; README.md describes them. */
 import type { DetailedChange, FileInfo, ImageInfo, LayerInfo } from '../core/model.js'
-import { instant, jsonName, timestamp } from './words.js'
+import { instant, jsonName, short, timestamp } from './words.js'
 
 export function imageJson(image: ImageInfo) {
   const { imported, ...rest } = image
@@ -10,6 +10,16 @@ export function imageJson(image: ImageInfo) {
 export function layerJson(layer: LayerInfo) {
   const { created, updated, ...rest } = layer
   return { ...rest, created: timestamp(created), updated: timestamp(updated) }
+}
+
+/** What to call a layer by: its chain id, or the name or id of one that has none yet. */
+export function handleOf(layer: LayerInfo): string {
+  return layer.chainId ?? layer.names[0] ?? layer.id
+}
+
+/** The same for a table: a digest shortened. */
+export function shortHandle(layer: LayerInfo): string {
+  return layer.chainId === undefined ? handleOf(layer) : short(layer.chainId)
 }
 
 export function fileJson(file: FileInfo) {

@@ -1,5 +1,5 @@
 import { defineCommand } from '../command.js'
-import { imageJson, layerJson } from '../shapes.js'
+import { handleOf, imageJson, layerJson } from '../shapes.js'
 
 export const command = defineCommand({
   positionals: {
@@ -25,7 +25,7 @@ export const command = defineCommand({
         layer: layerJson(layer),
         ...(image === undefined ? {} : { image: imageJson(image) }),
       })
-    } else if (image === undefined) await output.line(layer.chainId ?? layer.id)
+    } else if (image === undefined) await output.line(handleOf(layer))
     else await output.line(output.quiet ? image.id : `${image.names.join(', ')}  ${image.id}`)
     return undefined
   },

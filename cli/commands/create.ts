@@ -1,6 +1,6 @@
 import { defineCommand } from '../command.js'
 import { keyValues, TARGET } from '../options.js'
-import { layerJson } from '../shapes.js'
+import { handleOf, layerJson } from '../shapes.js'
 
 export const command = defineCommand({
   positionals: {},
@@ -39,7 +39,7 @@ export const command = defineCommand({
       ...(id === undefined ? {} : { id }),
     })
     if (output.json) await output.value(layerJson(layer))
-    else await output.line(layer.id)
+    else await output.line(handleOf(layer))
     return undefined
   },
 })

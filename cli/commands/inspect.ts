@@ -1,6 +1,6 @@
 import { defineCommand } from '../command.js'
 import { TARGET } from '../options.js'
-import { imageJson, layerJson } from '../shapes.js'
+import { handleOf, imageJson, layerJson } from '../shapes.js'
 
 export const command = defineCommand({
   positionals: { target: { type: 'string', demandOption: true, completes: 'target', describe: TARGET } },
@@ -20,7 +20,7 @@ export const command = defineCommand({
             config: JSON.parse(opened.imageConfig(found.image.id).toString('utf8')) as unknown,
           }
         : { ...layerJson(found.layer), kind: found.layer.kind }
-    if (output.quiet) await output.line(found.kind === 'image' ? found.image.id : found.layer.id)
+    if (output.quiet) await output.line(found.kind === 'image' ? found.image.id : handleOf(found.layer))
     else if (output.json) await output.value(value)
     else await output.write(`${JSON.stringify(value, undefined, 2)}\n`)
     return undefined

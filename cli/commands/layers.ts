@@ -1,6 +1,6 @@
 import type { ImageInfo, LayerInfo } from '../../core/model.js'
 import { defineCommand } from '../command.js'
-import { layerJson } from '../shapes.js'
+import { handleOf, layerJson, shortHandle } from '../shapes.js'
 import { table } from '../table.js'
 import { ago, short, size } from '../words.js'
 
@@ -14,7 +14,7 @@ export const command = defineCommand({
   async run(_, { output, store }) {
     const opened = await store()
     const layers = opened.layers()
-    if (output.quiet) for (const layer of layers) await output.line(layer.chainId ?? layer.id)
+    if (output.quiet) for (const layer of layers) await output.line(handleOf(layer))
     else if (output.json) for (const layer of layers) await output.value(layerJson(layer))
     else {
       const byId = new Map(layers.map((layer) => [layer.id, layer]))
@@ -22,8 +22,8 @@ export const command = defineCommand({
       const rows = layers.map((layer) => {
         const parent = layer.parent === undefined ? undefined : byId.get(layer.parent)
         return [
-          short(layer.chainId ?? layer.id),
-          parent === undefined ? '-' : short(parent.chainId ?? parent.id),
+          shortHandle(layer),
+          parent === undefined ? '-' : shortHandle(parent),
           layer.kind === 'active' ? 'writable' : layer.kind,
           layer.size === undefined ? '-' : size(layer.size),
           layer.entries === undefined ? '-' : String(layer.entries),

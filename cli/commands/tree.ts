@@ -1,7 +1,7 @@
 import type { ImageInfo, LayerInfo, Store } from '../../core/model.js'
 import { defineCommand } from '../command.js'
 import { childrenOf, drawGraph, roots, speaksUnicode } from '../graph.js'
-import { imageJson, layerJson } from '../shapes.js'
+import { handleOf, imageJson, layerJson } from '../shapes.js'
 
 export const command = defineCommand({
   positionals: {
@@ -17,7 +17,7 @@ export const command = defineCommand({
     const opened = await store()
     const images = opened.images()
     const layers = target === undefined ? opened.layers() : family(opened, target)
-    if (output.quiet) for (const layer of layers) await output.line(layer.chainId ?? layer.id)
+    if (output.quiet) for (const layer of layers) await output.line(handleOf(layer))
     else if (output.json) for (const tree of nested(layers, images)) await output.value(tree)
     else await output.write(drawGraph(layers, images, { unicode: speaksUnicode(process.env) }))
     return undefined
