@@ -321,15 +321,21 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
 
     /**
      * Removes those of the nodes that nothing but the others needs. `before` happens in the same transaction as the
-     * decision, so a crash leaves all or nothing of it to do. Gives what went, children before parents.
+     * decision, so a crash leaves all or nothing of it to do; names of the spaces in `keep` protect a node. Gives what
+     * went, children before parents.
      */
-    removeUnneeded(nodes: readonly NodeId[], before: () => void = () => {}): Promise<readonly NodeRow[]> {
+    removeUnneeded(
+      nodes: readonly NodeId[],
+      options: { readonly before?: () => void; readonly keep?: readonly NameSpace[] } = {},
+    ): Promise<readonly NodeRow[]> {
+      const { before, keep = ['id', 'snapshot'] } = options
       return removeMarked(nodes, () => {
-        before()
+        before?.()
         const doomed = new Set<NodeId>()
         for (const node of [...nodes].sort((a, b) => b - a)) {
           const row = db.nodes.get(node)
-          const needed = usersOf(db, node, doomed).length > 0 || db.names.byNode(node).length > 0
+          const named = db.names.byNode(node).some((name) => keep.includes(name.space))
+          const needed = named || usersOf(db, node, doomed).length > 0
           if (row?.state === 'ready' && !needed) doomed.add(node)
         }
         return [...doomed]

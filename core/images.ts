@@ -55,8 +55,12 @@ export function createImages(db: Database, graph: Graph): Images {
     return formsOf(reference).find((form) => names.includes(form))
   }
 
+  /** The raw id of a layer that was committed into the image is no reason to keep it. */
   const removeImage = (image: ImageRow): Promise<readonly NodeRow[]> =>
-    graph.removeUnneeded(db.images.layers(image.key), () => db.images.delete(image.key))
+    graph.removeUnneeded(db.images.layers(image.key), {
+      before: () => db.images.delete(image.key),
+      keep: ['snapshot'],
+    })
 
   return {
     add: (images) =>

@@ -1,0 +1,121 @@
+/** The store's parts over a root of the test's own, and a full check at its end. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { check } from '../../../core/check.js'
+import type { CheckContext } from '../../../core/checks/problem.js'
+import { type Database, openDatabase } from '../../../core/db/database.js'
+import type { Driver } from '../../../core/driver.js'
+import { createGraph, type Graph, type TarFacts } from '../../../core/graph.js'
+import { type ChainId, chainIdOf, type Digest, parseDigest } from '../../../core/ids.js'
+import { createImages, type Images } from '../../../core/images.js'
+import type { Finding } from '../../../core/model.js'
+import { createMounts } from '../../../core/mounts.js'
+import { recover } from '../../../core/recover.js'
+import { createResolver, type Resolver } from '../../../core/references.js'
+import { ensureFolder, prepareRoot } from '../../../core/root.js'
+import { createSplitWriter } from '../../../core/tar/split.js'
+import { createViews } from '../../../core/views.js'
+import { type PlainOptions, plainModule } from './plain-driver.js'
+
+export interface World {
+  readonly root: string
+  readonly db: Database
+  readonly driver: Driver
+  readonly graph: Graph
+  readonly images: Images
+  readonly resolver: Resolver
+  readonly warnings: string[]
+  recover(): Promise<void>
+  findings(repair?: boolean): Promise<readonly Finding[]>
+  /** A committed layer with a made-up diff id. */
+  commit(parent: number | undefined, diffId: Digest): Promise<{ node: number; chainId: ChainId }>
+}
+
+/** Runs `test` in a fresh world; afterwards the store must be whole, and the driver have what the rows say. */
+export async function inWorld(
+  test: (world: World) => Promise<void>,
+  options: PlainOptions = {},
+): Promise<void> {
+  const folder = mkdtempSync(`${tmpdir()}/varve-store-`)
+  const root = `${folder}/root`
+  try {
+    prepareRoot(root)
+    const db = openDatabase(`${root}/varve.db`)
+    try {
+      const world = await createWorld(root, db, options)
+      await test(world)
+      assert.deepEqual(await world.findings(), [], 'the store is whole in the end')
+    } finally {
+      db.close()
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function createWorld(root: string, db: Database, options: PlainOptions): Promise<World> {
+  const warnings: string[] = []
+  const warn = (message: string) => void warnings.push(message)
+  const home = ensureFolder(root, 'plain')
+  const driver = await plainModule(options).open({
+    home,
+    options: new Map(),
+    parentOf: (id) => db.nodes.parentOf(id),
+    state: db.driverState,
+    warn,
+  })
+  const graph = createGraph({ db, driver, home, locks: `${root}/locks`, warn })
+  const mounts = createMounts({ db, graph, driver, root })
+  const views = createViews(driver)
+  const resolver = createResolver(db)
+  const context: CheckContext = {
+    db,
+    driver,
+    graph,
+    views,
+    resolver,
+    mounts,
+    root,
+    layers: () => Promise.reject(new Error('no data check here')),
+  }
+  return {
+    root,
+    db,
+    driver,
+    graph,
+    images: createImages(db, graph),
+    resolver,
+    warnings,
+    recover: () => recover({ db, graph, driver, root, warn }),
+    async findings(repair = false) {
+      const found: Finding[] = []
+      for await (const finding of check(context, { repair })) found.push(finding)
+      return found
+    },
+    async commit(parent, diffId) {
+      const begun = await graph.begin(parent)
+      emptyRecord((chunk) => db.split.append(begun.node, chunk))
+      const below = parent === undefined ? undefined : db.layers.get(parent)?.chainId
+      const facts = factsOf(chainIdOf(below, diffId), diffId)
+      const { node } = await graph.finish(begun, facts)
+      return { node, chainId: facts.chainId }
+    },
+  }
+}
+
+export function factsOf(chainId: ChainId, diffId: Digest): TarFacts {
+  return { chainId, diffId, tarSize: 1024, entries: 0, contentSize: 0, aliases: [] }
+}
+
+/** Two zero blocks. */
+function emptyRecord(emit: (chunk: Uint8Array) => void): void {
+  const writer = createSplitWriter(emit)
+  writer.raw(new Uint8Array(1024))
+  writer.end()
+}
+
+/** A digest that starts with these hex digits and goes on with zeros. */
+export function digest(hex: string): Digest {
+  return parseDigest(`sha256:${hex.padEnd(64, '0')}`)
+}
