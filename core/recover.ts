@@ -28,10 +28,10 @@ export async function recover(context: RecoverContext): Promise<void> {
   for (const name of purgeScratch(root)) context.warn(`removed ${toText(root)}/tmp/${name}, left by a crash`)
   dropStaleMounts(context)
   dropMountPoints(context)
-  // Listed before the rows are read: a layer that is made meanwhile has its row first.
+  // In this order: a layer that is made meanwhile has its row before the driver has it.
   const layers = await driver.list()
-  for (const row of db.nodes.unready()) await eraseUnready(context, row.layer)
   const known = db.nodes.layers()
+  for (const row of db.nodes.unready()) await eraseUnready(context, row.layer)
   for (const layer of layers) {
     if (!known.has(layer)) await removeOrphan(context, layer)
   }

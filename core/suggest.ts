@@ -21,17 +21,25 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best
 }
 
-/** Levenshtein's distance, or `limit` where it is at least that. */
+/** Insertions, deletions, changes and swaps of neighbours between two words; `limit` where it is at least that. */
 function distance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i)
+  let older: readonly number[] = []
+  let previous: readonly number[] = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const row = [i]
     for (let j = 1; j <= b.length; j++) {
-      const change = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row.push(Math.min(change, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1))
+      const change = at(previous, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = isSwap ? at(older, j - 2) + 1 : limit
+      row.push(Math.min(change, swap, at(previous, j) + 1, at(row, j - 1) + 1))
     }
+    older = previous
     previous = row
   }
-  return Math.min(previous[b.length] ?? limit, limit)
+  return Math.min(at(previous, b.length), limit)
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY
 }
