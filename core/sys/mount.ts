@@ -85,6 +85,7 @@ export function hasMountApi(): boolean {
 
 /** Changes with every boot: what is cached under another one tells nothing about mounts. */
 export function bootId(): string {
+  enter('read')
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
 }
 
@@ -126,7 +127,7 @@ function attachOne(mount: Mount, target: string): void {
 
 /**
  * For kernels and types without a detached form: mounted at a temporary directory for as long as it takes to open it,
- * then let go lazily; the descriptor keeps it.
+ * then let go lazily; the descriptor keeps it. A kill right there leaves that directory.
  */
 function attachBriefly(mount: Mount): number {
   const directory = mkdtempSync(join(tmpdir(), 'varve-mount-'), { encoding: 'latin1' })

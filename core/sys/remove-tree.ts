@@ -37,6 +37,8 @@ interface Level {
   readonly ino: number
   /** Names of directories in it that are still to be removed, the next one last. */
   readonly directories: string[]
+  /** Entries removed from it since it was entered. */
+  removed: number
   /** May its mode be changed? Not that of the directory the tree is in. */
   readonly ours: boolean
 }
@@ -68,7 +70,7 @@ function openParent(path: string, base: string): Level | undefined {
     if (error === ENOENT || error === ENOTDIR) return undefined
     throw new SysError(error, 'open', path)
   }
-  return { path, name: '', fd, dev: 0, ino: 0, directories: [base], ours: false }
+  return { path, name: '', fd, dev: 0, ino: 0, directories: [base], removed: 0, ours: false }
 }
 
 /** Enters `name` and removes all in it that is no directory; removes it at once where it is none itself. */
@@ -76,14 +78,14 @@ function descend(levels: Level[], level: Level, name: string): void {
   const path = `${level.path}/${name}`
   const fd = openDirectory(level, name, path)
   if (fd === undefined) {
-    unlink(level, name, path, 0)
-    level.directories.pop()
+    // Else it became a directory just now, and is entered next.
+    if (unlink(level, name, path, 0)) level.directories.pop()
     return
   }
   let next: Level
   try {
     const { dev, ino } = fstat(fd)
-    next = { path, name, fd, dev, ino, directories: [], ours: true }
+    next = { path, name, fd, dev, ino, directories: [], removed: 0, ours: true }
   } catch (error) {
     closeRaw(fd)
     throw error
@@ -98,9 +100,9 @@ function descend(levels: Level[], level: Level, name: string): void {
   const entries: Entry[] = []
   while (readBatch(fd, path, entries)) {
     for (const entry of entries) {
-      if (entry.type === 'directory' || !unlink(next, entry.name, `${path}/${entry.name}`, 0)) {
-        next.directories.push(entry.name)
-      }
+      const gone = entry.type !== 'directory' && unlink(next, entry.name, `${path}/${entry.name}`, 0)
+      if (gone) next.removed++
+      else next.directories.push(entry.name)
     }
     entries.length = 0
   }
@@ -117,7 +119,10 @@ function ascend(levels: Level[], level: Level): void {
   if (parent.fd < 0) reopen(parent, level)
   // Where something is left (made meanwhile, or skipped by the file system while its neighbours went), its name
   // stays in the parent's list, and it is entered again.
-  if (unlink(parent, level.name, level.path, AT_REMOVEDIR)) parent.directories.pop()
+  if (unlink(parent, level.name, level.path, AT_REMOVEDIR)) {
+    parent.directories.pop()
+    parent.removed++
+  } else if (level.removed === 0) throw new SysError(ENOTEMPTY, 'rmdir', level.path)
   levels.pop()
   closeRaw(level.fd)
 }

@@ -39,6 +39,9 @@ for (const [way, attach] of WAYS) {
       `workdir=${escaped(path(names.work))}`,
       'nodev',
       'noatime',
+      'volatile',
+      'index=off',
+      'redirect_dir=off',
     ]
     attach({ type: 'overlay', source: 'overlay', options }, target)
     assert.equal(fs.readFileSync(`${target}/a`, 'utf8'), 'upper one')
@@ -49,6 +52,8 @@ for (const [way, attach] of WAYS) {
     assert.equal(info.length, 1)
     assert.equal(info[0]?.type, 'overlay')
     assert.deepEqual(info[0]?.options, ['rw', 'nodev', 'noatime'])
+    // Newer kernels show it as `fsync=volatile`.
+    assert.match(info[0]?.superOptions.join() ?? '', /\bvolatile\b/)
   })
 
   test(`${way}: a read-only bind shows a tree and refuses writes; the source stays writable`, (t) => {
