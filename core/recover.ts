@@ -32,9 +32,11 @@ export async function recover(context: RecoverContext): Promise<void> {
   const layers = await driver.list()
   const known = db.nodes.layers()
   for (const row of db.nodes.unready()) await eraseUnready(context, row.layer)
-  for (const layer of layers) {
-    if (!known.has(layer)) await removeOrphan(context, layer)
-  }
+  const unknown = layers.filter((layer) => !known.has(layer))
+  // Asked again: one that was being removed when it was listed is no orphan.
+  const orphans =
+    unknown.length === 0 ? unknown : (await driver.list()).filter((layer) => unknown.includes(layer))
+  for (const layer of orphans) await removeOrphan(context, layer)
   purgeLocks(root)
 }
 
