@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { type BigIntStats, lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import { readXattrs } from './oracle.js'
 
 interface Listed {
   /** `d`, `-`, `l`, `h`, `c`, `b`, `p` as `tar -tv` writes it. */
@@ -27,6 +28,7 @@ export function unpackLayers(layers: readonly string[], directory: string): Unpa
     for (const path of told) timeless.delete(path)
     for (const { path } of entries) if (!told.has(parentOf(path))) timeless.add(parentOf(path))
     for (const entry of entries) makeWay(directory, entry)
+    dropXattrs(directory, told)
     const keep = [
       '--xattrs',
       '--xattrs-include=*',
@@ -51,6 +53,20 @@ function makeWay(directory: string, { type, path }: Listed): void {
   } else {
     const there = statOf(place(directory, path))
     if (there !== undefined && there.isDirectory() !== (type === 'd')) remove(place(directory, path))
+  }
+}
+
+/**
+ * The attributes of a directory that is there already are replaced by those of its entry (layer.md#applying-changesets);
+ * GNU tar would keep an xattr that the entry no longer has.
+ */
+function dropXattrs(directory: string, told: ReadonlySet<string>): void {
+  for (const [path, values] of readXattrs(directory)) {
+    if (!told.has(path)) continue
+    for (const value of values) {
+      const name = value.slice(0, value.indexOf('='))
+      execFileSync('setfattr', ['-h', '-x', name, place(directory, path).toString()])
+    }
   }
 }
 

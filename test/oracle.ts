@@ -107,7 +107,7 @@ function hashOf(file: Buffer): string {
 }
 
 /** All xattrs of a tree, as sorted `name=0xhex` lines; getfattr writes odd bytes of a path as `\ooo`. */
-function readXattrs(root: string): Map<string, string[]> {
+export function readXattrs(root: string): Map<string, string[]> {
   const args = ['-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '--absolute-names', root]
   const text = execFileSync('getfattr', args, { encoding: 'latin1', maxBuffer: 1 << 28 })
   const result = new Map<string, string[]>()
@@ -121,6 +121,6 @@ function readXattrs(root: string): Map<string, string[]> {
   return result
 }
 
-export function unescapeOctal(text: string): string {
+function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 }
