@@ -1,12 +1,14 @@
-/** Work of a driver, whose system errors become VarveErrors that say what was being done. */
+/** Work of a driver, whose errors become VarveErrors that say what was being done, on which layer. */
+import { type ByteChannel, openConsumer } from '../core/channel.js'
+import { VarveError } from '../core/errors.js'
 import { failure } from '../core/tree/failure.js'
 
-/** @throws VarveError `<doing>: <the system's words>` */
+/** @throws VarveError `<doing>: <the words of whoever failed>` */
 export async function attempt<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw failure(error, doing)
+    throw said(error, doing)
   }
 }
 
@@ -18,6 +20,27 @@ export async function* attempting<T>(
   try {
     yield* work()
   } catch (error) {
-    throw failure(error, doing)
+    throw said(error, doing)
   }
+}
+
+/** The same for what reads a channel: its producer must not wait for a reader that never came. */
+export async function attemptReading<T>(
+  doing: string,
+  tar: ByteChannel,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    openConsumer(tar).cancel()
+    throw said(error, doing)
+  }
+}
+
+/** A driver's own errors name driver and layer already; CANCELLED is nobody's failure. */
+function said(error: unknown, doing: string): VarveError {
+  if (!(error instanceof VarveError)) return failure(error, doing)
+  if (error.code === 'CANCELLED' || /^\w+: ([\w ]+ )?layer /.test(error.message)) return error
+  return new VarveError(error.code, `${doing}: ${error.message}`, { cause: error })
 }

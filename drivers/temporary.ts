@@ -1,12 +1,13 @@
 /**
  * Directories that are there whole or not at all.
  *
- * A directory is made, and taken apart, under the name `.tmp~RANDOM`: `~` is in no layer id, so no layer is ever called
- * that. Meanwhile its owner holds a flock on `.tmp~RANDOM.lock`, which dies with the process. So {@link purge} can tell
+ * A directory is made, and taken apart, under the name `.varve~RANDOM`: `~` is in no layer id, so no layer is ever called
+ * that. Meanwhile its owner holds a flock on `.varve~RANDOM.lock`, which dies with the process. So {@link purge} can tell
  * what a crash left from what another living process is working on, in every pid namespace and after every reboot.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
+import { toText } from '../core/bytes.js'
 import { errnoOf, VarveError } from '../core/errors.js'
 import { type LayerId, parseLayerId } from '../core/ids.js'
 import {
@@ -24,7 +25,7 @@ import {
 import { type Lock, tryLock } from '../core/sys/lock.js'
 import { lstatOrUndefined } from '../core/sys/stat.js'
 
-const PREFIX = '.tmp~'
+const PREFIX = '.varve~'
 const LOCK = '.lock'
 
 /**
@@ -91,7 +92,7 @@ export function purge(folder: string, warn: (message: string) => void): void {
     try {
       if (lstatOrUndefined(path) === undefined) continue
       removeTree(path)
-      warn(`removed ${path}, left by a process that ended before its work was done`)
+      warn(`removed ${toText(path)}, left by a process that ended before its work was done`)
     } finally {
       lock.release()
     }
@@ -137,7 +138,8 @@ function withDirectory(path: string, use: (fd: number) => void): void {
 function reserve(folder: string): { readonly path: string; readonly lock: Lock } {
   const path = `${folder}/${PREFIX}${randomBytes(8).toString('hex')}`
   const lock = tryLock(path + LOCK)
-  if (lock === undefined) throw new VarveError('UNAVAILABLE', `${path}: a random name was taken; try again`)
+  if (lock === undefined)
+    throw new VarveError('UNAVAILABLE', `${toText(path)}: a random name was taken; try again`)
   return { path, lock }
 }
 

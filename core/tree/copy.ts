@@ -34,6 +34,7 @@ export interface Copied {
 
 const TYPE = 0o170000
 const PERMISSIONS = 0o7777
+const OWNER_ALL = 0o700
 
 /**
  * Makes the empty directory `to` a copy of the directory `from` (byte strings), in a thread of its own. Mount points are
@@ -58,14 +59,17 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   const times = createDirectoryTimes()
   const links = new Map<number, string>()
   const pending = ['']
+  const closed: (readonly [path: string, mode: number])[] = []
   let entries = 0
   let size = 0
   try {
     const root = lstatAt(tree.fd, '.')
     copyAttributes(at(tree.fd, '.'), root, to)
     times.add(to, mtimeOf(root))
+    keepOpen(to, root.mode)
     for (let path = pending.pop(); path !== undefined; path = pending.pop()) copyDirectory(path)
     times.replay((path, time) => utimens(path, time))
+    for (const [path, mode] of closed.reverse()) chmod(path, mode)
     return { entries, size }
   } catch (error) {
     throw failure(error, `copy ${toText(from)} to ${toText(to)}`)
@@ -90,6 +94,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
         copyEntry(fd, name, stat, target)
         if (isDirectory(stat.mode)) {
           times.add(target, mtimeOf(stat))
+          keepOpen(target, stat.mode)
           if (stat.dev === device) pending.push(join(path, name))
         }
         if (isFile(stat.mode)) size += stat.size
@@ -97,6 +102,13 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
     } finally {
       close(fd)
     }
+  }
+
+  /** Without root, a directory whose mode keeps its owner out gets that mode when all in it is made. */
+  function keepOpen(path: string, mode: number): void {
+    if (process.geteuid?.() === 0 || (mode & OWNER_ALL) === OWNER_ALL) return
+    chmod(path, (mode & PERMISSIONS) | OWNER_ALL)
+    closed.push([path, mode & PERMISSIONS])
   }
 }
 

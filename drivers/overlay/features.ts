@@ -116,6 +116,10 @@ function trustedAttributes(directory: string): boolean {
     if (errno === 'EPERM' || errno === 'EOPNOTSUPP' || errno === 'ENOTSUP') return false
     throw error
   }
-  removexattr(directory, name)
+  try {
+    removexattr(directory, name)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENODATA') throw error // ENODATA: another process that asks the same removed it
+  }
   return true
 }

@@ -13,8 +13,11 @@ import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { type Features, readOnlyOptions, writableOptions } from './features.js'
 
-/** OVL_MAX_STACK of the kernel's fs/overlayfs: lower layers in one mount. */
-export const MAX_LOWERS = 500
+/**
+ * A layer and its ancestors: as many as a read-only mount can stack, for every layer must be readable (OVL_MAX_STACK of
+ * the kernel's fs/overlayfs: lower directories in one mount).
+ */
+export const MAX_LAYERS = 500
 
 export interface Layout {
   readonly home: string
@@ -36,21 +39,21 @@ export function layoutOf(home: string): Layout {
   }
 }
 
-/** The layer's ancestors, nearest first. @throws VarveError FAILED_PRECONDITION where they are too many for a mount */
-export function ancestorsOf(
+/** The ancestors of a layer on `parent`, nearest first. @throws VarveError FAILED_PRECONDITION where they are too many */
+export function ancestorsOn(
   parent: LayerId | undefined,
   parentOf: DriverContext['parentOf'],
 ): readonly LayerId[] {
-  const chain: LayerId[] = []
+  const ancestors: LayerId[] = []
   for (let id = parent; id !== undefined; id = parentOf(id)) {
-    chain.push(id)
-    if (chain.length <= MAX_LOWERS) continue
+    ancestors.push(id)
+    if (ancestors.length < MAX_LAYERS) continue
     throw new VarveError(
       'FAILED_PRECONDITION',
-      `overlay: a layer on ${parent} has more than ${MAX_LOWERS} below it, and overlayfs takes ${MAX_LOWERS}; flatten the image`,
+      `overlay: no layer can be on ${parent}: overlayfs stacks ${MAX_LAYERS}, and so many are there; flatten the image`,
     )
   }
-  return chain
+  return ancestors
 }
 
 /** A writable mount of `upper` on `lowers` (paths, nearest first); with no lower one, the directory itself. */

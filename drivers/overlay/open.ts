@@ -1,5 +1,6 @@
 /** The overlay driver. layout.ts says where things are, features.ts how they are mounted. */
 import { constants } from 'node:fs'
+import { toText } from '../../core/bytes.js'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
@@ -9,7 +10,7 @@ import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { extract } from '../../core/tree/extract.js'
 import { packChanges, packDifference } from '../../core/tree/pack-changes.js'
-import { attempt, attempting } from '../failure.js'
+import { attempt, attempting, attemptReading } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
 import { refuseLayerOptions, refuseUnknown } from '../options.js'
 import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncDirectory } from '../temporary.js'
@@ -17,7 +18,7 @@ import { usageOf } from '../usage.js'
 import { changesOfUpper } from './changes.js'
 import { overlay } from './driver.js'
 import { type Features, readFeatures } from './features.js'
-import { ancestorsOf, type Layout, layoutOf, MAX_LOWERS, readOnlyMount, writableMount } from './layout.js'
+import { ancestorsOn, type Layout, layoutOf, readOnlyMount, writableMount } from './layout.js'
 import { factsOf } from './probe.js'
 import { makeRoot } from './root.js'
 import { openView, withViews } from './views.js'
@@ -28,7 +29,7 @@ export async function openOverlay(context: DriverContext): Promise<Driver> {
   const known = await hasFileSystem('overlay')
   if (known !== true) throw new VarveError('FAILED_PRECONDITION', `overlay: ${known}`)
   const layout = layoutOf(home)
-  const features = await attempt(`overlay: open ${home}`, () => prepareHome(layout, context))
+  const features = await attempt(`overlay: open ${toText(home)}`, () => prepareHome(layout, context))
   return createDriver(layout, features, parentOf)
 }
 
@@ -38,15 +39,15 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
 
   const require = (id: LayerId): void => {
     if (lstatOrUndefined(layout.diff(id)) !== undefined) return
-    throw new VarveError('NOT_FOUND', `overlay: layer ${id}: there is no ${layout.diff(id)}`)
+    throw new VarveError('NOT_FOUND', `overlay: layer ${id}: there is no ${toText(layout.diff(id))}`)
   }
   const lowersOf = (id: LayerId): readonly string[] => {
-    const ancestors = ancestorsOf(parentOf(id), parentOf)
+    const ancestors = ancestorsOn(parentOf(id), parentOf)
     for (const ancestor of ancestors) {
       if (lstatOrUndefined(layout.diff(ancestor)) !== undefined) continue
       throw new VarveError(
         'CORRUPT',
-        `overlay: layer ${id} stands on ${ancestor}, and there is no ${layout.diff(ancestor)}; run varve check`,
+        `overlay: layer ${id} stands on ${ancestor}, and there is no ${toText(layout.diff(ancestor))}; run varve check`,
       )
     }
     return ancestors.map(layout.diff)
@@ -67,7 +68,7 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
     require(id)
     const parent = parentOf(id)
     const base = other ?? parent
-    return withViews(base === undefined ? [id] : [id, base], view, ([after = -1, before]) => {
+    return withViews(id, base, view, (after, before) => {
       if (before === undefined || base !== parent) return ways.any(before, after)
       const sides = { upper: layout.diff(id), before, after, prefix: features.prefix }
       return ways.own(changesOfUpper(sides), after)
@@ -80,14 +81,8 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
 
     async create(id, { parent, writable, options }) {
       refuseLayerOptions('overlay', options, 'this version sets no quota on overlay')
-      const ancestors = ancestorsOf(parent, parentOf)
       if (parent !== undefined) require(parent)
-      if (!writable && ancestors.length === MAX_LOWERS) {
-        throw new VarveError(
-          'FAILED_PRECONDITION',
-          `overlay: create layer ${id}: ${MAX_LOWERS} layers are below it, and overlayfs stacks no more; flatten the image`,
-        )
-      }
+      ancestorsOn(parent, parentOf) // refuses what could not be mounted
       await attempt(`overlay: create layer ${id}`, () =>
         makeWhole(home, id, {
           // The store makes an imported layer durable itself (syncfs), when its content is in it.
@@ -136,18 +131,17 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
       ),
 
     apply: (id, tar, { scratch, signal }) =>
-      attempt(`overlay: apply a tar to layer ${id}`, async () => {
+      attemptReading(`overlay: apply a tar to layer ${id}`, tar, async () => {
         require(id)
         const parent = parentOf(id)
         const lower = parent === undefined ? undefined : view(parent)
         try {
-          const { size, inodes, entries, replaced, aliases, notices } = await extract(layout.diff(id), tar, {
+          return await extract(layout.diff(id), tar, {
             lower,
             whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
             scratch,
             ...(signal === undefined ? {} : { signal }),
           })
-          return { size, inodes, entries, replaced, aliases, notices }
         } finally {
           if (lower !== undefined) close(lower)
         }
@@ -159,7 +153,7 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
         removeTree(layout.work(id))
       }),
 
-    list: () => attempt(`overlay: list ${home}`, () => layersIn(home)),
+    list: () => attempt(`overlay: list ${toText(home)}`, () => layersIn(home)),
 
     usage: (id) =>
       attempt(`overlay: usage of layer ${id}`, () => {
@@ -168,7 +162,7 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
       }),
 
     status: () =>
-      attempt(`overlay: status of ${home}`, () => [
+      attempt(`overlay: status of ${toText(home)}`, () => [
         ['Backing Filesystem', fsName(statfs(home).type)] as const,
         ...factsOf(features),
       ]),

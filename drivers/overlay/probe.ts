@@ -31,7 +31,7 @@ type Facts = Probe['facts']
 
 /** Backing file systems that overlayfs refuses for an upper directory, or works badly on: better words than EINVAL. */
 const UNFIT: Readonly<Record<string, string>> = {
-  overlay: 'overlay on overlay',
+  overlayfs: 'overlay on overlay',
   aufs: 'overlay on aufs',
   ecryptfs: 'overlay on ecryptfs',
   nfs: 'an upper directory on nfs',
@@ -61,7 +61,7 @@ export async function probe(host: Host): Promise<Probe> {
     if (error instanceof VarveError) return no('prerequisite missing', error.message)
     const errno = errnoOf(error)
     if (errno !== 'EACCES' && errno !== 'EPERM' && errno !== 'EROFS') throw error
-    const said = error instanceof Error ? toText(error.message) : ''
+    const said = error instanceof Error ? error.message : ''
     return no('prerequisite missing', `a test directory in ${toText(host.scratch)}: ${said}`)
   }
 }
@@ -169,7 +169,7 @@ function tried(work: () => void): string | undefined {
 }
 
 function wordsOf(error: unknown): string {
-  return error instanceof Error ? toText(error.message) : String(error)
+  return error instanceof Error ? error.message : String(error)
 }
 
 function makeFile(path: string, text: string): void {

@@ -7,7 +7,7 @@ import type { LayerId } from '../../core/ids.js'
 import { close } from '../../core/sys/files.js'
 import { detached } from '../../core/sys/mount.js'
 import type { Features } from './features.js'
-import { ancestorsOf, type Layout, readOnlyMount } from './layout.js'
+import { ancestorsOn, type Layout, readOnlyMount } from './layout.js'
 
 /** The descriptor of the view's root; the caller closes it. @throws VarveError, SysError */
 export function openView(
@@ -16,22 +16,27 @@ export function openView(
   features: Features,
   parentOf: DriverContext['parentOf'],
 ): number {
-  const layers = [id, ...ancestorsOf(parentOf(id), parentOf)].map(layout.diff)
+  const layers = [id, ...ancestorsOn(parentOf(id), parentOf)].map(layout.diff)
   const lowers = layers.length === 1 ? [...layers, layout.empty] : layers
   return detached([readOnlyMount(lowers, features)]).fd
 }
 
-/** Runs `work` with the views of the layers, and closes them. */
+/** Runs `work` with views of a layer, and of another that it is compared with where there is one; closes them. */
 export async function* withViews<T>(
-  ids: readonly LayerId[],
+  id: LayerId,
+  other: LayerId | undefined,
   open: (id: LayerId) => number,
-  work: (views: readonly number[]) => Iterable<T> | AsyncIterable<T>,
+  work: (after: number, before: number | undefined) => Iterable<T> | AsyncIterable<T>,
 ): AsyncGenerator<T, void> {
-  const views: number[] = []
+  const after = open(id)
   try {
-    for (const id of ids) views.push(open(id))
-    yield* work(views)
+    const before = other === undefined ? undefined : open(other)
+    try {
+      yield* work(after, before)
+    } finally {
+      if (before !== undefined) close(before)
+    }
   } finally {
-    for (const view of views) close(view)
+    close(after)
   }
 }

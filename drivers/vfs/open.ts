@@ -2,7 +2,8 @@
  * The vfs driver: every layer is a whole tree in `<home>/dir/<id>`. It needs no root for files of the caller's own.
  */
 import { constants } from 'node:fs'
-import type { Driver, DriverContext } from '../../core/driver.js'
+import { toText } from '../../core/bytes.js'
+import type { Applied, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { chmod, close, open } from '../../core/sys/files.js'
@@ -10,10 +11,10 @@ import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { copyTree } from '../../core/tree/copy.js'
-import { extract } from '../../core/tree/extract.js'
+import { type Extracted, extract } from '../../core/tree/extract.js'
 import { merge } from '../../core/tree/merge.js'
 import { packDifference } from '../../core/tree/pack-changes.js'
-import { attempt, attempting } from '../failure.js'
+import { attempt, attempting, attemptReading } from '../failure.js'
 import { refuseLayerOptions, refuseUnknown } from '../options.js'
 import {
   layersIn,
@@ -30,7 +31,7 @@ import { vfs } from './driver.js'
 export async function openVfs({ home, options, parentOf, warn }: DriverContext): Promise<Driver> {
   refuseUnknown('vfs', options, vfs.options)
   const folder = `${home}/dir`
-  await attempt(`vfs: open ${home}`, () => {
+  await attempt(`vfs: open ${toText(home)}`, () => {
     makeIfMissing(home)
     makeIfMissing(folder)
     purge(folder, (message) => warn(`vfs: ${message}`))
@@ -43,7 +44,7 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
   const need = (id: LayerId): string => {
     const path = directory(id)
     if (lstatOrUndefined(path) !== undefined) return path
-    throw new VarveError('NOT_FOUND', `vfs: layer ${id}: there is no ${path}`)
+    throw new VarveError('NOT_FOUND', `vfs: layer ${id}: there is no ${toText(path)}`)
   }
   /** The trees to compare: the layer's, and that of another or its parent; undefined is the empty tree. */
   const trees = (id: LayerId, other: LayerId | undefined) => {
@@ -92,23 +93,21 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
       }),
 
     apply: (id, tar, { scratch, signal }) =>
-      attempt(`vfs: apply a tar to layer ${id}`, async () => {
+      attemptReading(`vfs: apply a tar to layer ${id}`, tar, async () => {
         const target = need(id)
         const parent = parentOf(id)
+        const abortable = signal === undefined ? {} : { signal }
+        const options = { whiteouts: 'list', scratch, ...abortable } as const
+        if (parent === undefined)
+          return appliedOf(await extract(target, tar, { ...options, lower: undefined }))
         return withTemporary(folder, async (upper) => {
-          const lower =
-            parent === undefined ? undefined : open(need(parent), constants.O_RDONLY | constants.O_DIRECTORY)
+          const lower = open(need(parent), constants.O_RDONLY | constants.O_DIRECTORY)
           try {
-            const { whiteouts, opaques, ...applied } = await extract(upper, tar, {
-              lower,
-              whiteouts: 'list',
-              scratch,
-              ...(signal === undefined ? {} : { signal }),
-            })
-            await merge(upper, target, { whiteouts, opaques })
-            return applied
+            const extracted = await extract(upper, tar, { ...options, lower })
+            await merge(upper, target, { ...extracted, ...abortable })
+            return appliedOf(extracted)
           } finally {
-            if (lower !== undefined) close(lower)
+            close(lower)
           }
         })
       }),
@@ -117,14 +116,20 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
       need(id)
     },
 
-    list: () => attempt(`vfs: list ${folder}`, () => layersIn(folder)),
+    list: () => attempt(`vfs: list ${toText(folder)}`, () => layersIn(folder)),
     usage: (id) => attempt(`vfs: usage of layer ${id}`, () => usageOf(need(id))),
 
     status: () =>
-      attempt(`vfs: status of ${home}`, () => [['Backing Filesystem', fsName(statfs(home).type)] as const]),
+      attempt(`vfs: status of ${toText(home)}`, () => [
+        ['Backing Filesystem', fsName(statfs(home).type)] as const,
+      ]),
 
     metadata: async (id) => ({ Directory: Buffer.from(need(id), 'latin1').toString('utf8') }),
 
     async close() {},
   }
+}
+
+function appliedOf({ size, inodes, entries, replaced, aliases, notices }: Extracted): Applied {
+  return { size, inodes, entries, replaced, aliases, notices }
 }

@@ -1,5 +1,4 @@
 /** Copies work wherever a directory can be made. */
-import { toText } from '../../core/bytes.js'
 import type { Host, Probe } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
 import { symlink } from '../../core/sys/files.js'
@@ -12,7 +11,7 @@ export async function probe(host: Host): Promise<Probe> {
     await withTemporary(host.scratch, (directory) => symlink('nowhere', `${directory}/link`))
     return { verdict: 'supported', reason: '', facts }
   } catch (error) {
-    const said = error instanceof Error ? toText(error.message) : String(error)
+    const said = error instanceof Error ? error.message : String(error)
     const errno = errnoOf(error)
     // EPERM and EOPNOTSUPP: a file system without symlinks (vfat, exfat).
     if (errno === 'EPERM' || errno === 'EOPNOTSUPP' || errno === 'ENOTSUP') {

@@ -29,11 +29,12 @@ export async function withBench(
   module: DriverModule,
   options: Readonly<Record<string, string>>,
   use: (bench: Bench) => Promise<void>,
+  { homeName = 'home' }: { readonly homeName?: string } = {},
 ): Promise<void> {
   const root = mkdtempSync(join(realpathSync(tmpdir()), 'varve-driver-'))
   const mounts: string[] = []
   try {
-    await use(await openBench(module, new Map(Object.entries(options)), root, mounts))
+    await use(await openBench(module, new Map(Object.entries(options)), root, homeName, mounts))
   } finally {
     for (const path of mounts.reverse()) unmount(path)
     rmSync(root, { recursive: true, force: true })
@@ -44,11 +45,12 @@ async function openBench(
   module: DriverModule,
   options: ReadonlyMap<string, string>,
   root: string,
+  homeName: string,
   mounts: string[],
 ): Promise<Bench> {
-  const [home, scratch, places] = ['home', 'scratch', 'mounts'].map((name) => join(root, name))
+  const [home, scratch, places] = [homeName, 'scratch', 'mounts'].map((name) => join(root, name))
   if (home === undefined || scratch === undefined || places === undefined) throw new Error('no paths')
-  for (const path of [home, scratch, places]) mkdirSync(path, { mode: 0o700 })
+  for (const path of [home, scratch, places]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const parents = new Map<LayerId, LayerId>()
   const state = new Map<string, string>()
   const warnings: string[] = []
