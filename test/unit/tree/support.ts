@@ -1,11 +1,12 @@
 /** Tars and trees as data, for the tests of core/tree. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fromText } from '../../../core/bytes.js'
 import { createChannel, pump } from '../../../core/channel.js'
-import { close, open, readlink } from '../../../core/sys/files.js'
+import { close, open, readlink, removeTree } from '../../../core/sys/files.js'
 import { isBlock, isChar, isFile, isSymlink } from '../../../core/sys/stat.js'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
@@ -53,7 +54,7 @@ export interface Bench {
 
 export function bench(t: TestContext): Bench {
   const root = fromText(mkdtempSync(join(tmpdir(), 'varve-tree-')))
-  t.after(() => rmSync(root, { recursive: true, force: true }))
+  t.after(() => removeTree(root))
   const [upper, scratch] = [`${root}/upper`, `${root}/scratch`]
   mkdirSync(upper)
   mkdirSync(scratch)
@@ -90,8 +91,7 @@ export function describe(root: string): string[] {
     parts.push(`${stat.mtimeSec}.${String(stat.mtimeNsec).padStart(9, '0')}`)
     if (isSymlink(stat.mode)) parts.push(`-> ${readlink(at)}`)
     if (isChar(stat.mode) || isBlock(stat.mode)) parts.push(`${stat.rdevMajor}:${stat.rdevMinor}`)
-    if (isFile(stat.mode))
-      parts.push(JSON.stringify(readFileSync(Buffer.from(at, 'latin1'), 'latin1').slice(0, 200)))
+    if (isFile(stat.mode)) parts.push(shortOf(readFileSync(Buffer.from(at, 'latin1'))))
     for (const [name, value] of readXattrs(at))
       parts.push(`${name}=${Buffer.from(value, 'latin1').toString('hex')}`)
     if (stat.nlink > 1 && first.has(stat.ino)) parts.push(`= ${first.get(stat.ino)}`)
@@ -112,6 +112,12 @@ export function contentOf(path: string): string {
 
 export function namesIn(path: string): string[] {
   return readdirSync(path).sort()
+}
+
+/** A content in a line: itself, or the digest of a long one. */
+function shortOf(content: Buffer): string {
+  if (content.length <= 200) return JSON.stringify(content.toString('latin1'))
+  return `${content.length} bytes ${createHash('sha256').update(content).digest('hex')}`
 }
 
 async function* chunked(tar: Buffer): AsyncGenerator<Buffer> {
