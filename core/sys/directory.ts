@@ -1,5 +1,5 @@
 /** Reading directories by getdents64(2) into one reused buffer. */
-import { check, libc } from './libc.js'
+import { check, ENOENT, errno, libc } from './libc.js'
 import { enter } from './seam.js'
 
 export interface Entry {
@@ -26,7 +26,10 @@ export function closeRaw(fd: number): void {
 /** Adds some more entries; false at the end. */
 export function readBatch(fd: number, path: string, entries: Entry[]): boolean {
   enter('getdents', path)
-  const length = check(libc.getdents64(fd, buffer, buffer.length), 'getdents', path)
+  const length = libc.getdents64(fd, buffer, buffer.length)
+  // ENOENT: removed since it was opened, so nothing is in it (readdir(3) has it so too).
+  if (length < 0 && errno() === ENOENT) return false
+  check(length, 'getdents', path)
   // struct linux_dirent64: ino 8, offset 8, record length 2, type 1, name with NUL (include/linux/dirent.h)
   for (let at = 0; at < length; ) {
     const record = (buffer[at + 16] as number) + (buffer[at + 17] as number) * 256

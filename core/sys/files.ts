@@ -1,8 +1,8 @@
 /**
  * Files and directories. Paths are byte strings; every call throws SysError. Flags are `constants` of node:fs.
  *
- * A descriptor of {@link open} closes with its worker thread, should that be terminated; others (`openAt`, `openat2`,
- * pipes) live until {@link close}. Node keeps the books of a worker's descriptors, so one made in a worker by `open` must be
+ * A descriptor of {@link open} closes with its worker thread, should that be terminated; others ({@link openAt},
+ * {@link openat2}, pipes, detached mounts) live until {@link close}. Node keeps the books of a worker's descriptors, so one made in a worker by `open` must be
  * closed there.
  */
 import * as fs from 'node:fs'

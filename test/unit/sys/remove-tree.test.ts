@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { removeTree } from '../../../core/sys/files.js'
 import { attach, unmount } from '../../../core/sys/mount.js'
 import { errno, scratch } from './scratch.js'
@@ -59,6 +61,32 @@ test('a directory of 20,000 files and 2,000 directories go', (t) => {
   for (let i = 0; i < 2_000; i++) fs.mkdirSync(`${root}/top/d${i}`)
   removeTree(`${root}/top`)
   assert.equal(fs.existsSync(`${root}/top`), false)
+})
+
+test('two who remove one tree at once both succeed', async (t) => {
+  const root = scratch(t)
+  const start = new Int32Array(new SharedArrayBuffer(4))
+  const script = `
+    const { workerData } = require('node:worker_threads')
+    import(${JSON.stringify(new URL('../../../core/sys/files.js', import.meta.url))}).then(({ removeTree }) => {
+      Atomics.add(workerData.start, 0, 1)
+      while (Atomics.load(workerData.start, 0) % 2 !== 0);
+      removeTree(workerData.tree)
+    })`
+  for (let round = 0; round < 3; round++) {
+    const tree = `${root}/${round}`
+    // Deeper than the descriptors kept open.
+    for (const a of 'abcd') fs.mkdirSync(`${tree}/${a}/${'deep/'.repeat(round * 50)}/x`, { recursive: true })
+    for (let i = 0; i < 200; i++) fs.mkdirSync(`${tree}/a/${i}/below`, { recursive: true })
+    for (let i = 0; i < 200; i++) fs.writeFileSync(`${tree}/a/${i}/below/file`, '')
+    const ends = [0, 1].map(async () => {
+      const worker = new Worker(script, { eval: true, workerData: { start, tree } })
+      const [code] = await once(worker, 'exit')
+      assert.equal(code, 0)
+    })
+    await Promise.all(ends)
+    assert.equal(fs.existsSync(tree), false)
+  }
 })
 
 test('a mount below is an error, and its content stays', (t) => {
