@@ -2,8 +2,8 @@
  * Files and directories. Paths are byte strings; every call throws SysError. Flags are `constants` of node:fs.
  *
  * A descriptor of {@link open} closes with its worker thread, should that be terminated; others ({@link openAt},
- * {@link openat2}, pipes, detached mounts) live until {@link close}. Node keeps the books of a worker's descriptors, so one made in a worker by `open` must be
- * closed there.
+ * {@link openat2}, pipes, detached mounts) live until {@link close}. Node keeps the books of a worker's descriptors, so
+ * one that `open` made in a worker must be closed there.
  */
 import * as fs from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
