@@ -80,7 +80,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
     let implied: { row: StoredFile; layer: number } | undefined
     for (let layer = from; layer < depth; layer++) {
       const row = rowOf(layer)
-      if (row === undefined) continue
+      if (row === undefined || row.marksOnly) continue
       if (row.type !== 'directory') {
         if (implied !== undefined) break
         return row.type === 'whiteout' ? undefined : resolveLink(row, layer)
@@ -201,4 +201,5 @@ const EMPTY_ROOT: StoredFile = {
   sha256: undefined,
   opaque: false,
   implied: true,
+  marksOnly: false,
 }

@@ -42,6 +42,8 @@ export interface FileRow {
   readonly opaque?: boolean
   /** A directory the tar has no entry for: its attributes come from below, else 0755 0:0, time 0. */
   readonly implied?: boolean
+  /** An implied directory of which only marks are told (whiteouts, opaque): it is there only where a lower layer has it. */
+  readonly marksOnly?: boolean
 }
 
 /** A row as it comes back: nothing left out. */
@@ -154,9 +156,13 @@ export function createFiles(sql: Sql) {
     const old = parseRow(stored)
     if (row.type === 'whiteout') {
       // A whiteout hides lower layers only: what this layer has stays, and a directory no longer shows those below.
-      if (old.type === 'directory' && !old.opaque) replace({ node, ...stored, opaque: 1 })
+      if (old.marksOnly) {
+        removeBelow(node, row.path)
+        replace({ node, ...store(row) })
+      } else if (old.type === 'directory' && !old.opaque) replace({ node, ...stored, opaque: 1 })
       return
     }
+    if (row.marksOnly && old.type !== 'directory') return
     if (row.type !== 'directory') {
       if (old.type === 'directory') removeBelow(node, row.path)
       else bequeath(node, path)
@@ -169,7 +175,8 @@ export function createFiles(sql: Sql) {
       bequeath(node, path)
       replace({ node, ...store(row) })
     } else if (row.implied) {
-      if (row.opaque && !old.opaque) replace({ node, ...stored, opaque: 1 })
+      const implied = old.marksOnly && !row.marksOnly ? 1 : stored.implied
+      replace({ node, ...stored, implied, opaque: row.opaque || old.opaque ? 1 : 0 })
     } else {
       replace({ node, ...store({ ...row, opaque: row.opaque === true || old.opaque === true }) })
     }
@@ -272,7 +279,7 @@ function store(row: FileRow): Stored {
     xattrs: row.xattrs === undefined || row.xattrs.size === 0 ? null : JSON.stringify([...row.xattrs]),
     sha256: row.sha256 === undefined ? null : Buffer.from(row.sha256, 'hex'),
     opaque: row.opaque ? 1 : 0,
-    implied: row.implied ? 1 : 0,
+    implied: row.marksOnly ? 2 : row.implied ? 1 : 0,
   }
 }
 
@@ -295,6 +302,7 @@ function parseRow(row: Stored): StoredFile {
     xattrs: row.xattrs === null ? NO_XATTRS : new Map(JSON.parse(row.xattrs) as [string, string][]),
     sha256: row.sha256?.toString('hex'),
     opaque: row.opaque === 1,
-    implied: row.implied === 1,
+    implied: row.implied > 0,
+    marksOnly: row.implied === 2,
   }
 }

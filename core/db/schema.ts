@@ -119,6 +119,7 @@ const MIGRATIONS: readonly string[] = [
     xattrs TEXT,
     sha256 BLOB,
     opaque INTEGER NOT NULL,
+    -- 1: a directory without an entry of its own; 2: of which only marks are told.
     implied INTEGER NOT NULL,
     PRIMARY KEY (node, path)
   ) STRICT, WITHOUT ROWID;

@@ -15,23 +15,41 @@ export interface Indexer {
 
 /** Calls `emit` for each row, in the order of the tar. */
 export function createIndexer(emit: (row: FileRow) => void): Indexer {
-  /** Directories that have a row, the root aside; a path leaves when something else takes its place. */
-  const directories = new Set<string>()
-  let lastParent = ''
+  /** Directories that have a row, the root aside; one leaves when something else takes its place. */
+  const seen = new Map<string, Seen>()
+  let lastReal = ''
   let pending: FileRow | undefined
 
-  const ensureParents = (path: string) => {
-    const parent = parentOf(path)
-    if (parent === lastParent || parent === '' || directories.has(parent)) return
-    ensureParents(parent)
-    directories.add(parent)
-    lastParent = parent
-    emit({ ...IMPLIED, path: parent })
+  const note = (path: string, real: boolean) => {
+    const known = seen.get(path)
+    if (known !== undefined) {
+      known.real ||= real
+      return
+    }
+    seen.set(path, { real, below: [] })
+    seen.get(parentOf(path))?.below.push(path)
+  }
+  /** Rows for the directories above `path`; those above a mark alone are there only if a lower layer has them. */
+  const ensureParents = (path: string, real: boolean) => {
+    const missing: string[] = []
+    for (let at = parentOf(path); at !== '' && at !== lastReal; at = parentOf(at)) {
+      const known = seen.get(at)
+      if (known !== undefined && (known.real || !real)) break
+      missing.push(at)
+    }
+    for (const directory of missing.reverse()) {
+      note(directory, real)
+      if (real) lastReal = directory
+      emit({ ...IMPLIED, path: directory, marksOnly: !real })
+    }
   }
   const forget = (path: string) => {
-    if (!directories.delete(path)) return
-    lastParent = ''
-    for (const below of directories) if (below.startsWith(`${path}/`)) directories.delete(below)
+    const gone = seen.has(path) ? [path] : []
+    if (gone.length > 0) lastReal = ''
+    for (let at = gone.pop(); at !== undefined; at = gone.pop()) {
+      for (const below of seen.get(at)?.below ?? []) gone.push(below)
+      seen.delete(at)
+    }
   }
 
   return {
@@ -40,19 +58,18 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
       const place = classify(entry.path)
       if (place.kind === 'bookkeeping') return
       if (place.kind === 'opaque') {
-        ensureParents(`${place.directory}/.`)
-        emit({ ...IMPLIED, path: place.directory, opaque: true })
-        directories.add(place.directory)
+        ensureParents(`${place.directory}/.`, false)
+        emit({ ...IMPLIED, path: place.directory, opaque: true, marksOnly: true })
         return
       }
       if (place.kind === 'whiteout') {
-        ensureParents(place.target)
+        ensureParents(place.target, false)
         emit({ ...IMPLIED, path: place.target, type: 'whiteout', mode: 0, implied: false })
         return
       }
       const { path } = place
-      ensureParents(path)
-      if (entry.type === 'directory') directories.add(path)
+      ensureParents(path, true)
+      if (entry.type === 'directory') note(path, true)
       else forget(path)
       pending = rowOf(entry, path)
     },
@@ -63,6 +80,13 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
       pending = undefined
     },
   }
+}
+
+interface Seen {
+  /** It, or something in it, is told; not marks alone. */
+  real: boolean
+  /** Directories right in it that were noted. */
+  readonly below: string[]
 }
 
 const IMPLIED = {

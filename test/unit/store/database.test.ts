@@ -152,6 +152,8 @@ const file = (path: string, more: Partial<FileRow> = {}): FileRow => ({
 })
 const dir = (path: string, more: Partial<FileRow> = {}) => file(path, { type: 'directory', ...more })
 const gone = (path: string) => file(path, { type: 'whiteout' })
+/** A directory with marks alone. */
+const marks = (path: string) => dir(path, { implied: true, marksOnly: true })
 const link = (path: string, hardlink: string) => file(path, { hardlink })
 
 /** Rows as a tar tells them, and what is to be there in the end: path, type, and what matters of it. */
@@ -192,6 +194,17 @@ const UPSERTS: readonly (readonly [title: string, rows: readonly FileRow[], resu
     [file('a'), link('b', 'a'), link('c', 'b'), file('b')],
     ['a file 1', 'b file 1', 'c file 1 ->a'],
   ],
+  ['a whiteout takes the place of mere marks', [marks('a'), gone('a/x'), gone('a')], ['a whiteout 1']],
+  [
+    'marks don’t undo a whiteout, nor replace a file',
+    [gone('a'), marks('a'), file('b'), marks('b')],
+    ['a whiteout 1', 'b file 1'],
+  ],
+  [
+    'content makes a directory of mere marks real',
+    [marks('a'), gone('a/x'), dir('a', { implied: true }), file('a/y')],
+    ['a directory 1 implied', 'a/x whiteout 1', 'a/y file 1'],
+  ],
   ['a link to a lower layer says so', [link('b', 'below')], ['b file 1 ->below implied']],
 ]
 
@@ -230,6 +243,7 @@ test('File index: names are bytes, attributes come back as they went in, pages j
     devMajor: 0,
     devMinor: 0,
     implied: false,
+    marksOnly: false,
     opaque: undefined,
   })
   assert.deepEqual(

@@ -31,6 +31,7 @@ function rowOf(line: Line): FileRow {
     hardlink: kind === 'l' ? more.slice(1) : undefined,
     sha256: kind === 'f' ? more.padStart(64, '0') : undefined,
     implied: kind === 'o',
+    marksOnly: kind === 'o',
     opaque: kind === 'o',
   }
 }
@@ -44,9 +45,8 @@ function addLayer(db: Database, below: readonly number[], lines: readonly Line[]
     const parts = row.path.split('/').slice(0, -1)
     for (let i = 1; i <= parts.length; i++) {
       const path = parts.slice(0, i).join('/')
-      if (db.files.get(node, path)?.type !== 'directory') {
-        db.files.insertMany(node, [{ ...rowOf(`d ${path}`), implied: true }])
-      }
+      const marksOnly = row.type === 'whiteout' || row.opaque === true
+      db.files.insertMany(node, [{ ...rowOf(`d ${path}`), implied: true, marksOnly }])
     }
     db.files.insertMany(node, [row])
   }
@@ -221,6 +221,7 @@ function applyTo(tree: ReadonlyMap<string, string>, lines: readonly Line[]): Map
     if (type === 'whiteout' || opaque) hide(path, type === 'whiteout')
   for (const line of lines) {
     const row = rowOf(line)
+    if (row.type === 'whiteout' || row.opaque) continue
     const parts = row.path.split('/')
     for (let i = 1; i < parts.length; i++) {
       const above = parts.slice(0, i).join('/')
@@ -229,11 +230,9 @@ function applyTo(tree: ReadonlyMap<string, string>, lines: readonly Line[]): Map
       lower.delete(above)
       upper.set(above, 'd 755')
     }
-    if (row.type === 'whiteout') continue
     if (row.type === 'directory') {
       const known = lower.get(row.path)
-      if (!row.implied) upper.set(row.path, `d ${row.mode.toString(8)}`)
-      else if (!known?.startsWith('d') && !upper.has(row.path)) upper.set(row.path, 'd 755')
+      upper.set(row.path, `d ${row.mode.toString(8)}`)
       if (known !== undefined && !known.startsWith('d')) lower.delete(row.path)
     } else {
       hide(row.path, true)
