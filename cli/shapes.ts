@@ -25,7 +25,7 @@ export function shortHandle(layer: LayerInfo): string {
 export function fileJson(file: FileInfo) {
   const device = file.type === 'char' || file.type === 'block'
   return {
-    path: jsonName(file.path),
+    path: jsonPath(file.path),
     type: file.type,
     mode: octal(file.mode),
     uid: file.uid,
@@ -33,7 +33,7 @@ export function fileJson(file: FileInfo) {
     size: file.size,
     mtime: instant(file.mtimeSec, file.mtimeNsec),
     ...(file.type === 'symlink' ? { target: jsonName(file.target) } : {}),
-    ...(file.hardlink === undefined ? {} : { hardlink: jsonName(file.hardlink) }),
+    ...(file.hardlink === undefined ? {} : { hardlink: jsonPath(file.hardlink) }),
     ...(device ? { device: `${file.devMajor}:${file.devMinor}` } : {}),
     ...(file.xattrs.size === 0 ? {} : { xattrs: xattrsJson(file.xattrs) }),
     ...(file.sha256 === undefined ? {} : { sha256: file.sha256 }),
@@ -43,7 +43,12 @@ export function fileJson(file: FileInfo) {
 
 /** Exactly `path` and `kind`: the lines that other tools read. */
 export function changeJson(change: DetailedChange) {
-  return { path: `/${jsonName(change.path)}`, kind: change.kind }
+  return { path: jsonPath(change.path), kind: change.kind }
+}
+
+/** From the layer's root: `/etc/hosts`, `/` for the root itself. */
+export function jsonPath(path: string): string {
+  return `/${jsonName(path)}`
 }
 
 /** `0755` */

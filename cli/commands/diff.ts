@@ -5,8 +5,8 @@ import { type ChangeStat, statOf, statText, totalOf } from '../change-stat.js'
 import { type Context, defineCommand } from '../command.js'
 import { TARGET } from '../options.js'
 import { patchText, type ReadSide } from '../patch.js'
-import { changeJson } from '../shapes.js'
-import { jsonName, name } from '../words.js'
+import { changeJson, jsonPath } from '../shapes.js'
+import { name } from '../words.js'
 
 export const command = defineCommand({
   positionals: {
@@ -62,7 +62,7 @@ async function printStat(changes: AsyncIterable<DetailedChange>, { output }: Con
   const stats: ChangeStat[] = []
   for await (const change of changes) stats.push(statOf(change))
   if (!output.json) return output.write(statText(stats))
-  for (const stat of stats) await output.value({ ...stat, path: `/${jsonName(stat.path)}` })
+  for (const stat of stats) await output.value({ ...stat, path: jsonPath(stat.path) })
   await output.value({ total: totalOf(stats) })
 }
 

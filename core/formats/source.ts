@@ -1,5 +1,6 @@
 /** Opens an import source: what it is, is told by its content. */
 import { constants } from 'node:fs'
+import { addAbortSignal, Readable } from 'node:stream'
 import { fromText } from '../bytes.js'
 import { sniffBlob } from '../compress/sniff.js'
 import { errnoOf, VarveError } from '../errors.js'
@@ -51,7 +52,10 @@ export async function openSource(source: string, options: SourceOptions): Promis
  */
 export async function openFile(source: string, options: SourceOptions): Promise<Spooled> {
   if (source === '-') {
-    const spooled = await spool(options.stdin ?? process.stdin, 'standard input', options)
+    const stdin = options.stdin ?? process.stdin
+    // A pipe may be silent for hours: an interrupt ends the waiting.
+    if (options.signal !== undefined && stdin instanceof Readable) addAbortSignal(options.signal, stdin)
+    const spooled = await spool(stdin, 'standard input', options)
     return refuseEmpty(spooled)
   }
   const fd = openPath(source)

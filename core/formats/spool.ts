@@ -33,13 +33,16 @@ export async function spool(
   let size = 0
   try {
     for await (const chunk of bytes) {
-      if (options.signal?.aborted) throw new VarveError('CANCELLED', `interrupted while reading ${label}`)
+      options.signal?.throwIfAborted()
       writeAll(writer, chunk)
       size += chunk.length
       report(size)
     }
   } catch (error) {
     close(reader)
+    if (options.signal?.aborted) {
+      throw new VarveError('CANCELLED', `interrupted while reading ${label}`, { cause: error })
+    }
     throw failure(error, `spool ${label} in ${options.scratch}`)
   } finally {
     close(writer)
