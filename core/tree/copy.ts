@@ -22,6 +22,7 @@ import { readXattrs } from './attributes.js'
 import { at, join, list, openDirectory, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
+import { DEFAULT_ACL } from './entry-attributes.js'
 import { failure } from './failure.js'
 import { runInWorker } from './worker.js'
 
@@ -60,14 +61,16 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   const links = new Map<number, string>()
   const pending = ['']
   const closed: (readonly [path: string, mode: number])[] = []
+  const acls: (readonly [path: string, acl: string])[] = []
   let entries = 0
   let size = 0
   try {
     const root = lstatAt(tree.fd, '.')
-    copyAttributes(at(tree.fd, '.'), root, to)
+    laterAcl(to, copyAttributes(at(tree.fd, '.'), root, to))
     times.add(to, mtimeOf(root))
     keepOpen(to, root.mode)
     for (let path = pending.pop(); path !== undefined; path = pending.pop()) copyDirectory(path)
+    for (const [path, acl] of acls) setxattr(path, DEFAULT_ACL, acl)
     times.replay((path, time) => utimens(path, time))
     for (const [path, mode] of closed.reverse()) chmod(path, mode)
     return { entries, size }
@@ -91,7 +94,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
           continue
         }
         if (stat.nlink > 1) links.set(stat.ino, target)
-        copyEntry(fd, name, stat, target)
+        laterAcl(target, copyEntry(fd, name, stat, target))
         if (isDirectory(stat.mode)) {
           times.add(target, mtimeOf(stat))
           keepOpen(target, stat.mode)
@@ -104,6 +107,11 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
     }
   }
 
+  /** A default ACL would be inherited by what is made below it. */
+  function laterAcl(path: string, acl: string | undefined): void {
+    if (acl !== undefined) acls.push([path, acl])
+  }
+
   /** Without root, a directory whose mode keeps its owner out gets that mode when all in it is made. */
   function keepOpen(path: string, mode: number): void {
     if (process.geteuid?.() === 0 || (mode & OWNER_ALL) === OWNER_ALL) return
@@ -112,27 +120,30 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   }
 }
 
-/** Makes `target` a copy of one entry of an open directory, without a directory's content and times. */
-export function copyEntry(dirFd: number, name: string, stat: Stat, target: string): void {
+/** Makes `target` a copy of one entry, but for a directory's content and times, and its default ACL: that is returned. */
+function copyEntry(dirFd: number, name: string, stat: Stat, target: string): string | undefined {
   if (isFile(stat.mode)) {
     copyFile(dirFd, name, stat, target)
-    return
+    return undefined
   }
   if (isDirectory(stat.mode)) mkdir(target, 0o700)
   else if (isSymlink(stat.mode)) symlink(readlinkAt(dirFd, name), target)
   else mknod(target, (stat.mode & TYPE) | 0o600, stat.rdevMajor, stat.rdevMinor)
-  copyAttributes(at(dirFd, name), stat, target)
+  const acl = copyAttributes(at(dirFd, name), stat, target)
   if (!isDirectory(stat.mode)) utimens(target, mtimeOf(stat))
+  return acl
 }
 
 /** Owner, mode and xattrs, in the order that keeps setuid bits and capabilities: chown drops both. */
-export function copyAttributes(source: string, stat: Stat, target: string): void {
+function copyAttributes(source: string, stat: Stat, target: string): string | undefined {
   ownerOf(() => lchown(target, stat.uid, stat.gid))
   if (!isSymlink(stat.mode)) chmod(target, stat.mode & PERMISSIONS)
-  for (const [name, value] of readXattrs(source)) setxattr(target, name, value)
+  const xattrs = readXattrs(source)
+  for (const [name, value] of xattrs) if (name !== DEFAULT_ACL) setxattr(target, name, value)
+  return xattrs.get(DEFAULT_ACL)
 }
 
-export function mtimeOf(stat: Stat): { readonly sec: number; readonly nsec: number } {
+function mtimeOf(stat: Stat): { readonly sec: number; readonly nsec: number } {
   return { sec: stat.mtimeSec, nsec: stat.mtimeNsec }
 }
 

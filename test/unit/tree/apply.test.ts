@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { counts, resetCounts } from '../../../core/sys/seam.js'
 import { isChar, lstat, lstatOrUndefined } from '../../../core/sys/stat.js'
 import { getxattr, listxattr, setxattr } from '../../../core/sys/xattr.js'
+import { copyTree } from '../../../core/tree/copy.js'
 import { merge } from '../../../core/tree/merge.js'
 import { type Bench, bench, contentOf, describe, extractTar, pathsOf, type Spec, tarOf } from './support.js'
 
@@ -353,6 +354,35 @@ test('a hard link into the lower layer has its content, holes and attributes', a
   assert.equal(f, before)
   assert.equal(h, `${before.replace(/^f/, 'h')} = f`)
 })
+
+test('a default ACL is kept by its directory, and what is in there does not inherit it', async (t) => {
+  const base = bench(t)
+  const acl = aclOf([1, 7, -1], [2, 6, 5], [4, 5, -1], [16, 7, -1], [32, 0, -1])
+  const entries: Spec[] = [
+    { path: 'd/', xattrs: new Map([['system.posix_acl_default', acl]]) },
+    { path: 'd/f', content: 'x', mode: 0o600 },
+    { path: 'd/e/' },
+  ]
+  await extractTar(base, tarOf(entries))
+  mkdirSync(`${base.root}/copy`)
+  await copyTree(base.upper, `${base.root}/copy`)
+  for (const root of [base.upper, `${base.root}/copy`]) {
+    assert.equal(getxattr(`${root}/d`, 'system.posix_acl_default'), acl)
+    assert.deepEqual([listxattr(`${root}/d/f`), listxattr(`${root}/d/e`)], [[], []])
+  }
+})
+
+/** linux/posix_acl_xattr.h: version 2, then tag, permissions and id of each entry. */
+function aclOf(...entries: readonly (readonly [tag: number, permissions: number, id: number])[]): string {
+  const bytes = Buffer.alloc(4 + 8 * entries.length)
+  bytes.writeUInt32LE(2)
+  for (const [i, [tag, permissions, id]] of entries.entries()) {
+    bytes.writeUInt16LE(tag, 4 + 8 * i)
+    bytes.writeUInt16LE(permissions, 6 + 8 * i)
+    bytes.writeInt32LE(id, 8 + 8 * i)
+  }
+  return bytes.toString('latin1')
+}
 
 test('sparse files keep their holes', async (t) => {
   const base = bench(t)
