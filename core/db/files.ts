@@ -172,8 +172,9 @@ export function createFiles(sql: Sql) {
     if (old.type === 'whiteout') {
       replace({ node, ...store({ ...row, opaque: true, implied: false }) })
     } else if (old.type !== 'directory') {
+      // What it replaces had taken the place of a lower directory and all in it.
       bequeath(node, path)
-      replace({ node, ...store(row) })
+      replace({ node, ...store({ ...row, opaque: true, implied: false }) })
     } else if (row.implied) {
       const implied = old.marksOnly && !row.marksOnly ? 1 : stored.implied
       replace({ node, ...stored, implied, opaque: row.opaque || old.opaque ? 1 : 0 })

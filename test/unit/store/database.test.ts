@@ -164,7 +164,7 @@ const UPSERTS: readonly (readonly [title: string, rows: readonly FileRow[], resu
     [dir('a'), file('a/x'), file('a-b'), file('a')],
     ['a file 1', 'a-b file 1'],
   ],
-  ['a directory over a file', [file('a'), dir('a')], ['a directory 1']],
+  ['a directory over a file hides what was below the file', [file('a'), dir('a')], ['a directory 1 opaque']],
   ['a whiteout does not touch what its layer has', [file('a'), gone('a')], ['a file 1']],
   ['a whiteout after a directory makes it opaque', [dir('a'), gone('a')], ['a directory 1 opaque']],
   ['a directory after a whiteout is opaque', [gone('a'), dir('a')], ['a directory 1 opaque']],
