@@ -2,7 +2,8 @@
 import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
-import { mkdir, removeTree } from './sys/files.js'
+import { mkdir, readdir, removeTree } from './sys/files.js'
+import { type Lock, tryLock } from './sys/lock.js'
 import { isDirectory, stat } from './sys/stat.js'
 
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: lock files. */
@@ -36,9 +37,23 @@ export function ensureFolder(root: string, name: string): string {
   }
 }
 
-/** Takes a root away that {@link prepareRoot} made and nobody could use. */
+/**
+ * Takes a root away that {@link prepareRoot} made and that turned out to be of no use, unless another process is at it:
+ * whoever opens a fresh root has a lock in it.
+ */
 export function removeRoot(root: string): void {
-  removeTree(fromText(root))
+  const path = fromText(root)
+  const locks: Lock[] = []
+  try {
+    for (const name of new Set(['open', ...readdir(`${path}/locks`)])) {
+      const lock = tryLock(`${path}/locks/${name}`)
+      if (lock === undefined) return
+      locks.push(lock)
+    }
+    removeTree(path)
+  } finally {
+    for (const lock of locks) lock.release()
+  }
 }
 
 function ensure(path: string): boolean {
