@@ -12,11 +12,10 @@ import { extract } from '../../core/tree/extract.js'
 import { packChanges, packDifference } from '../../core/tree/pack-changes.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
-import { refuseLayerOptions, refuseUnknown } from '../options.js'
+import { refuseLayerOptions } from '../options.js'
 import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncDirectory } from '../temporary.js'
 import { usageOf } from '../usage.js'
 import { changesOfUpper } from './changes.js'
-import { overlay } from './driver.js'
 import { type Features, readFeatures } from './features.js'
 import { ancestorsOn, type Layout, layoutOf, readOnlyMount, writableMount } from './layout.js'
 import { factsOf } from './probe.js'
@@ -25,7 +24,6 @@ import { openView, withViews } from './views.js'
 
 export async function openOverlay(context: DriverContext): Promise<Driver> {
   const { home, parentOf } = context
-  refuseUnknown('overlay', context.options, overlay.options)
   const known = await hasFileSystem('overlay')
   if (known !== true) throw new VarveError('FAILED_PRECONDITION', `overlay: ${known}`)
   const layout = layoutOf(home)

@@ -15,7 +15,7 @@ import { type Extracted, extract } from '../../core/tree/extract.js'
 import { merge } from '../../core/tree/merge.js'
 import { packDifference } from '../../core/tree/pack-changes.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
-import { refuseLayerOptions, refuseUnknown } from '../options.js'
+import { refuseLayerOptions } from '../options.js'
 import {
   layersIn,
   makeIfMissing,
@@ -26,10 +26,8 @@ import {
   withTemporary,
 } from '../temporary.js'
 import { usageOf } from '../usage.js'
-import { vfs } from './driver.js'
 
-export async function openVfs({ home, options, parentOf, warn }: DriverContext): Promise<Driver> {
-  refuseUnknown('vfs', options, vfs.options)
+export async function openVfs({ home, parentOf, warn }: DriverContext): Promise<Driver> {
   const folder = `${home}/dir`
   await attempt(`vfs: open ${toText(home)}`, () => {
     makeIfMissing(home)

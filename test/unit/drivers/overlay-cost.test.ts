@@ -44,6 +44,7 @@ function makeTree(root: string, filesEach: number): void {
   for (let d = 0; d < DIRECTORIES; d++) {
     fs.mkdirSync(`${root}/d${d}/sub`, { recursive: true })
     fs.symlinkSync('sub', `${root}/d${d}/link`)
-    for (let f = 0; f < filesEach; f++) fs.writeFileSync(`${root}/d${d}/sub/f${f}`, `${d} ${f}`)
+    fs.writeFileSync(`${root}/d${d}/sub/f0`, `${d}`)
+    for (let f = 1; f < filesEach; f++) fs.closeSync(fs.openSync(`${root}/d${d}/sub/f${f}`, 'w'))
   }
 }

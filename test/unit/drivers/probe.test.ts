@@ -64,8 +64,8 @@ describe('probes', () => {
 
   it('a driver that is to come says so in its verdict and when it is opened', () =>
     inFolder(async (scratch) => {
-      const coming = drivers.filter(({ name }) => name !== 'overlay' && name !== 'vfs')
-      assert.equal(coming.length, 4)
+      const coming = drivers.filter(({ name }) => ['aufs', 'zfs', 'devicemapper'].includes(name))
+      assert.equal(coming.length, 3)
       for (const { name, probe, open } of coming) {
         const { verdict, reason } = await probe({ scratch, options: new Map() })
         const words = `varve's ${name} driver comes in a later version`
