@@ -25,7 +25,7 @@ export interface CompressedSide {
   readonly size: number
 }
 
-/** A blob's plain bytes, to be read from a descriptor by any thread. */
+/** A blob's plain bytes, to be read from a descriptor: by another thread, or without blocking this one. */
 export interface Plain {
   /** The read end of a pipe; for a blob that is not compressed, its own file. */
   readonly fd: number

@@ -3,11 +3,12 @@ import { constants } from 'node:fs'
 import { addAbortSignal, Readable } from 'node:stream'
 import { fromText } from '../bytes.js'
 import { sniffBlob } from '../compress/sniff.js'
-import { errnoOf, VarveError } from '../errors.js'
-import { close, open } from '../sys/files.js'
-import { readAsync } from '../sys/pool.js'
+import { errnoOf, isCode, VarveError } from '../errors.js'
+import { close } from '../sys/files.js'
+import { openAsync, readAsync } from '../sys/pool.js'
 import { fstat, isDirectory, isFile, stat } from '../sys/stat.js'
 import { failure } from '../tree/failure.js'
+import { orAborted } from './abort.js'
 import { openArchive } from './archive.js'
 import { readDockerImages } from './docker-source.js'
 import { hasV1Layers, readV1Images } from './docker-v1-source.js'
@@ -53,12 +54,11 @@ export async function openSource(source: string, options: SourceOptions): Promis
 export async function openFile(source: string, options: SourceOptions): Promise<Spooled> {
   if (source === '-') {
     const stdin = options.stdin ?? process.stdin
-    // A pipe may be silent for hours: an interrupt ends the waiting.
+    // A pipe may be silent for hours: after an interrupt it must not keep the process.
     if (options.signal !== undefined && stdin instanceof Readable) addAbortSignal(options.signal, stdin)
-    const spooled = await spool(stdin, 'standard input', options)
-    return refuseEmpty(spooled)
+    return refuseEmpty(await spool(stdin, 'standard input', options))
   }
-  const fd = openPath(source)
+  const fd = await openPath(source, options.signal)
   const { mode, size } = fstat(fd)
   if (isFile(mode))
     return refuseEmpty({ blob: { fd, offset: 0, size, label: source }, close: () => close(fd) })
@@ -144,10 +144,13 @@ function isDirectoryPath(source: string): boolean {
   }
 }
 
-function openPath(source: string): number {
+async function openPath(source: string, signal: AbortSignal | undefined): Promise<number> {
+  const opening = openAsync(fromText(source), constants.O_RDONLY)
   try {
-    return open(fromText(source), constants.O_RDONLY)
+    return await orAborted(opening, `open ${source}`, signal)
   } catch (error) {
+    // What opens after all, once nobody waits for it.
+    if (isCode(error, 'CANCELLED')) opening.then(close, () => {})
     throw openFailure(error, source)
   }
 }

@@ -4,11 +4,11 @@ import { constants } from 'node:fs'
 import { fromText } from '../bytes.js'
 import type { Blob } from '../compress/blob.js'
 import { checkGzipEnd, decompressTo } from '../compress/decompress.js'
-import { VarveError } from '../errors.js'
 import type { Progress } from '../model.js'
 import { close, open, unlink, writeAll } from '../sys/files.js'
 import { fstat } from '../sys/stat.js'
 import { failure } from '../tree/failure.js'
+import { orAborted } from './abort.js'
 
 export interface SpoolOptions {
   readonly scratch: string
@@ -32,17 +32,13 @@ export async function spool(
   const report = reporter(`read ${label}`, undefined, options)
   let size = 0
   try {
-    for await (const chunk of bytes) {
-      options.signal?.throwIfAborted()
+    for await (const chunk of untilAborted(bytes, label, options.signal)) {
       writeAll(writer, chunk)
       size += chunk.length
       report(size)
     }
   } catch (error) {
     close(reader)
-    if (options.signal?.aborted) {
-      throw new VarveError('CANCELLED', `interrupted while reading ${label}`, { cause: error })
-    }
     throw failure(error, `spool ${label} in ${options.scratch}`)
   } finally {
     close(writer)
@@ -70,6 +66,27 @@ export async function spoolDecompressed(
     throw failure(error, `decompress ${blob.label} into ${options.scratch}`)
   } finally {
     clearInterval(watch)
+  }
+}
+
+/** The same chunks. Leaves at once on abort, also where the next chunk never comes (a pipe that nobody writes to). */
+async function* untilAborted(
+  bytes: AsyncIterable<Uint8Array>,
+  label: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void> {
+  const iterator = bytes[Symbol.asyncIterator]()
+  let finished = false
+  try {
+    for (;;) {
+      const next = await orAborted(iterator.next(), `read ${label}`, signal)
+      finished = next.done === true
+      if (next.done === true) return
+      yield next.value
+    }
+  } finally {
+    // Not awaited: it may be what hangs.
+    if (!finished) iterator.return?.().catch(() => {})
   }
 }
 

@@ -1,6 +1,6 @@
 /** The outer archive, by tar-stream: all names are short ASCII, all owners root, all times 0. */
 import { once } from 'node:events'
-import { type Headers, type Pack, pack } from 'tar-stream'
+import { type Header, type Pack, pack } from 'tar-stream'
 import type { Output } from './output.js'
 
 /** Runs `write`, its files going as a tar to `sink`, chunk by chunk, ended by two zero blocks. */
@@ -9,8 +9,13 @@ export async function createTarOutput(
   write: (output: Output) => Promise<void>,
 ): Promise<void> {
   const archive = pack()
-  const flowing = flow(archive, sink)
-  const failed = flowing.catch((error: Error) => archive.destroy(error))
+  // The first failure counts; the others follow from it.
+  let failure: unknown
+  const fail = (error: unknown) => {
+    failure ??= error
+    archive.destroy(error instanceof Error ? error : new Error(String(error)))
+  }
+  const flowing = flow(archive, sink).catch(fail)
   try {
     await write({
       directory: (path) =>
@@ -20,15 +25,10 @@ export async function createTarOutput(
     })
     archive.finalize()
   } catch (error) {
-    archive.destroy()
-    await failed
-    // Where the sink failed, that is why the writer did.
-    await flowing.catch((cause) => {
-      if (!isDestroyed(cause)) throw cause
-    })
-    throw error
+    fail(error)
   }
   await flowing
+  if (failure !== undefined) throw failure
 }
 
 const FIELDS = { uid: 0, gid: 0, mtime: new Date(0) }
@@ -39,7 +39,7 @@ async function flow(archive: Pack, sink: (chunk: Uint8Array) => Promise<void>): 
 
 async function addEntry(
   archive: Pack,
-  header: Headers,
+  header: Pick<Header, 'name' | 'type'> & Partial<Header>,
   bytes: AsyncIterable<Uint8Array> | readonly Uint8Array[],
 ): Promise<void> {
   let entry: ReturnType<Pack['entry']> | undefined
@@ -53,10 +53,6 @@ async function addEntry(
     if (!entry.write(Buffer.from(chunk)))
       await Promise.race([once(entry, 'drain'), once(entry, 'close'), added])
   }
-  entry.end()
+  entry.end(null)
   await added
-}
-
-function isDestroyed(error: unknown): boolean {
-  return error instanceof Error && /destroyed|closed|prematurely/i.test(error.message)
 }

@@ -1,11 +1,21 @@
 /**
- * Reads and writes in libuv's pool, for the main thread, where a call may block: on a pipe, say. Never from a jailed
+ * Calls in libuv's pool, for the main thread, where a call may block: on a pipe, say. Never from a jailed
  * thread: the pool stands outside the jail.
  */
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
 import { fromNode } from './error.js'
 import { enter } from './seam.js'
+
+/** `path` is a byte string. For what blocks until somebody opens its other end: a fifo. @throws SysError */
+export async function openAsync(path: string, flags: number): Promise<number> {
+  enter('open', path)
+  try {
+    return await fsOpen(Buffer.from(path, 'latin1'), flags)
+  } catch (error) {
+    throw fromNode(error, 'open', path)
+  }
+}
 
 /** Bytes read, 0 at the end. `position` null reads on from the last read. @throws SysError */
 export async function readAsync(fd: number, buffer: Uint8Array, position: number | null): Promise<number> {
@@ -29,5 +39,6 @@ export async function writeAllAsync(fd: number, buffer: Uint8Array): Promise<voi
   }
 }
 
+const fsOpen = promisify(fs.open)
 const fsRead = promisify(fs.read)
 const fsWrite = promisify(fs.write)
