@@ -220,17 +220,17 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
     async finish(
       begun: Begun,
       tar: TarFacts,
-      usage?: Usage,
+      options: { readonly claim?: string | undefined } = {},
     ): Promise<{ readonly node: NodeId; readonly layer: LayerId; readonly existed: boolean }> {
       return make(begun, async () => {
         await step('import:sync', sync)
         await step('import:seal', () => driver.seal(begun.layer))
-        const { size, inodes } = usage ?? (await driver.usage(begun.layer))
+        const { size, inodes } = await driver.usage(begun.layer)
         const winner = await step('import:ready', () =>
           db.tx(() => {
             const other = db.layers.byChain(tar.chainId)
             if (other !== undefined) return requireNode(db, other.node)
-            db.nodes.setReady(begun.node, { kind: 'committed', size, inodes })
+            db.nodes.setReady(begun.node, { kind: 'committed', size, inodes, claim: options.claim })
             db.layers.insert({ node: begun.node, ...tar })
             return undefined
           }),

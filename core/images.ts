@@ -48,7 +48,8 @@ export interface Images {
   }>
 }
 
-export function createImages(db: Database, graph: Graph): Images {
+/** `isLiving` tells whether the import behind a node's claim still runs. */
+export function createImages(db: Database, graph: Graph, isLiving: (claim: string) => boolean): Images {
   /** The name of the image that `reference` is a form of; none where it was given by id. */
   const nameMeant = (image: ImageRow, reference: string): string | undefined => {
     const names = db.references.byImage(image.key)
@@ -67,7 +68,10 @@ export function createImages(db: Database, graph: Graph): Images {
       step('import:image', () =>
         db.tx(() =>
           images.map(({ names, ...image }) => {
-            for (const node of image.nodes) requireNode(db, node)
+            for (const node of image.nodes) {
+              requireNode(db, node)
+              db.nodes.unclaim(node)
+            }
             const key = db.images.byDigest(image.digest)?.key ?? db.images.insert(image)
             for (const name of names) db.references.set(name, key)
             return requireImage(db, key)
@@ -112,7 +116,7 @@ export function createImages(db: Database, graph: Graph): Images {
         }
       }
       const committed = db.nodes.ready().filter((row) => row.kind === 'committed')
-      layers.push(...(await graph.removeUnneeded(unneeded(db, committed))))
+      layers.push(...(await graph.removeUnneeded(unneeded(db, committed, isLiving))))
       const bytes = layers.reduce((sum, row) => sum + (row.size ?? 0), 0)
       return { layers: layers.map((row) => row.layer), images, bytes }
     },
@@ -120,10 +124,15 @@ export function createImages(db: Database, graph: Graph): Images {
 }
 
 /** The committed nodes that are not in the chain of anything that is wanted. */
-function unneeded(db: Database, committed: readonly NodeRow[]): readonly NodeId[] {
+function unneeded(
+  db: Database,
+  committed: readonly NodeRow[],
+  isLiving: (claim: string) => boolean,
+): readonly NodeId[] {
   const wanted = new Set<NodeId>(db.images.nodesInUse())
   for (const { node } of db.names.all()) wanted.add(node)
   for (const { node } of db.mounts.all()) wanted.add(node)
+  for (const { id, claim } of db.nodes.claimed()) if (isLiving(claim)) wanted.add(id)
   for (const row of [...db.nodes.ready(), ...db.nodes.unready()]) {
     if (row.kind !== 'committed' || row.state !== 'ready') wanted.add(row.id)
   }

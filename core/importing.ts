@@ -58,20 +58,22 @@ export async function importImages(
 
 /** Store.importLayer. */
 export async function importBareLayer(
-  { layers, scratch }: ImportContext,
+  { db, layers, scratch }: ImportContext,
   source: string,
   options: LongOptions & { readonly parent: NodeId | undefined; readonly diffId?: Digest },
 ): Promise<ImportedLayer> {
   const { signal, progress, diffId, parent } = options
   const spooled = await openFile(source, { scratch: scratch.directory(), signal, progress })
   try {
-    return await layers.import(spooled.blob, {
+    const imported = await layers.import(spooled.blob, {
       parent,
       diffId,
       step: 'import layer',
       ...(signal && { signal }),
       ...(progress && { progress }),
     })
+    db.nodes.unclaim(imported.node)
+    return imported
   } finally {
     spooled.close()
   }
@@ -107,7 +109,7 @@ async function importAll(
 }
 
 function importLayer(
-  { layers }: ImportContext,
+  { layers, scratch }: ImportContext,
   { blob, diffId, digest }: SourceLayer,
   parent: NodeId | undefined,
   { signal, progress, step }: LongOptions & { readonly step: string },
@@ -116,6 +118,7 @@ function importLayer(
     parent,
     diffId,
     digest,
+    claim: scratch.name,
     step,
     ...(signal && { signal }),
     ...(progress && { progress }),

@@ -40,6 +40,8 @@ export interface ImportLayerOptions extends LongOptions {
   readonly diffId?: Digest | undefined
   /** What the blob, as it is, must hash to. */
   readonly digest?: Digest | undefined
+  /** The scratch space of an import that may fail yet: until its image is there, the layer is nobody else's business. */
+  readonly claim?: string | undefined
   /** What progress calls it. */
   readonly step?: string
 }
@@ -98,7 +100,7 @@ export function createLayers(context: LayersContext): Layers {
       await graph.abandon(begun)
       throw error
     }
-    const finished = await graph.finish(begun, facts)
+    const finished = await graph.finish(begun, facts, { claim: options.claim })
     return { ...finished, chainId: facts.chainId, diffId: facts.diffId }
   }
 

@@ -9,7 +9,7 @@ import type { Driver } from './driver.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
 import { createMountSpace, isMountPoint } from './mount-space.js'
-import { purgeScratch } from './scratch.js'
+import { isScratchInUse, purgeScratch } from './scratch.js'
 import { readdir, rmdir } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
 import { unmount } from './sys/mount.js'
@@ -32,6 +32,7 @@ export async function recover(context: RecoverContext): Promise<void> {
   const layers = await driver.list()
   const known = db.nodes.layers()
   for (const row of db.nodes.unready()) await eraseUnready(context, row.layer)
+  await removeUnclaimed(context)
   const unknown = layers.filter((layer) => !known.has(layer))
   // Asked again: one that was being removed when it was listed is no orphan.
   const orphans =
@@ -48,6 +49,16 @@ async function eraseUnready({ db, graph, root, warn }: RecoverContext, layer: La
     await graph.erase(row.id, layer)
     warn(`layer ${layer}: taken away, its ${row.state === 'creating' ? 'making' : 'removal'} was interrupted`)
   })
+}
+
+/** Layers of an image import that ended before its image was there; those that somebody uses by now stay. */
+async function removeUnclaimed({ db, graph, root, warn }: RecoverContext): Promise<void> {
+  const abandoned = db.nodes.claimed().filter(({ claim }) => !isScratchInUse(root, claim))
+  if (abandoned.length === 0) return
+  const removed = await graph.removeUnneeded(abandoned.map((node) => node.id))
+  for (const { layer } of removed) warn(`layer ${layer}: removed, the import that brought it was interrupted`)
+  const gone = new Set(removed.map((row) => row.id))
+  for (const { id } of abandoned) if (!gone.has(id)) db.nodes.unclaim(id)
 }
 
 async function removeOrphan({ db, driver, root, warn }: RecoverContext, layer: LayerId): Promise<void> {

@@ -8,6 +8,8 @@ import { mkdir, readdir, removeTree } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
 
 export interface Scratch {
+  /** Of its directory below `tmp/`. */
+  readonly name: string
   /** An empty directory of this process, 0700; made at the first call. Byte string. */
   directory(): string
   /** A path in it that nobody else has; nothing is made there. */
@@ -33,6 +35,7 @@ export function createScratch(root: string): Scratch {
     return path
   }
   return {
+    name,
     directory,
     file: () => `${directory()}/${++files}`,
     close() {

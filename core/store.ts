@@ -23,7 +23,7 @@ import { optionsFor } from './options.js'
 import { recover } from './recover.js'
 import { createResolver } from './references.js'
 import { ensureFolder, prepareRoot, removeRoot } from './root.js'
-import { createScratch, type Scratch } from './scratch.js'
+import { createScratch, isScratchInUse, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver, verdicts } from './select.js'
 import { lock } from './sys/lock.js'
 import { createViews } from './views.js'
@@ -149,7 +149,7 @@ async function assemble(
   const mounts = createMounts({ db, graph, driver, root: rootBytes })
   const views = createViews(driver, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
-  const images = createImages(db, graph)
+  const images = createImages(db, graph, (claim) => isScratchInUse(rootBytes, claim))
   const looking: Looking = { db, driver, graph, views, resolver }
 
   let loaded: Promise<Layers> | undefined

@@ -68,10 +68,16 @@ export function createNodes(sql: Sql) {
     kind: string
     size: number | null
     inodes: number | null
+    claim: string | null
     now: number
   }>(
-    `UPDATE node SET state = 'ready', kind = :kind, size = :size, inodes = :inodes, updated = :now WHERE id = :id`,
+    `UPDATE node SET state = 'ready', kind = :kind, size = :size, inodes = :inodes, claim = :claim, updated = :now
+     WHERE id = :id`,
   )
+  const claimed = sql.all<Record<never, never>, { id: NodeId; claim: string }>(
+    'SELECT id, claim FROM node WHERE claim IS NOT NULL ORDER BY id',
+  )
+  const unclaim = sql.run<{ id: number }>('UPDATE node SET claim = NULL WHERE id = :id AND claim IS NOT NULL')
   const commit = sql.run<{ id: number; size: number; inodes: number; labels: string; now: number }>(
     `UPDATE node SET kind = 'committed', state = 'ready', size = :size, inodes = :inodes, labels = :labels, created = :now,
        updated = :now WHERE id = :id`,
@@ -107,9 +113,17 @@ export function createNodes(sql: Sql) {
     layers: (): ReadonlySet<LayerId> => new Set(layers({}).map((row) => row.layer)),
     parentOf: (layer: LayerId): LayerId | undefined => parentOf({ layer })?.layer,
     setState: (id: NodeId, state: NodeState): void => void setState({ id, state }),
-    setReady(id: NodeId, row: { kind: NodeKind; size: number | null; inodes: number | null }): void {
-      setReady({ id, ...row, now: now() })
+    /** `claim` names the scratch space of the import that the node waits for (see {@link claimed}). */
+    setReady(
+      id: NodeId,
+      row: { kind: NodeKind; size: number | null; inodes: number | null; claim?: string | undefined },
+    ): void {
+      setReady({ id, ...row, claim: row.claim ?? null, now: now() })
     },
+    /** Layers that an import brought and whose image is not there: if that process is gone, nobody wants them. */
+    claimed: (): readonly { readonly id: NodeId; readonly claim: string }[] => claimed({}),
+    /** The node is wanted for its own sake. */
+    unclaim: (id: NodeId): void => void unclaim({ id }),
     /** An active node becomes a committed one: `created` is reset and labels replaced (containerd's Commit). */
     commit(
       id: NodeId,

@@ -57,9 +57,12 @@ const MIGRATIONS: readonly string[] = [
     updated REAL NOT NULL,
     size INTEGER,
     inodes INTEGER,
-    labels TEXT NOT NULL DEFAULT '{}'
+    labels TEXT NOT NULL DEFAULT '{}',
+    -- the scratch space of the import that brought it for an image, until that image is there
+    claim TEXT
   ) STRICT;
   CREATE INDEX node_parent ON node (parent) WHERE parent IS NOT NULL;
+  CREATE INDEX node_claim ON node (claim) WHERE claim IS NOT NULL;
   CREATE INDEX node_unready ON node (state) WHERE state <> 'ready';
 
   -- Names of nodes: raw ids ('id'), snapshot keys ('snapshot').

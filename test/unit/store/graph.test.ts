@@ -145,6 +145,32 @@ test('Recovery takes away what a dead process left: a half-made node, a half-rem
     for (const folder of ['tmp', 'mnt', 'locks']) assert.deepEqual(readdirSync(`${root}/${folder}`), [])
   }))
 
+test('Layers of an image import that was killed go at the next start, but for those that somebody uses by now.', () =>
+  inWorld(async ({ db, images, commit, recover, root }) => {
+    const living = tryLock(`${root}/locks/tmp-living`)
+    const base = await commit(undefined, digest('aa'), 'dead')
+    const top = await commit(base.node, digest('bb'), 'dead')
+    const used = await commit(base.node, digest('cc'), 'dead')
+    const running = await commit(undefined, digest('dd'), 'living')
+    const image = {
+      config: Buffer.from('{}'),
+      digest: digest('ee'),
+      platform: 'linux/amd64',
+      created: undefined,
+    }
+    await images.add([{ ...image, nodes: [base.node, used.node], names: [] }])
+    await recover()
+    assert.deepEqual(
+      [base, top, used, running].map(({ node }) => db.nodes.get(node) !== undefined),
+      [true, false, true, true],
+    )
+    living?.release()
+    await recover()
+    assert.equal(db.nodes.get(running.node), undefined)
+    assert.deepEqual(db.nodes.claimed(), [])
+    db.images.delete(db.images.byDigest(digest('ee'))?.key ?? 0)
+  }))
+
 test('Recovery leaves alone what is under the lock of a living process.', () =>
   inWorld(async ({ graph, db, driver, recover, root }) => {
     const begun = await graph.begin(undefined)

@@ -28,8 +28,12 @@ export interface World {
   readonly warnings: string[]
   recover(): Promise<void>
   findings(repair?: boolean): Promise<readonly Finding[]>
-  /** A committed layer with a made-up diff id. */
-  commit(parent: number | undefined, diffId: Digest): Promise<{ node: number; chainId: ChainId }>
+  /** A committed layer with a made-up diff id; `claim`: of an import whose image is not there yet. */
+  commit(
+    parent: number | undefined,
+    diffId: Digest,
+    claim?: string,
+  ): Promise<{ node: number; chainId: ChainId }>
 }
 
 /** Runs `test` in a fresh world; afterwards the store must be whole, and the driver have what the rows say. */
@@ -84,7 +88,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     db,
     driver,
     graph,
-    images: createImages(db, graph),
+    images: createImages(db, graph, () => false),
     resolver,
     warnings,
     recover: () => recover({ db, graph, driver, root, warn }),
@@ -93,12 +97,12 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
       for await (const finding of check(context, { repair })) found.push(finding)
       return found
     },
-    async commit(parent, diffId) {
+    async commit(parent, diffId, claim) {
       const begun = await graph.begin(parent)
       emptyRecord((chunk) => db.split.append(begun.node, chunk))
       const below = parent === undefined ? undefined : db.layers.get(parent)?.chainId
       const facts = factsOf(chainIdOf(below, diffId), diffId)
-      const { node } = await graph.finish(begun, facts)
+      const { node } = await graph.finish(begun, facts, { claim })
       return { node, chainId: facts.chainId }
     },
   }
