@@ -11,12 +11,13 @@ import { VarveError } from '../errors.js'
 import { type Digest, digestOf } from '../ids.js'
 import { parseConfig } from './config.js'
 import { type Files, missing, readDocument } from './files.js'
-import type { SourceImage, SourceOptions } from './image.js'
+import type { SourceImage, SourceLayer, SourceOptions } from './image.js'
 import { expect, field, invalid, type JsonObject, optionalField, parseObject } from './json.js'
 import { tryNormalizeName } from './names.js'
 
 interface V1Layer {
-  readonly id: string
+  /** For messages. */
+  readonly where: string
   readonly json: JsonObject
   readonly blob: Blob
 }
@@ -33,7 +34,7 @@ export async function readV1Images(files: Files, options: SourceOptions): Promis
   const hash = cachedHasher(options)
   const heads = names.size > 0 ? [...names.keys()] : headsOf(files)
   const images: SourceImage[] = []
-  for (const id of heads) images.push(await readImage(chainOf(files, id), names.get(id) ?? [], hash))
+  for (const id of heads) images.push(await readImage(files, id, names.get(id) ?? [], hash))
   return images
 }
 
@@ -60,7 +61,7 @@ function readRepositories(files: Files): Map<string, string[]> {
 /** Layers that are nobody's parent. */
 function headsOf(files: Files): string[] {
   const ids = files.top().filter((name) => ID.test(name) && files.find(`${name}/json`) !== undefined)
-  const parents = new Set(ids.map((id) => parentOf(readJson(files, id), id)))
+  const parents = new Set(ids.map((id) => parentOf(readJson(files, id), whereOf(files, id))))
   return ids.filter((id) => !parents.has(id)).sort()
 }
 
@@ -70,7 +71,7 @@ function chainOf(files: Files, top: string): V1Layer[] {
   const seen = new Set<string>()
   for (let id: string | undefined = top; id !== undefined; ) {
     if (seen.has(id) || seen.size >= MAX_LAYERS) {
-      throw invalid(files.label, `layer ${id}: its chain of parents has no end within ${MAX_LAYERS} layers`)
+      throw invalid(whereOf(files, id), `its chain of parents has no end within ${MAX_LAYERS} layers`)
     }
     seen.add(id)
     const json = readJson(files, id)
@@ -79,32 +80,35 @@ function chainOf(files: Files, top: string): V1Layer[] {
     if (sniffBlob(blob) !== 'none') {
       throw new VarveError('UNIMPLEMENTED', `${blob.label}: compressed, which this format does not know`)
     }
-    chain.unshift({ id, json, blob })
-    id = parentOf(json, id)
+    const where = whereOf(files, id)
+    chain.unshift({ where, json, blob })
+    id = parentOf(json, where)
   }
   return chain
 }
 
 async function readImage(
-  chain: readonly V1Layer[],
+  files: Files,
+  top: string,
   names: readonly string[],
   hash: Hasher,
 ): Promise<SourceImage> {
-  const diffIds: Digest[] = []
-  for (const layer of chain) diffIds.push(await hash(layer.blob))
-  const config = makeConfig(chain, diffIds)
+  const chain = chainOf(files, top)
+  const layers: SourceLayer[] = []
+  for (const { blob } of chain) {
+    layers.push({ diffId: await hash(blob), blob, digest: undefined, mediaType: undefined })
+  }
+  const config = makeConfig(
+    chain,
+    layers.map((layer) => layer.diffId),
+  )
   return {
-    ...parseConfig(config, `layer ${chain.at(-1)?.id}`),
+    ...parseConfig(config, whereOf(files, top)),
     names,
     config,
     configDigest: digestOf(createHash('sha256').update(config).digest()),
     manifest: undefined,
-    layers: chain.map(({ blob }, index) => ({
-      diffId: diffIds[index] as Digest,
-      blob,
-      digest: undefined,
-      mediaType: undefined,
-    })),
+    layers,
   }
 }
 
@@ -123,10 +127,10 @@ function makeConfig(chain: readonly V1Layer[], diffIds: readonly Digest[]): Buff
   return Buffer.from(JSON.stringify(Object.fromEntries(entries)))
 }
 
-function historyOf({ id, json }: V1Layer) {
-  const text = (name: string) => optionalField(json, name, 'string', `layer ${id}`)
-  const container = optionalField(json, 'container_config', 'object', `layer ${id}`) ?? {}
-  const command = optionalField(container, 'Cmd', 'array', `layer ${id}`) ?? []
+function historyOf({ where, json }: V1Layer) {
+  const text = (name: string) => optionalField(json, name, 'string', where)
+  const container = optionalField(json, 'container_config', 'object', where) ?? {}
+  const command = optionalField(container, 'Cmd', 'array', where) ?? []
   return {
     created: text('created'),
     author: text('author') || undefined,
@@ -138,7 +142,7 @@ function historyOf({ id, json }: V1Layer) {
 function readJson(files: Files, id: string): JsonObject {
   const version = readDocument(files, `${id}/VERSION`)
   const said = version?.bytes.toString().trim() ?? '1.0'
-  if (said !== '1.0') throw invalid(files.label, `layer ${id}: VERSION is ${JSON.stringify(said)}, not 1.0`)
+  if (said !== '1.0') throw invalid(whereOf(files, id), `VERSION is ${JSON.stringify(said)}, not 1.0`)
   const document = readDocument(files, `${id}/json`)
   if (document === undefined) throw missing(files, `layer ${id}/json`)
   const json = parseObject(document.bytes, document.where)
@@ -147,9 +151,13 @@ function readJson(files: Files, id: string): JsonObject {
   return json
 }
 
-function parentOf(json: JsonObject, id: string): string | undefined {
-  const parent = optionalField(json, 'parent', 'string', `layer ${id}`)
-  return parent === undefined || parent === '' ? undefined : layerId(parent, `layer ${id}: field "parent"`)
+function parentOf(json: JsonObject, where: string): string | undefined {
+  const parent = optionalField(json, 'parent', 'string', where)
+  return parent === undefined || parent === '' ? undefined : layerId(parent, `${where}: field "parent"`)
+}
+
+function whereOf(files: Files, id: string): string {
+  return `${files.label}: layer ${id}`
 }
 
 /** An id becomes a path (CVE-2014-9358). */
@@ -160,7 +168,7 @@ function layerId(text: string, where: string): string {
 
 /** Images share layers: each is hashed once. */
 function cachedHasher({ signal, progress }: SourceOptions): Hasher {
-  const known = new Map<number | string, Digest>()
+  const known = new Map<string, Digest>()
   return async (blob) => {
     const key = `${blob.fd}:${blob.offset}`
     const cached = known.get(key)
