@@ -25,8 +25,17 @@ import {
 import { type Lock, tryLock } from '../core/sys/lock.js'
 import { lstatOrUndefined } from '../core/sys/stat.js'
 
+/** What a backend keeps its layers in, where that is not plain directories. */
+export interface Kind {
+  /** Makes an empty one. */
+  make(path: string): void
+  /** Removes it with all in it, and whatever else is of its name; nothing there is fine. */
+  remove(path: string): void
+}
+
 const PREFIX = '.varve~'
 const LOCK = '.lock'
+const DIRECTORIES: Kind = { make: (path) => mkdir(path, 0o700), remove: removeTree }
 
 /**
  * Makes `<folder>/<id>`: `fill` makes its content in a temporary directory (0700, empty) and makes it durable where
@@ -37,27 +46,28 @@ export async function makeWhole(
   folder: string,
   id: LayerId,
   options: { readonly durable: boolean; fill(directory: string): void | Promise<void> },
+  kind = DIRECTORIES,
 ): Promise<void> {
   if (lstatOrUndefined(`${folder}/${id}`) !== undefined) throw exists(id)
   const { path, lock } = reserve(folder)
   try {
-    mkdir(path, 0o700)
+    kind.make(path)
     await options.fill(path)
     if (options.durable) syncDirectory(path)
     if (!renameNew(path, `${folder}/${id}`)) throw exists(id)
     if (options.durable) syncDirectory(folder)
   } finally {
-    removeTree(path)
+    kind.remove(path)
     lock.release()
   }
 }
 
 /** Removes `<folder>/<id>`; under its own name it is there whole or gone. Not there is fine. @throws SysError */
-export function removeWhole(folder: string, id: LayerId): void {
+export function removeWhole(folder: string, id: LayerId, kind = DIRECTORIES): void {
   const { path, lock } = reserve(folder)
   try {
     rename(`${folder}/${id}`, path)
-    removeTree(path)
+    kind.remove(path)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error // ENOENT: no such layer, which is what was asked for
   } finally {
@@ -69,19 +79,40 @@ export function removeWhole(folder: string, id: LayerId): void {
 export async function withTemporary<T>(
   folder: string,
   work: (directory: string) => T | Promise<T>,
+  kind = DIRECTORIES,
 ): Promise<T> {
-  const { path, lock } = reserve(folder)
+  const { path, close } = openTemporary(folder, kind)
   try {
-    mkdir(path, 0o700)
     return await work(path)
   } finally {
-    removeTree(path)
-    lock.release()
+    close()
+  }
+}
+
+/** A directory for the caller alone, gone when it is closed. */
+export function openTemporary(
+  folder: string,
+  kind = DIRECTORIES,
+): { readonly path: string; readonly close: () => void } {
+  const { path, lock } = reserve(folder)
+  const close = () => {
+    try {
+      kind.remove(path)
+    } finally {
+      lock.release()
+    }
+  }
+  try {
+    kind.make(path)
+    return { path, close }
+  } catch (error) {
+    close()
+    throw error
   }
 }
 
 /** Removes what crashed processes left in `folder`, and says what. @throws SysError */
-export function purge(folder: string, warn: (message: string) => void): void {
+export function purge(folder: string, warn: (message: string) => void, kind = DIRECTORIES): void {
   const left = readdir(folder).filter((name) => name.startsWith(PREFIX))
   for (const name of new Set(
     left.map((each) => (each.endsWith(LOCK) ? each.slice(0, -LOCK.length) : each)),
@@ -91,7 +122,7 @@ export function purge(folder: string, warn: (message: string) => void): void {
     if (lock === undefined) continue // its owner lives
     try {
       if (lstatOrUndefined(path) === undefined) continue
-      removeTree(path)
+      kind.remove(path)
       warn(`removed ${toText(path)}, left by a process that ended before its work was done`)
     } finally {
       lock.release()

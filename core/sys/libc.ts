@@ -57,6 +57,8 @@ export const libc = {
   fsetxattr: int('fsetxattr', 'int', TEXT, BYTES, 'size_t', 'int'),
   getdents64: int64('getdents64', 'int', BYTES, 'size_t'),
   ioctl: int('ioctl', 'int', 'ulong', 'long'),
+  /** The same for a request that takes a struct. */
+  ioctlStruct: int('ioctl', 'int', 'ulong', BYTES),
   lchown: int('lchown', TEXT, 'uint', 'uint'),
   lgetxattr: int64('lgetxattr', TEXT, TEXT, BYTES, 'size_t'),
   link: int('link', TEXT, TEXT),
@@ -98,6 +100,11 @@ export const kernel = {
   fsmount: syscall(432, 'long', 'ulong', 'ulong'),
   openat2: syscall(437, 'long', TEXT, BYTES, 'size_t'),
   mount_setattr: syscall(442, 'long', TEXT, 'ulong', BYTES, 'size_t'),
+}
+
+/** Where `bytes` are, for a struct that points to them; they must be held by the caller as long as it is used. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes)
 }
 
 /** The error number of the call right before. */

@@ -1,0 +1,94 @@
+/** Changes at the cost of the change: the kernel compares the two trees' metadata, and sends what differs. */
+import { toText } from '../../core/bytes.js'
+import type { Change } from '../../core/driver.js'
+import { errnoOf, messageOf, VarveError } from '../../core/errors.js'
+import { subvolumeInfo } from '../../core/sys/btrfs.js'
+import { close } from '../../core/sys/files.js'
+import { pipe } from '../../core/sys/pipe.js'
+import { lstatAt } from '../../core/sys/stat.js'
+import { compareInThread } from '../../core/tree/compare.js'
+import { openTree, type Tree } from '../../core/tree/confined.js'
+import { runInWorker } from '../../core/tree/worker.js'
+import type { ChangesJob } from './changes-worker.js'
+import { isForeign } from './send-changes.js'
+import type { Refusal, SendJob } from './send-worker.js'
+
+export interface CompareOptions {
+  readonly signal?: AbortSignal
+}
+
+/** What ioctl(2) says where a stream can't be had, and not where one broke off. */
+const REFUSALS = [
+  'EPERM', // not root, or one of the two is not read-only
+  'ENOTTY', // a kernel without it, or without GET_SUBVOL_INFO (before 4.18)
+  'EOPNOTSUPP',
+  'ENOSYS', // a filter (seccomp)
+  'EINVAL',
+  'EAGAIN', // a balance or a deduplication is running, and the two exclude each other
+]
+
+/**
+ * What the read-only subvolume `now` has and `old` has not. `old` must be an ancestor of `now` or the reverse: in any other
+ * pair one inode number may mean two files of the same generation, which the kernel would take for one.
+ * Returns words where the kernel gives no stream. @throws VarveError CORRUPT where the stream is broken, CANCELLED
+ */
+export async function nativeChanges(
+  old: string,
+  now: string,
+  { signal }: CompareOptions = {},
+): Promise<readonly Change[] | string> {
+  let parent: number
+  try {
+    parent = subvolumeInfo(old).id
+  } catch (error) {
+    if (!REFUSALS.includes(errnoOf(error) ?? '')) throw error
+    return messageOf(error)
+  }
+  const { read, write } = pipe()
+  const sending = runInWorker<SendJob, Refusal | undefined>(new URL('./send-worker.js', import.meta.url), {
+    path: now,
+    parent,
+    into: write,
+  }).finally(() => close(write))
+  const reading = runInWorker<ChangesJob, readonly Change[]>(
+    new URL('./changes-worker.js', import.meta.url),
+    { from: read, old, now },
+    signal === undefined ? {} : { signal },
+  ).finally(() => close(read)) // a reader that gave up ends the sender too (EPIPE)
+  const [sent, changes] = await Promise.allSettled([sending, reading])
+  if (sent.status === 'rejected') throw sent.reason
+  const refusal = sent.value
+  if (refusal !== undefined && refusal.errno !== 'EPIPE') {
+    if (REFUSALS.includes(refusal.errno)) return refusal.message
+    throw new VarveError('UNAVAILABLE', `send ${toText(now)}: ${refusal.message}`)
+  }
+  if (changes.status === 'rejected') throw changes.reason
+  return changes.value
+}
+
+/** The same by a walk of both trees; `old` undefined is the empty tree. */
+export async function walkedChanges(
+  old: string | undefined,
+  now: string,
+  options: CompareOptions = {},
+): Promise<readonly Change[]> {
+  const found = await compareInThread(old, now, options)
+  const [before, after] = [old === undefined ? undefined : openTree(old), openTree(now)]
+  try {
+    const changes: Change[] = []
+    for (const { path, kind } of found) {
+      const was = kind !== 'add' && before !== undefined && isOwn(before, path)
+      const is = kind !== 'delete' && isOwn(after, path)
+      if (was || is) changes.push({ path, kind: was && is ? 'modify' : is ? 'add' : 'delete' })
+    }
+    return changes
+  } finally {
+    after.close()
+    before?.close()
+  }
+}
+
+/** Not a subvolume of its own, nor what stands for one in a snapshot. */
+function isOwn({ fd }: Tree, path: string): boolean {
+  return path === '' || !isForeign(lstatAt(fd, path))
+}

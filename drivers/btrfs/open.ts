@@ -1,0 +1,230 @@
+/**
+ * The btrfs driver: every layer is a subvolume, `<home>/subvolumes/<id>`. A child is a snapshot of its parent, and sealing
+ * makes a subvolume read-only. Creation is one call of the kernel's and durable when it returns.
+ */
+import { toText } from '../../core/bytes.js'
+import type { Change, Driver, DriverContext } from '../../core/driver.js'
+import { errnoOf, VarveError } from '../../core/errors.js'
+import type { LayerId } from '../../core/ids.js'
+import {
+  createSnapshot,
+  hasQuota,
+  isReadonly,
+  qgroupLimit,
+  qgroupNumbers,
+  setReadonly,
+  subvolumeInfo,
+} from '../../core/sys/btrfs.js'
+import { chmod } from '../../core/sys/files.js'
+import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
+import { fsName, statfs } from '../../core/sys/statfs.js'
+import { openTree } from '../../core/tree/confined.js'
+import { packChanges } from '../../core/tree/pack-changes.js'
+import { attempt, attempting } from '../failure.js'
+import { refuseUnknown } from '../options.js'
+import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncFileSystem } from '../temporary.js'
+import { usageOf } from '../usage.js'
+import { applyToCopy, applyToEmpty } from './apply.js'
+import { createComparing } from './comparing.js'
+import { btrfs } from './driver.js'
+import { limit, limitOf, parseSize } from './quota.js'
+import { createSeals } from './seals.js'
+import { EMPTY_SUBVOLUMES, isSubvolume, nestedIn, snapshotsOf } from './subvolumes.js'
+
+export async function openBtrfs(context: DriverContext): Promise<Driver> {
+  const { home, options, warn } = context
+  refuseUnknown('btrfs', options, btrfs.options)
+  const minimum = parseMinimum(options)
+  const folder = `${home}/subvolumes`
+  await attempt(`btrfs: open ${toText(home)}`, () => {
+    makeIfMissing(home)
+    const found = fsName(statfs(home).type)
+    if (found !== 'btrfs') {
+      throw new VarveError('FAILED_PRECONDITION', `btrfs: ${toText(home)} is on ${found}, not btrfs`)
+    }
+    makeIfMissing(folder)
+    purge(folder, (message) => warn(`btrfs: ${message}`), EMPTY_SUBVOLUMES)
+  })
+  return createDriver(context, folder, minimum)
+}
+
+function createDriver(context: DriverContext, folder: string, minimum: number): Driver {
+  const { home, parentOf, state, warn } = context
+  const directory = (id: LayerId) => `${folder}/${id}`
+  const need = (id: LayerId): string => {
+    const path = directory(id)
+    if (isSubvolume(path)) return path
+    if (lstatOrUndefined(path) === undefined) {
+      throw new VarveError('NOT_FOUND', `btrfs: layer ${id}: there is no ${toText(path)}`)
+    }
+    throw new VarveError('CORRUPT', `btrfs: layer ${id}: ${toText(path)} is no subvolume; run varve check`)
+  }
+  const seals = createSeals(state)
+  const comparing = createComparing(context, folder, need)
+
+  return {
+    name: 'btrfs',
+    supports: { quota: true, nativeDiff: true, rootless: false, readonlySeal: true, sharing: true },
+
+    async create(id, { parent, writable, options }) {
+      const size = limitOf(options, { writable, minimum })
+      const source = parent === undefined ? undefined : need(parent)
+      await attempt(`btrfs: create layer ${id}`, async () => {
+        const problem = source && parent && seals.problem(parent, source)
+        if (problem !== undefined) {
+          throw new VarveError(
+            'CORRUPT',
+            `btrfs: create layer ${id}: its parent ${parent} ${problem}; run varve check`,
+          )
+        }
+        if (seals.has(id)) seals.forget(id) // of a layer that had the name before
+        if (source !== undefined && size === undefined) snapshotWhole(source, directory(id), id)
+        else {
+          await makeWhole(
+            folder,
+            id,
+            {
+              // The store makes an imported layer durable itself (syncfs), when its content is in it.
+              durable: writable,
+              fill(path) {
+                if (source === undefined) chmod(path, 0o755) // whatever the umask
+                if (size !== undefined) limit(path, size, warn)
+              },
+            },
+            source === undefined ? EMPTY_SUBVOLUMES : snapshotsOf(source, false),
+          )
+        }
+      })
+    },
+
+    remove: (id) =>
+      attempt(`btrfs: remove layer ${id}`, () => {
+        removeWhole(folder, id, EMPTY_SUBVOLUMES)
+        if (seals.has(id)) seals.forget(id)
+      }),
+
+    get: async (id, { readonly }) => [
+      { type: 'bind', source: need(id), options: ['rbind', readonly ? 'ro' : 'rw'] },
+    ],
+
+    async put() {},
+
+    changes: (id, parent) =>
+      attempting(`btrfs: changes of layer ${id}`, () => comparing.compare(id, parent, (changes) => changes)),
+
+    diff: (id, parent, options = {}) =>
+      attempting(`btrfs: diff of layer ${id}`, () => {
+        warnOfNested(id, need(id), warn)
+        return comparing.compare(id, parent, (changes, tree) => packChanges(tree, changes, options), options)
+      }),
+
+    apply: (id, tar, options) =>
+      attempt(`btrfs: apply a tar to layer ${id}`, () => {
+        const parent = parentOf(id)
+        return parent === undefined
+          ? applyToEmpty(need(id), tar, options)
+          : applyToCopy(need(id), need(parent), tar, options)
+      }),
+
+    seal: (id) =>
+      attempt(`btrfs: seal layer ${id}`, () => {
+        const path = need(id)
+        if (isReadonly(path) && seals.has(id)) return
+        warnOfNested(id, path, warn)
+        syncFileSystem(path) // what is still to be written would come after the seal
+        setReadonly(path, true)
+        seals.record(id, path)
+      }),
+
+    // A directory in a subvolume's place is no layer.
+    list: () =>
+      attempt(`btrfs: list ${toText(folder)}`, () =>
+        layersIn(folder).filter((id) => isSubvolume(directory(id))),
+      ),
+
+    usage: (id) =>
+      attempt(`btrfs: usage of layer ${id}`, async () => {
+        if (parentOf(id) === undefined) return usageOf(need(id))
+        const inodes = new Map<number, number>()
+        for await (const [ino, blocks] of comparing.compare(id, undefined, inodesOf)) inodes.set(ino, blocks)
+        const blocks = [...inodes.values()].reduce((sum, each) => sum + each, 0)
+        return { size: blocks * 512, inodes: inodes.size }
+      }),
+
+    status: () =>
+      attempt(`btrfs: status of ${toText(home)}`, () => {
+        const fallBack = comparing.fallBack()
+        return [
+          ['Backing Filesystem', fsName(statfs(home).type)] as const,
+          ['Native Diff', fallBack === undefined ? 'true' : `false: ${fallBack}`] as const,
+          ['Quota', hasQuota(folder) ? 'on' : 'off'] as const,
+        ]
+      }),
+
+    metadata: (id) =>
+      attempt(`btrfs: metadata of layer ${id}`, () => {
+        const path = need(id)
+        return metadataOf(path, seals.problem(id, path))
+      }),
+
+    async close() {},
+  }
+}
+
+/** One call of the kernel's: there or not, and on disk. */
+function snapshotWhole(source: string, path: string, id: LayerId): void {
+  try {
+    createSnapshot(source, path, false)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    throw new VarveError('ALREADY_EXISTS', `layer ${id} is there already`, { cause: error })
+  }
+}
+
+/** @throws VarveError INVALID_ARGUMENT */
+function parseMinimum(options: ReadonlyMap<string, string>): number {
+  const text = options.get('min_space')
+  return text === undefined ? 0 : parseSize('min_space', text)
+}
+
+/** What they hold is in no diff, and their place is empty in every child. */
+function warnOfNested(id: LayerId, path: string, warn: (message: string) => void): void {
+  const nested = nestedIn(path)
+  if (nested.length === 0) return
+  const names = nested.slice(0, 5).map(toText).join(', ')
+  warn(
+    `btrfs: layer ${id} has ${nested.length} subvolumes inside (${names}): they are no part of its content`,
+  )
+}
+
+function* inodesOf(
+  changes: readonly Change[],
+  root: string,
+): Generator<readonly [ino: number, blocks: number]> {
+  const tree = openTree(root)
+  try {
+    for (const { path, kind } of changes) {
+      if (kind === 'delete') continue
+      const { ino, blocks } = lstatAt(tree.fd, path === '' ? '.' : path)
+      yield [ino, blocks]
+    }
+  } finally {
+    tree.close()
+  }
+}
+
+function metadataOf(path: string, problem: string | undefined): Readonly<Record<string, string>> {
+  const info = subvolumeInfo(path)
+  const counted = qgroupNumbers(path, info.id)
+  const size = qgroupLimit(path, info.id)
+  return {
+    Subvolume: Buffer.from(path, 'latin1').toString('utf8'),
+    'Subvolume ID': String(info.id),
+    UUID: info.uuid,
+    'Parent UUID': info.parentUuid,
+    'Read Only': String(info.readonly),
+    ...(counted && { Referenced: String(counted.referenced), Exclusive: String(counted.exclusive) }),
+    ...(size !== undefined && { 'Size Limit': String(size) }),
+    ...(problem !== undefined && { Problem: problem }),
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * What a layer was when it was sealed: which subvolume, and the last transaction that had changed something in it. So what
+ * was done behind the store's back shows: the subvolume made writable, changed (also where it was made read-only again), or
+ * replaced by another.
+ */
+import type { DriverState } from '../../core/driver.js'
+import type { LayerId } from '../../core/ids.js'
+import { subvolumeInfo } from '../../core/sys/btrfs.js'
+
+export interface Seals {
+  /** The subvolume at `path` is now as it shall stay. */
+  record(id: LayerId, path: string): void
+  forget(id: LayerId): void
+  has(id: LayerId): boolean
+  /** What is wrong with a layer that was sealed; undefined for one that is as it was, or never was sealed. */
+  problem(id: LayerId, path: string): string | undefined
+}
+
+export function createSeals(state: DriverState): Seals {
+  const key = (id: LayerId) => `sealed/${id}`
+  return {
+    record(id, path) {
+      const { uuid, changed } = subvolumeInfo(path)
+      state.set(key(id), `${uuid} ${changed}`)
+    },
+    forget: (id) => state.delete(key(id)),
+    has: (id) => state.get(key(id)) !== undefined,
+    problem(id, path) {
+      const [uuid, changed] = state.get(key(id))?.split(' ') ?? []
+      if (uuid === undefined) return undefined
+      const info = subvolumeInfo(path)
+      if (info.uuid !== uuid) return `was sealed as subvolume ${uuid}, and is now another one, ${info.uuid}`
+      if (info.changed !== Number(changed)) {
+        return `was changed after it was sealed (in transaction ${info.changed}; sealed after ${changed})`
+      }
+      if (!info.readonly) return 'was made writable after it was sealed'
+      return undefined
+    },
+  }
+}

@@ -1,0 +1,35 @@
+/** A thread that the kernel holds until all of a send stream is written; the pipe's other end is read elsewhere. */
+import { constants } from 'node:fs'
+import { errnoOf, messageOf } from '../../core/errors.js'
+import { send } from '../../core/sys/btrfs.js'
+import { close, open } from '../../core/sys/files.js'
+import { serve } from '../../core/tree/worker.js'
+
+export interface SendJob {
+  /** A read-only subvolume. */
+  readonly path: string
+  /** The id of the one it is compared with. */
+  readonly parent: number
+  /** The pipe's end to write to; stays the caller's. */
+  readonly into: number
+}
+
+/** Why the kernel gave no stream. */
+export interface Refusal {
+  readonly errno: string
+  readonly message: string
+}
+
+serve(({ path, parent, into }: SendJob): Refusal | undefined => {
+  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    send(fd, into, parent)
+    return undefined
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === undefined) throw error
+    return { errno, message: messageOf(error) }
+  } finally {
+    close(fd)
+  }
+})

@@ -1,0 +1,72 @@
+/** A btrfs of the test's own, on a loop file. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { LayerId } from '../../../core/ids.js'
+import { mountInfo } from '../../../core/sys/mount.js'
+import { btrfs } from '../../../drivers/btrfs/driver.js'
+import { type Bench, withBench } from '../drivers/bench.js'
+
+export interface Loop {
+  /** The root of the file system. */
+  readonly path: string
+  close(): void
+}
+
+/** Why there can be none here; undefined where there can. */
+export function whyNot(): string | undefined {
+  if (process.getuid?.() !== 0) return 'a loop device takes root'
+  if (!existsSync('/dev/loop-control')) return 'the kernel has no loop devices'
+  execFileSync('sh', ['-c', 'modprobe btrfs 2>/dev/null || true'])
+  if (!/\tbtrfs$/m.test(readFileSync('/proc/filesystems', 'utf8'))) return 'the kernel has no btrfs'
+  try {
+    execFileSync('mkfs.btrfs', ['--version'], { stdio: 'ignore' })
+  } catch {
+    return 'there is no mkfs.btrfs (btrfs-progs)'
+  }
+  return undefined
+}
+
+/** Made of a sparse file; `size` as truncate(1) takes it. The loop device goes with its mount. */
+export function openLoop(size = '1G'): Loop {
+  const directory = mkdtempSync(join(realpathSync(tmpdir()), 'varve-btrfs-'))
+  const [image, path] = [join(directory, 'image'), join(directory, 'mount')]
+  const close = () => {
+    if (mountInfo().some(({ target }) => target === path)) execFileSync('umount', [path])
+    rmSync(directory, { recursive: true })
+  }
+  try {
+    mkdirSync(path)
+    execFileSync('truncate', ['-s', size, image])
+    execFileSync('mkfs.btrfs', ['-q', image])
+    execFileSync('mount', ['-o', 'loop', image, path])
+    return { path, close }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+/** A btrfs driver below `path`; its layers are gone at the end. */
+export async function withLayers(path: string, use: (bench: Bench) => Promise<void>): Promise<void> {
+  const before = process.env.TMPDIR
+  process.env.TMPDIR = path
+  try {
+    await withBench(btrfs, {}, async (bench) => {
+      try {
+        await use(bench)
+      } finally {
+        for (const id of await bench.driver.list()) await bench.driver.remove(id)
+      }
+    })
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+  }
+}
+
+/** The layer's own directory. */
+export function subvolumeOf(bench: Bench, id: LayerId): string {
+  return join(bench.home, 'subvolumes', id)
+}
