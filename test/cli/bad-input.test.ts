@@ -70,7 +70,7 @@ const IMPORTS: readonly Case[] = [
   { title: 'an empty file', source: one(''), status: 2, says: /empty/ },
   { title: 'no such file', source: (folder) => [join(folder, 'input')], status: 3, says: /no such file/ },
   { title: 'an empty folder', source: folder({}), status: 2, says: /no image in it/ },
-  { title: 'text', source: one('not an archive\n'.repeat(100)), status: 9, says: /not .*archive|no tar/i },
+  { title: 'text', source: one('not an archive\n'.repeat(100)), status: 2, says: /not a tar archive/ },
   { title: 'text as a layer', source: layer(Buffer.from('no tar\n'.repeat(200))), status: 9, says: /tar/ },
   { title: 'a layer where an image is wanted', source: one(LAYERS[0]), status: 2, says: /import --layer/ },
   { title: 'bad gzip', source: layer(damaged(gzipSync(LAYERS[0]))), status: 9, says: /gzip/ },
@@ -107,14 +107,14 @@ const IMPORTS: readonly Case[] = [
   {
     title: 'too few diff_ids',
     source: one(archive({ ...IMAGE, config: configOf([digestOfBytes(LAYERS[0])]) })),
-    status: 9,
-    says: /2 layers.*1|1 diff_id/,
+    status: 2,
+    says: /1 diff_ids for 2 layers/,
   },
   {
     title: 'a .. in a path',
     source: one(docker([tarOf({ 'a/../../escape': 'x' })])),
-    status: 9,
-    says: /\.\./,
+    status: 2,
+    says: /escape.*\.\./,
   },
   {
     title: 'a layer of an unknown media type',
@@ -302,9 +302,11 @@ test('an overlay on an overlay is refused with the reason', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('needs root')
   const folder = mkdtempSync(join(work, 'overlay-'))
   for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(join(folder, name))
-  const options = ['lower', 'upper', 'work'].map(
-    (name) => `${name}${name === 'lower' || name === 'upper' ? 'dir' : 'dir'}=${join(folder, name)}`,
-  )
+  const options = [
+    `lowerdir=${join(folder, 'lower')}`,
+    `upperdir=${join(folder, 'upper')}`,
+    `workdir=${join(folder, 'work')}`,
+  ]
   const merged = join(folder, 'merged')
   await mounted(['-t', 'overlay', '-o', options.join(','), 'varve-test', merged], merged, async () => {
     const ran = await varveAt(join(merged, 'root'), 'overlay').attempt(['images'])
@@ -328,8 +330,9 @@ test('whoever is not root is told so', async (t) => {
       return { status: status ?? 'none', stdout, stderr }
     }
     mkdirSync(join(folder, 'roots'), { mode: 0o700 })
-    const cli = reachable(nobody(join(folder, 'mine'), '--version'))
-    if (!cli) return t.skip('the file system does not let others read the build')
+    if (nobody(join(folder, 'mine'), 'images', '--help').status !== 0) {
+      return t.skip('the file system of the build lets nobody but root read it')
+    }
     oneMessage(nobody(join(folder, 'roots'), 'images'), { status: 5, says: /roots.*(root|permission)/is })
     oneMessage(nobody(join(folder, 'mine'), '--driver', 'overlay', 'images'), {
       status: 5,
@@ -514,21 +517,17 @@ function without(content: Content, pattern: RegExp): Content {
 }
 
 function withoutBlob(): Content {
-  const [gone = ''] = layerBlobs()
-  return without(ociContent(IMAGE), new RegExp(gone))
+  return without(ociContent(IMAGE), new RegExp(digestOfBytes(gzipSync(LAYERS[0])).slice(7)))
 }
 
+/** A plain layer of the right length, one byte of a file changed: only the digest tells. */
 function withBadBlob(): Content {
-  const [bad = ''] = layerBlobs()
-  const content = ociContent(IMAGE)
-  const bytes = Buffer.from(content[bad] ?? '')
-  // The length stays: only the digest tells.
-  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
-  return { ...content, [bad]: bytes }
-}
-
-function layerBlobs(): readonly string[] {
-  return LAYERS.map((tar) => `blobs/sha256/${digestOfBytes(gzipSync(tar)).slice(7)}`)
+  const blobs = createBlobs()
+  const layers = LAYERS.map((tar) => blobs.put(tar, TYPES.tar))
+  const layout = blobs.layout([blobs.manifest(IMAGE, {}, { layers })])
+  const bytes = Buffer.from(LAYERS[0])
+  bytes.write('!', 1024 + 100)
+  return { ...layout, [`blobs/sha256/${digestOfBytes(LAYERS[0]).slice(7)}`]: bytes }
 }
 
 function withMediaType(mediaType: string): Content {
@@ -567,8 +566,4 @@ function overwrite(path: string, at: number, bytes: Buffer): void {
   const fd = openSync(path, 'r+')
   writeSync(fd, bytes, 0, bytes.length, at)
   closeSync(fd)
-}
-
-function reachable({ status }: Ran): boolean {
-  return status === 0
 }
