@@ -7,7 +7,13 @@ if (words.length === 1 && words[0] === '--version') {
   process.stdout.write(`${version()}\n`)
 } else {
   const { run } = await import('./run.js')
-  process.exit(await run(words, { version: version() }))
+  const status = await run(words, { version: version() })
+  // Exit would wait for a thread of the pool that hangs on a silent fifo. Then the signal that came ends us after all,
+  // which to a shell is the same status.
+  if (status > 128 && process.getActiveResourcesInfo().includes('FSReqCallback')) {
+    process.kill(process.pid, status - 128)
+  }
+  process.exit(status)
 }
 
 /** Of the nearest package.json above this file. */

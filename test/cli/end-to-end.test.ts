@@ -1,6 +1,6 @@
 /** The whole command on both drivers: what a person does in an afternoon, and what comes out. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -260,6 +260,19 @@ test('Ctrl-C ends an import cleanly and leaves nothing of it', async () => {
       assert.equal(await varve('layers', '-q'), '')
       assert.deepEqual(readdirSync(join(root, 'tmp')), [])
     }
+  })
+})
+
+test('Ctrl-C ends the wait for a fifo that nobody writes to', async () => {
+  await withVarve('vfs', async ({ root }, work) => {
+    const fifo = join(work, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    const args = [CLI, '--root', root, '--driver', 'vfs', 'import', '--layer', fifo]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const closed = new Promise((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)))
+    await until(() => existsSync(join(root, 'tmp')) && readdirSync(join(root, 'tmp')).length > 0)
+    child.kill('SIGINT')
+    assert.equal(await closed, 'SIGINT')
   })
 })
 
