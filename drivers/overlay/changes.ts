@@ -74,23 +74,17 @@ function search(
   const rootMarks = directoryMarks(at(root.upper, '.'), prefix)
   pending.push({ path: '', marks: rootMarks, hides: false, wasDirectory: true })
   for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
-    const here = open(step)
-    try {
-      visit(step, here)
-    } finally {
-      for (const fd of [here.upper, here.after, here.before]) if (fd !== undefined) close(fd)
-    }
+    opening((open) => {
+      const { path, wasDirectory } = step
+      visit(step, {
+        upper: open(trees.upper, path),
+        before: wasDirectory ? open(trees.before, path) : undefined,
+        after: open(trees.after, path),
+      })
+    })
   }
   for (const path of links.broken()) note(path, 'modify')
   return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
-
-  function open({ path, wasDirectory }: Step): Here {
-    return {
-      upper: openDirectory(trees.upper, path),
-      before: wasDirectory ? openDirectory(trees.before, path) : undefined,
-      after: openDirectory(trees.after, path),
-    }
-  }
 
   function visit(step: Step, here: Here): void {
     const entries = list(here.upper)
@@ -133,16 +127,26 @@ function search(
   }
 
   function compareRenamed(path: string, wasDirectory: boolean): void {
-    const after = openDirectory(trees.after, path)
-    const before = wasDirectory ? openDirectory(trees.before, path) : undefined
-    try {
-      for (const change of compareTrees(before, after)) {
+    opening((open) => {
+      const before = wasDirectory ? open(trees.before, path) : undefined
+      for (const change of compareTrees(before, open(trees.after, path))) {
         if (change.path !== '') note(join(path, change.path), change.kind)
       }
-    } finally {
-      close(after)
-      if (before !== undefined) close(before)
-    }
+    })
+  }
+}
+
+/** Closes what `work` opened. */
+function opening(work: (open: (tree: Tree, path: string) => number) => void): void {
+  const opened: number[] = []
+  try {
+    work((tree, path) => {
+      const fd = openDirectory(tree, path)
+      opened.push(fd)
+      return fd
+    })
+  } finally {
+    for (const fd of opened) close(fd)
   }
 }
 

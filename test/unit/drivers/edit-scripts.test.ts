@@ -22,7 +22,7 @@ const cells: readonly (readonly [
   [vfs, {}, SCRIPTS],
 ]
 
-describe(`random edits, seed ${SEED}`, () => {
+describe(`random edits, seed ${SEED}`, { concurrency: true }, () => {
   for (const [module, options, scripts] of cells) {
     const words = Object.entries(options).map(([key, value]) => ` ${key}=${value}`)
     it(`${scripts} scripts on ${module.name}${words.join('')}: diff is exact, repeatable, and makes an equal tree`, () =>
