@@ -37,7 +37,7 @@ export function unpackLayers(layers: readonly string[], directory: string): Unpa
       '--same-owner',
       '--warning=no-timestamp',
     ]
-    execFileSync('tar', ['-x', ...keep, '--exclude=.wh.*', '-f', layer, '-C', directory])
+    tar(['-x', ...keep, '--exclude=.wh.*', '-C', directory], layer)
   }
   return { timeless }
 }
@@ -70,15 +70,19 @@ function dropXattrs(directory: string, told: ReadonlySet<string>): void {
   }
 }
 
+/** `umoci insert` ends an archive right after its last byte, without padding: zeros behind it let GNU tar read it. */
+function tar(args: readonly string[], layer: string): string {
+  const script = '{ cat "$0"; head -c 10240 /dev/zero; } | tar "$@" -f -'
+  return execFileSync('bash', ['-ec', script, layer, ...args], {
+    encoding: 'latin1',
+    env: { ...process.env, LC_ALL: 'C' },
+    maxBuffer: 1 << 28,
+  })
+}
+
 function list(layer: string): Listed[] {
   const run = (flags: string): string[] =>
-    execFileSync('tar', [flags, '--quoting-style=escape', '-f', layer], {
-      encoding: 'latin1',
-      env: { ...process.env, LC_ALL: 'C' },
-      maxBuffer: 1 << 28,
-    })
-      .split('\n')
-      .slice(0, -1)
+    tar([flags, '--quoting-style=escape'], layer).split('\n').slice(0, -1)
   const long = run('-tv')
   return run('-t').map((name, i) => ({ type: long[i]?.charAt(0) ?? '?', path: clean(unescapeName(name)) }))
 }

@@ -55,10 +55,12 @@ const ENGINES: readonly Engine[] = [
     async take(image, varve, work) {
       for (const [format, compress] of [...FORMS, ['oci-layout', 'gzip'], ['oci-layout', 'zstd']] as const) {
         const file = await exported(varve, work, format, compress)
-        const copy = join(work, `copy-${format}-${compress}.tar`)
-        await skopeoCopy(`${format === 'oci-layout' ? 'oci' : format}:${file}`, `docker-archive:${copy}`)
+        // To the like form: another one would need another config.
+        const copy = join(work, `copy-${format}-${compress}`)
+        const [from, to] =
+          format === 'docker-archive' ? [format, format] : [format.replace('oci-layout', 'oci'), 'oci']
+        await skopeoCopy(`${from}:${file}`, `${to}:${copy}${to === 'oci' ? ':1' : ''}`)
         const [taken] = readImages(copy, `${copy}.read`)
-        // Skopeo writes the config anew for another format of manifest only where it must: not for these.
         assert.deepEqual(taken?.layers, image.layers)
         assert.equal(taken?.id, image.id)
       }
@@ -84,7 +86,6 @@ const ENGINES: readonly Engine[] = [
 const FORMS = [
   ['docker-archive', 'none'],
   ['docker-archive', 'gzip'],
-  ['oci-archive', 'none'],
   ['oci-archive', 'gzip'],
   ['oci-archive', 'zstd'],
 ] as const

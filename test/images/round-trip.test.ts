@@ -9,7 +9,10 @@ import { realImages } from './real.js'
 
 const FORMATS = ['docker-archive', 'oci-archive', 'oci-layout'] as const
 const COMPRESSIONS: readonly Compression[] = ['none', 'gzip', 'zstd']
-const EVERY = FORMATS.flatMap((format) => COMPRESSIONS.map((compress) => ({ format, compress })))
+/** No docker before 23 loads zstd, so that pair is refused. */
+const EVERY = FORMATS.flatMap((format) => COMPRESSIONS.map((compress) => ({ format, compress }))).filter(
+  ({ format, compress }) => format !== 'docker-archive' || compress !== 'zstd',
+)
 /** Export reads through the driver: what the formats do with the bytes is the same on the second driver. */
 const SOME = EVERY.filter(({ format, compress }) => (format === 'oci-archive') === (compress === 'gzip'))
 
@@ -35,12 +38,10 @@ for (const fixture of realImages()) {
             assert.equal(more.length, 0)
             assert.ok(exported !== undefined)
             assertSameImage(exported, original, `${format} ${compress}`)
-            if (format !== 'docker-archive' || compress === 'none') {
-              assert.ok(
-                exported.compressions.every((one) => one === compress),
-                `${exported.compressions}`,
-              )
-            }
+            assert.ok(
+              exported.compressions.every((one) => one === compress),
+              `${exported.compressions}`,
+            )
             for (const path of [out, join(work, 'exported')]) rmSync(path, { recursive: true, force: true })
           }
         }
