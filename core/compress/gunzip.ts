@@ -1,8 +1,8 @@
 /** gzip by node:zlib: where no faster program is there, and to look closely at what such a program accepts. */
-import { once } from 'node:events'
 import { createGunzip } from 'node:zlib'
 import { messageOf, VarveError } from '../errors.js'
 import { type Blob, blobBytes, type ReadOptions } from './blob.js'
+import { untilDrained } from './pressure.js'
 
 export interface GunzipOptions extends ReadOptions {
   /** Sees the compressed bytes as they are read. */
@@ -49,7 +49,7 @@ async function feed(
     // After the last member zlib takes no more; the rest is still to be seen by the tap.
     if (unzip.destroyed || unzip.readableEnded) continue
     // A copy: zlib's thread may look at the chunk later than the reader keeps it.
-    if (!unzip.write(Buffer.from(chunk))) await Promise.race([once(unzip, 'drain'), once(unzip, 'close')])
+    if (!unzip.write(Buffer.from(chunk))) await untilDrained(unzip)
   }
   unzip.end()
 }

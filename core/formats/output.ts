@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { fromText } from '../bytes.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import { close, fsync, mkdir, open, readdir, removeTree, rename, unlink, writeAll } from '../sys/files.js'
+import { openAsync, writeAllAsync } from '../sys/pool.js'
 import { isDirectory, isFile, type Stat, stat } from '../sys/stat.js'
 import { createTarOutput } from './tar-output.js'
 
@@ -23,9 +24,9 @@ export async function toFile(file: string, write: Write): Promise<void> {
   }
   const path = fromText(file)
   if (there !== undefined && !isFile(there.mode)) {
-    const fd = open(path, constants.O_WRONLY)
+    const fd = await openAsync(path, constants.O_WRONLY)
     try {
-      await createTarOutput(async (chunk) => writeAll(fd, chunk), write)
+      await createTarOutput((chunk) => writeAllAsync(fd, chunk), write)
     } finally {
       close(fd)
     }
@@ -80,7 +81,7 @@ export async function toFolder(folder: string, write: Write): Promise<void> {
         mkdir(made, 0o755)
         directories.push(made)
       },
-      file: (name, size, bytes) => writeFile(`${partial}/${name}`, size, bytes),
+      file: (name, _size, bytes) => writeFile(`${partial}/${name}`, bytes),
     })
     for (const directory of directories.reverse()) syncDirectory(directory)
     rename(partial, path)
@@ -95,18 +96,11 @@ export async function toFolder(folder: string, write: Write): Promise<void> {
 
 async function writeFile(
   path: string,
-  size: number,
   bytes: AsyncIterable<Uint8Array> | readonly Uint8Array[],
 ): Promise<void> {
   const fd = open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644)
-  let written = 0
   try {
-    for await (const chunk of bytes) {
-      writeAll(fd, chunk)
-      written += chunk.length
-    }
-    if (written !== size)
-      throw new VarveError('CORRUPT', `export: ${written} bytes came where ${size} were told`)
+    for await (const chunk of bytes) writeAll(fd, chunk)
     fsync(fd)
   } finally {
     close(fd)

@@ -1,6 +1,6 @@
 /** The outer archive, by tar-stream: all names are short ASCII, all owners root, all times 0. */
-import { once } from 'node:events'
 import { type Header, type Pack, pack } from 'tar-stream'
+import { untilDrained } from '../compress/pressure.js'
 import type { Output } from './output.js'
 
 /** Runs `write`, its files going as a tar to `sink`, chunk by chunk, ended by two zero blocks. */
@@ -9,6 +9,7 @@ export async function createTarOutput(
   write: (output: Output) => Promise<void>,
 ): Promise<void> {
   const archive = pack()
+  archive.on('error', ignore)
   // The first failure counts; the others follow from it.
   let failure: unknown
   const fail = (error: unknown) => {
@@ -31,6 +32,9 @@ export async function createTarOutput(
   if (failure !== undefined) throw failure
 }
 
+/** An error also comes to whoever waits for the stream; unheard, its event would end the process. */
+const ignore = () => {}
+
 const FIELDS = { uid: 0, gid: 0, mtime: new Date(0) }
 
 async function flow(archive: Pack, sink: (chunk: Uint8Array) => Promise<void>): Promise<void> {
@@ -48,10 +52,11 @@ async function addEntry(
   })
   added.catch(() => {}) // awaited below, unless the bytes fail first
   if (entry === undefined || header.type === 'directory') return added
+  entry.on('error', ignore)
   for await (const chunk of bytes) {
+    if (entry.destroying) break // `added` says why
     // A copy: the stream keeps it longer than its giver does.
-    if (!entry.write(Buffer.from(chunk)))
-      await Promise.race([once(entry, 'drain'), once(entry, 'close'), added])
+    if (!entry.write(Buffer.from(chunk))) await untilDrained(entry)
   }
   entry.end(null)
   await added

@@ -49,7 +49,7 @@ export async function writeImage(out: string, image: ExportImage, options: Write
 
 const REPORT_MS = 150
 
-/** The same layers, looking at the signal and reporting as their bytes go by. */
+/** The same layers, looking at signal and size and reporting as their bytes go by. */
 function watch(layers: readonly ExportLayer[], { signal, progress }: WriteOptions): readonly ExportLayer[] {
   const sizes = new Map(layers.map((layer) => [layer.diffId, layer.size]))
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
@@ -64,13 +64,25 @@ function watch(layers: readonly ExportLayer[], { signal, progress }: WriteOption
   return layers.map((layer) => ({
     ...layer,
     async *open() {
+      let size = 0
       for await (const chunk of layer.open()) {
         if (signal?.aborted) throw new VarveError('CANCELLED', 'export: interrupted')
+        size += chunk.length
+        if (size > layer.size) throw wrongSize(layer, size)
         yield chunk
         done += chunk.length
         report(false)
       }
+      if (size !== layer.size) throw wrongSize(layer, size)
       report(true)
     },
   }))
+}
+
+/** Written out, it would be a blob that nobody can read. */
+function wrongSize({ diffId, size }: ExportLayer, got: number): VarveError {
+  return new VarveError(
+    'CORRUPT',
+    `export: layer ${diffId}: ${got} bytes or more came where ${size} were recorded`,
+  )
 }
