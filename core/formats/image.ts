@@ -4,7 +4,7 @@ import type { Digest } from '../ids.js'
 import type { Progress } from '../model.js'
 
 export interface SourceOptions {
-  /** An existing 0700 directory for what has to be spooled; nothing stays in it. */
+  /** An existing 0700 directory for what has to be spooled; nothing stays in it. A byte string. */
   readonly scratch: string
   /** What `-` reads; default: this process's standard input. */
   readonly stdin?: AsyncIterable<Uint8Array> | undefined

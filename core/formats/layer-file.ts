@@ -9,6 +9,7 @@ import { spool } from './spool.js'
 
 export interface LayerOptions {
   readonly compress: Compression
+  /** A byte string. */
   readonly scratch: string
   readonly signal?: AbortSignal | undefined
 }

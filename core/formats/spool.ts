@@ -1,7 +1,7 @@
 /** What can't be read twice, or only after decompression, as a file in the scratch directory that nobody else sees. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { fromText } from '../bytes.js'
+import { toText } from '../bytes.js'
 import type { Blob } from '../compress/blob.js'
 import { checkGzipEnd, decompressTo } from '../compress/decompress.js'
 import type { Progress } from '../model.js'
@@ -11,6 +11,7 @@ import { failure } from '../tree/failure.js'
 import { orAborted } from './abort.js'
 
 export interface SpoolOptions {
+  /** An existing directory; a byte string. */
   readonly scratch: string
   readonly signal?: AbortSignal | undefined
   readonly progress?: ((progress: Progress) => void) | undefined
@@ -39,7 +40,7 @@ export async function spool(
     }
   } catch (error) {
     close(reader)
-    throw failure(error, `spool ${label} in ${options.scratch}`)
+    throw failure(error, `spool ${label} in ${toText(options.scratch)}`)
   } finally {
     close(writer)
   }
@@ -63,7 +64,7 @@ export async function spoolDecompressed(
     return { blob: { fd: reader, offset: 0, size, label: blob.label }, close: () => close(reader) }
   } catch (error) {
     close(reader)
-    throw failure(error, `decompress ${blob.label} into ${options.scratch}`)
+    throw failure(error, `decompress ${blob.label} into ${toText(options.scratch)}`)
   } finally {
     clearInterval(watch)
   }
@@ -93,7 +94,7 @@ async function* untilAborted(
 const REPORT_MS = 150
 
 function createSpool(scratch: string): { readonly reader: number; readonly writer: number } {
-  const path = `${fromText(scratch)}/spool-${process.pid}-${randomBytes(8).toString('hex')}`
+  const path = `${scratch}/spool-${process.pid}-${randomBytes(8).toString('hex')}`
   const create = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
   try {
     const writer = open(path, create, 0o600)
@@ -106,7 +107,7 @@ function createSpool(scratch: string): { readonly reader: number; readonly write
       unlink(path)
     }
   } catch (error) {
-    throw failure(error, `make a file in ${scratch}`)
+    throw failure(error, `make a file in ${toText(scratch)}`)
   }
 }
 

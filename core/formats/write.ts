@@ -12,7 +12,7 @@ export interface WriteOptions {
   readonly format: ArchiveFormat
   /** Of the layers. docker-archive knows no zstd. */
   readonly compress: Compression
-  /** An existing 0700 directory for compressed layers, one at a time; nothing stays in it. */
+  /** An existing 0700 directory for compressed layers, one at a time; nothing stays in it. A byte string. */
   readonly scratch: string
   /** What `-` writes to; default: this process's standard output. */
   readonly stdout?: NodeJS.WritableStream | undefined

@@ -8,6 +8,7 @@ import type { Blob } from '../../../core/compress/blob.js'
 import type { ImageSource, SourceOptions } from '../../../core/formats/image.js'
 import { hostPlatform } from '../../../core/formats/platform.js'
 import { openFile, openSource } from '../../../core/formats/source.js'
+import { which } from '../../../core/sys/exec.js'
 import {
   type Content,
   createBlobs,
@@ -113,6 +114,46 @@ test('standard input and a pipe are spooled, and nothing stays in the scratch', 
   assert.deepEqual(fromFifo.images[0]?.config, image.config)
   assert.deepEqual(readdirSync(setup.scratch), [])
   await fromFifo.close()
+})
+
+test('a scratch directory may have any name', async (t) => {
+  const { dir } = tempDirs(t)
+  const scratch = Buffer.concat([Buffer.from(`${dir}/é`), Buffer.from([0xff])])
+  mkdirSync(scratch)
+  writeFileSync(join(dir, 'ü.tar.gz'), gzipSync(tarOf(ociContent(image))))
+  const source = await openSource(join(dir, 'ü.tar.gz'), { scratch: scratch.toString('latin1') })
+  assert.deepEqual(source.images[0]?.config, image.config)
+  await source.close()
+})
+
+test('what skopeo writes is read', {
+  skip: which('skopeo') === undefined && 'skopeo is not installed',
+}, async (t) => {
+  const { dir } = tempDirs(t)
+  writeFolder(join(dir, 'layout'), ociContent(image, 'app'))
+  for (const [transport, names] of [
+    ['docker-archive:%:ghcr.io/x/app:1', ['ghcr.io/x/app:1']],
+    ['oci-archive:%:ghcr.io/x/app:2', ['ghcr.io/x/app:2']],
+    ['oci:%:app', ['app:latest']],
+  ] as const) {
+    const out = join(dir, transport.slice(0, transport.indexOf(':')))
+    execFileSync('skopeo', [
+      '--insecure-policy',
+      'copy',
+      '-q',
+      `oci:${dir}/layout:app`,
+      transport.replace('%', out),
+    ])
+    const source = await openSource(out, options(t))
+    const [only] = source.images
+    assert.deepEqual(only?.names, names)
+    assert.deepEqual(only?.diffIds, [digestOfBytes(base), digestOfBytes(middle)])
+    assert.deepEqual(
+      layersOf(only),
+      transport.startsWith('docker') ? [base, middle] : [base, middle].map((tar) => gzipSync(tar)),
+    )
+    await source.close()
+  }
 })
 
 test('an abort ends the wait for a pipe that nobody writes to', async (t) => {
