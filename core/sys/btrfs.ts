@@ -158,7 +158,7 @@ export function send(fd: number, into: number, parent: number): void {
 export function enableQuota(path: string): void {
   const args = Buffer.alloc(16)
   args.writeBigUInt64LE(QUOTA_CTL_ENABLE, 0)
-  withDirectory(path, (fd) => ioctl('quota_enable', fd, IOC_QUOTA_CTL, args, path))
+  withDirectory(path, (fd) => ioctl('quota_enable', fd, IOC_QUOTA_CTL, args, path), DIRECTORY)
 }
 
 /** The subvolume can't come to refer to more than `bytes`: EDQUOT past it. ENOTCONN where nothing is counted. */
@@ -173,7 +173,7 @@ export function limitSubvolume(path: string, bytes: number): void {
 export function removeQgroup(path: string, id: number): void {
   const args = Buffer.alloc(16)
   args.writeBigUInt64LE(BigInt(id), 8)
-  withDirectory(path, (fd) => ioctl('qgroup_remove', fd, IOC_QGROUP_CREATE, args, path))
+  withDirectory(path, (fd) => ioctl('qgroup_remove', fd, IOC_QGROUP_CREATE, args, path), DIRECTORY)
 }
 
 /** As of the last transaction; undefined where space is not counted, or not for this one. */
@@ -210,12 +210,13 @@ function searchQuota(path: string, id: number, type: number): Buffer | undefined
   args.writeUInt32LE(type, 60)
   args.writeUInt32LE(1, 64)
   args.writeBigUInt64LE(256n, 104)
-  const known = withDirectory(path, (fd) => {
+  const search = (fd: number): boolean => {
     enter('tree_search', path)
     if (libc.ioctlStruct(fd, IOC_TREE_SEARCH_V2, args) === 0) return true
     if (errno() === ENOENT) return false // no quota tree: quota was never enabled
     throw new SysError(errno(), 'tree_search', path)
-  })
+  }
+  const known = withDirectory(path, search, DIRECTORY)
   if (!known) return undefined
   if (args.readUInt32LE(64) === 0) return Buffer.alloc(0)
   return args.subarray(112 + 32, 112 + 32 + args.readUInt32LE(112 + 28))

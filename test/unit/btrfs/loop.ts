@@ -11,6 +11,8 @@ import { type Bench, withBench } from '../drivers/bench.js'
 export interface Loop {
   /** The root of the file system. */
   readonly path: string
+  /** As a reboot would: nothing is remembered but what is on disk. */
+  remount(): void
   close(): void
 }
 
@@ -33,15 +35,29 @@ export function openLoop(size = '1G'): Loop {
   const directory = mkdtempSync(join(realpathSync(tmpdir()), 'varve-btrfs-'))
   const [image, path] = [join(directory, 'image'), join(directory, 'mount')]
   const close = () => {
-    if (mountInfo().some(({ target }) => target === path)) execFileSync('umount', [path])
-    rmSync(directory, { recursive: true })
+    try {
+      if (mountInfo().some(({ target }) => target === path)) execFileSync('umount', [path])
+    } catch (error) {
+      execFileSync('umount', ['-l', path]) // somebody is still at work there: it goes with them
+      throw error
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   }
+  const mount = () => execFileSync('mount', ['-o', 'loop', image, path])
   try {
     mkdirSync(path)
     execFileSync('truncate', ['-s', size, image])
     execFileSync('mkfs.btrfs', ['-q', image])
-    execFileSync('mount', ['-o', 'loop', image, path])
-    return { path, close }
+    mount()
+    return {
+      path,
+      remount() {
+        execFileSync('umount', [path])
+        mount()
+      },
+      close,
+    }
   } catch (error) {
     close()
     throw error
@@ -57,7 +73,8 @@ export async function withLayers(path: string, use: (bench: Bench) => Promise<vo
       try {
         await use(bench)
       } finally {
-        for (const id of await bench.driver.list()) await bench.driver.remove(id)
+        const driver = await bench.reopen() // which removes what a failed test left
+        for (const id of await driver.list()) await driver.remove(id)
       }
     })
   } finally {

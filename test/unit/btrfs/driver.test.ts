@@ -1,0 +1,477 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { Readable } from 'node:stream'
+import { after, before, describe, it } from 'node:test'
+import { createChannel, pump } from '../../../core/channel.js'
+import { type LayerId, parseLayerId } from '../../../core/ids.js'
+import { qgroupNumbers, subvolumeInfo } from '../../../core/sys/btrfs.js'
+import { counts, resetCounts, totalCalls } from '../../../core/sys/seam.js'
+import { btrfs } from '../../../drivers/btrfs/driver.js'
+import { differences, snapshot } from '../../oracle.js'
+import type { Bench } from '../drivers/bench.js'
+import { runChild } from './child.js'
+import { type Loop, openLoop, subvolumeOf, whyNot, withLayers } from './loop.js'
+
+const run = (...args: string[]) => execFileSync('btrfs', ['-q', ...args])
+
+/** What is in the folder of layers: nothing of a temporary may be among it. */
+const folderOf = (bench: Bench) => fs.readdirSync(`${bench.home}/subvolumes`).sort()
+
+describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
+  let loop: Loop
+  before(() => {
+    loop = openLoop()
+  })
+  after(() => {
+    const subvolumes = execFileSync('btrfs', ['subvolume', 'list', loop.path], { encoding: 'utf8' })
+    loop.close()
+    assert.equal(subvolumes, '', 'no subvolume is left')
+  })
+
+  const layered = (title: string, use: (bench: Bench) => Promise<void>) =>
+    it(title, () => withLayers(loop.path, use))
+
+  layered('keeps what is sealed: nobody can write to it, not even past the mount', async (bench) => {
+    const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+    assert.throws(() => fs.writeFileSync(`${subvolumeOf(bench, id)}/file`, 'y'), { code: 'EROFS' })
+    await bench.mounted(id, 'rw', (root) => {
+      assert.throws(() => fs.writeFileSync(`${root}/file`, 'y'), { code: 'EROFS' })
+    })
+    await bench.driver.seal(id)
+    assert.equal(bench.driver.supports.readonlySeal, true)
+  })
+
+  layered('gives a child what its parent is, and shares the space', async (bench) => {
+    const parent = await bench.written(undefined, (root) => {
+      fs.writeFileSync(`${root}/file`, 'x')
+      fs.chmodSync(root, 0o750)
+      fs.chownSync(root, 5, 6)
+      execFileSync('setfattr', ['-n', 'user.a', '-v', 'b', root])
+    })
+    const child = await bench.create({ parent, writable: true })
+    const [was, is] = [parent, child].map((id) => snapshot(subvolumeOf(bench, id)))
+    assert.deepEqual(differences(was ?? new Map(), is ?? new Map()), [])
+    fs.writeFileSync(`${subvolumeOf(bench, child)}/file`, 'y')
+    assert.equal(fs.readFileSync(`${subvolumeOf(bench, parent)}/file`, 'utf8'), 'x')
+  })
+
+  layered(
+    'removes the subvolumes inside a layer with it, at any depth, read-only ones too',
+    async (bench) => {
+      const id = await bench.create({ writable: true })
+      const root = subvolumeOf(bench, id)
+      fs.mkdirSync(`${root}/a/b`, { recursive: true })
+      run('subvolume', 'create', `${root}/a/b/inner`)
+      fs.mkdirSync(`${root}/a/b/inner/c`)
+      run('subvolume', 'create', `${root}/a/b/inner/c/innermost`)
+      fs.writeFileSync(`${root}/a/b/inner/c/innermost/file`, 'x')
+      run('subvolume', 'snapshot', '-r', `${root}/a/b/inner/c/innermost`, `${root}/a/b/inner/c/sealed`)
+      run('property', 'set', `${root}/a/b/inner`, 'ro', 'true')
+      run('subvolume', 'create', `${root}/outer`)
+      await bench.driver.seal(id)
+      assert.match(
+        bench.warnings.join(),
+        /has 2 subvolumes inside \((a\/b\/inner, outer|outer, a\/b\/inner)\)/,
+      )
+      await bench.driver.remove(id)
+      assert.deepEqual(folderOf(bench), [])
+      await bench.driver.remove(id)
+    },
+  )
+
+  layered('leaves subvolumes inside a layer out of its changes, and of its diff', async (bench) => {
+    const parent = await bench.create({ writable: true })
+    run('subvolume', 'create', `${subvolumeOf(bench, parent)}/old`)
+    fs.writeFileSync(`${subvolumeOf(bench, parent)}/old/file`, 'x')
+    await bench.driver.seal(parent)
+    const child = await bench.create({ parent, writable: true })
+    run('subvolume', 'create', `${subvolumeOf(bench, child)}/new`)
+    fs.writeFileSync(`${subvolumeOf(bench, child)}/new/file`, 'x')
+    const { mtime } = fs.statSync(subvolumeOf(bench, parent))
+    fs.utimesSync(subvolumeOf(bench, child), mtime, mtime)
+    assert.deepEqual(
+      (await bench.changes(parent)).map(({ path }) => path),
+      [],
+    )
+    assert.deepEqual(
+      (await bench.changes(child)).map(({ path }) => path).filter((path) => path !== ''),
+      [],
+    )
+    // The place of the parent's is an empty directory in the child: a file there is new.
+    fs.rmdirSync(`${subvolumeOf(bench, child)}/old`)
+    fs.writeFileSync(`${subvolumeOf(bench, child)}/old`, '')
+    const found = (await bench.changes(child)).filter(({ path }) => path !== '')
+    assert.deepEqual(found, [{ path: 'old', kind: 'add' }])
+    const walked = runChild(bench.home, ['changes', child, parent], 'EPERM:send:1').result as typeof found
+    assert.deepEqual(
+      walked.filter(({ path }) => path !== ''),
+      found,
+    )
+    assert.ok((await bench.diff(child)).equals(await bench.diff(child)))
+  })
+
+  layered('removes what is not there, and a directory in the place of a subvolume', async (bench) => {
+    const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+    run('subvolume', 'delete', subvolumeOf(bench, id))
+    assert.deepEqual(await bench.driver.list(), [])
+    await assert.rejects(bench.driver.get(id, { readonly: true }), { code: 'NOT_FOUND' })
+    fs.mkdirSync(subvolumeOf(bench, id))
+    run('subvolume', 'create', `${subvolumeOf(bench, id)}/inner`)
+    assert.deepEqual(await bench.driver.list(), [])
+    await assert.rejects(bench.driver.get(id, { readonly: true }), {
+      code: 'CORRUPT',
+      message: /no subvolume/,
+    })
+    await bench.driver.remove(id)
+    await bench.driver.remove(id)
+    assert.deepEqual(folderOf(bench), [])
+    await bench.create({ id })
+  })
+
+  const meddling: readonly (readonly [title: string, meddle: (path: string) => void, problem: RegExp])[] = [
+    [
+      'made writable',
+      (path) => run('property', 'set', path, 'ro', 'false'),
+      /was made writable after it was sealed/,
+    ],
+    [
+      'altered and made read-only again',
+      (path) => {
+        run('property', 'set', path, 'ro', 'false')
+        fs.writeFileSync(`${path}/file`, 'y')
+        execFileSync('sync', ['-f', path])
+        run('property', 'set', path, 'ro', 'true')
+      },
+      /was changed after it was sealed/,
+    ],
+    [
+      'replaced by a copy',
+      (path) => {
+        run('subvolume', 'snapshot', '-r', path, `${path}.copy`)
+        run('subvolume', 'delete', path)
+        execFileSync('mv', ['-T', `${path}.copy`, path])
+      },
+      /is now another one/,
+    ],
+  ]
+  for (const [title, meddle, problem] of meddling) {
+    layered(`tells of a sealed layer that was ${title}, and makes no child of it`, async (bench) => {
+      const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+      assert.equal((await bench.driver.metadata(id)).Problem, undefined)
+      meddle(subvolumeOf(bench, id))
+      assert.match((await bench.driver.metadata(id)).Problem ?? '', problem)
+      await assert.rejects(bench.create({ parent: id, writable: true }), {
+        code: 'CORRUPT',
+        message: new RegExp(`its parent ${id} .*${problem.source}`),
+      })
+      assert.deepEqual(folderOf(bench), [id])
+      await bench.driver.remove(id)
+      const again = await bench.create({ id, writable: true })
+      assert.equal(
+        (await bench.driver.metadata(again)).Problem,
+        undefined,
+        'the name is free, with no memory',
+      )
+    })
+  }
+
+  layered('takes nothing for meddling that is none: children, balance, a reboot', async (bench) => {
+    const id = await bench.written(undefined, (root) => {
+      fs.writeFileSync(`${root}/file`, Buffer.alloc(100_000, 1))
+    })
+    await bench.written(id, (root) => fs.appendFileSync(`${root}/file`, 'x'))
+    execFileSync('btrfs', ['balance', 'start', '--full-balance', loop.path], { stdio: 'ignore' })
+    loop.remount()
+    assert.equal((await bench.driver.metadata(id)).Problem, undefined)
+  })
+
+  layered('removes what a killed process left: of a diff, a removal, a creation', async (bench) => {
+    const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+    const child = await bench.create({ parent, writable: true })
+    fs.writeFileSync(`${subvolumeOf(bench, child)}/file`, 'y')
+    const gone = await bench.create({ parent, writable: true })
+    run('subvolume', 'create', `${subvolumeOf(bench, gone)}/inner`)
+    const kills: readonly (readonly [words: readonly string[], fault: string])[] = [
+      [['changes', child, parent], 'kill:send:1'],
+      [['remove', gone], 'kill:snap_destroy:1'],
+      [['create', 'sized', parent, '100M'], 'kill:qgroup_limit:1'],
+      [['create', 'base'], 'kill:chmod:1'],
+    ]
+    for (const [words, fault] of kills) {
+      assert.equal(runChild(bench.home, words, fault).signal, 'SIGKILL', words.join(' '))
+      assert.ok(
+        folderOf(bench).some((name) => name.includes('~')),
+        `${words.join(' ')} leaves a temporary`,
+      )
+      const { warnings } = runChild(bench.home, ['open'])
+      assert.match(warnings?.join() ?? '', /removed .*left by a process/)
+      assert.deepEqual(
+        folderOf(bench),
+        [parent, child]
+          .sort()
+          .concat(words[0] === 'changes' ? [gone] : [])
+          .sort(),
+      )
+    }
+  })
+
+  layered('makes and removes a layer whole or not at all, wherever it is killed', async (bench) => {
+    const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+    for (const words of [
+      ['create', 'victim', parent, '100M'],
+      ['remove', 'victim'],
+    ]) {
+      for (let call = 1; ; call++) {
+        if (words[0] === 'remove') await bench.create({ id: 'victim', parent, writable: true })
+        const { signal } = runChild(bench.home, words, `kill:call:${call}`)
+        if (signal === null) break
+        const there = folderOf(bench).includes('victim')
+        if (there) {
+          const path = `${bench.home}/subvolumes/victim`
+          assert.equal(fs.readFileSync(`${path}/file`, 'utf8'), 'x')
+          assert.equal(fs.lstatSync(path).ino, 256)
+        }
+        runChild(bench.home, ['open'])
+        assert.deepEqual(folderOf(bench), there ? [parent, 'victim'].sort() : [parent])
+        await bench.driver.remove(parseLayerId('victim'))
+      }
+      await bench.driver.remove(parseLayerId('victim'))
+    }
+  })
+
+  layered('does a diff of 6 changes over 20,000 files in few calls, as many as over 200', async (bench) => {
+    const cost = async (filesEach: number): Promise<number> => {
+      const base = await bench.written(undefined, (root) => makeWide(root, filesEach))
+      const child = await bench.written(base, (root) => {
+        fs.writeFileSync(`${root}/d7/new`, 'new')
+        fs.appendFileSync(`${root}/d50/sub/f0`, 'more')
+        fs.unlinkSync(`${root}/d100/sub/f0`)
+        fs.chmodSync(`${root}/d101/sub/f0`, 0o600)
+        fs.renameSync(`${root}/d150/sub/f0`, `${root}/d150/f0`)
+        fs.rmSync(`${root}/d199/link`)
+        fs.symlinkSync('other', `${root}/d199/link`)
+      })
+      resetCounts()
+      const changes = await bench.changes(child)
+      // But for reads of the pipe, which are as many as the stream comes in pieces.
+      const calls = totalCalls() - (counts().get('read') ?? 0)
+      assert.equal(changes.filter(({ path }) => !/^(d\d+(\/sub)?)?$/.test(path)).length, 7)
+      assert.ok(calls < 250, `${calls}: ${JSON.stringify([...counts()])}`)
+      return calls
+    }
+    const [few, many] = [await cost(1), await cost(100)]
+    assert.equal(many, few)
+  })
+
+  layered('makes and removes a child in a handful of calls', async (bench) => {
+    const parent = await bench.written(undefined, (root) => makeWide(root, 10))
+    resetCounts()
+    const child = await bench.create({ parent, writable: true })
+    await bench.driver.remove(child)
+    assert.ok(totalCalls() < 40, `${totalCalls()}: ${JSON.stringify([...counts()])}`)
+    assert.equal(counts().get('fsync'), undefined, 'the snapshot is on disk by itself')
+  })
+
+  layered('tells usage of a child by what it adds', async (bench) => {
+    const parent = await bench.written(undefined, (root) => {
+      fs.writeFileSync(`${root}/big`, Buffer.alloc(1_000_000, 1))
+    })
+    const child = await bench.written(parent, (root) => {
+      fs.writeFileSync(`${root}/a`, Buffer.alloc(100_000, 2))
+      fs.linkSync(`${root}/a`, `${root}/b`)
+    })
+    assert.deepEqual(await bench.driver.usage(child), { size: 102_400, inodes: 2 })
+    const { size, inodes } = await bench.driver.usage(parent)
+    assert.ok(size >= 1_000_000 && size < 1_100_000 && inodes === 2, `${size} ${inodes}`)
+  })
+
+  layered("refuses what it can't do, in clear words, and makes nothing", async (bench) => {
+    const { driver } = bench
+    const make = (options: Record<string, string>, writable = true) =>
+      driver.create(parseLayerId('x'), { writable, options: new Map(Object.entries(options)) })
+    await assert.rejects(make({ colour: 'red' }), {
+      code: 'INVALID_ARGUMENT',
+      message: /"colour": it takes size/,
+    })
+    for (const size of ['', '0', '-1', '1.5G', '10 apples', '9999999999999P']) {
+      await assert.rejects(make({ size }), { code: 'INVALID_ARGUMENT', message: /want a size/ }, size)
+    }
+    await assert.rejects(make({ size: '1G' }, false), {
+      code: 'INVALID_ARGUMENT',
+      message: /only a writable/,
+    })
+    await assert.rejects(
+      driver.create(parseLayerId('x'), { writable: true, parent: parseLayerId('ghost') }),
+      {
+        code: 'NOT_FOUND',
+      },
+    )
+    const there = await bench.create()
+    for (const parent of [undefined, there]) {
+      const options = parent === undefined ? {} : { parent }
+      await assert.rejects(driver.create(there, { writable: true, ...options }), { code: 'ALREADY_EXISTS' })
+    }
+    assert.deepEqual(folderOf(bench), [there])
+    const context = {
+      home: bench.home,
+      parentOf: () => undefined,
+      warn: () => {},
+      state: { get: () => undefined, set: () => {}, delete: () => {}, entries: () => [] },
+    }
+    await assert.rejects(btrfs.open({ ...context, options: new Map([['colour', 'red']]) }), {
+      code: 'INVALID_ARGUMENT',
+    })
+    await assert.rejects(btrfs.open({ ...context, options: new Map([['min_space', 'x']]) }), {
+      code: 'INVALID_ARGUMENT',
+      message: /min_space=x/,
+    })
+    const strict = await btrfs.open({ ...context, options: new Map([['min_space', '1G']]) })
+    await assert.rejects(
+      strict.create(parseLayerId('x'), { writable: true, options: new Map([['size', '10M']]) }),
+      { code: 'INVALID_ARGUMENT', message: /min_space/ },
+    )
+  })
+
+  it('is for btrfs alone', async () => {
+    const options = new Map<string, string>()
+    assert.equal((await btrfs.probe({ scratch: loop.path, options })).verdict, 'supported')
+    assert.deepEqual(fs.readdirSync(loop.path), [], 'the probe leaves nothing')
+    const elsewhere = await btrfs.probe({ scratch: '/proc/self', options })
+    assert.equal(elsewhere.verdict, 'wrong file system')
+    assert.match(elsewhere.reason, /not btrfs/)
+  })
+})
+
+describe('a btrfs with quota', { skip: whyNot() ?? false }, () => {
+  let loop: Loop
+  before(() => {
+    loop = openLoop()
+  })
+  after(() => loop.close())
+
+  it('holds a layer to its size: half fits, more is EDQUOT, as is a tar', () =>
+    withLayers(loop.path, async (bench) => {
+      const size = 50 * 1024 * 1024
+      const id = parseLayerId('limited')
+      await bench.driver.create(id, { writable: true, options: new Map([['size', '50M']]) })
+      assert.match(bench.warnings.join(), /quota is now on/)
+      const write = (name: string, bytes: number) => {
+        const fd = fs.openSync(`${subvolumeOf(bench, id)}/${name}`, 'w')
+        try {
+          fs.writeSync(fd, Buffer.alloc(bytes, 1))
+          fs.fsyncSync(fd)
+        } finally {
+          fs.closeSync(fd)
+        }
+      }
+      write('half', size / 2)
+      assert.throws(
+        () => {
+          for (let i = 0; i < 30; i++) write(`more${i}`, 1 << 20)
+        },
+        { errno: -122 },
+      )
+      const { metadata } = bench.driver
+      assert.equal((await metadata(id))['Size Limit'], String(size))
+      execFileSync('sync', ['-f', loop.path])
+      assert.ok(Number((await metadata(id)).Exclusive) > size / 2, JSON.stringify(await metadata(id)))
+
+      const parent = await bench.written(undefined, () => {})
+      const child = parseLayerId('child')
+      await bench.driver.create(child, { parent, writable: true, options: new Map([['size', '8M']]) })
+      await assert.rejects(applied(bench, child, 20 << 20), {
+        code: 'RESOURCE_EXHAUSTED',
+        message: /EDQUOT/,
+      })
+      const number = subvolumeInfo(subvolumeOf(bench, child)).id
+      assert.notEqual(qgroupNumbers(loop.path, number), undefined)
+      for (const each of [child, id]) await bench.driver.remove(each)
+      assert.deepEqual(folderOf(bench), [parent])
+    }))
+})
+
+describe('a btrfs that is full', { skip: whyNot() ?? false }, () => {
+  let loop: Loop
+  before(() => {
+    loop = openLoop('160M')
+  })
+  after(() => loop.close())
+
+  it('says so, leaves nothing half-made, and still removes', () =>
+    withLayers(loop.path, async (bench) => {
+      const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+      const child = await bench.create({ parent })
+      await assert.rejects(applied(bench, child, 400 << 20), {
+        code: 'RESOURCE_EXHAUSTED',
+        message: /apply a tar to layer layer\d+: .*ENOSPC/,
+      })
+      await bench.driver.remove(child)
+      assert.deepEqual(folderOf(bench), [parent])
+      await fill(bench, parent)
+      assert.deepEqual(
+        folderOf(bench).filter((name) => name.includes('~')),
+        [],
+      )
+    }))
+})
+
+/** Fills the disk by small layers, until even a snapshot or a file in it fails; then takes them all away. */
+async function fill(bench: Bench, parent: LayerId): Promise<void> {
+  const made: LayerId[] = []
+  try {
+    for (let i = 0; i < 200; i++) {
+      const id = await bench.create({ parent, writable: true })
+      made.push(id)
+      fs.writeFileSync(`${subvolumeOf(bench, id)}/data`, Buffer.alloc(4 << 20, i))
+      await bench.driver.seal(id)
+    }
+    assert.fail('the disk never filled')
+  } catch (error) {
+    const said = error instanceof Error && 'code' in error ? error.code : error
+    assert.ok(said === 'ENOSPC' || said === 'RESOURCE_EXHAUSTED', String(error))
+  }
+  for (const id of made) await bench.driver.remove(id)
+}
+
+function makeWide(root: string, filesEach: number): void {
+  for (let d = 0; d < 200; d++) {
+    fs.mkdirSync(`${root}/d${d}/sub`, { recursive: true })
+    fs.symlinkSync('sub', `${root}/d${d}/link`)
+    for (let f = 0; f < filesEach; f++) fs.writeFileSync(`${root}/d${d}/sub/f${f}`, `${d} ${f}`)
+  }
+}
+
+/** Ends when both sides have, with the driver's own error. */
+async function applied(bench: Bench, id: LayerId, size: number): Promise<void> {
+  const { sink, channels } = createChannel()
+  const [channel] = channels
+  assert.ok(channel)
+  const pumped = pump(Readable.from(tarOf(size)), sink).catch(() => 'the driver gave up')
+  try {
+    await bench.driver.apply(id, channel, { scratch: `${bench.root}/scratch` })
+  } finally {
+    await pumped
+  }
+}
+
+/** A tar of one file of so many bytes, a MiB at a time. */
+function* tarOf(size: number): Generator<Buffer> {
+  const header = Buffer.alloc(512)
+  const octal = (value: number, width: number) => `${value.toString(8).padStart(width - 1, '0')}\0`
+  header.write('big', 0)
+  header.write(octal(0o644, 8) + octal(0, 8) + octal(0, 8) + octal(size, 12) + octal(0, 12), 100)
+  header.write('        0', 148)
+  header.write('ustar\x0000', 257)
+  header.write(
+    octal(
+      header.reduce((sum, byte) => sum + byte),
+      7,
+    ),
+    148,
+  )
+  yield header
+  const chunk = Buffer.alloc(1 << 20, 'content')
+  for (let left = size; left > 0; left -= chunk.length) yield chunk
+  yield Buffer.alloc(1024)
+}
