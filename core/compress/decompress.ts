@@ -111,7 +111,7 @@ export async function decompressTo(
     return await (compression === 'gzip' ? byZlib(blob, out, options) : byLibrary(blob, out, options))
   } catch (error) {
     if (error instanceof VarveError) throw error
-    throw new VarveError('UNAVAILABLE', `decompress ${blob.label}: ${messageOf(error)}`, { cause: error })
+    throw new VarveError('UNAVAILABLE', `${blob.label}: decompress: ${messageOf(error)}`, { cause: error })
   }
 }
 
@@ -219,14 +219,18 @@ async function byLibrary(blob: Blob, out: number, options: ReadOptions): Promise
 
 function helperFailed(blob: Blob, tool: Tool, end: FilterEnd): VarveError {
   const name = tool.command.slice(tool.command.lastIndexOf('/') + 1)
-  const said = end.words.replaceAll(/ ?\(null\)| ?\/\*stdin\*\\| ?<stdin>/g, '').replaceAll(/\s+/g, ' ')
+  // Without the names these tools give themselves and their input.
+  const said = end.words
+    .replaceAll(/ ?\(null\)| ?\/\*stdin\*\\| ?<stdin>/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .replace(new RegExp(`^${name}: `), '')
   const why = said || (end.signal === undefined ? `exit status ${end.status}` : `killed by ${end.signal}`)
   // From 126 on it is a shell's or loader's "can't run it"; none of the tools says that about data.
   const ran = end.status !== undefined && end.status < 126
   const advice = ran ? 'damaged or cut off: get it again' : 'the helper failed, not the data'
   return new VarveError(
     ran ? 'CORRUPT' : 'UNAVAILABLE',
-    `decompress ${blob.label} with ${name}: ${why}: ${advice}`,
+    `${blob.label}: decompress with ${name}: ${why}: ${advice}`,
   )
 }
 

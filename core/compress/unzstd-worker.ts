@@ -52,5 +52,5 @@ function decode(blob: Blob, work: () => void): void {
 }
 
 function damaged(blob: Blob, words: string): VarveError {
-  return new VarveError('CORRUPT', `decompress ${blob.label}: ${words}: damaged or cut off: get it again`)
+  return new VarveError('CORRUPT', `${blob.label}: decompress: ${words}: damaged or cut off: get it again`)
 }

@@ -117,7 +117,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
         )
         assert.ok(error instanceof VarveError, `${title}: ${error}`)
         assert.equal(error.code, 'CORRUPT', `${title}: ${error.message}`)
-        assert.match(error.message, /layer x/, title)
+        assert.match(error.message, /^layer x: /, title)
       }
     })
   }
