@@ -49,7 +49,7 @@ export async function commitImage(
     .map((row) => row.id)
     .reverse()
   const image = { ...makeConfig(db, nodes), nodes, names: [name] }
-  const [row] = await images.add([image])
+  const [row] = await step('commit:image', () => images.add([image]))
   return row
 }
 

@@ -3,12 +3,13 @@
  * same root. Whatever a living process is at is under a lock of its own (core/graph.ts); a lock that can be had belongs
  * to nobody any more.
  */
-import { toText } from './bytes.js'
+import { fromText, toText } from './bytes.js'
 import type { Database } from './db/database.js'
 import type { Driver } from './driver.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
 import { createMountSpace, isMountPoint } from './mount-space.js'
+import { removeMountPoint } from './mounts.js'
 import { isScratchInUse, purgeScratch } from './scratch.js'
 import { readdir, rmdir } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
@@ -27,6 +28,7 @@ export async function recover(context: RecoverContext): Promise<void> {
   const { db, driver, root } = context
   for (const name of purgeScratch(root)) context.warn(`removed ${toText(root)}/tmp/${name}, left by a crash`)
   dropStaleMounts(context)
+  await finishUnmounts(context)
   dropMountPoints(context)
   // In this order: a layer that is made meanwhile has its row before the driver has it.
   const layers = await driver.list()
@@ -86,6 +88,31 @@ function dropStaleMounts({ db, root, warn }: RecoverContext): void {
     } finally {
       lock.release()
     }
+  }
+}
+
+/** Mounts that nobody counts any more: an unmount was interrupted after its count was down. */
+async function finishUnmounts({ db, graph, driver, root, warn }: RecoverContext): Promise<void> {
+  const uncounted = db.mounts.all().filter((row) => row.count === 0)
+  if (uncounted.length === 0) return
+  const space = createMountSpace()
+  for (const node of new Set(uncounted.map((row) => row.node))) {
+    const owner = db.nodes.get(node)
+    if (owner === undefined) continue
+    await ifFree(root, `node-${owner.layer}`, async () => {
+      const rows = db.mounts.byNode(node)
+      // While a bind mount counts, the store's own mount that it shows stays, with a count of 0.
+      const inUse = rows.some((row) => row.count > 0)
+      const own = (target: string) => target.startsWith(`${toText(root)}/mnt/`)
+      for (const row of rows.filter(({ count, target }) => count === 0 && !(inUse && own(target)))) {
+        if (space.isHere(row)) unmount(fromText(row.target), { lazy: true })
+        else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
+        if (own(row.target)) removeMountPoint(row.target)
+        db.mounts.delete(node, row.target)
+        warn(`layer ${owner.layer}: unmounted from ${row.target}, which had been interrupted`)
+      }
+      if (db.mounts.byNode(node).length === 0) await driver.put(graph.sourceOf(owner))
+    })
   }
 }
 

@@ -1,77 +1,118 @@
-/**
- * One task in a thread of its own. The thread posts messages and then its result; its VarveErrors arrive as such. On
- * abort, and at the end, the thread is terminated: work in there must not hold what the end of a thread doesn't free.
- */
+/** Long synchronous work in a thread of its own: plain data in, plain data out, errors with their code. */
 import { parentPort, type TransferListItem, Worker, workerData } from 'node:worker_threads'
 import { type ErrorCode, VarveError } from './errors.js'
 
-export interface RunOptions<M> {
+export interface WorkerOptions<Message = never> {
   readonly signal?: AbortSignal | undefined
-  /** Takes a message; what it returns (not undefined) is the result and ends the thread. */
-  message(message: M): M | undefined
+  /** Called once when the work is not wanted any more: wakes a worker that waits in a channel or a pipe. */
+  readonly onAbort?: () => void
+  /** Takes what the thread posts before its result; where it throws, the work is not wanted any more. */
+  readonly message?: (message: Message) => void
 }
 
-interface Failure {
-  readonly failure: { readonly code: ErrorCode | undefined; readonly message: string; readonly stack: string }
+/** What a worker script gets besides its input. */
+export interface Port<Message> {
+  /** Throws CANCELLED once the work is not wanted any more. */
+  checkpoint(): void
+  post(message: Message, transfer?: TransferListItem[]): void
 }
 
-/** Runs the module at `url` with `data`. @throws what the thread threw; CANCELLED on abort */
-export async function runWorker<M>(url: URL, data: unknown, options: RunOptions<M>): Promise<M> {
-  const { signal } = options
-  if (signal?.aborted) throw cancelled()
-  const worker = new Worker(url, { workerData: data })
-  let abort: (() => void) | undefined
-  try {
-    return await new Promise<M>((resolve, reject) => {
-      abort = () => reject(cancelled())
-      signal?.addEventListener('abort', abort, { once: true })
-      worker.on('message', (message: M | Failure) => {
-        if (isFailure(message)) return reject(revive(message))
-        try {
-          const result = options.message(message)
-          if (result !== undefined) resolve(result)
-        } catch (error) {
-          reject(error)
-        }
-      })
-      worker.on('error', reject)
-      worker.on('exit', (code) => reject(new VarveError('UNAVAILABLE', `a worker thread ended with ${code}`)))
-    })
-  } finally {
-    if (abort) signal?.removeEventListener('abort', abort)
-    await worker.terminate()
+interface Job {
+  readonly input: unknown
+  /** One Int32: 1 once the work is not wanted any more. */
+  readonly cancel: SharedArrayBuffer
+}
+
+type Outcome =
+  | { readonly result: unknown }
+  | { readonly code: ErrorCode | undefined; readonly message: string; readonly stack: string | undefined }
+
+type Posted<Message> = Outcome | { readonly posted: Message }
+
+/**
+ * Runs `script`, which calls {@link serve}, on `input`. An aborted signal makes the script's next checkpoint throw; the
+ * promise settles when the thread has ended, so that nothing works on behind the caller's back.
+ * @throws VarveError as the script threw it; CANCELLED where the signal aborted; what `message` threw
+ */
+export function runInWorker<Input, Result, Message = never>(
+  script: URL,
+  input: Input,
+  options: WorkerOptions<Message> = {},
+): Promise<Result> {
+  const { signal, onAbort, message } = options
+  const job: Job = { input, cancel: new SharedArrayBuffer(4) }
+  const abort = () => {
+    Atomics.store(new Int32Array(job.cancel), 0, 1)
+    onAbort?.()
   }
-}
-
-/** The thread's side: runs `work` with the task's data; `post` sends messages; a throw becomes the caller's. */
-export function serveWorker<T, M>(
-  work: (data: T, post: (message: M, transfer?: TransferListItem[]) => void) => void,
-): void {
-  const port = parentPort
-  if (port === null) throw new Error('this module runs in a worker thread only')
-  try {
-    work(workerData as T, (message, transfer) => port.postMessage(message, transfer))
-  } catch (error) {
-    const failure: Failure['failure'] = {
-      code: error instanceof VarveError ? error.code : undefined,
-      message: error instanceof Error ? error.message : String(error),
-      stack: error instanceof Error ? (error.stack ?? '') : '',
+  return new Promise<Result>((resolve, reject) => {
+    // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file.
+    const worker = new Worker(script, { workerData: job, execArgv: [] })
+    let outcome: Outcome | undefined
+    let crash: unknown
+    const take = (posted: Message) => {
+      if (crash !== undefined) return
+      try {
+        message?.(posted)
+      } catch (error) {
+        crash = error
+        abort()
+      }
     }
-    port.postMessage({ failure })
+    worker.on('message', (posted: Posted<Message>) => {
+      if ('posted' in posted) take(posted.posted)
+      else outcome = posted
+    })
+    worker.on('error', (error: Error) => {
+      crash ??= error
+    })
+    worker.on('exit', (status) => {
+      signal?.removeEventListener('abort', abort)
+      if (signal?.aborted === true && (outcome === undefined || !('result' in outcome)))
+        reject(cancelled(signal))
+      else if (crash !== undefined) reject(crash)
+      else if (outcome === undefined)
+        reject(new Error(`${script.pathname} ended with status ${status} and no result`))
+      else if ('result' in outcome) resolve(outcome.result as Result)
+      else reject(revive(outcome))
+    })
+    if (signal?.aborted === true) abort()
+    else signal?.addEventListener('abort', abort, { once: true })
+  })
+}
+
+/** The body of a worker script. */
+export function serve<Input, Result, Message = never>(
+  work: (input: Input, port: Port<Message>) => Result,
+): void {
+  const { input, cancel } = workerData as { readonly input: Input; readonly cancel: SharedArrayBuffer }
+  const flag = new Int32Array(cancel)
+  const port: Port<Message> = {
+    checkpoint() {
+      if (Atomics.load(flag, 0) === 1) throw new VarveError('CANCELLED', 'cancelled')
+    },
+    post: (posted, transfer) => parentPort?.postMessage({ posted }, transfer),
+  }
+  parentPort?.postMessage(outcomeOf(() => work(input, port)))
+}
+
+function outcomeOf(work: () => unknown): Outcome {
+  try {
+    return { result: work() }
+  } catch (error) {
+    const code = error instanceof VarveError ? error.code : undefined
+    if (error instanceof Error) return { code, message: error.message, stack: error.stack }
+    return { code, message: String(error), stack: undefined }
   }
 }
 
-function isFailure(message: unknown): message is Failure {
-  return typeof message === 'object' && message !== null && 'failure' in message
-}
-
-function revive({ failure }: Failure): Error {
-  if (failure.code !== undefined) return new VarveError(failure.code, failure.message)
-  const error = new Error(failure.message)
-  error.stack = failure.stack
+function revive(outcome: Exclude<Outcome, { result: unknown }>): Error {
+  const error =
+    outcome.code === undefined ? new Error(outcome.message) : new VarveError(outcome.code, outcome.message)
+  if (outcome.stack !== undefined) error.stack = outcome.stack
   return error
 }
 
-function cancelled(): VarveError {
-  return new VarveError('CANCELLED', 'interrupted')
+function cancelled(signal: AbortSignal): VarveError {
+  return new VarveError('CANCELLED', 'cancelled', { cause: signal.reason })
 }

@@ -5,7 +5,7 @@ import { createChannel, drain, openConsumer, openProducer, pump } from '../chann
 import { VarveError } from '../errors.js'
 import { which } from '../sys/exec.js'
 import { startFilter } from '../sys/filter.js'
-import { runWorker } from '../worker.js'
+import { runInWorker } from '../worker.js'
 import type { ZstdTask } from './zstd-worker.js'
 
 export interface CompressOptions {
@@ -105,12 +105,12 @@ async function* byLibrary(
   if (input === undefined || output === undefined) throw new TypeError('a channel without an end')
   const task: ZstdTask = { input, output: packed.sink }
   const url = new URL('./zstd-worker.js', import.meta.url)
-  const worker = runWorker<true>(url, task, { signal, message: (message) => message })
-  worker.catch(() => {
-    // A thread that was terminated leaves its ends open, and whoever waits for them waiting.
+  const stop = () => {
     openConsumer(input).cancel()
     openProducer(packed.sink).fail()
-  })
+  }
+  const worker = runInWorker<ZstdTask, void>(url, task, { signal, onAbort: stop })
+  worker.catch(stop) // also where the thread could not even start
   const fed = pump(source, plain.sink)
   const results = Promise.allSettled([fed, worker])
   try {

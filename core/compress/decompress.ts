@@ -13,10 +13,10 @@ import { close } from '../sys/files.js'
 import { type Filter, type FilterEnd, startFilter } from '../sys/filter.js'
 import { pipe } from '../sys/pipe.js'
 import { readAsync, writeAllAsync } from '../sys/pool.js'
-import { runWorker } from '../worker.js'
+import { runInWorker } from '../worker.js'
 import { type Blob, blobBytes, type ReadOptions, readAt } from './blob.js'
 import { gunzip, notGzip } from './gunzip.js'
-import type { UnzstdMessage, UnzstdTask } from './unzstd-worker.js'
+import type { Unzstd, UnzstdTask } from './unzstd-worker.js'
 
 /** What the bytes of the blob were, as it lies there. */
 export interface CompressedSide {
@@ -207,10 +207,7 @@ async function byLibrary(blob: Blob, out: number, options: ReadOptions): Promise
   const task: UnzstdTask = { blob, out }
   try {
     const url = new URL('./unzstd-worker.js', import.meta.url)
-    const { digest } = await runWorker<UnzstdMessage>(url, task, {
-      signal: options.signal,
-      message: (message) => message,
-    })
+    const { digest } = await runInWorker<UnzstdTask, Unzstd>(url, task, { signal: options.signal })
     return { digest: digestOf(digest), size: blob.size }
   } finally {
     close(out)

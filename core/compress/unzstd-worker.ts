@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { messageOf, VarveError } from '../errors.js'
 import { read, write } from '../sys/files.js'
-import { serveWorker } from '../worker.js'
+import { serve } from '../worker.js'
 import type { Blob } from './blob.js'
 import { createZstdDecoder } from './zstd-library.js'
 
@@ -12,14 +12,14 @@ export interface UnzstdTask {
   readonly out: number
 }
 
-export interface UnzstdMessage {
+export interface Unzstd {
   /** sha256 of the blob. */
   readonly digest: Uint8Array
 }
 
 const CHUNK = 128 * 1024
 
-serveWorker<UnzstdTask, UnzstdMessage>(({ blob, out }, post) => {
+serve<UnzstdTask, Unzstd>(({ blob, out }, { checkpoint }) => {
   const hash = createHash('sha256')
   const buffer = Buffer.allocUnsafeSlow(CHUNK)
   const decoder = createZstdDecoder((bytes) => {
@@ -27,6 +27,7 @@ serveWorker<UnzstdTask, UnzstdMessage>(({ blob, out }, post) => {
   })
   try {
     for (let done = 0; done < blob.size; ) {
+      checkpoint()
       const got = read(blob.fd, buffer, 0, Math.min(CHUNK, blob.size - done), blob.offset + done)
       if (got === 0) throw damaged(blob, 'the file ends before the blob')
       const bytes = buffer.subarray(0, got)
@@ -38,7 +39,7 @@ serveWorker<UnzstdTask, UnzstdMessage>(({ blob, out }, post) => {
   } finally {
     decoder.free()
   }
-  post({ digest: hash.digest() })
+  return { digest: hash.digest() }
 })
 
 /** The library's errors are about the data; a write's is not. */

@@ -1,6 +1,6 @@
 /** zstd out without the command: from one channel into another. */
 import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
-import { serveWorker } from '../worker.js'
+import { serve } from '../worker.js'
 import { createZstdEncoder } from './zstd-library.js'
 
 export interface ZstdTask {
@@ -8,7 +8,7 @@ export interface ZstdTask {
   readonly output: ByteSink
 }
 
-serveWorker<ZstdTask, true>(({ input, output }, post) => {
+serve<ZstdTask, void>(({ input, output }) => {
   const consumer = openConsumer(input)
   const producer = openProducer(output)
   try {
@@ -29,5 +29,4 @@ serveWorker<ZstdTask, true>(({ input, output }, post) => {
     producer.fail()
     throw error
   }
-  post(true)
 })

@@ -8,7 +8,7 @@ import { fstat, isFile } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
 import { readSplit, type SplitItem } from '../tar/split.js'
 import { cleanPath } from '../tar/whiteout.js'
-import { serveWorker } from '../worker.js'
+import { serve } from '../worker.js'
 
 export interface ReassembleTask {
   readonly view: number
@@ -19,9 +19,11 @@ export interface ReassembleTask {
   readonly verify: boolean
 }
 
-export type ReassembleMessage =
-  | { readonly kind: 'damaged'; readonly path: string; readonly reason: string }
-  | { readonly kind: 'done' }
+/** A file that is not what was imported. */
+export interface Damage {
+  readonly path: string
+  readonly reason: string
+}
 
 type StoredItem = Extract<SplitItem, { kind: 'stored' }>
 
@@ -32,9 +34,10 @@ const O_NONBLOCK = 0o4000
 const RESOLVE_NO_MAGICLINKS = 0x02
 const RESOLVE_IN_ROOT = 0x10
 
-serveWorker<ReassembleTask, ReassembleMessage>((task, post) => {
+serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
   const out = createOutput(task.output)
   for (const item of readSplit(unframed(task.record))) {
+    checkpoint()
     if (item.kind === 'raw') {
       out.write(item.bytes)
       continue
@@ -45,12 +48,11 @@ serveWorker<ReassembleTask, ReassembleMessage>((task, post) => {
       copyStored(item, path)
     } catch (error) {
       if (!task.verify || !isCode(error, 'CORRUPT')) throw error
-      post({ kind: 'damaged', path, reason: error.message })
+      post({ path, reason: error.message })
       out.zeros(item.size - (out.total() - before))
     }
   }
   out.end()
-  post({ kind: 'done' })
 
   function copyStored(item: StoredItem, path: string): void {
     const saved = task.replaced.get(item.sha256)

@@ -4,8 +4,8 @@
  */
 import { type ByteChannel, createChannel, openProducer, pump } from '../channel.js'
 import { isCode } from '../errors.js'
-import { runWorker } from '../worker.js'
-import type { ReassembleMessage, ReassembleTask } from './reassemble-worker.js'
+import { runInWorker } from '../worker.js'
+import type { Damage, ReassembleTask } from './reassemble-worker.js'
 
 export interface ReassembleOptions {
   /** Directory descriptor of the layer's merged view. */
@@ -29,6 +29,7 @@ export interface Reassembly {
 }
 
 const CHUNK = 320 * 1024
+const SCRIPT = new URL('./reassemble-worker.js', import.meta.url)
 
 export function reassemble(options: ReassembleOptions): Reassembly {
   const record = createChannel({ slots: 4, slotSize: CHUNK })
@@ -46,13 +47,14 @@ export function reassemble(options: ReassembleOptions): Reassembly {
   }
   // A damaged record breaks both channels; the first error of the two is the one to tell.
   const feeding = pump(framed(options.split), record.sink)
-  const working = runWorker<ReassembleMessage>(new URL('./reassemble-worker.js', import.meta.url), task, {
+  const stop = () => {
+    openProducer(record.sink).fail()
+    openProducer(out.sink).fail()
+  }
+  const working = runInWorker<ReassembleTask, void, Damage>(SCRIPT, task, {
     signal: options.signal,
-    message(message) {
-      if (message.kind === 'done') return message
-      options.damaged?.(message.path, message.reason)
-      return undefined
-    },
+    onAbort: stop,
+    message: ({ path, reason }) => options.damaged?.(path, reason),
   }).finally(() => openProducer(record.sink).fail())
   const done = Promise.all([working, feeding.catch(ignoreCancelled)]).then(
     () => undefined,

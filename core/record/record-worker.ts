@@ -5,7 +5,7 @@ import type { FileRow } from '../db/files.js'
 import { read } from '../sys/files.js'
 import { createTarParser } from '../tar/parse.js'
 import { createSplitWriter } from '../tar/split.js'
-import { serveWorker } from '../worker.js'
+import { serve } from '../worker.js'
 import { createIndexer } from './indexer.js'
 import type { TarInput } from './record.js'
 
@@ -18,18 +18,19 @@ export type RecordMessage =
   | { readonly kind: 'rows'; readonly rows: readonly FileRow[] }
   | { readonly kind: 'split'; readonly chunk: Uint8Array }
   | { readonly kind: 'progress'; readonly bytes: number }
-  | {
-      readonly kind: 'recorded'
-      readonly digest: Uint8Array
-      readonly tarSize: number
-      readonly entries: number
-      readonly contentSize: number
-    }
+
+export interface RecordResult {
+  /** sha256 of the whole tar. */
+  readonly digest: Uint8Array
+  readonly tarSize: number
+  readonly entries: number
+  readonly contentSize: number
+}
 
 const ROWS_A_MESSAGE = 512
 const PROGRESS_EVERY = 4 * 1024 * 1024
 
-serveWorker<RecordTask, RecordMessage>((task, post) => {
+serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
   const whole = createHash('sha256')
   const file = createFileHash()
   let rows: FileRow[] = []
@@ -71,6 +72,7 @@ serveWorker<RecordTask, RecordMessage>((task, post) => {
 
   let told = 0
   for (const bytes of chunksOf(task)) {
+    checkpoint()
     whole.update(bytes)
     parser.push(bytes)
     tarSize += bytes.length
@@ -83,7 +85,7 @@ serveWorker<RecordTask, RecordMessage>((task, post) => {
   split.end()
   flush()
   if (task.output) openProducer(task.output).end()
-  post({ kind: 'recorded', digest: whole.digest(), tarSize, entries, contentSize })
+  return { digest: whole.digest(), tarSize, entries, contentSize }
 })
 
 /**

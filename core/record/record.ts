@@ -3,12 +3,11 @@
  * id, the split record, the file index and a digest of every file. Where an `output` is given, the same bytes go on into
  * that channel (to the driver's `apply`), so that hashing and writing run side by side over one buffer.
  */
-import type { ByteChannel, ByteSink } from '../channel.js'
-import { openProducer } from '../channel.js'
+import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
 import type { FileRow } from '../db/files.js'
 import { type Digest, digestOf } from '../ids.js'
-import { runWorker } from '../worker.js'
-import type { RecordMessage, RecordTask } from './record-worker.js'
+import { runInWorker } from '../worker.js'
+import type { RecordMessage, RecordResult, RecordTask } from './record-worker.js'
 
 /** Where the tar comes from: a descriptor read until its end (or `size` bytes at `offset`), or a channel. */
 export type TarInput =
@@ -41,30 +40,28 @@ export interface Recorded {
  */
 export async function recordTar(input: TarInput, options: RecordOptions): Promise<Recorded> {
   const task: RecordTask = { input: dataOf(input), output: options.output }
+  const stop = () => {
+    if (options.output) openProducer(options.output).fail()
+    if ('channel' in input) openConsumer(input.channel).cancel()
+  }
   try {
-    const result = await runWorker<RecordMessage>(new URL('./record-worker.js', import.meta.url), task, {
+    const { digest, ...sizes } = await runInWorker<RecordTask, RecordResult, RecordMessage>(SCRIPT, task, {
       signal: options.signal,
+      onAbort: stop,
       message(message) {
         if (message.kind === 'rows') options.rows(message.rows)
         else if (message.kind === 'split') options.split(message.chunk)
-        else if (message.kind === 'progress') options.progress?.(message.bytes)
-        else return message
-        return undefined
+        else options.progress?.(message.bytes)
       },
     })
-    if (result.kind !== 'recorded') throw new TypeError(`unexpected ${result.kind}`)
-    const { digest, ...sizes } = result
-    return {
-      diffId: digestOf(digest),
-      tarSize: sizes.tarSize,
-      entries: sizes.entries,
-      contentSize: sizes.contentSize,
-    }
+    return { ...sizes, diffId: digestOf(digest) }
   } catch (error) {
-    if (options.output) openProducer(options.output).fail()
+    stop()
     throw error
   }
 }
+
+const SCRIPT = new URL('./record-worker.js', import.meta.url)
 
 /** Only what the thread needs: an input may be a richer object, which could not be posted. */
 function dataOf(input: TarInput): TarInput {

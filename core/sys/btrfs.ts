@@ -6,7 +6,7 @@ import { constants } from 'node:fs'
 import { basename, dirname } from 'node:path/posix'
 import { SysError } from './error.js'
 import { close, open } from './files.js'
-import { addressOf, check, EINVAL, ENAMETOOLONG, ENOENT, errno, libc } from './libc.js'
+import { addressOf, check, EINVAL, ENAMETOOLONG, ENOENT, errno, ioctlInPool, libc } from './libc.js'
 import { type Call, enter } from './seam.js'
 
 export interface SubvolumeInfo {
@@ -147,11 +147,14 @@ export function inodePaths(fd: number, ino: number): readonly string[] | undefin
  * closed its end (EPIPE).
  */
 export function send(fd: number, into: number, parent: number): void {
-  const args = Buffer.alloc(72)
-  args.writeBigInt64LE(BigInt(into), 0)
-  args.writeBigUInt64LE(BigInt(parent), 24)
-  args.writeBigUInt64LE(SEND_FLAG_NO_FILE_DATA, 32)
-  ioctl('send', fd, IOC_SEND, args)
+  ioctl('send', fd, IOC_SEND, sendArgs(into, parent))
+}
+
+/** {@link send} in libuv's pool. `into` must not block: two of these waiting for a reader could hold the whole pool. */
+export async function sendInPool(fd: number, into: number, parent: number): Promise<void> {
+  enter('send')
+  const error = await ioctlInPool(fd, IOC_SEND, sendArgs(into, parent))
+  if (error !== 0) throw new SysError(error, 'send')
 }
 
 /** Turns on the counting of space, for the whole file system. */
@@ -228,6 +231,14 @@ function lookup(fd: number, id: number, directory: bigint, path: string): string
   args.writeBigUInt64LE(BigInt(id), 8)
   ioctl('ino_lookup', fd, IOC_INO_LOOKUP_USER, args, path)
   return text(args, 272) + text(args, 16)
+}
+
+function sendArgs(into: number, parent: number): Buffer {
+  const args = Buffer.alloc(72)
+  args.writeBigInt64LE(BigInt(into), 0)
+  args.writeBigUInt64LE(BigInt(parent), 24)
+  args.writeBigUInt64LE(SEND_FLAG_NO_FILE_DATA, 32)
+  return args
 }
 
 /** Requests that name a subvolume in an open directory, which may be given as `/proc/self/fd/N`. */

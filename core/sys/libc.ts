@@ -58,7 +58,7 @@ export const libc = {
   getdents64: int64('getdents64', 'int', BYTES, 'size_t'),
   ioctl: int('ioctl', 'int', 'ulong', 'long'),
   /** The same for a request that takes a struct. */
-  ioctlStruct: int('ioctl', 'int', 'ulong', BYTES),
+  ioctlStruct: lib.func('ioctl', 'int', ['int', 'ulong', BYTES]),
   lchown: int('lchown', TEXT, 'uint', 'uint'),
   lgetxattr: int64('lgetxattr', TEXT, TEXT, BYTES, 'size_t'),
   link: int('link', TEXT, TEXT),
@@ -100,6 +100,16 @@ export const kernel = {
   fsmount: syscall(432, 'long', 'ulong', 'ulong'),
   openat2: syscall(437, 'long', TEXT, BYTES, 'size_t'),
   mount_setattr: syscall(442, 'long', TEXT, 'ulong', BYTES, 'size_t'),
+}
+
+/** {@link libc.ioctlStruct} in libuv's pool: gives 0 or the error's number. */
+export function ioctlInPool(fd: number, request: number, args: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    libc.ioctlStruct.async(fd, request, args, (error: Error | null, result: number) => {
+      if (error !== null) reject(error)
+      else resolve(result < 0 ? koffi.errno() : 0) // kept by koffi from the thread that made the call
+    })
+  })
 }
 
 /** Where `bytes` are, for a struct that points to them; they must be held by the caller as long as it is used. */

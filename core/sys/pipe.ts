@@ -2,13 +2,17 @@
 import { check, libc } from './libc.js'
 import { enter } from './seam.js'
 
-/** Both ends with O_CLOEXEC; close each with `close` of files.ts. @throws SysError */
-export function pipe(): { readonly read: number; readonly write: number } {
+/**
+ * Both ends with O_CLOEXEC; close each with `close` of files.ts. `nonblocking`: what would wait, because the pipe is full
+ * (64 KiB) or empty, is EAGAIN. @throws SysError
+ */
+export function pipe({ nonblocking = false } = {}): { readonly read: number; readonly write: number } {
   enter('pipe')
-  check(libc.pipe2(bytes, O_CLOEXEC), 'pipe')
+  check(libc.pipe2(bytes, O_CLOEXEC | (nonblocking ? O_NONBLOCK : 0)), 'pipe')
   return { read: fds[0] as number, write: fds[1] as number }
 }
 
 const O_CLOEXEC = 0o2000000
+const O_NONBLOCK = 0o4000
 const fds = new Int32Array(2)
 const bytes = new Uint8Array(fds.buffer)

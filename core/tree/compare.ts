@@ -8,10 +8,10 @@
 import type { Change } from '../driver.js'
 import { close, readlinkAt } from '../sys/files.js'
 import { isBlock, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
+import { runInWorker } from '../worker.js'
 import { readXattrs, sameXattrs } from './attributes.js'
 import { at, join, list, openDirectory, openTree, type Tree } from './confined.js'
 import { sameContent } from './content.js'
-import { runInWorker } from './worker.js'
 
 export interface CompareOptions {
   /**

@@ -1,5 +1,6 @@
 /** The thread of copyTree. */
-import { copyTreeSync } from './copy.js'
-import { serve } from './worker.js'
 
-serve(([from, to]: readonly [string, string], checkpoint) => copyTreeSync(from, to, checkpoint))
+import { serve } from '../worker.js'
+import { copyTreeSync } from './copy.js'
+
+serve(([from, to]: readonly [string, string], { checkpoint }) => copyTreeSync(from, to, checkpoint))

@@ -18,13 +18,13 @@ import {
 } from '../sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
+import { runInWorker } from '../worker.js'
 import { readXattrs } from './attributes.js'
 import { at, join, list, openDirectory, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { DEFAULT_ACL } from './entry-attributes.js'
 import { failure } from './failure.js'
-import { runInWorker } from './worker.js'
 
 export interface Copied {
   /** Entries made, the root not among them. */

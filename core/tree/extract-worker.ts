@@ -1,11 +1,11 @@
 /** The thread of extract.ts. From enterPlace to leave, every call is synchronous: libuv's pool is not confined. */
 import { openConsumer } from '../channel.js'
 import { createTarParser } from '../tar/parse.js'
+import { serve } from '../worker.js'
 import type { Extracted, ExtractJob } from './extract.js'
 import { createLayer } from './lay.js'
 import { createPayloads } from './payloads.js'
 import { enterPlace } from './place.js'
-import { serve } from './worker.js'
 
 serve((job: ExtractJob): Extracted => {
   const consumer = openConsumer(job.tar)

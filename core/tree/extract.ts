@@ -12,8 +12,8 @@
 import { type ByteChannel, openConsumer } from '../channel.js'
 import type { Applied } from '../driver.js'
 import { prepareJails } from '../sys/jail.js'
+import { runInWorker } from '../worker.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
-import { runInWorker } from './worker.js'
 
 export interface ExtractOptions {
   /** A descriptor of the parent's merged view, open until this ends; undefined for a base layer only. */

@@ -1,5 +1,6 @@
 /** The thread of merge.ts. */
-import { type MergeJob, mergeSync } from './merge.js'
-import { serve } from './worker.js'
 
-serve((job: MergeJob, checkpoint) => mergeSync(job, checkpoint))
+import { serve } from '../worker.js'
+import { type MergeJob, mergeSync } from './merge.js'
+
+serve((job: MergeJob, { checkpoint }) => mergeSync(job, checkpoint))

@@ -7,6 +7,7 @@ import { errnoOf } from '../errors.js'
 import { chmod, close, lchown, removeTree, rename, utimens } from '../sys/files.js'
 import { isDirectory, lstatAt, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
+import { runInWorker } from '../worker.js'
 import { readXattrs } from './attributes.js'
 import {
   at,
@@ -20,7 +21,6 @@ import {
 } from './confined.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { failure } from './failure.js'
-import { runInWorker } from './worker.js'
 
 export interface Hidden {
   readonly whiteouts: readonly string[]

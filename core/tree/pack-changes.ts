@@ -6,9 +6,9 @@
 import { type ByteSink, createChannel, drain, openConsumer, openProducer } from '../channel.js'
 import type { Change } from '../driver.js'
 import { isCode } from '../errors.js'
+import { runInWorker } from '../worker.js'
 import type { CompareOptions } from './compare.js'
 import type { Packed } from './pack.js'
-import { runInWorker } from './worker.js'
 
 export interface PackOptions {
   readonly signal?: AbortSignal

@@ -1,11 +1,11 @@
 /** The thread of pack-changes.ts. */
 import { type ByteSink, openProducer } from '../channel.js'
+import { serve } from '../worker.js'
 import { compareTrees } from './compare.js'
 import { type Packed, pack } from './pack.js'
 import type { PackJob } from './pack-changes.js'
-import { serve } from './worker.js'
 
-serve((job: PackJob, checkpoint): Packed => {
+serve((job: PackJob, { checkpoint }): Packed => {
   const { view, changes, leaveOut } = job
   const out = openSink(job.sink)
   try {

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import type { Change } from '../../core/driver.js'
 import { close, open, read } from '../../core/sys/files.js'
-import { serve } from '../../core/tree/worker.js'
+import { serve } from '../../core/worker.js'
 import { confirm } from './send-changes.js'
 import { createReplay } from './send-replay.js'
 import { createSendParser } from './send-stream.js'
@@ -15,7 +15,7 @@ export interface ChangesJob {
   readonly now: string
 }
 
-serve(({ from, old, now }: ChangesJob, checkpoint): readonly Change[] => {
+serve(({ from, old, now }: ChangesJob, { checkpoint }): readonly Change[] => {
   const replay = createReplay()
   const parser = createSendParser(replay.command)
   const buffer = Buffer.allocUnsafeSlow(64 * 1024)

@@ -1,31 +1,22 @@
 /** Changes at the cost of the change: the kernel compares the two trees' metadata, and sends what differs. */
 import { toText } from '../../core/bytes.js'
 import type { Change } from '../../core/driver.js'
-import { errnoOf, messageOf, VarveError } from '../../core/errors.js'
 import { subvolumeInfo } from '../../core/sys/btrfs.js'
 import { close } from '../../core/sys/files.js'
 import { pipe } from '../../core/sys/pipe.js'
 import { lstatAt } from '../../core/sys/stat.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { openTree, type Tree } from '../../core/tree/confined.js'
-import { runInWorker } from '../../core/tree/worker.js'
+import { runInWorker } from '../../core/worker.js'
 import type { ChangesJob } from './changes-worker.js'
+import { quickChanges } from './quick.js'
+import { mildWords, type Refusal, refusalOf } from './refusal.js'
 import { isForeign } from './send-changes.js'
-import type { Refusal, SendJob } from './send-worker.js'
+import type { SendJob } from './send-worker.js'
 
 export interface CompareOptions {
   readonly signal?: AbortSignal
 }
-
-/** What ioctl(2) says where a stream can't be had, and not where one broke off. */
-const REFUSALS = [
-  'EPERM', // not root, or one of the two is not read-only
-  'ENOTTY', // a kernel without it, or without GET_SUBVOL_INFO (before 4.18)
-  'EOPNOTSUPP',
-  'ENOSYS', // a filter (seccomp)
-  'EINVAL',
-  'EAGAIN', // a balance or a deduplication is running, and the two exclude each other
-]
 
 /**
  * What the read-only subvolume `now` has and `old` has not. `old` must be an ancestor of `now` or the reverse: in any other
@@ -37,13 +28,26 @@ export async function nativeChanges(
   now: string,
   { signal }: CompareOptions = {},
 ): Promise<readonly Change[] | string> {
+  const doing = `send ${toText(now)}`
   let parent: number
   try {
     parent = subvolumeInfo(old).id
   } catch (error) {
-    if (!REFUSALS.includes(errnoOf(error) ?? '')) throw error
-    return messageOf(error)
+    return mildWords(refusalOf(error), doing)
   }
+  const found =
+    (await quickChanges(old, now, parent)) ??
+    (await threadedChanges(old, now, parent, { ...(signal && { signal }) }))
+  return 'errno' in found ? mildWords(found, doing) : found
+}
+
+/** Of any size: the kernel writes, a thread reads and looks. */
+async function threadedChanges(
+  old: string,
+  now: string,
+  parent: number,
+  options: CompareOptions,
+): Promise<readonly Change[] | Refusal> {
   const { read, write } = pipe()
   const sending = runInWorker<SendJob, Refusal | undefined>(new URL('./send-worker.js', import.meta.url), {
     path: now,
@@ -53,15 +57,12 @@ export async function nativeChanges(
   const reading = runInWorker<ChangesJob, readonly Change[]>(
     new URL('./changes-worker.js', import.meta.url),
     { from: read, old, now },
-    signal === undefined ? {} : { signal },
+    options,
   ).finally(() => close(read)) // a reader that gave up ends the sender too (EPIPE)
   const [sent, changes] = await Promise.allSettled([sending, reading])
   if (sent.status === 'rejected') throw sent.reason
-  const refusal = sent.value
-  if (refusal !== undefined && refusal.errno !== 'EPIPE') {
-    if (REFUSALS.includes(refusal.errno)) return refusal.message
-    throw new VarveError('UNAVAILABLE', `send ${toText(now)}: ${refusal.message}`)
-  }
+  // EPIPE: the reader gave up, and says why.
+  if (sent.value !== undefined && sent.value.errno !== 'EPIPE') return sent.value
   if (changes.status === 'rejected') throw changes.reason
   return changes.value
 }

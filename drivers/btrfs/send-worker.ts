@@ -1,9 +1,8 @@
 /** A thread that the kernel holds until all of a send stream is written; the pipe's other end is read elsewhere. */
 import { constants } from 'node:fs'
-import { errnoOf, messageOf } from '../../core/errors.js'
 import { send } from '../../core/sys/btrfs.js'
 import { close, open } from '../../core/sys/files.js'
-import { serve } from '../../core/tree/worker.js'
+import { serve } from '../../core/worker.js'
 
 export interface SendJob {
   /** A read-only subvolume. */
@@ -14,21 +13,13 @@ export interface SendJob {
   readonly into: number
 }
 
-/** Why the kernel gave no stream. */
-export interface Refusal {
-  readonly errno: string
-  readonly message: string
-}
-
 serve(({ path, parent, into }: SendJob): Refusal | undefined => {
   const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     send(fd, into, parent)
     return undefined
   } catch (error) {
-    const errno = errnoOf(error)
-    if (errno === undefined) throw error
-    return { errno, message: messageOf(error) }
+    return refusalOf(error)
   } finally {
     close(fd)
   }
