@@ -47,14 +47,7 @@ async function demo(given: string | undefined, work: string): Promise<void> {
 
   title('A writable layer on it')
   varve('create', '--parent', image, '--id', 'work')
-  const place = varve('mount', 'work').trim()
-  try {
-    shell(`echo 'written in the demo' > '${place}/etc/varve'`)
-    shell(`chmod 0700 '${place}/etc'`)
-    shell(`rm -rf '${place}/usr/share/zoneinfo' '${place}/srv/data'`)
-  } finally {
-    varve('umount', 'work')
-  }
+  changeThroughMount()
   varve('diff', 'work')
   varve('diff', 'work', '--content')
   varve('commit', 'work', '--name', 'demo:1')
@@ -102,7 +95,7 @@ function varve(...args: string[]): string {
   console.log(`\n$ varve ${args.map(quote).join(' ')}`)
   const { status, stdout, stderr } = quiet(args)
   const lines = stdout.trimEnd().split('\n')
-  console.log(lines.slice(0, LINES_SHOWN).join('\n'))
+  if (stdout !== '') console.log(lines.slice(0, LINES_SHOWN).join('\n'))
   if (lines.length > LINES_SHOWN) console.log(`… and ${lines.length - LINES_SHOWN} lines more`)
   if (stderr !== '') console.log(stderr.trimEnd())
   if (status !== 0) throw new Error(`varve ${args[0]} ended with ${status}`)
@@ -119,9 +112,21 @@ function quiet(args: readonly string[]) {
   return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 })
 }
 
-function shell(line: string): void {
-  console.log(`$ ${line}`)
-  execFileSync('/bin/sh', ['-ec', line], { stdio: 'inherit' })
+/** Anybody may mount in a namespace of his own, so that the same lines work without root. */
+function changeThroughMount(): void {
+  const own = process.getuid?.() === 0 ? [] : ['unshare', '--map-root-user', '--mount']
+  if (own.length > 0) console.log(`\n$ ${own.join(' ')} sh`)
+  const lines = [
+    'place=$(varve mount work)',
+    'mkdir -p "$place/etc"; echo "written in the demo" > "$place/etc/varve"',
+    'chmod 0700 "$place/etc"',
+    'rm -rf "$place/usr/share/zoneinfo" "$place/srv/data"',
+    'varve umount work',
+  ]
+  const run = lines.map((line) => `echo '$ ${line}'\n${line}`)
+  const script = [`varve() { "$0" '${CLI}' "$@"; }`, 'echo', ...run].join('\n')
+  const [command = 'sh', ...args] = [...own, 'sh', '-ec', script, process.execPath]
+  execFileSync(command, args, { stdio: 'inherit' })
 }
 
 function title(text: string): void {

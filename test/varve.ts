@@ -1,6 +1,6 @@
 /** Runs the built `varve` command, as a person would, in a data root of the test's own. */
-import { spawn } from 'node:child_process'
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -45,8 +45,18 @@ export async function withVarve<T>(
     if (findings.status !== 0) throw new Error(`check: ${findings.stdout}${findings.stderr}`)
     return result
   } finally {
+    // A test that failed in between may have left mounts.
+    for (const target of mountsBelow(work)) execFileSync('umount', ['-l', target])
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** Mount points at or below a directory, the innermost first. */
+function mountsBelow(directory: string): string[] {
+  const targets = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+  return targets.filter((target) => target.startsWith(`${directory}/`)).reverse()
 }
 
 export function varveAt(root: string, driver: string): Varve {

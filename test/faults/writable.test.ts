@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { FAULT_POINTS } from '../../core/steps.js'
 import { SMALL_NAME, writeSmallImage } from '../../fixtures/small.js'
 import { type Varve, withVarve } from '../varve.js'
-import { assertRecovered, mounts } from './recovered.js'
+import { assertRecovered, type Layer, mounts } from './recovered.js'
 
 const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 
@@ -28,7 +28,7 @@ for (const driver of ['overlay', 'vfs']) {
   onStore('a create killed at any step made the layer or did not', async (varve) => {
     for (const point of pointsOf('prepare')) {
       await killed(varve, point, ['create', '--parent', SMALL_NAME, '--id', 'work'])
-      const there = (await assertRecovered(varve)).some(({ id }) => id === 'work')
+      const there = (await assertRecovered(varve)).some(isWork)
       if (point === 'prepare:ready:after') assert.ok(there, point)
       if (!there) await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
       assert.equal(await varve.varve('cat', 'work', '/etc/release'), 'small 2\n')
@@ -40,7 +40,7 @@ for (const driver of ['overlay', 'vfs']) {
     await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
     for (const point of pointsOf('mount')) {
       await killed(varve, point, ['mount', 'work'])
-      await assertRecovered(varve, mounts(varve.root).length)
+      await assertRecovered(varve)
       const place = (await varve.varve('mount', 'work')).trim()
       assert.ok(existsSync(join(place, 'etc/release')), point)
       await unmountAll(varve)
@@ -53,7 +53,7 @@ for (const driver of ['overlay', 'vfs']) {
     for (const point of pointsOf('unmount')) {
       await varve.varve('mount', 'work')
       await killed(varve, point, ['umount', 'work'])
-      await assertRecovered(varve, mounts(varve.root).length)
+      await assertRecovered(varve)
       await unmountAll(varve)
       await assertRecovered(varve)
     }
@@ -71,13 +71,14 @@ for (const driver of ['overlay', 'vfs']) {
       const images = await varve.json<{ names: string[] }>('images')
       const done = images.some(({ names }) => names.includes(name))
       if (point === 'commit:image:after') assert.ok(done, point)
-      const work = layers.find(({ id }) => id === 'work')
+      const work = layers.find(isWork)
       if (!done && work?.kind === 'active') await varve.varve('commit', 'work', '--name', name)
       const from = done || work?.kind === 'active' ? name : 'work'
       assert.equal(await varve.varve('cat', from, '/etc/written'), text, point)
-      await varve.varve('rm', from)
+      // The writable layer's id goes on naming the committed one, which may outlive its image by that.
+      for (const each of [from, 'work']) await varve.attempt(['rm', each])
       await varve.varve('prune')
-      assert.ok(!(await assertRecovered(varve)).some(({ id }) => id === 'work'), point)
+      assert.ok(!(await assertRecovered(varve)).some(isWork), point)
     }
   })
 
@@ -96,6 +97,10 @@ for (const driver of ['overlay', 'vfs']) {
       await varve.varve('import', image)
     }
   })
+}
+
+function isWork({ names }: Layer): boolean {
+  return names.includes('work')
 }
 
 function pointsOf(operation: string): string[] {
