@@ -19,7 +19,6 @@ import { chmod } from '../../core/sys/files.js'
 import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { openTree } from '../../core/tree/confined.js'
-import { packChanges } from '../../core/tree/pack-changes.js'
 import { attempt, attempting } from '../failure.js'
 import { refuseUnknown } from '../options.js'
 import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncFileSystem } from '../temporary.js'
@@ -27,6 +26,7 @@ import { usageOf } from '../usage.js'
 import { applyToCopy, applyToEmpty } from './apply.js'
 import { createComparing } from './comparing.js'
 import { btrfs } from './driver.js'
+import { packQuickly } from './quick.js'
 import { limit, limitOf, parseSize } from './quota.js'
 import { createSeals } from './seals.js'
 import { EMPTY_SUBVOLUMES, isSubvolume, nestedIn, snapshotsOf } from './subvolumes.js'
@@ -115,7 +115,7 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
     diff: (id, parent, options = {}) =>
       attempting(`btrfs: diff of layer ${id}`, () => {
         warnOfNested(id, need(id), warn)
-        return comparing.compare(id, parent, (changes, tree) => packChanges(tree, changes, options), options)
+        return comparing.compare(id, parent, (changes, tree) => packQuickly(tree, changes, options), options)
       }),
 
     apply: (id, tar, options) =>

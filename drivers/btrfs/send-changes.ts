@@ -51,13 +51,14 @@ interface Here {
 
 /**
  * `old` and `now` are descriptors of the roots of two read-only snapshots. Sorted by path bytes. Memory: the changes and
- * the candidates. `checkpoint` is called once per directory and may throw. @throws SysError for whatever can't be read
+ * the candidates. `checkpoint` is called for every directory, with 0, and every comparison of content, with its bytes; it
+ * may throw. @throws SysError for whatever can't be read
  */
 export function confirm(
   old: number,
   now: number,
   candidates: Iterable<Candidate>,
-  checkpoint: () => void = () => {},
+  checkpoint: (bytes: number) => void = () => {},
 ): readonly Change[] {
   const before = openSide(old)
   const after = openSide(now)
@@ -80,7 +81,7 @@ export function confirm(
   for (let next = first(pending); next !== undefined; next = first(pending)) {
     const [directory, names] = next
     pending.delete(directory)
-    checkpoint()
+    checkpoint(0)
     const here = openBoth(before, after, directory)
     if (here === undefined) continue
     try {
@@ -108,7 +109,8 @@ export function confirm(
       for (const each of names) ask({ path: join(path, each), rebound: true, content: true })
     }
     const both = here.before !== undefined && was !== undefined && is !== undefined
-    const same = both && sameEntry(here.before, here.after, name, was, is, content)
+    const same =
+      both && sameEntry({ ...here, before: here.before }, name, was, is, content ? checkpoint : undefined)
     return { rebound, content, was, is, same }
   }
 }
@@ -149,19 +151,21 @@ function createLinkGroups() {
   }
 }
 
+/** `checkpoint` undefined: the content is known to be the same. */
 function sameEntry(
-  before: number,
-  after: number,
+  { before, after }: { readonly before: number; readonly after: number },
   name: string,
   was: Stat,
   is: Stat,
-  content: boolean,
+  checkpoint: ((bytes: number) => void) | undefined,
 ): boolean {
   const own = name === '' ? '.' : name
   if (!sameStat(was, is)) return false
   if (isSymlink(is.mode) && readlinkAt(before, own) !== readlinkAt(after, own)) return false
   if (!sameXattrs(readXattrs(at(before, own)), readXattrs(at(after, own)))) return false
-  return !content || !isFile(is.mode) || is.size === 0 || sameContent(before, after, own, was, is)
+  if (checkpoint === undefined || !isFile(is.mode) || is.size === 0) return true
+  checkpoint(is.size)
+  return sameContent(before, after, own, was, is)
 }
 
 function openSide(root: number): Side {

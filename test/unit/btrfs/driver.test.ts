@@ -7,6 +7,7 @@ import { createChannel, pump } from '../../../core/channel.js'
 import { type LayerId, parseLayerId } from '../../../core/ids.js'
 import { qgroupNumbers, subvolumeInfo } from '../../../core/sys/btrfs.js'
 import { counts, resetCounts, totalCalls } from '../../../core/sys/seam.js'
+import { compareTrees } from '../../../core/tree/compare.js'
 import { btrfs } from '../../../drivers/btrfs/driver.js'
 import { differences, snapshot } from '../../oracle.js'
 import type { Bench } from '../drivers/bench.js'
@@ -252,6 +253,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
         fs.rmSync(`${root}/d199/link`)
         fs.symlinkSync('other', `${root}/d199/link`)
       })
+      await bench.changes(child) // what is loaded once is loaded
       resetCounts()
       const changes = await bench.changes(child)
       // But for reads of the pipe, which are as many as the stream comes in pieces.
@@ -262,6 +264,30 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     }
     const [few, many] = [await cost(1), await cost(100)]
     assert.equal(many, few)
+  })
+
+  layered('tells a large difference exactly too, in threads, and can be told to stop', async (bench) => {
+    const base = await bench.written(undefined, (root) => makeWide(root, 10))
+    const child = await bench.written(base, (root) => {
+      for (let d = 0; d < 100; d++) {
+        for (let f = 0; f < 10; f++) fs.appendFileSync(`${root}/d${d}/sub/f${f}`, 'more')
+        fs.renameSync(`${root}/d${d}/sub`, `${root}/d${d}/moved`)
+      }
+      fs.writeFileSync(`${root}/big`, Buffer.alloc(10 << 20, 1))
+    })
+    const walked = [...compareTrees(subvolumeOf(bench, base), subvolumeOf(bench, child))]
+    assert.ok(walked.length > 1000)
+    assert.deepEqual(await bench.changes(child), walked)
+    const tar = await bench.diff(child)
+    assert.ok(tar.length > 10 << 20 && tar.equals(await bench.diff(child)))
+    const signal = AbortSignal.abort()
+    await assert.rejects(
+      async () => {
+        for await (const _ of bench.driver.diff(child, base, { signal }));
+      },
+      { code: 'CANCELLED' },
+    )
+    assert.deepEqual(folderOf(bench), [base, child].sort())
   })
 
   layered('makes and removes a child in a handful of calls', async (bench) => {
