@@ -1,7 +1,7 @@
 /**
  * What a layer was when it was sealed: which subvolume, and the last transaction that had changed something in it. So what
  * was done behind the store's back shows: the subvolume made writable, changed (also where it was made read-only again), or
- * replaced by another.
+ * replaced by another. Also a write through a descriptor that was open before the seal, which the kernel lets pass.
  */
 import type { DriverState } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'

@@ -48,7 +48,7 @@ export function openLoop(size = '1G'): Loop {
   try {
     mkdirSync(path)
     execFileSync('truncate', ['-s', size, image])
-    execFileSync('mkfs.btrfs', ['-q', image])
+    execFileSync('mkfs.btrfs', ['-q', image], { stdio: 'pipe' })
     mount()
     return {
       path,
