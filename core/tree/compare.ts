@@ -171,7 +171,7 @@ function createComparison(options: CompareOptions): Comparison {
  * Which unchanged names are links of one file. Two names that passed are linked in the old tree exactly where they are in
  * the new one; a name that would break this is a change (and its whole new group is packed: see pack-changes.ts).
  */
-function createLinkGroups() {
+export function createLinkGroups() {
   let count = 0
   const old = new Map<number, number>()
   const now = new Map<number, number>()

@@ -1,15 +1,21 @@
-import type { DriverModule } from '../../core/driver.js'
+import type { DriverModule, DriverOption } from '../../core/driver.js'
+import { refuseUnknown } from '../options.js'
+
+const options: readonly DriverOption[] = [
+  {
+    key: 'min_space',
+    help: 'the smallest size that a writable layer may be given (default: any)',
+    example: '1G',
+  },
+]
 
 export const btrfs: DriverModule = {
   name: 'btrfs',
   priority: 20,
-  options: [
-    {
-      key: 'min_space',
-      help: 'the smallest size that a writable layer may be given (default: any)',
-      example: '1G',
-    },
-  ],
+  options,
   probe: async (host) => (await import('./probe.js')).probe(host),
-  open: async (context) => (await import('./open.js')).openBtrfs(context),
+  async open(context) {
+    refuseUnknown('btrfs', context.options, options)
+    return (await import('./open.js')).openBtrfs(context)
+  },
 }

@@ -20,12 +20,10 @@ import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { openTree } from '../../core/tree/confined.js'
 import { attempt, attempting } from '../failure.js'
-import { refuseUnknown } from '../options.js'
 import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncFileSystem } from '../temporary.js'
 import { usageOf } from '../usage.js'
 import { applyToCopy, applyToEmpty } from './apply.js'
 import { createComparing } from './comparing.js'
-import { btrfs } from './driver.js'
 import { packQuickly } from './quick.js'
 import { limit, limitOf, parseSize } from './quota.js'
 import { createSeals } from './seals.js'
@@ -33,7 +31,6 @@ import { EMPTY_SUBVOLUMES, isSubvolume, nestedIn, snapshotsOf } from './subvolum
 
 export async function openBtrfs(context: DriverContext): Promise<Driver> {
   const { home, options, warn } = context
-  refuseUnknown('btrfs', options, btrfs.options)
   const minimum = parseMinimum(options)
   const folder = `${home}/subvolumes`
   await attempt(`btrfs: open ${toText(home)}`, () => {

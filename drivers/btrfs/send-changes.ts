@@ -12,7 +12,7 @@ import { inodePaths, PLACEHOLDER_INODE, SUBVOLUME_INODE } from '../../core/sys/b
 import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'
-import { sameStat } from '../../core/tree/compare.js'
+import { createLinkGroups, sameStat } from '../../core/tree/compare.js'
 import {
   at,
   join,
@@ -130,25 +130,6 @@ function report(found: ReadonlyMap<string, ReadonlyMap<string, Finding>>): reado
     }
   }
   return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
-}
-
-/** See the function of that name in core/tree/compare.ts. */
-function createLinkGroups() {
-  let count = 0
-  const old = new Map<number, number>()
-  const now = new Map<number, number>()
-  return {
-    same(was: Stat, is: Stat): boolean {
-      if (was.nlink === 1 && is.nlink === 1) return true
-      const group = old.get(was.ino)
-      if (group !== now.get(is.ino)) return false
-      if (group === undefined) {
-        old.set(was.ino, count)
-        now.set(is.ino, count++)
-      }
-      return true
-    },
-  }
 }
 
 /** `checkpoint` undefined: the content is known to be the same. */

@@ -1,6 +1,6 @@
 /** A btrfs of the test's own, on a loop file. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LayerId } from '../../../core/ids.js'
@@ -86,4 +86,9 @@ export async function withLayers(path: string, use: (bench: Bench) => Promise<vo
 /** The layer's own directory. */
 export function subvolumeOf(bench: Bench, id: LayerId): string {
   return join(bench.home, 'subvolumes', id)
+}
+
+/** What is in the folder of layers: nothing of a temporary may be among it. */
+export function folderOf(bench: Bench): string[] {
+  return readdirSync(join(bench.home, 'subvolumes')).sort()
 }
