@@ -2,13 +2,14 @@
  * `npm test`'s last step: makes the fixtures, runs every test file, says what was skipped and why, and checks that
  * nothing is left behind. Arguments select files by a part of their path: `node dist/test/run.js unit/tar faults`.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { run } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { makeAll } from '../fixtures/images.js'
+import { type Disk, openDisk } from './disk.js'
 import { leftovers, rememberHost } from './leftovers.js'
 import { unlawfulSkip } from './must-run.js'
 import { report } from './report.js'
@@ -27,10 +28,19 @@ async function main(filters: readonly string[]): Promise<number> {
     console.log(`no test file matches ${filters.join(' ')}`)
     return 1
   }
+  const disk = openDisk()
+  try {
+    return await runAll(root, files, disk)
+  } finally {
+    disk.close()
+  }
+}
+
+async function runAll(root: string, files: string[], disk: Disk): Promise<number> {
   const host = rememberHost(root)
   // Every temporary directory of the tests and of what they start lies in here: what is in it afterwards has leaked.
-  const temporary = mkdtempSync(join(tmpdir(), 'vt-'))
-  process.env.TMPDIR = temporary
+  process.env.TMPDIR = disk.directory
+  console.log(`the tests work on ${disk.kind}`)
   await makeAll((line) => console.log(line))
   const events = run({
     files,
@@ -41,9 +51,8 @@ async function main(filters: readonly string[]): Promise<number> {
   const skips = result.skipped.filter((skip) => unlawfulSkip(skip))
   for (const skip of skips)
     console.log(`✖ must run here, but was skipped: ${skip.file}: ${skip.title} (${skip.reason})`)
-  const left = leftovers(host, temporary)
+  const left = leftovers(host, disk.directory)
   for (const line of left) console.log(`✖ left behind: ${line}`)
-  rmSync(temporary, { recursive: true, force: true })
   const failed = result.failed + skips.length + left.length
   const skipped = result.skipped.length - skips.length
   console.log(`\n${result.passed} passed, ${failed} failed, ${skipped} skipped`)
