@@ -199,6 +199,7 @@ export interface Driver {
   list(): Promise<readonly LayerId[]>
   usage(id: LayerId): Promise<Usage>
   status(): Promise<readonly (readonly [name: string, value: string])[]>
+  /** Facts for engines and admins. `Problem`: what was done to a sealed layer behind the driver's back, if it can tell. */
   metadata(id: LayerId): Promise<Readonly<Record<string, string>>>
   close(): Promise<void>
 }

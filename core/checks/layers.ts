@@ -14,6 +14,7 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
   const before = db.nodes.ready()
   const held = new Set(await driver.list())
   yield* checkDriverLayers(context, before, held)
+  yield* checkSeals(context, before, held)
   for (const row of db.nodes.unready()) {
     yield {
       check: 'layer-state',
@@ -63,6 +64,20 @@ function* checkDriverLayers(
         return true
       }),
     }
+  }
+}
+
+/** What was done to a committed layer behind the driver's back, where the driver can tell. */
+async function* checkSeals(
+  { db, driver, graph }: CheckContext,
+  before: readonly NodeRow[],
+  held: ReadonlySet<LayerId>,
+): AsyncGenerator<Problem, void> {
+  for (const row of before) {
+    if (row.kind !== 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
+    const { Problem: problem } = await driver.metadata(row.layer)
+    if (problem === undefined || db.nodes.get(row.id)?.state !== 'ready') continue
+    yield { check: 'layer-seal', subject: nameOf(db, row), message: `layer ${row.layer}: ${problem}` }
   }
 }
 
