@@ -1,0 +1,3 @@
+import { testRealImages } from './suite.js'
+
+testRealImages('docker')
