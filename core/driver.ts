@@ -47,8 +47,8 @@ export interface DriverModule {
   /** Options it takes (`--storage-opt NAME.KEY=VALUE` or `KEY=VALUE`), for help, completion and suggestions. */
   readonly options: readonly DriverOption[]
   /**
-   * May it be used for a data root here? Real tests (a test mount) in `host.home`, or in a directory of its own made
-   * below `host.scratch`; leaves nothing. Never throws for "not here": that is a verdict.
+   * May it be used for a data root here? Real tests (a test mount) in a directory of its own made below `host.scratch`;
+   * leaves nothing. Never throws for "not here": that is a verdict.
    */
   probe(host: Host): Promise<Probe>
   /** Opens (and makes) `context.home`; purges its own temporaries. @throws VarveError */
@@ -179,7 +179,10 @@ export interface Driver {
   create(id: LayerId, options: CreateOptions): Promise<void>
   /** Gone with all its resources; removing what is not there succeeds. */
   remove(id: LayerId): Promise<void>
-  /** Makes the layer reachable; its mounts, most basic first. Idempotent; NOT_FOUND. `readonly` for any sealed layer. */
+  /**
+   * Makes the layer reachable; its mounts, most basic first. Idempotent; NOT_FOUND. A sealed layer is always got
+   * `readonly`; a writable one also is, to be looked into.
+   */
   get(id: LayerId, options: { readonly readonly: boolean }): Promise<readonly Mount[]>
   /** Undoes what `get` needed (a device activation …), once nobody uses the mounts. Idempotent. */
   put(id: LayerId): Promise<void>

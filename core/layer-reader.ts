@@ -25,7 +25,7 @@ export interface LayerReader {
   /**
    * The layer's tar, byte for byte as it came. The last piece is held back until the digest is known to be right, so a
    * damaged layer never looks complete. Pieces are reused: copy to keep.
-   * @throws VarveError CORRUPT names what is wrong; UNIMPLEMENTED where the layer was never a tar
+   * @throws VarveError CORRUPT names what is wrong; FAILED_PRECONDITION where the layer was never a tar
    */
   export(node: NodeId, options?: LongOptions): AsyncGenerator<Uint8Array, void>
   /** Reads every stored byte of the layer; what is wrong with it, in words, nothing where all is well. */
@@ -79,13 +79,14 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
         signal: options.signal,
         ...(options.damaged && { damaged: options.damaged }),
       })
-      // Awaited below; until then an early failure must not count as unhandled.
-      done.catch(() => {})
       try {
         yield* drain(tar)
       } catch (error) {
-        await done
+        await done // its reason is the one to tell
         throw error
+      } finally {
+        // Left early as well: the thread reads through the view until it ends.
+        await done.catch(() => {})
       }
       await done
     } finally {

@@ -15,7 +15,7 @@ export interface StoreOptions {
   readonly warn?: (message: string) => void
 }
 
-/** Reported by long work, at most about ten times a second and once at its end. `total` is undefined where unknown. */
+/** Reported by long work, often (every few megabytes or less): whoever shows it paces it. `total` is undefined where unknown. */
 export interface Progress {
   /** `import`, `export`, `check`, `diff` … with what it works on: "layer 2/5 sha256:1a2b…". */
   readonly step: string

@@ -1,12 +1,12 @@
 /** Where an export goes: a tar into a file or a stream, or a folder. */
 import { constants } from 'node:fs'
-import { dirname } from 'node:path'
 import { fromText } from '../bytes.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
-import { close, fsync, mkdir, open, readdir, removeTree, rename, unlink, writeAll } from '../sys/files.js'
-import { openAsync, writeAllAsync } from '../sys/pool.js'
-import { isDirectory, isFile, type Stat, stat } from '../sys/stat.js'
+import { close, fsync, mkdir, open, readdir, removeTree, rename, writeAll } from '../sys/files.js'
+import { isDirectory } from '../sys/stat.js'
+import { parentOf } from '../tree/confined.js'
 import { createTarOutput } from './tar-output.js'
+import { noParent, statOrUndefined, syncDirectory, writeWholeFile } from './whole-file.js'
 
 /** What a format's writer sees. Paths are plain ASCII. */
 export interface Output {
@@ -16,37 +16,9 @@ export interface Output {
 
 type Write = (output: Output) => Promise<void>
 
-/** A tar in `file`, which is replaced when all is on disk. What is no regular file (a fifo, /dev/null) is written into. */
-export async function toFile(file: string, write: Write): Promise<void> {
-  const there = statOrUndefined(file)
-  if (there !== undefined && isDirectory(there.mode)) {
-    throw new VarveError('INVALID_ARGUMENT', `export to ${file}: it is a directory: name a file`)
-  }
-  const path = fromText(file)
-  if (there !== undefined && !isFile(there.mode)) {
-    const fd = await openAsync(path, constants.O_WRONLY)
-    try {
-      await createTarOutput((chunk) => writeAllAsync(fd, chunk), write)
-    } finally {
-      close(fd)
-    }
-    return
-  }
-  const partial = `${path}.partial-${process.pid}`
-  const fd = openNew(partial, file)
-  try {
-    try {
-      await createTarOutput(async (chunk) => writeAll(fd, chunk), write)
-      fsync(fd)
-    } finally {
-      close(fd)
-    }
-    rename(partial, path)
-  } catch (error) {
-    unlink(partial)
-    throw error
-  }
-  syncDirectory(parentOf(path))
+/** A tar in `file`. */
+export function toFile(file: string, write: Write): Promise<void> {
+  return writeWholeFile(file, (emit) => createTarOutput(emit, write))
 }
 
 export async function toStream(stream: NodeJS.WritableStream, write: Write): Promise<void> {
@@ -91,7 +63,7 @@ export async function toFolder(folder: string, write: Write): Promise<void> {
     if (errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'EEXIST') throw occupied(folder)
     throw error
   }
-  syncDirectory(parentOf(path))
+  syncDirectory(parentOf(path) || (path.startsWith('/') ? '/' : '.'))
 }
 
 async function writeFile(
@@ -120,58 +92,11 @@ function occupied(folder: string): VarveError {
   )
 }
 
-function openNew(path: string, shown: string): number {
-  try {
-    return open(
-      path,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
-      0o666,
-    )
-  } catch (error) {
-    throw noParent(error, shown)
-  }
-}
-
 function makeDirectory(path: string, shown: string): void {
   try {
     mkdir(path, 0o755)
   } catch (error) {
     throw noParent(error, shown)
-  }
-}
-
-function noParent(error: unknown, shown: string): unknown {
-  if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') return error
-  return new VarveError(
-    'NOT_FOUND',
-    `export to ${shown}: the directory ${dirname(shown)} is not there: make it first`,
-    {
-      cause: error,
-    },
-  )
-}
-
-function statOrUndefined(path: string): Stat | undefined {
-  try {
-    return stat(fromText(path))
-  } catch (error) {
-    // Not there yet, or a link to nothing; what else is wrong with the path shows when the file is made.
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
-    throw error
-  }
-}
-
-function parentOf(path: string): string {
-  const slash = path.lastIndexOf('/')
-  return slash < 0 ? '.' : path.slice(0, slash) || '/'
-}
-
-function syncDirectory(path: string): void {
-  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    fsync(fd)
-  } finally {
-    close(fd)
   }
 }
 

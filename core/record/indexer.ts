@@ -6,6 +6,7 @@ import type { FileRow } from '../db/files.js'
 import { VarveError } from '../errors.js'
 import type { TarEntry } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
+import { parentOf } from '../tree/confined.js'
 
 export interface Indexer {
   entry(entry: TarEntry): void
@@ -120,9 +121,4 @@ function rowOf(entry: TarEntry, path: string): FileRow {
     return { ...row, type: entry.type, devMajor: entry.devMajor, devMinor: entry.devMinor }
   }
   return { ...row, type: entry.type }
-}
-
-function parentOf(path: string): string {
-  const slash = path.lastIndexOf('/')
-  return slash < 0 ? '' : path.slice(0, slash)
 }
