@@ -120,7 +120,7 @@ export interface Change {
   readonly kind: ChangeKind
 }
 
-/** What a backend can do; conformance cases and the store ask this, never the name. */
+/** What a backend can do: to be asked instead of its name. */
 export interface Supports {
   /** `size` on a writable layer is enforced (ENOSPC or EDQUOT past it). */
   readonly quota: boolean
