@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: varve against GNU tar, find and other engines, by turns in one run on one file system. What counts
- * is the ratio; the seconds are this machine's and this hour's. Ends with 0 also where a target is missed.
+ * is the ratio; the seconds are this machine's and this hour's. $BENCH_DIR chooses another file system, $ROUNDS how often.
+ * Ends with 0 also where a target is missed.
  */
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +25,7 @@ const DRIVER = process.getuid?.() === 0 ? 'overlay' : 'vfs'
 
 const layer = await bigLayer()
 // Beside the fixtures: on the checkout's file system, where /tmp may be memory.
-const work = mkdtempSync(join(cacheDirectory(), '.bench-'))
+const work = mkdtempSync(join(process.env.BENCH_DIR ?? cacheDirectory(), '.bench-'))
 const fileSystem = (await command('stat', ['-f', '-c', '%T', work])).trim()
 const entries = (await command('tar', ['-tf', layer.tar])).split('\n').length - 1
 const megabytes = statSync(layer.tar).size / 1e6
@@ -57,7 +58,7 @@ async function imports(): Promise<Row[]> {
 async function reading(): Promise<Row[]> {
   const root = join(work, 'read')
   const tree = join(work, 'tree')
-  mkdirSync(root)
+  mkdirSync(root, { mode: 0o700 })
   mkdirSync(tree)
   const { varve } = varveAt(root, DRIVER)
   const chain = (await varve('import', '--layer', layer.tar)).trim()
@@ -90,7 +91,7 @@ async function start(): Promise<Row[]> {
 async function peers(): Promise<Row[]> {
   if (process.getuid?.() !== 0) return []
   const place = join(work, 'peer')
-  const fresh = {
+  const own = {
     before: () => mkdirSync(place),
     after: () => rmSync(place, { recursive: true, force: true }),
   }
@@ -116,7 +117,7 @@ async function peers(): Promise<Row[]> {
     {
       needs: 'podman',
       source: layer.dockerArchive,
-      contender: { name: 'podman load', run: worldCommand(podman), env: { TMPDIR: work }, ...fresh },
+      contender: { name: 'podman load', run: worldCommand(podman), env: { TMPDIR: work }, ...own },
     },
     {
       needs: 'umoci',
@@ -124,7 +125,7 @@ async function peers(): Promise<Row[]> {
       contender: {
         name: 'umoci unpack',
         run: ['umoci', 'unpack', '--image', `${layer.layout}:1`, join(place, 'b')],
-        ...fresh,
+        ...own,
       },
     },
     {
@@ -140,7 +141,7 @@ async function peers(): Promise<Row[]> {
           `docker-archive:${layer.dockerArchive}`,
           `oci:${place}/o:1`,
         ]),
-        ...fresh,
+        ...own,
       },
     },
   ]
@@ -156,11 +157,17 @@ async function peers(): Promise<Row[]> {
   return rows
 }
 
+/** An empty directory, on a file system that has nothing left to write of the run before. */
+async function fresh(directory: string): Promise<void> {
+  mkdirSync(directory, { mode: 0o700 })
+  await command('sync', ['-f', directory])
+}
+
 function importer(name: string, args: readonly string[]): Contender {
   const root = join(work, 'import')
   return {
     ...ours(name, root, args),
-    before: () => mkdirSync(root),
+    before: () => fresh(root),
     after: () => rmSync(root, { recursive: true, force: true }),
   }
 }
@@ -169,7 +176,7 @@ function extractor(name: string, words: readonly string[]): Contender {
   const directory = join(work, 'extract')
   return {
     name,
-    before: () => mkdirSync(directory),
+    before: () => fresh(directory),
     run: words[0] === 'tar' ? [...words, '-C', directory] : [...words, '-', directory],
     after: () => rmSync(directory, { recursive: true, force: true }),
   }
