@@ -6,15 +6,18 @@
  *   layer's name.
  * - TARGET: either.
  *
- * A prefix has two hex digits or more, with or without `sha256:`, and must be unique.
+ * A prefix has two hex digits or more, with or without `sha256:`, and must be unique. What several of these fit means,
+ * in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and 64 hex digits are
+ * ids before anything else. A digest that is the diff id of several layers means none of them, unless it is a base
+ * layer's chain id in full.
  */
 import type { Database } from './db/database.js'
 import type { ImageRow } from './db/images.js'
 import type { LayerRow } from './db/layers.js'
 import type { NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
-import { tryNormalizeName } from './formats/names.js'
-import { didYouMean } from './suggest.js'
+import { isIdSpelling, tryNormalizeName } from './formats/names.js'
+import { nearest } from './suggest.js'
 
 export type Referent =
   | { readonly kind: 'image'; readonly image: ImageRow }
@@ -31,25 +34,23 @@ export function createResolver(db: Database): Resolver {
   const image = (reference: string): ImageRow => {
     const found = findImageByName(db, reference) ?? one(reference, imagesByPrefix(db, reference))
     if (found?.kind === 'image') return found.image
-    throw notFound('image', reference, imageNames(db))
+    throw notFound(db, 'image', reference)
   }
 
   const target = (reference: string, what: 'layer' | 'image or layer' = 'image or layer'): Referent => {
+    const withImages = what !== 'layer'
+    const byId = (): Referent | undefined =>
+      one(reference, [...(withImages ? imagesByPrefix(db, reference) : []), ...layersByPrefix(db, reference)])
+    // A snapshotter may call its snapshots by chain ids, and an engine its layers by 64 hex digits.
+    const digest = reference.startsWith('sha256:') ? byId() : undefined
+    if (digest !== undefined) return digest
     const named = findNode(db, reference)
     if (named !== undefined) return { kind: 'layer', node: named }
     const [name, position] = splitPosition(reference)
     if (position !== undefined) return { kind: 'layer', node: layerOfImage(db, image(name), position) }
-    const withImages = what !== 'layer'
-    const byName = withImages ? findImageByName(db, reference) : undefined
-    if (byName !== undefined) return byName
-    const matches = [...(withImages ? imagesByPrefix(db, reference) : []), ...layersByPrefix(db, reference)]
-    const found = one(reference, matches)
+    const found = (withImages ? findImageByName(db, reference) : undefined) ?? byId()
     if (found !== undefined) return found
-    throw notFound(what, reference, [
-      ...(withImages ? imageNames(db) : []),
-      ...db.names.all().map((row) => row.name),
-      ...db.nodes.ready().map((row) => row.layer),
-    ])
+    throw notFound(db, what, reference)
   }
 
   return {
@@ -58,7 +59,7 @@ export function createResolver(db: Database): Resolver {
     layer(reference) {
       const found = target(reference, 'layer')
       if (found.kind === 'layer') return found.node
-      throw notFound('layer', reference, [])
+      throw notFound(db, 'layer', reference)
     },
   }
 }
@@ -76,6 +77,7 @@ function findImageByName(db: Database, reference: string): Referent | undefined 
 
 /** The names that a reference may be a form of, the likeliest first; `localhost/` is what podman puts before its own. */
 export function formsOf(reference: string): readonly string[] {
+  if (isIdSpelling(reference)) return []
   return [
     reference,
     ...[tryNormalizeName(reference), tryNormalizeName(`localhost/${reference}`)].filter(
@@ -131,20 +133,22 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
 }
 
 /**
- * The one thing that all matches mean. One digest may be the chain id of a base layer and the diff id of others: then
- * it means the base layer.
+ * The one thing that all matches mean. One digest may be the chain id of a base layer and the diff id of others: in full
+ * it means the base layer, a prefix of it may mean any.
  */
 function one(reference: string, matches: readonly Match[]): Referent | undefined {
   const things = new Map(matches.map((match) => [keyOf(match), match]))
   if (things.size <= 1) return matches[0]
-  const digests = new Set(matches.map((match) => match.digest))
+  const isFull = hexOf(reference)?.length === 64
   const chains = new Map(matches.filter((match) => match.chain).map((match) => [keyOf(match), match]))
-  if (digests.size === 1 && chains.size === 1) return [...chains.values()][0]
+  if (isFull && chains.size === 1) return [...chains.values()][0]
   const lines = [...things.values()].slice(0, 10).map(describe)
   const more = things.size > 10 ? `, and ${things.size - 10} more` : ''
+  const isShared = new Set(matches.map((match) => match.digest)).size === 1
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `${JSON.stringify(reference)} is ambiguous, it may mean ${lines.join(', ')}${more}; give more digits or a layer id`,
+    `${JSON.stringify(reference)} is ambiguous, it may mean ${lines.join(', ')}${more}; ` +
+      `give ${isShared ? 'a whole chain id' : 'more digits'} or a layer id`,
   )
 }
 
@@ -158,13 +162,40 @@ function describe(match: Match): string {
   return `layer ${match.node.layer} (${match.chain ? 'chain' : 'diff'} id ${digest})`
 }
 
-function imageNames(db: Database): readonly string[] {
-  return db.references.all().flatMap((row) => [row.name, row.name.replace(/:[^/:]*$/, '')])
+function notFound(db: Database, what: 'image' | 'layer' | 'image or layer', reference: string): VarveError {
+  const meant = suggestion(db, what, reference)
+  const near = meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`
+  return new VarveError('NOT_FOUND', `no such ${what}: ${JSON.stringify(reference)}${near}`)
 }
 
-function notFound(what: string, reference: string, candidates: readonly string[]): VarveError {
-  return new VarveError(
-    'NOT_FOUND',
-    `no such ${what}: ${JSON.stringify(reference)}${didYouMean(reference, candidates)}`,
-  )
+/** What there is that is spelled much like it; of a repository without the tag that was meant, a name with a tag. */
+function suggestion(
+  db: Database,
+  what: 'image' | 'layer' | 'image or layer',
+  reference: string,
+): string | undefined {
+  const known = new Map<string, string>()
+  if (what !== 'layer') {
+    for (const { name } of db.references.all()) {
+      known.set(name, name)
+      const path = repositoryOf(name)
+      if (name.endsWith(':latest')) known.set(path, path)
+      else if (!known.has(path)) known.set(path, name)
+    }
+  }
+  if (what !== 'image') {
+    for (const { name } of db.names.all()) known.set(name, name)
+    for (const { layer } of db.nodes.ready()) known.set(layer, layer)
+  }
+  // What is there but can't be used (a layer in the making) is no answer.
+  if (known.get(reference) === reference) known.delete(reference)
+  const near = nearest(reference, known.keys())
+  if (near !== undefined) return known.get(near)
+  return formsOf(reference)
+    .map((form) => known.get(repositoryOf(form)))
+    .find((name) => name !== undefined)
+}
+
+function repositoryOf(name: string): string {
+  return name.replace(/:[^/:]*$/, '')
 }

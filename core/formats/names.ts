@@ -7,23 +7,27 @@ import { VarveError } from '../errors.js'
 
 /** @throws VarveError INVALID_ARGUMENT */
 export function normalizeName(text: string): string {
-  const name = tryNormalizeName(text)
-  if (name !== undefined) return name
+  const parts = partsOf(text)
+  if (parts !== undefined && !isIdPath(parts.path)) return `${parts.path}:${parts.tag}`
+  const reason =
+    parts === undefined
+      ? 'want [registry/]path[:tag], path in lower case'
+      : 'sha256 and 64 hex digits are what ids look like, so neither can be a name; put a registry or another word in front'
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `illegal image name ${JSON.stringify(text.slice(0, 300))}: want [registry/]path[:tag], path in lower case`,
+    `illegal image name ${JSON.stringify(text.slice(0, 300))}: ${reason}`,
   )
 }
 
 /** Undefined where it is no name (a digest reference, say). */
 export function tryNormalizeName(text: string): string | undefined {
-  const match = NAME.exec(text)
-  if (match === null || text.length > MAX_NAME) return undefined
-  const [, path = '', tag = 'latest'] = match
-  // 64 hex digits are an image's id.
-  if (/^[0-9a-f]{64}$/.test(path)) return undefined
-  const familiar = path.replace(/^(index\.)?docker\.io\//, '').replace(/^library\/(?=[^/]+$)/, '')
-  return `${familiar}:${tag}`
+  const parts = partsOf(text)
+  return parts === undefined || isIdPath(parts.path) ? undefined : `${parts.path}:${parts.tag}`
+}
+
+/** Whether `text` is spelled as an id, whatever names there are: `sha256:…`, or 64 hex digits. */
+export function isIdSpelling(text: string): boolean {
+  return /^(sha256:.*|[0-9a-f]{64})$/i.test(text)
 }
 
 /** With its registry: `alpine:3` is `docker.io/library/alpine:3`. `name` is a normalised one. */
@@ -36,6 +40,19 @@ export function fullName(name: string): string {
 /** The tag of a normalised name. */
 export function tagOf(name: string): string {
   return name.slice(name.lastIndexOf(':') + 1)
+}
+
+/** The familiar path, and the tag. */
+function partsOf(text: string): { readonly path: string; readonly tag: string } | undefined {
+  const match = NAME.exec(text)
+  if (match === null || text.length > MAX_NAME) return undefined
+  const [, path = '', tag = 'latest'] = match
+  return { path: path.replace(/^(index\.)?docker\.io\//, '').replace(/^library\/(?=[^/]+$)/, ''), tag }
+}
+
+/** Docker refuses the same two: `sha256` as a repository, and an image's id. */
+function isIdPath(path: string): boolean {
+  return path === 'sha256' || /^[0-9a-f]{64}$/.test(path)
 }
 
 const MAX_NAME = 255

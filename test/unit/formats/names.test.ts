@@ -36,6 +36,23 @@ test('what is no name is refused', () => {
     assert.throws(() => normalizeName(text), { code: 'INVALID_ARGUMENT' }, JSON.stringify(text))
 })
 
+test('what looks like an id is no name, and that is said', () => {
+  const hex = '0a'.repeat(32)
+  for (const text of [
+    'sha256',
+    'sha256:abc',
+    'library/sha256:1',
+    'docker.io/library/sha256',
+    hex,
+    `${hex}:1`,
+    `docker.io/library/${hex}`,
+  ]) {
+    assert.throws(() => normalizeName(text), { code: 'INVALID_ARGUMENT', message: /ids look like/ }, text)
+  }
+  assert.equal(normalizeName('example.org/sha256:1'), 'example.org/sha256:1')
+  assert.equal(normalizeName('deadbeef'), 'deadbeef:latest')
+})
+
 test('platforms become one spelling', () => {
   const rows = [
     ['linux/amd64', 'linux/amd64'],

@@ -26,7 +26,15 @@ async function populate({ commit, db, graph }: World) {
     return key
   }
   const web = image('d00d', [base.node, left.node], 'web:latest', 'example.org:5000/team/web:2')
-  const near = image('d00e', [other.node, right.node], 'alpine:3.19', 'localhost/tool:latest')
+  const near = image(
+    'd00e',
+    [other.node, right.node],
+    'alpine:3.19',
+    'localhost/tool:latest',
+    'example.org/big:1',
+    'cc33:latest',
+    'localhost/sha256:cc33',
+  )
   const active = await graph.prepare({ name: { space: 'id', name: 'work' }, parent: left.node })
   return { base, left, other, right, again, web, near, active }
 }
@@ -58,7 +66,12 @@ test('References name images and layers in all their forms.', () =>
       [made.left.chainId.slice(7, 19), undefined, made.left.node],
       [made.left.chainId.slice(0, 19).toUpperCase().replace('SHA256', 'sha256'), undefined, made.left.node],
       [digest('cc33'), undefined, made.other.node],
-      ['aa11', undefined, made.base.node],
+      // The chain id in full, though another layer has the same content.
+      [digest('aa11'), undefined, made.base.node],
+      [digest('aa11').slice(7), undefined, made.base.node],
+      // A name goes before a prefix of an id, an id spelled as one before a name.
+      ['cc33', made.near, undefined],
+      ['sha256:cc33', undefined, made.other.node],
       [layerOf(made.again.node), undefined, made.again.node],
       ['work', undefined, made.active.id],
     ]
@@ -97,11 +110,16 @@ test('What is unknown or ambiguous is told with what may be meant.', () =>
       ['target', 'wev', 'NOT_FOUND', /no such image or layer: "wev"; did you mean "web"\?/],
       ['target', 'wrok', 'NOT_FOUND', /did you mean "work"\?/],
       [
-        'image',
-        'alpine',
-        'NOT_FOUND',
-        /no such image: "alpine"; did you mean "alpine"|no such image: "alpine"/,
+        'target',
+        'aa11',
+        'INVALID_ARGUMENT',
+        /"aa11" is ambiguous.*layer \w{8} \(.*layer \w{8} \(diff id.*give a whole chain id or a layer id/,
       ],
+      ['image', 'alpine', 'NOT_FOUND', /no such image: "alpine"; did you mean "alpine:3\.19"\?$/],
+      ['target', 'alpin', 'NOT_FOUND', /did you mean "alpine:3\.19"\?$/],
+      ['image', 'docker.io/library/alpine', 'NOT_FOUND', /did you mean "alpine:3\.19"\?$/],
+      ['image', 'tool:0.0.0-beta', 'NOT_FOUND', /did you mean "localhost\/tool"\?$/],
+      ['target', 'example.org/big', 'NOT_FOUND', /did you mean "example\.org\/big:1"\?$/],
       ['image', 'work', 'NOT_FOUND', /no such image: "work"/],
       ['layer', 'web', 'NOT_FOUND', /no such layer: "web"/],
       ['target', 'web#2', 'NOT_FOUND', /layer 2 of image web:latest|it has layers 0 to 1/],
