@@ -27,6 +27,7 @@ export async function parse(
 ): Promise<Invocation | undefined> {
   let chosen: Invocation | undefined
   let called: Entry | undefined
+  let declared: OptionsByName = {}
   const parser = yargs()
     .scriptName('varve')
     .usage(
@@ -41,6 +42,7 @@ export async function parse(
     .parserConfiguration(PARSER)
     .options(globalOptions)
     .fail((message, error) => {
+      refuseUnknownWords(words, called, declared)
       throw usageError(called, error ?? message)
     })
     .epilogue('varve COMMAND --help shows a command with examples. VARVE_DEBUG=1 shows stacks of errors.')
@@ -53,6 +55,7 @@ export async function parse(
       async (argv: Argv) => {
         called = entry
         command = (await entry.load()).command
+        declared = command.options
         return declare(argv, entry, command)
       },
       (args) => {
@@ -61,7 +64,9 @@ export async function parse(
     )
   }
   const args = await parsed(parser, words, options.print).catch((error: unknown) => {
-    // What goes wrong after a command's module was loaded comes as a rejection, not through `fail`.
+    // What goes wrong after a command's module was loaded comes as a rejection, not through `fail`. A word that nobody
+    // knows is the likelier mistake than what is missing for its sake: `ls --recursve x` takes x for its value.
+    refuseUnknownWords(words, called, declared)
     throw error instanceof Error && error.name === 'YError' ? usageError(called, error) : error
   })
   if (args.help === true || args.version === true) return undefined
@@ -142,15 +147,39 @@ function noCommand(args: Readonly<Record<string, unknown>>): VarveError {
   return new VarveError('INVALID_ARGUMENT', `unknown command '${word}'${near || ': varve --help lists them'}`)
 }
 
+type OptionsByName = Readonly<
+  Record<
+    string,
+    { readonly alias?: string | readonly string[] | undefined; readonly type?: string | undefined }
+  >
+>
+
+/** The words that stand as options, before yargs makes values of what follows them. */
+function refuseUnknownWords(words: readonly string[], entry: Entry | undefined, own: OptionsByName): void {
+  const options = Object.entries<OptionsByName[string]>({ ...globalOptions, ...own })
+  const takesValue = options
+    .filter(([, option]) => option.type !== 'boolean')
+    .flatMap(([key, option]) => [key, option.alias ?? []].flat())
+    .map((key) => (key.length === 1 ? `-${key}` : `--${key}`))
+  const typed: Record<string, true> = {}
+  for (let at = 0; at < words.length && words[at] !== '--'; at++) {
+    const word = words[at] ?? ''
+    if (takesValue.includes(word)) at++
+    else if (word.startsWith('--')) typed[word.slice(2).replace(/=.*$/s, '')] = true
+    else if (/^-[a-z]$/i.test(word)) typed[word.slice(1)] = true
+  }
+  refuseUnknownOptions(entry, typed, own)
+}
+
 function refuseUnknownOptions(
   entry: Entry | undefined,
   args: Readonly<Record<string, unknown>>,
-  own: Readonly<Record<string, { readonly alias?: string | readonly string[] | undefined }>>,
+  own: OptionsByName,
 ): void {
-  const known = new Map(Object.entries({ ...globalOptions, ...own, help: {}, version: {} }))
-  const names = [...known].flatMap(([key, option]) =>
-    [key, 'alias' in option ? (option.alias ?? []) : []].flat(),
+  const known = new Map(
+    Object.entries<OptionsByName[string]>({ ...globalOptions, ...own, help: {}, version: {} }),
   )
+  const names = [...known].flatMap(([key, option]) => [key, option.alias ?? []].flat())
   for (const key of Object.keys(args)) {
     if (key === '_' || key === '$0' || names.includes(key)) continue
     const typed = key.length === 1 ? `-${key}` : `--${key}`

@@ -28,6 +28,10 @@ test('wrong lines are refused with what was meant, or the usage', async () => {
     ['images --al', /^images: unknown option --al;/],
     ['prune --al', /^prune: unknown option --al; did you mean "--all"\?$/],
     ['images -x', /^images: unknown option -x; varve images --help lists them$/],
+    ['ls --recursve x', /^ls: unknown option --recursve; did you mean "--recursive"\?$/],
+    ['ls --recursve=yes', /^ls: unknown option --recursve; did you mean "--recursive"\?$/],
+    ['commit --nam x:1', /^commit: unknown option --nam; did you mean "--name"\?$/],
+    ['ls -z x', /^ls: unknown option -z; varve ls --help lists them$/],
     ['ls', /^ls: arguments are missing: 0 given, 1 needed\nusage: varve ls <target> \[path\] \[options\]$/],
     [
       'cat x',
