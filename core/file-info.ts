@@ -12,7 +12,8 @@ export function infoOfRow(row: StoredFile, layer: LayerId): FileInfo {
   return {
     path: row.path,
     type: row.type,
-    mode: row.mode,
+    // Linux keeps no mode of a symlink: it shows 0777, whatever the tar says (symlink(7)).
+    mode: row.type === 'symlink' ? 0o777 : row.mode,
     uid: row.uid,
     gid: row.gid,
     size: row.size,

@@ -81,7 +81,7 @@ for (const driver of ['overlay', 'vfs']) {
         await varve('ls', 'app:1#0', '/var'),
         /^-rw-r--r-- 0:0 .* b {2}\(hard link to \/var\/a\)$/m,
       )
-      assert.match(await varve('ls', 'app:1', 'bin'), /^l.* bash -> sh$/m)
+      assert.match(await varve('ls', 'app:1', 'bin'), /^lrwxrwxrwx .* bash -> sh$/m)
       const [hosts] = await json<Record<string, unknown>>('ls', 'app:1', 'etc')
       assert.deepEqual([hosts?.path, hosts?.type, hosts?.mode], ['/etc/hosts', 'file', '0644'])
       assert.equal(hosts?.mtime, '1970-01-01T00:00:00.000000000Z')
