@@ -189,7 +189,7 @@ export function createFiles(sql: Sql) {
      * never replaces what its own layer has, and a non-directory over a directory takes all below it away.
      */
     insertMany(node: NodeId, rows: Iterable<FileRow>): void {
-      sql.tx(() => {
+      sql.draft(() => {
         for (const row of rows) {
           const linksBelow =
             row.hardlink !== undefined && get({ node, path: toBytes(row.hardlink) }) === undefined
@@ -249,7 +249,7 @@ export function createFiles(sql: Sql) {
     },
     count: (node: NodeId): number => totals({ node })?.rows ?? 0,
     /** Deletes up to `limit` rows; gives how many went. */
-    clear: (node: NodeId, limit: number): number => clear({ node, limit }).changes,
+    clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }
 

@@ -23,6 +23,12 @@ export interface Sql {
    * @throws VarveError for every error of SQLite's
    */
   tx<T>(work: () => T): T
+  /**
+   * The same without waiting for the disk: for what counts only once a later `tx` says so (the content of a layer that is
+   * not ready). The log keeps their order, so that one brings this one to disk with it (sqlite.org/pragma.html,
+   * synchronous=NORMAL in WAL mode).
+   */
+  draft<T>(work: () => T): T
   /** Text, several statements, no parameters (migrations, pragmas). */
   exec(text: string): void
   pragma(text: string): unknown
@@ -66,6 +72,19 @@ function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T)
       return statement
     }
   }
+  const tx = <T>(work: () => T): T => {
+    if (database.inTransaction) return work()
+    guard(() => database.exec('BEGIN IMMEDIATE'))
+    try {
+      const result = work()
+      guard(() => database.exec('COMMIT'))
+      return result
+    } catch (error) {
+      // SQLite has rolled back by itself after some errors (a full disk, for one).
+      if (database.inTransaction) guard(() => database.exec('ROLLBACK'))
+      throw error
+    }
+  }
   return {
     file,
     run(text) {
@@ -84,17 +103,14 @@ function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T)
       const statement = lazily<R>(text)
       return (params: P) => guard(() => statement().all(params))
     },
-    tx(work) {
+    tx,
+    draft(work) {
       if (database.inTransaction) return work()
-      guard(() => database.exec('BEGIN IMMEDIATE'))
+      guard(() => database.pragma('synchronous = NORMAL'))
       try {
-        const result = work()
-        guard(() => database.exec('COMMIT'))
-        return result
-      } catch (error) {
-        // SQLite has rolled back by itself after some errors (a full disk, for one).
-        if (database.inTransaction) guard(() => database.exec('ROLLBACK'))
-        throw error
+        return tx(work)
+      } finally {
+        guard(() => database.pragma('synchronous = FULL'))
       }
     },
     exec: (text) => void guard(() => database.exec(text)),
@@ -111,5 +127,7 @@ function configure(sql: Sql): void {
   sql.pragma('foreign_keys = ON')
   sql.pragma('cache_size = -32768')
   sql.pragma('temp_store = MEMORY')
+  // A layer's rows should not be copied into the database file in the middle of its import: pages of 4 KiB.
+  sql.pragma('wal_autocheckpoint = 8000')
   sql.pragma('journal_size_limit = 67108864')
 }

@@ -23,7 +23,7 @@ export function createPayloads(sql: Sql) {
     /** Adds bytes at the end of the payload `sha256` (raw hex). */
     append(node: NodeId, sha256: string, bytes: Uint8Array): void {
       const key = Buffer.from(sha256, 'hex')
-      sql.tx(() => {
+      sql.draft(() => {
         for (const data of cut(bytes)) append({ node, sha256: key, data })
       })
     },
@@ -40,6 +40,6 @@ export function createPayloads(sql: Sql) {
     list: (node: NodeId): readonly { readonly sha256: string; readonly size: number }[] =>
       list({ node }).map((row) => ({ sha256: row.sha256.toString('hex'), size: row.size })),
     /** Deletes up to `limit` chunks; gives how many went. */
-    clear: (node: NodeId, limit: number): number => clear({ node, limit }).changes,
+    clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }

@@ -24,7 +24,7 @@ export function createSplit(sql: Sql) {
   return {
     /** Adds bytes at the end of the record. */
     append(node: NodeId, bytes: Uint8Array): void {
-      sql.tx(() => {
+      sql.draft(() => {
         for (const data of cut(bytes)) append({ node, data })
       })
     },
@@ -38,7 +38,7 @@ export function createSplit(sql: Sql) {
     },
     size: (node: NodeId) => sizes({ node }) ?? { size: 0, chunks: 0 },
     /** Deletes up to `limit` chunks; gives how many went. */
-    clear: (node: NodeId, limit: number): number => clear({ node, limit }).changes,
+    clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }
 

@@ -27,7 +27,7 @@ export interface RecordResult {
   readonly contentSize: number
 }
 
-const ROWS_A_MESSAGE = 512
+const ROWS_A_MESSAGE = 2048
 const PROGRESS_EVERY = 4 * 1024 * 1024
 
 serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
