@@ -2,11 +2,14 @@
 import { constants } from 'node:fs'
 import { addAbortSignal, Readable } from 'node:stream'
 import { fromText } from '../bytes.js'
+import type { Blob } from '../compress/blob.js'
+import { openDecompressed, type Plain } from '../compress/decompress.js'
 import { sniffBlob } from '../compress/sniff.js'
 import { errnoOf, isCode, VarveError } from '../errors.js'
 import { close } from '../sys/files.js'
 import { openAsync, readAsync } from '../sys/pool.js'
-import { fstat, isDirectory, isFile, stat } from '../sys/stat.js'
+import { fstat, isBlock, isChar, isDirectory, isFile, stat } from '../sys/stat.js'
+import { BLOCK, classifyBlock, createBlock } from '../tar/header.js'
 import { failure } from '../tree/failure.js'
 import { orAborted } from './abort.js'
 import { openArchive } from './archive.js'
@@ -48,10 +51,24 @@ export async function openSource(source: string, options: SourceOptions): Promis
 }
 
 /**
- * A single file or standard input for reading, spooled where it is a pipe: what `import --layer` starts from.
- * @throws VarveError NOT_FOUND, INVALID_ARGUMENT (a directory, an empty file)
+ * A layer's tar, of whatever compression, spooled where it is a pipe: what `import --layer` starts from. What is no tar at
+ * its start is refused here, as {@link openSource} does it; damage further on is found by whoever reads it.
+ * @throws VarveError NOT_FOUND, INVALID_ARGUMENT (a directory, a device, an empty file, no tar), CORRUPT (damaged
+ * compression), UNIMPLEMENTED (a compression nobody here reads), CANCELLED
  */
 export async function openFile(source: string, options: SourceOptions): Promise<Spooled> {
+  const file = await openSpooled(source, options)
+  try {
+    await requireTar(file.blob, options)
+    return file
+  } catch (error) {
+    file.close()
+    throw failure(error, `read ${file.blob.label}`)
+  }
+}
+
+/** A single file or standard input, in a file. */
+async function openSpooled(source: string, options: SourceOptions): Promise<Spooled> {
   if (source === '-') {
     const stdin = options.stdin ?? process.stdin
     // A pipe may be silent for hours: after an interrupt it must not keep the process.
@@ -71,9 +88,11 @@ export async function openFile(source: string, options: SourceOptions): Promise<
   }
 }
 
+const CHUNK = 256 * 1024
+
 async function openFiles(source: string, options: SourceOptions): Promise<Files> {
   if (source !== '-' && isDirectoryPath(source)) return openFolder(source)
-  const file = await openFile(source, options)
+  const file = await openSpooled(source, options)
   let plain = file
   try {
     const compression = sniffBlob(file.blob)
@@ -137,14 +156,22 @@ function merge(images: readonly SourceImage[]): readonly SourceImage[] {
 }
 
 function isDirectoryPath(source: string): boolean {
+  return isDirectory(modeOf(source))
+}
+
+function modeOf(source: string): number {
   try {
-    return isDirectory(stat(fromText(source)).mode)
+    return stat(fromText(source)).mode
   } catch (error) {
     throw openFailure(error, source)
   }
 }
 
 async function openPath(source: string, signal: AbortSignal | undefined): Promise<number> {
+  const mode = modeOf(source)
+  // Many have no end (/dev/zero), and of some already the opening is an act (/dev/watchdog).
+  if (isBlock(mode) || isChar(mode))
+    throw new VarveError('INVALID_ARGUMENT', `${source}: is a device, not an archive`)
   const opening = openAsync(fromText(source), constants.O_RDONLY)
   try {
     return await orAborted(opening, `open ${source}`, signal)
@@ -164,7 +191,7 @@ function openFailure(error: unknown, source: string): VarveError {
 }
 
 async function* readToEnd(fd: number): AsyncGenerator<Uint8Array, void> {
-  const buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  const buffer = Buffer.allocUnsafeSlow(CHUNK)
   for (let got = await readAsync(fd, buffer, null); got > 0; got = await readAsync(fd, buffer, null)) {
     yield buffer.subarray(0, got)
   }
@@ -174,6 +201,36 @@ function refuseEmpty(spooled: Spooled): Spooled {
   if (spooled.blob.size > 0) return spooled
   spooled.close()
   throw new VarveError('INVALID_ARGUMENT', `${spooled.blob.label}: it is empty: there is nothing to import`)
+}
+
+async function requireTar(blob: Blob, { signal }: SourceOptions): Promise<void> {
+  const compression = sniffBlob(blob)
+  const plain = openDecompressed(blob, compression, { signal })
+  try {
+    const block = createBlock()
+    const length = await readBlock(plain, block.bytes)
+    if (length === BLOCK && classifyBlock(block) !== 'neither') return
+    // Damaged compression may be why.
+    if (compression !== 'none') while ((await readAsync(plain.fd, Buffer.alloc(CHUNK), null)) > 0);
+    await plain.finished
+    const what = compression === 'none' ? 'not a tar archive' : `not a tar archive in its ${compression}`
+    const why = length < BLOCK ? `it has only ${length} bytes` : 'its first 512 bytes are no header'
+    throw new VarveError('INVALID_ARGUMENT', `${blob.label}: ${what}: ${why}`)
+  } finally {
+    await plain.close()
+  }
+}
+
+/** How many bytes there were. */
+async function readBlock({ fd, offset, size }: Plain, block: Buffer): Promise<number> {
+  const wanted = block.subarray(0, Math.min(BLOCK, size ?? BLOCK))
+  let done = 0
+  while (done < wanted.length) {
+    const got = await readAsync(fd, wanted.subarray(done), offset === undefined ? null : offset + done)
+    if (got === 0) break
+    done += got
+  }
+  return done
 }
 
 function notAnImage(files: Files, half: boolean): VarveError {

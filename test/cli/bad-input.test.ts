@@ -52,6 +52,8 @@ before(async () => {
 })
 after(() => rmSync(work, { recursive: true, force: true }))
 
+const TEXT = Buffer.from('no tar\n'.repeat(200))
+
 interface Case {
   readonly title: string
   /** The words after `import`, made in a directory of the case's own. */
@@ -71,7 +73,31 @@ const IMPORTS: readonly Case[] = [
   { title: 'no such file', source: (folder) => [join(folder, 'input')], status: 3, says: /no such file/ },
   { title: 'an empty folder', source: folder({}), status: 2, says: /no image in it/ },
   { title: 'text', source: one('not an archive\n'.repeat(100)), status: 2, says: /not a tar archive/ },
-  { title: 'text as a layer', source: layer(Buffer.from('no tar\n'.repeat(200))), status: 9, says: /tar/ },
+  { title: 'text as a layer', source: layer(TEXT), status: 2, says: /not a tar archive: its first/ },
+  { title: 'short text as a layer', source: layer(TEXT.subarray(0, 99)), status: 2, says: /only 99 bytes/ },
+  { title: 'an empty file as a layer', source: layer(Buffer.alloc(0)), status: 2, says: /empty/ },
+  { title: 'text in gzip', source: one(gzipSync(TEXT)), status: 2, says: /not a tar archive/ },
+  { title: 'text in gzip as a layer', source: layer(gzipSync(TEXT)), status: 2, says: /no.* tar .*gzip/ },
+  { title: 'text in zstd as a layer', source: layer(zstd(TEXT)), status: 2, says: /no.* tar .*zstd/ },
+  {
+    title: 'text in damaged gzip as a layer',
+    source: layer(damaged(gzipSync(TEXT))),
+    status: 9,
+    says: /gzip/,
+  },
+  {
+    title: 'a tar cut off as a layer',
+    source: layer(LAYERS[0].subarray(0, 1300)),
+    status: 9,
+    says: /cut off|ends/,
+  },
+  {
+    title: 'a device',
+    source: () => ['/dev/zero'],
+    status: 2,
+    says: /\/dev\/zero: is a device, not an archive/,
+  },
+  { title: 'a device as a layer', source: () => ['--layer', '/dev/zero'], status: 2, says: /is a device/ },
   { title: 'a layer where an image is wanted', source: one(LAYERS[0]), status: 2, says: /import --layer/ },
   { title: 'bad gzip', source: layer(damaged(gzipSync(LAYERS[0]))), status: 9, says: /gzip/ },
   { title: 'gzip cut off', source: layer(gzipSync(LAYERS[0]).subarray(0, -4)), status: 9, says: /gzip|cut/ },
