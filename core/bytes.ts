@@ -3,6 +3,8 @@
  * compare and sort like the bytes, and become Buffers for a system call and text only to print.
  */
 
+/** Bytes of a path that a message has room for. */
+const SHORT = 200
 const PLAIN = /^[ -[\]-~]*$/
 
 /** The bytes of a byte string. */
@@ -15,6 +17,11 @@ export function fromText(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
+/** The text that {@link fromText} made this byte string of, nothing escaped; what is not UTF-8 can't come from there and is lost. */
+export function asText(name: string): string {
+  return toBytes(name).toString('utf8')
+}
+
 /** Text to show a person: UTF-8 where it is, control and undecodable bytes as `\xNN`. */
 export function toText(name: string): string {
   if (PLAIN.test(name)) return name
@@ -24,6 +31,12 @@ export function toText(name: string): string {
   let shown = ''
   for (const char of valid ? text : name) shown += isPrintable(char, valid) ? char : escaped(char)
   return shown
+}
+
+/** {@link toText} of a path for a message: of a very long one its beginning and end. */
+export function toShortText(name: string): string {
+  if (name.length <= SHORT) return toText(name)
+  return `${toText(name.slice(0, SHORT / 2))}…${toText(name.slice(-SHORT / 2))}`
 }
 
 /** No control characters, no line or direction marks; in a name that isn't UTF-8, ASCII only. */

@@ -15,33 +15,40 @@ export interface MountSpace {
   isMounted(row: MountRow): boolean
   /** Whether the row's mount is there for this process to use. */
   isHere(row: MountRow): boolean
+  /** A process of the other living namespace that the row's mount is in; undefined where it is in none. */
+  strangerOf(row: MountRow): number | undefined
 }
 
 export function createMountSpace(): MountSpace {
   const boot = bootId()
   const id = `${boot} ${readlink('/proc/self/ns/mnt')}`
+  const strangerOf = (row: MountRow) => {
+    if (row.bootId === id || !row.bootId.startsWith(`${boot} `)) return undefined
+    return livingNamespaces().get(row.bootId.slice(boot.length + 1))
+  }
+  // A mount that was shared with us outlives the namespace it was made in.
+  const isHere = (row: MountRow) =>
+    row.bootId.startsWith(`${boot} `) && isMountPoint(fromText(row.target)) && strangerOf(row) === undefined
   return {
     id,
-    isHere: (row) => row.bootId === id && isMountPoint(row.target),
-    isMounted(row) {
-      if (row.bootId === id) return isMountPoint(row.target)
-      if (!row.bootId.startsWith(`${boot} `)) return false
-      return livingNamespaces().has(row.bootId.slice(boot.length + 1))
-    },
+    isHere,
+    strangerOf,
+    isMounted: (row) => isHere(row) || strangerOf(row) !== undefined,
   }
 }
 
-export function isMountPoint(target: string): boolean {
-  const path = fromText(target)
+/** `path` is a byte string. */
+export function isMountPoint(path: string): boolean {
   return mountInfo().some((mount) => mount.target === path)
 }
 
-function livingNamespaces(): ReadonlySet<string> {
-  const found = new Set<string>()
+/** The mount namespaces of all processes, each with one of them. */
+function livingNamespaces(): ReadonlyMap<string, number> {
+  const found = new Map<string, number>()
   for (const name of readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue
     try {
-      found.add(readlink(`/proc/${name}/ns/mnt`))
+      found.set(readlink(`/proc/${name}/ns/mnt`), Number(name))
     } catch (error) {
       // ENOENT, ESRCH: that process ended meanwhile. EACCES, EPERM: another user's, whose mounts are not ours.
       if (!['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error

@@ -4,8 +4,11 @@
  * A layer is mounted once, by its driver's recipe, at `mnt/<layer>`; every other target is a bind mount of that place (one
  * upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live in the
  * database: a row is there before its mount is and goes after it, and core/recover.ts drops rows whose mount is gone.
+ *
+ * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
+ * the layer is to be removed by force: once a layer is unmounted, nobody writes to it.
  */
-import { fromText, toText } from './bytes.js'
+import { asText, fromText } from './bytes.js'
 import type { Database } from './db/database.js'
 import type { MountRow } from './db/mounts.js'
 import type { NodeRow } from './db/nodes.js'
@@ -32,12 +35,16 @@ export interface Mounts {
   /**
    * Mounts a node (writable where it is active) at `target`, an absolute path of an existing directory, or at a place of
    * the store's; each call counts. Gives where it is.
-   * @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION (the target is taken), UNAVAILABLE (the kernel refused)
+   * @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION (the target is taken, or the node is mounted in another mount
+   * namespace), UNAVAILABLE (the kernel refused)
    */
   mount(row: NodeRow, target?: string): Promise<string>
-  /** Undoes one `mount`; the last one unmounts. @throws VarveError FAILED_PRECONDITION where it is not mounted there */
+  /**
+   * Undoes one `mount`; the last one unmounts. @throws VarveError FAILED_PRECONDITION where it is not mounted there, or is
+   * still in use: then nothing has changed
+   */
   unmount(row: NodeRow, target?: string): Promise<void>
-  /** Undoes every `mount` of the node. */
+  /** Undoes every `mount` of the node; files that are open there stay open. For a node that is about to be removed. */
   unmountAll(row: NodeRow): Promise<void>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
@@ -47,14 +54,13 @@ export interface Mounts {
 
 export function createMounts({ db, graph, driver, root }: MountsContext): Mounts {
   const space = createMountSpace()
-  const primaryOf = (layer: LayerId) => `${toText(root)}/mnt/${layer}`
+  const primaryOf = (layer: LayerId) => `${asText(root)}/mnt/${layer}`
   const rowOf = (node: number, target: string) => db.mounts.get(node, target)
 
   /** The mount by the driver's recipe; its row is there, with a count that may be 0. */
   const mountPrimary = async (row: NodeRow): Promise<string> => {
     const target = primaryOf(row.layer)
-    const readonly = row.kind !== 'active'
-    await withRow(row, target, readonly, async () => {
+    await withRow(row, target, async (readonly) => {
       try {
         mkdir(fromText(target), 0o700)
       } catch (error) {
@@ -69,11 +75,11 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const withRow = async (
     row: NodeRow,
     target: string,
-    readonly: boolean,
-    mount: () => Promise<void> | void,
+    mount: (readonly: boolean) => Promise<void> | void,
   ): Promise<void> => {
+    const readonly = row.kind !== 'active'
     const old = rowOf(row.id, target)
-    if (old !== undefined && space.isMounted(old)) return
+    if (old !== undefined && space.isHere(old)) return
     await step('mount:row', () =>
       db.tx(() => {
         if (old !== undefined) db.mounts.delete(row.id, target)
@@ -83,8 +89,9 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       }),
     )
     try {
-      await step('mount:attach', mount)
+      await step('mount:attach', () => mount(readonly))
     } catch (error) {
+      if (target === primaryOf(row.layer)) tryRemoveMountPoint(target)
       db.mounts.delete(row.id, target)
       throw failed('mount', nameOf(db, row), target, error)
     }
@@ -93,11 +100,10 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const count = (row: NodeRow, target: string, by: number) =>
     db.mounts.setCount(row.id, target, (rowOf(row.id, target)?.count ?? 0) + by)
 
-  const takeDown = async (row: NodeRow, target: string, own: boolean): Promise<void> => {
+  const takeDown = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
     await step('unmount:detach', () => {
       try {
-        // Lazy: what still has files open there keeps them, and nobody else finds the place.
-        unmountNow(fromText(target), { lazy: true })
+        unmountNow(fromText(target), how)
       } catch (error) {
         // EINVAL, ENOENT: it is not mounted (any more), which is what was asked for.
         if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOENT') {
@@ -105,23 +111,48 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
         }
       }
       // Removing the mount point also drops copies of the mount that leaked into other namespaces (moby#34948).
-      if (own) removeMountPoint(target)
+      if (target === primaryOf(row.layer)) removeMountPoint(fromText(target))
     })
     await step('unmount:row', () => db.mounts.delete(row.id, target))
   }
 
-  /** The place of the store's goes when neither it nor a bind mount of it is wanted. */
-  const settle = async (row: NodeRow): Promise<void> => {
+  /** What nobody counts goes, the store's own place last: but not while a bind mount of it is wanted. */
+  const settle = async (row: NodeRow, how: { readonly lazy: boolean }): Promise<void> => {
+    const primary = primaryOf(row.layer)
     const rows = db.mounts.byNode(row.id)
     if (rows.some((each) => each.count > 0)) return
-    for (const each of rows) await takeDown(row, each.target, each.target === primaryOf(row.layer))
+    const others = rows.filter((each) => each.target !== primary)
+    for (const { target } of others) await takeDown(row, target, how)
+    if (others.length < rows.length) await takeDown(row, primary, how)
     await driver.put(graph.sourceOf(row))
   }
 
-  const locked = async <T>(row: NodeRow, work: () => Promise<T>): Promise<T> => {
+  /** After an error that matters more; what is left here is core/recover.ts's. */
+  const settleAfter = async (row: NodeRow): Promise<void> => {
+    try {
+      await settle(row, { lazy: false })
+    } catch {
+      // The caller is about to throw the first error.
+    }
+  }
+
+  /** Only there can the mount be seen, counted and unmounted. */
+  const refuseStrangers = (row: NodeRow): void => {
+    for (const each of db.mounts.byNode(row.id)) {
+      const pid = space.strangerOf(each)
+      if (pid === undefined) continue
+      throw new VarveError(
+        'FAILED_PRECONDITION',
+        `layer ${nameOf(db, row)}: is mounted at ${each.target} in another mount namespace (pid ${pid}); unmount it there (nsenter --mount --target ${pid})`,
+      )
+    }
+  }
+
+  /** Under the node's lock, with the node as it is then: it may have been committed or removed while this waited. */
+  const locked = async <T>(row: NodeRow, work: (now: NodeRow) => Promise<T>): Promise<T> => {
     const lock = await graph.lockNode(row.layer)
     try {
-      return await work()
+      return await work(graph.get(row.id))
     } finally {
       lock.release()
     }
@@ -134,55 +165,76 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       return row !== undefined && space.isHere(row) ? fromText(row.target) : undefined
     },
 
-    mount: (row, target) =>
-      locked(row, async () => {
-        if (target !== undefined) requireTarget(target, toText(root))
+    mount: (node, target) =>
+      locked(node, async (row) => {
+        if (target !== undefined) requireTarget(target, asText(root))
+        refuseStrangers(row)
         try {
           const primary = await mountPrimary(row)
           const place = target ?? primary
           if (place !== primary) {
-            const readonly = row.kind !== 'active'
-            const options = ['rbind', readonly ? 'ro' : 'rw']
-            await withRow(row, place, readonly, () =>
-              attach([{ type: 'bind', source: fromText(primary), options }], fromText(place)),
-            )
+            await withRow(row, place, (readonly) => {
+              const options = ['rbind', readonly ? 'ro' : 'rw']
+              attach([{ type: 'bind', source: fromText(primary), options }], fromText(place))
+            })
           }
           count(row, place, 1)
           return place
-        } finally {
-          await settle(row)
+        } catch (error) {
+          await settleAfter(row)
+          throw error
         }
       }),
 
-    unmount: (row, target) =>
-      locked(row, async () => {
-        const place = target ?? onlyPlace(db, row, primaryOf(row.layer))
+    unmount: (node, target) =>
+      locked(node, async (row) => {
+        const primary = primaryOf(row.layer)
+        const place = target ?? onlyPlace(db, row, primary)
         const found = rowOf(row.id, place)
         if (found === undefined || found.count === 0) throw notMounted(db, row, place)
+        refuseStrangers(row)
         count(row, place, -1)
-        if (found.count === 1 && place !== primaryOf(row.layer)) await takeDown(row, place, false)
-        await settle(row)
-      }),
-
-    unmountAll: (row) =>
-      locked(row, async () => {
-        for (const { target } of db.mounts.byNode(row.id)) {
-          db.mounts.setCount(row.id, target, 0)
-          if (target !== primaryOf(row.layer)) await takeDown(row, target, false)
+        if (found.count > 1) return
+        try {
+          if (place !== primary) await takeDown(row, place, { lazy: false })
+          await settle(row, { lazy: false })
+        } catch (error) {
+          // It stays mounted, and counted. Where the bind mount went and the store's own place did not, it is that.
+          const left = rowOf(row.id, place) ?? rowOf(row.id, primary)
+          if (left?.count === 0) count(row, left.target, 1)
+          throw error
         }
-        await settle(row)
       }),
 
-    recipe: (row) => driver.get(graph.sourceOf(row), { readonly: row.kind !== 'active' }),
+    unmountAll: (node) =>
+      locked(node, async (row) => {
+        refuseStrangers(row)
+        for (const { target } of db.mounts.byNode(row.id)) db.mounts.setCount(row.id, target, 0)
+        await settle(row, { lazy: true })
+      }),
+
+    recipe(node) {
+      const row = graph.get(node.id)
+      return driver.get(graph.sourceOf(row), { readonly: row.kind !== 'active' })
+    },
   }
 }
 
-/** Removes a mount point of the store's, if it is there. */
-export function removeMountPoint(target: string): void {
+/** Removes a mount point of the store's, if it is there; `path` is a byte string. */
+export function removeMountPoint(path: string): void {
   try {
-    rmdir(fromText(target))
+    rmdir(path)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error // ENOENT: gone already
+  }
+}
+
+/** After an error that matters more; what is left here is core/recover.ts's. */
+function tryRemoveMountPoint(target: string): void {
+  try {
+    removeMountPoint(fromText(target))
+  } catch {
+    // The caller is about to throw the first error.
   }
 }
 
@@ -240,9 +292,15 @@ function notMounted(db: Database, row: NodeRow, target: string | undefined): Var
 
 function failed(what: string, name: string, target: string, error: unknown): unknown {
   if (error instanceof VarveError) return error
-  const hint = errnoOf(error) === 'EPERM' ? '; mounting takes root' : ''
-  const code = errnoOf(error) === 'EPERM' ? 'FAILED_PRECONDITION' : 'UNAVAILABLE'
-  return new VarveError(code, `${what} layer ${name} at ${target}: ${messageOf(error)}${hint}`, {
+  const hint = HINTS[errnoOf(error) ?? '']
+  const code = hint === undefined ? 'UNAVAILABLE' : 'FAILED_PRECONDITION'
+  return new VarveError(code, `${what} layer ${name} at ${target}: ${messageOf(error)}${hint ?? ''}`, {
     cause: error,
   })
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EPERM: '; mounting takes root',
+  EBUSY:
+    '; files are still open there, or something is mounted below it (fuser -vm tells): close them and unmount again',
 }

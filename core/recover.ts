@@ -1,17 +1,21 @@
 /**
  * What a crash interrupted, finished or undone: at every open, cheap, and safe beside other processes that work on the
  * same root. Whatever a living process is at is under a lock of its own (core/graph.ts); a lock that can be had belongs
- * to nobody any more.
+ * to nobody any more. What can't be mended now is warned of and left for the next open: it must not keep the rest of the
+ * store from being used, nor `varve check --repair` from mending it.
  */
-import { fromText, toText } from './bytes.js'
+import { asText, fromText, toText } from './bytes.js'
 import type { Database } from './db/database.js'
+import type { NodeRow } from './db/nodes.js'
+import { isDatabaseError } from './db/sqlite-errors.js'
 import type { Driver } from './driver.js'
+import { messageOf } from './errors.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
-import { createMountSpace, isMountPoint } from './mount-space.js'
+import { createMountSpace, isMountPoint, type MountSpace } from './mount-space.js'
 import { removeMountPoint } from './mounts.js'
-import { isScratchInUse, purgeScratch } from './scratch.js'
-import { readdir, rmdir } from './sys/files.js'
+import { isScratchInUse, purgeScratch, scratchNames } from './scratch.js'
+import { readdir } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
 import { unmount } from './sys/mount.js'
 
@@ -25,22 +29,51 @@ export interface RecoverContext {
 }
 
 export async function recover(context: RecoverContext): Promise<void> {
-  const { db, driver, root } = context
-  for (const name of purgeScratch(root)) context.warn(`removed ${toText(root)}/tmp/${name}, left by a crash`)
-  dropStaleMounts(context)
+  const { db, root } = context
+  await each(context, scratchNames(root), (name) => {
+    if (purgeScratch(root, name)) context.warn(`removed ${toText(root)}/tmp/${toText(name)}, left by a crash`)
+  })
+  await dropStaleMounts(context)
   await finishUnmounts(context)
-  dropMountPoints(context)
-  // In this order: a layer that is made meanwhile has its row before the driver has it.
-  const layers = await driver.list()
-  const known = db.nodes.layers()
-  for (const row of db.nodes.unready()) await eraseUnready(context, row.layer)
-  await removeUnclaimed(context)
-  const unknown = layers.filter((layer) => !known.has(layer))
-  // Asked again: one that was being removed when it was listed is no orphan.
-  const orphans =
-    unknown.length === 0 ? unknown : (await driver.list()).filter((layer) => unknown.includes(layer))
-  for (const layer of orphans) await removeOrphan(context, layer)
-  purgeLocks(root)
+  await each(context, readdir(`${root}/mnt`), (name) => dropMountPoint(context, name))
+  const unknown = await unknownLayers(context)
+  await each(context, db.nodes.unready(), (row) => eraseUnready(context, row.layer))
+  await each(context, ['claims'], () => removeUnclaimed(context))
+  await each(context, unknown, (layer) => removeOrphan(context, layer))
+  // Lock files that nobody holds: taking and giving back a lock removes its file.
+  await each(context, readdir(`${root}/locks`), (name) => tryLock(`${root}/locks/${name}`)?.release())
+}
+
+/** Does `work` for every item, whatever becomes of the others. @throws VarveError of the database's alone */
+async function each<T>(
+  { warn }: RecoverContext,
+  items: readonly T[],
+  work: (item: T) => Promise<void> | void,
+): Promise<void> {
+  for (const item of items) {
+    try {
+      await work(item)
+    } catch (error) {
+      if (isDatabaseError(error)) throw error
+      warn(`recovery: ${messageOf(error)}; left for the next start, see varve check`)
+    }
+  }
+}
+
+/** What the driver has and the database does not. */
+async function unknownLayers(context: RecoverContext): Promise<readonly LayerId[]> {
+  const { db, driver } = context
+  const found: LayerId[] = []
+  await each(context, ['list'], async () => {
+    // In this order: a layer that is made meanwhile has its row before the driver has it.
+    const layers = await driver.list()
+    const known = db.nodes.layers()
+    const unknown = layers.filter((layer) => !known.has(layer))
+    if (unknown.length === 0) return
+    // Asked again: one that was being removed when it was listed is no orphan.
+    found.push(...(await driver.list()).filter((layer) => unknown.includes(layer)))
+  })
+  return found
 }
 
 /** A node that never became ready, or whose removal was begun: gone, unless its owner lives. */
@@ -57,7 +90,10 @@ async function eraseUnready({ db, graph, root, warn }: RecoverContext, layer: La
 async function removeUnclaimed({ db, graph, root, warn }: RecoverContext): Promise<void> {
   const abandoned = db.nodes.claimed().filter(({ claim }) => !isScratchInUse(root, claim))
   if (abandoned.length === 0) return
-  const removed = await graph.removeUnneeded(abandoned.map((node) => node.id))
+  const removed = await graph.removeUnneeded(
+    abandoned.map((node) => node.id),
+    { claims: new Set(abandoned.map((node) => node.claim)) },
+  )
   for (const { layer } of removed) warn(`layer ${layer}: removed, the import that brought it was interrupted`)
   const gone = new Set(removed.map((row) => row.id))
   for (const { id } of abandoned) if (!gone.has(id)) db.nodes.unclaim(id)
@@ -71,74 +107,72 @@ async function removeOrphan({ db, driver, root, warn }: RecoverContext, layer: L
   })
 }
 
-function dropStaleMounts({ db, root, warn }: RecoverContext): void {
+async function dropStaleMounts(context: RecoverContext): Promise<void> {
+  const { db, root, warn } = context
   const rows = db.mounts.all()
   if (rows.length === 0) return
   const space = createMountSpace()
-  for (const row of rows) {
+  await each(context, rows, async (row) => {
     const layer = db.nodes.get(row.node)?.layer
-    if (layer === undefined || space.isMounted(row)) continue
-    const lock = tryLock(`${root}/locks/node-${layer}`)
-    if (lock === undefined) continue
-    try {
+    if (layer === undefined || space.isMounted(row)) return
+    await ifFree(root, `node-${layer}`, () => {
       const now = db.mounts.get(row.node, row.target)
-      if (now === undefined || space.isMounted(now)) continue
+      if (now === undefined || space.isMounted(now)) return
       db.mounts.delete(row.node, row.target)
       warn(`layer ${layer}: is no longer mounted at ${row.target}, forgotten`)
-    } finally {
-      lock.release()
-    }
-  }
+    })
+  })
 }
 
 /** Mounts that nobody counts any more: an unmount was interrupted after its count was down. */
-async function finishUnmounts({ db, graph, driver, root, warn }: RecoverContext): Promise<void> {
+async function finishUnmounts(context: RecoverContext): Promise<void> {
+  const { db, root } = context
   const uncounted = db.mounts.all().filter((row) => row.count === 0)
   if (uncounted.length === 0) return
   const space = createMountSpace()
-  for (const node of new Set(uncounted.map((row) => row.node))) {
+  await each(context, [...new Set(uncounted.map((row) => row.node))], async (node) => {
     const owner = db.nodes.get(node)
-    if (owner === undefined) continue
-    await ifFree(root, `node-${owner.layer}`, async () => {
-      const rows = db.mounts.byNode(node)
-      // While a bind mount counts, the store's own mount that it shows stays, with a count of 0.
-      const inUse = rows.some((row) => row.count > 0)
-      const own = (target: string) => target.startsWith(`${toText(root)}/mnt/`)
-      for (const row of rows.filter(({ count, target }) => count === 0 && !(inUse && own(target)))) {
-        if (space.isHere(row)) unmount(fromText(row.target), { lazy: true })
-        else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
-        if (own(row.target)) removeMountPoint(row.target)
-        db.mounts.delete(node, row.target)
-        warn(`layer ${owner.layer}: unmounted from ${row.target}, which had been interrupted`)
-      }
-      if (db.mounts.byNode(node).length === 0) await driver.put(graph.sourceOf(owner))
-    })
+    if (owner === undefined) return
+    await ifFree(root, `node-${owner.layer}`, () => finishUnmount(context, space, owner))
+  })
+}
+
+/** Not lazily: a row that stays keeps the layer from being committed while somebody can still write there. */
+async function finishUnmount(
+  { db, graph, driver, root, warn }: RecoverContext,
+  space: MountSpace,
+  { id, layer }: NodeRow,
+): Promise<void> {
+  const rows = db.mounts.byNode(id)
+  // While a bind mount counts, the store's own mount that it shows stays, with a count of 0.
+  const inUse = rows.some((row) => row.count > 0)
+  const own = (target: string) => fromText(target).startsWith(`${root}/mnt/`)
+  const doomed = rows.filter(({ count, target }) => count === 0 && !(inUse && own(target)))
+  for (const { target } of doomed.sort((a, b) => Number(own(a.target)) - Number(own(b.target)))) {
+    const row = db.mounts.get(id, target)
+    if (row === undefined) continue
+    if (space.isHere(row)) unmount(fromText(target))
+    else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
+    if (own(target)) removeMountPoint(fromText(target))
+    db.mounts.delete(id, target)
+    warn(`layer ${layer}: unmounted from ${target}, which had been interrupted`)
   }
+  const now = db.nodes.get(id)
+  if (now !== undefined && db.mounts.byNode(id).length === 0) await driver.put(graph.sourceOf(now))
 }
 
-/** Mount points of the store's that no row names: a crash between unmount and rmdir, or mount and nothing. */
-function dropMountPoints({ db, root, warn }: RecoverContext): void {
-  for (const name of readdir(`${root}/mnt`)) {
-    const path = `${root}/mnt/${name}`
-    const lock = tryLock(`${root}/locks/node-${name}`)
-    if (lock === undefined) continue
-    try {
-      if (db.mounts.byTarget(toText(path)) !== undefined) continue
-      if (isMountPoint(toText(path))) unmount(path, { lazy: true })
-      rmdir(path)
-      warn(`removed the mount point ${toText(path)}, left by a crash`)
-    } finally {
-      lock.release()
-    }
-  }
+/** A mount point of the store's that no row names: a crash between unmount and rmdir, or mount and nothing. */
+async function dropMountPoint({ db, root, warn }: RecoverContext, name: string): Promise<void> {
+  const path = `${root}/mnt/${name}`
+  await ifFree(root, `node-${name}`, () => {
+    if (db.mounts.byTarget(asText(path)) !== undefined) return
+    if (isMountPoint(path)) unmount(path, { lazy: true })
+    removeMountPoint(path)
+    warn(`removed the mount point ${toText(path)}, left by a crash`)
+  })
 }
 
-/** Lock files that nobody holds: taking and giving back a lock removes its file. */
-function purgeLocks(root: string): void {
-  for (const name of readdir(`${root}/locks`)) tryLock(`${root}/locks/${name}`)?.release()
-}
-
-async function ifFree(root: string, lockName: string, work: () => Promise<void>): Promise<void> {
+async function ifFree(root: string, lockName: string, work: () => Promise<void> | void): Promise<void> {
   const lock = tryLock(`${root}/locks/${lockName}`)
   if (lock === undefined) return
   try {

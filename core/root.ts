@@ -1,28 +1,42 @@
 /** The data root's own directories. */
+import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
-import { mkdir, readdir, removeTree } from './sys/files.js'
-import { type Lock, tryLock } from './sys/lock.js'
-import { isDirectory, stat } from './sys/stat.js'
+import { mkdir, readdir, removeTree, rename } from './sys/files.js'
+import { type Lock, lock, tryLock } from './sys/lock.js'
+import { isDirectory, lstatOrUndefined, stat } from './sys/stat.js'
 
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: lock files. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
+const MAX_TRIES = 100
 
 /**
  * Makes the root, 0700, and its folders, where they are missing; its parent must exist. `made`: it was not there.
  * @throws VarveError FAILED_PRECONDITION
  */
 export function prepareRoot(root: string): { readonly made: boolean } {
-  const path = fromText(root)
   try {
-    const made = ensure(path)
-    if (!isDirectory(stat(path).mode))
-      throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
-    for (const folder of FOLDERS) ensure(`${path}/${folder}`)
-    return { made }
+    return make(root)
   } catch (error) {
     throw explained(root, error)
+  }
+}
+
+/**
+ * {@link prepareRoot}, and the lock `open` that keeps {@link removeRoot} off: to be held until the database says which
+ * driver the root is of. @throws VarveError FAILED_PRECONDITION
+ */
+export async function openRoot(root: string): Promise<{ readonly made: boolean; readonly opening: Lock }> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const { made } = make(root)
+      return { made, opening: await lock(`${fromText(root)}/locks/open`) }
+    } catch (error) {
+      // ENOENT where the parent is there: its maker took the root away just now; so we make it.
+      if (errnoOf(error) !== 'ENOENT' || tries === MAX_TRIES || isMissing(dirname(root)))
+        throw explained(root, error)
+    }
   }
 }
 
@@ -39,7 +53,7 @@ export function ensureFolder(root: string, name: string): string {
 
 /**
  * Takes a root away that {@link prepareRoot} made and that turned out to be of no use, unless another process is at it:
- * whoever opens a fresh root has a lock in it.
+ * whoever opens a fresh root has a lock in it, or waits for one. It goes by one rename, so that nobody sees half of it.
  */
 export function removeRoot(root: string): void {
   const path = fromText(root)
@@ -50,10 +64,25 @@ export function removeRoot(root: string): void {
       if (lock === undefined) return
       locks.push(lock)
     }
-    removeTree(path)
+    const gone = `${path}.gone-${randomBytes(6).toString('hex')}`
+    rename(path, gone)
+    removeTree(gone)
   } finally {
     for (const lock of locks) lock.release()
   }
+}
+
+function make(root: string): { readonly made: boolean } {
+  const path = fromText(root)
+  const made = ensure(path)
+  if (!isDirectory(stat(path).mode))
+    throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
+  for (const folder of FOLDERS) ensure(`${path}/${folder}`)
+  return { made }
+}
+
+function isMissing(directory: string): boolean {
+  return lstatOrUndefined(fromText(directory)) === undefined
 }
 
 function ensure(path: string): boolean {

@@ -3,12 +3,11 @@
  * the next one can tell what a crash left from what a living process uses.
  */
 import { randomBytes } from 'node:crypto'
-import { VarveError } from './errors.js'
 import { mkdir, readdir, removeTree } from './sys/files.js'
-import { tryLock } from './sys/lock.js'
+import { type Lock, lockFresh, tryLock } from './sys/lock.js'
 
 export interface Scratch {
-  /** Of its directory below `tmp/`. */
+  /** Of its directory below `tmp/`, which is made by asking. */
   readonly name: string
   /** An empty directory of this process, 0700; made at the first call. Byte string. */
   directory(): string
@@ -19,44 +18,55 @@ export interface Scratch {
 
 /** `root`, a byte string, has `tmp/` and `locks/`. */
 export function createScratch(root: string): Scratch {
-  const name = `${process.pid}-${randomBytes(6).toString('hex')}`
-  let release: (() => void) | undefined
+  let held: { readonly name: string; readonly lock: Lock } | undefined
   let files = 0
-  const directory = () => {
-    const path = `${root}/tmp/${name}`
-    if (release !== undefined) return path
-    const lock = tryLock(`${root}/locks/tmp-${name}`)
-    if (lock === undefined) throw new VarveError('UNAVAILABLE', `${path}: a random name was taken; try again`)
-    mkdir(path, 0o700)
-    release = () => {
-      removeTree(path)
-      lock.release()
+  const hold = (): string => {
+    if (held !== undefined) return held.name
+    const fresh = lockFresh(randomName, (name) => `${root}/locks/tmp-${name}`)
+    try {
+      mkdir(`${root}/tmp/${fresh.name}`, 0o700)
+    } catch (error) {
+      fresh.lock.release()
+      throw error
     }
-    return path
+    held = fresh
+    return fresh.name
   }
+  const directory = () => `${root}/tmp/${hold()}`
   return {
-    name,
+    get name() {
+      return hold()
+    },
     directory,
     file: () => `${directory()}/${++files}`,
     close() {
-      release?.()
-      release = undefined
+      if (held === undefined) return
+      const { name, lock } = held
+      held = undefined
+      try {
+        removeTree(`${root}/tmp/${name}`)
+      } finally {
+        lock.release()
+      }
     },
   }
 }
 
-/** Removes the scratch space of processes that are gone; gives the names. */
-export function purgeScratch(root: string): readonly string[] {
-  return readdir(`${root}/tmp`).filter((name) => {
-    const lock = tryLock(`${root}/locks/tmp-${name}`)
-    if (lock === undefined) return false
-    try {
-      removeTree(`${root}/tmp/${name}`)
-      return true
-    } finally {
-      lock.release()
-    }
-  })
+/** The scratch spaces that are there, whoever has them. */
+export function scratchNames(root: string): readonly string[] {
+  return readdir(`${root}/tmp`)
+}
+
+/** Removes a scratch space whose process is gone. False: it lives. */
+export function purgeScratch(root: string, name: string): boolean {
+  const lock = tryLock(`${root}/locks/tmp-${name}`)
+  if (lock === undefined) return false
+  try {
+    removeTree(`${root}/tmp/${name}`)
+    return true
+  } finally {
+    lock.release()
+  }
 }
 
 /** Whether a living process holds this scratch space. */
@@ -64,4 +74,8 @@ export function isScratchInUse(root: string, name: string): boolean {
   const lock = tryLock(`${root}/locks/tmp-${name}`)
   lock?.release()
   return lock === undefined
+}
+
+function randomName(): string {
+  return `${process.pid}-${randomBytes(6).toString('hex')}`
 }

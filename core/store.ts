@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { fromText } from './bytes.js'
+import { type Closer, closeAfter, closeAll } from './closing.js'
 import { type Database, openDatabase } from './db/database.js'
 import type { NodeRow } from './db/nodes.js'
 import { schemaVersion } from './db/schema.js'
@@ -13,8 +14,9 @@ import type { Driver } from './driver.js'
 import { VarveError } from './errors.js'
 import { normalizeName } from './formats/names.js'
 import { createGraph } from './graph.js'
-import { parseLayerId } from './ids.js'
+import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
+import { parseLabels } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Looking } from './looking.js'
 import type { LongOptions, Store, StoreOptions } from './model.js'
@@ -22,10 +24,10 @@ import { createMounts } from './mounts.js'
 import { optionsFor } from './options.js'
 import { recover } from './recover.js'
 import { createResolver } from './references.js'
-import { ensureFolder, prepareRoot, removeRoot } from './root.js'
+import { ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, isScratchInUse, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver, verdicts } from './select.js'
-import { lock } from './sys/lock.js'
+import type { Lock } from './sys/lock.js'
 import { createViews } from './views.js'
 
 export type {
@@ -53,25 +55,36 @@ export type * from './model.js'
 export async function openStore(options: StoreOptions): Promise<Store> {
   const root = resolve(options.root)
   refuseMistakes(options)
-  const { made } = prepareRoot(root)
-  let scratch: Scratch | undefined
+  const { made, opening } = await openRoot(root)
+  const held: Closer[] = [() => opening.release()]
   let db: Database | undefined
   try {
-    scratch = createScratch(fromText(root))
+    const scratch = createScratch(fromText(root))
+    held.push(() => scratch.close())
     db = openDatabase(`${root}/varve.db`)
-    const { driver, home } = await openDriver({ ...options, root }, db, scratch)
-    try {
-      return await assemble({ ...options, root }, db, driver, home, scratch)
-    } catch (error) {
-      await driver.close()
-      throw error
-    }
+    held.push(db.close)
+    const parts = { db, scratch, held }
+    const { driver, home } = await openDriver({ ...options, root }, parts, opening)
+    return await assemble({ ...options, root }, { ...parts, driver, home })
   } catch (error) {
-    const unused = made && db?.meta.get('driver') === undefined
-    scratch?.close()
-    db?.close()
-    if (unused) removeRoot(root)
-    throw error
+    const unused = made && isUnused(db)
+    return await closeAfter(error, [() => (unused ? removeRoot(root) : undefined), ...held], options.warn)
+  }
+}
+
+interface Parts {
+  readonly db: Database
+  readonly scratch: Scratch
+  /** Whatever must be closed in the end, the last first. */
+  readonly held: Closer[]
+}
+
+/** A root that no store was made in. Where that can't be told it is not. */
+function isUnused(db: Database | undefined): boolean {
+  try {
+    return db?.meta.get('driver') === undefined
+  } catch {
+    return false // the database's error, which is being thrown or soon will be
   }
 }
 
@@ -80,17 +93,19 @@ function refuseMistakes({ drivers, driver, storageOptions = [] }: StoreOptions):
   if (driver !== undefined) optionsFor(moduleNamed(drivers, driver), drivers, storageOptions)
 }
 
-/** The backend of this root; the first opening of a root decides, and the others wait for that. */
+/** The backend of this root; the first opening of a root decides, and the others wait for its lock `opening`. */
 async function openDriver(
   options: StoreOptions,
-  db: Database,
-  scratch: Scratch,
+  parts: Parts,
+  opening: Lock,
 ): Promise<{ readonly driver: Driver; readonly home: string }> {
-  const prior = db.meta.get('driver')
-  if (prior !== undefined) return openSelected(options, db, await select(options, db, scratch))
-  const first = await lock(`${fromText(options.root)}/locks/open`)
+  const { db, scratch } = parts
   try {
-    const opened = await openSelected(options, db, await select(options, db, scratch))
+    if (db.meta.get('driver') !== undefined) {
+      opening.release()
+      return await openSelected(options, parts, await select(options, db, scratch))
+    }
+    const opened = await openSelected(options, parts, await select(options, db, scratch))
     db.tx(() => {
       if (db.meta.get('driver') !== undefined) return
       db.meta.set('driver', opened.driver.name)
@@ -99,7 +114,7 @@ async function openDriver(
     })
     return opened
   } finally {
-    first.release()
+    opening.release()
   }
 }
 
@@ -121,7 +136,7 @@ function select(options: StoreOptions, db: Database, scratch: Scratch): Promise<
 
 async function openSelected(
   { root, warn = () => {} }: StoreOptions,
-  db: Database,
+  { db, held }: Parts,
   { module, options }: Selected,
 ): Promise<{ readonly driver: Driver; readonly home: string }> {
   const home = ensureFolder(root, module.name)
@@ -132,15 +147,13 @@ async function openSelected(
     state: db.driverState,
     warn,
   })
+  held.push(() => driver.close())
   return { driver, home }
 }
 
 async function assemble(
   options: StoreOptions,
-  db: Database,
-  driver: Driver,
-  home: string,
-  scratch: Scratch,
+  { db, scratch, held, driver, home }: Parts & { readonly driver: Driver; readonly home: string },
 ): Promise<Store> {
   const { root, warn = () => {} } = options
   const rootBytes = fromText(root)
@@ -159,7 +172,7 @@ async function assemble(
     )
     return loaded
   }
-  const working = async () => ({ db, driver, graph, images, layers: await layers(), scratch })
+  const working = async () => ({ db, driver, graph, images, layers: await layers(), scratch, warn })
   const layerOf = (reference: string) => resolver.layer(reference)
   /** A layer, or an image's top one. */
   const nodeOf = (reference: string): NodeRow => {
@@ -204,13 +217,19 @@ async function assemble(
 
     async importLayer(source, importOptions = {}) {
       const { importBareLayer } = await import('./importing.js')
-      const { parent, ...rest } = importOptions
+      const { parent, diffId, ...rest } = importOptions
+      const announced = diffId === undefined ? {} : { diffId: parseDigest(diffId) }
       const below = parent === undefined ? undefined : topOf(db, resolver.target(parent))?.id
-      const { layer, chainId, diffId, existed } = await importBareLayer(await working(), source, {
+      const {
+        layer,
+        node: _,
+        ...made
+      } = await importBareLayer(await working(), source, {
         ...rest,
+        ...announced,
         parent: below,
       })
-      return { id: layer, chainId, diffId, existed }
+      return { id: layer, ...made }
     },
     async *exportLayer(layer, exportOptions) {
       const { id } = layerOf(layer)
@@ -247,7 +266,7 @@ async function assemble(
       const row = await graph.prepare({
         parent: below,
         ...(id !== undefined && { name: { space: 'id', name: parseLayerId(id) } as const }),
-        ...(labels && { labels }),
+        ...(labels && { labels: parseLabels(labels) }),
         ...(layerOptions && { options: layerOptions }),
       })
       return describeLayer(db, row)
@@ -255,14 +274,12 @@ async function assemble(
     mount: async (reference, target) => ({ path: await mounts.mount(nodeOf(reference), target) }),
     unmount: (reference, target) => mounts.unmount(nodeOf(reference), target),
     mounts: (reference) => mounts.recipe(nodeOf(reference)),
-    async commit(reference, commitOptions: LongOptions & { readonly name?: string } = {}) {
-      const { commitImage, commitLayer } = await import('./committing.js')
-      const { name } = commitOptions
+    async commit(reference, { name, ...rest }: LongOptions & { readonly name?: string } = {}) {
+      const { commit } = await import('./committing.js')
       const wanted = name === undefined ? undefined : normalizeName(name)
-      const context = await working()
-      const row = await commitLayer(context, layerOf(reference).id, commitOptions)
-      const image = wanted === undefined ? undefined : await commitImage(context, row.id, wanted)
-      return { layer: describeLayer(db, row), image: image && describeImage(db, image) }
+      const { id } = layerOf(reference)
+      const { layer, image } = await commit(await working(), id, { ...rest, name: wanted })
+      return { layer: describeLayer(db, layer), image: image && describeImage(db, image) }
     },
     async usage(reference) {
       const target = resolver.target(reference)
@@ -293,10 +310,6 @@ async function assemble(
       const { check } = await import('./check.js')
       yield* check({ ...looking, mounts, layers, root: rootBytes }, checkOptions)
     },
-    async close() {
-      await driver.close()
-      scratch.close()
-      db.close()
-    },
+    close: () => closeAll(held, warn),
   }
 }

@@ -22,7 +22,7 @@ import {
   renameat2,
   syncfs,
 } from '../core/sys/files.js'
-import { type Lock, tryLock } from '../core/sys/lock.js'
+import { type Lock, lockFresh, tryLock } from '../core/sys/lock.js'
 import { lstatOrUndefined } from '../core/sys/stat.js'
 
 /** What a backend keeps its layers in, where that is not plain directories. */
@@ -49,27 +49,20 @@ export async function makeWhole(
   kind = DIRECTORIES,
 ): Promise<void> {
   if (lstatOrUndefined(`${folder}/${id}`) !== undefined) throw exists(id)
-  const { path, lock } = reserve(folder)
-  try {
-    kind.make(path)
+  const fill = async (path: string) => {
     await options.fill(path)
     if (options.durable) syncDirectory(path)
     if (!renameNew(path, `${folder}/${id}`)) throw exists(id)
     if (options.durable) syncDirectory(folder)
-  } finally {
-    kind.remove(path)
-    lock.release()
   }
+  await withTemporary(folder, fill, kind)
 }
 
 /** Removes `<folder>/<id>`; under its own name it is there whole or gone. Not there is fine. @throws SysError */
 export function removeWhole(folder: string, id: LayerId, kind = DIRECTORIES): void {
   const { path, lock } = reserve(folder)
   try {
-    rename(`${folder}/${id}`, path)
-    kind.remove(path)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error // ENOENT: no such layer, which is what was asked for
+    if (renameOld(`${folder}/${id}`, path)) kind.remove(path)
   } finally {
     lock.release()
   }
@@ -82,11 +75,15 @@ export async function withTemporary<T>(
   kind = DIRECTORIES,
 ): Promise<T> {
   const { path, close } = openTemporary(folder, kind)
+  let result: T
   try {
-    return await work(path)
-  } finally {
-    close()
+    result = await work(path)
+  } catch (error) {
+    closeAfter(close)
+    throw error
   }
+  close()
+  return result
 }
 
 /** A directory for the caller alone, gone when it is closed. */
@@ -106,7 +103,7 @@ export function openTemporary(
     kind.make(path)
     return { path, close }
   } catch (error) {
-    close()
+    closeAfter(close)
     throw error
   }
 }
@@ -167,11 +164,31 @@ function withDirectory(path: string, use: (fd: number) => void): void {
 }
 
 function reserve(folder: string): { readonly path: string; readonly lock: Lock } {
-  const path = `${folder}/${PREFIX}${randomBytes(8).toString('hex')}`
-  const lock = tryLock(path + LOCK)
-  if (lock === undefined)
-    throw new VarveError('UNAVAILABLE', `${toText(path)}: a random name was taken; try again`)
-  return { path, lock }
+  const { name, lock } = lockFresh(
+    () => `${folder}/${PREFIX}${randomBytes(8).toString('hex')}`,
+    (path) => path + LOCK,
+  )
+  return { path: name, lock }
+}
+
+/** Closes after an error that matters more: what can't be removed now is without a lock, and so the next purge's. */
+function closeAfter(close: () => void): void {
+  try {
+    close()
+  } catch {
+    // The caller is about to throw the first error.
+  }
+}
+
+/** False where there is no `from`. */
+function renameOld(from: string, to: string): boolean {
+  try {
+    rename(from, to)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** False where `to` exists. An empty directory is no exception, as it is to rename(2). */

@@ -28,7 +28,7 @@ export function* checkLeftovers({ root }: CheckContext): Generator<Problem, void
       check: 'leftovers',
       subject: toText(`${root}/tmp/${name}`),
       message: 'is scratch space of a process that is gone',
-      mend: { what: 'remove it', run: () => purgeScratch(root).length > 0 },
+      mend: { what: 'remove it', run: () => purgeScratch(root, name) },
     }
   }
 }

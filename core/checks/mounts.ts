@@ -1,5 +1,5 @@
 /** Rows of mounts and the kernel's own list. */
-import { toText } from '../bytes.js'
+import { asText, toText } from '../bytes.js'
 import { createMountSpace, isMountPoint } from '../mount-space.js'
 import { removeMountPoint } from '../mounts.js'
 import { readdir } from '../sys/files.js'
@@ -29,7 +29,8 @@ export function* checkMounts({ db, root }: CheckContext): Generator<Problem, voi
         what: 'forget the mount',
         run: () =>
           locked(layer, () => {
-            if (space.isMounted(row)) return false
+            const now = db.mounts.get(row.node, row.target)
+            if (now === undefined || space.isMounted(now)) return false
             db.mounts.delete(row.node, row.target)
             return true
           }),
@@ -37,18 +38,19 @@ export function* checkMounts({ db, root }: CheckContext): Generator<Problem, voi
     }
   }
   for (const name of readdir(`${root}/mnt`)) {
-    const path = toText(`${root}/mnt/${name}`)
-    if (db.mounts.byTarget(path) !== undefined) continue
+    const path = `${root}/mnt/${name}`
+    const isKnown = () => db.mounts.byTarget(asText(path)) !== undefined
+    if (isKnown()) continue
     yield {
       check: 'mounts',
-      subject: path,
+      subject: toText(path),
       message: 'is a mount point that no mount is known of',
       mend: {
         what: 'unmount and remove it',
         run: () =>
           locked(name, () => {
-            if (db.mounts.byTarget(path) !== undefined) return false
-            if (isMountPoint(path)) unmount(`${root}/mnt/${name}`, { lazy: true })
+            if (isKnown()) return false
+            if (isMountPoint(path)) unmount(path, { lazy: true })
             removeMountPoint(path)
             return true
           }),

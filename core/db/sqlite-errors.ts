@@ -11,6 +11,12 @@ export function mapSqliteError(error: unknown, file: string): unknown {
   return new VarveError(code, `database ${file}: ${error.message} (${error.code})${advice}`, { cause: error })
 }
 
+/** Did it come out of SQLite, mapped or not? */
+export function isDatabaseError(error: unknown): boolean {
+  if (error instanceof Database.SqliteError) return true
+  return error instanceof VarveError && error.cause instanceof Database.SqliteError
+}
+
 const RULES: readonly (readonly [pattern: RegExp, code: ErrorCode, advice: string])[] = [
   [
     /^SQLITE_(CORRUPT|NOTADB|FORMAT)/,

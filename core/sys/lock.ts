@@ -5,10 +5,10 @@
  */
 import { constants } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { toText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { SysError } from './error.js'
 import { close, open, unlink } from './files.js'
-import { EAGAIN, errno, libc } from './libc.js'
+import { check, libc } from './libc.js'
 import { enter } from './seam.js'
 import { fstat, lstatOrUndefined } from './stat.js'
 
@@ -38,6 +38,25 @@ export function tryLock(file: string): Lock | undefined {
   }
 }
 
+/**
+ * The lock of a name that `make` just made up. Whoever sweeps up lock files holds each of them for a moment, also one
+ * whose owner is about to lock it: then another name will do. @throws SysError, VarveError UNAVAILABLE
+ */
+export function lockFresh<T>(
+  make: () => T,
+  fileOf: (name: T) => string,
+): { readonly name: T; readonly lock: Lock } {
+  for (let tries = 0; tries < FRESH_NAMES; tries++) {
+    const name = make()
+    const lock = tryLock(fileOf(name))
+    if (lock !== undefined) return { name, lock }
+  }
+  throw new VarveError(
+    'UNAVAILABLE',
+    `${toText(fileOf(make()))}: the locks of ${FRESH_NAMES} random names like this were all taken; try again`,
+  )
+}
+
 /** Waits for the lock. @throws SysError; CANCELLED on abort */
 export async function lock(file: string, options: { readonly signal?: AbortSignal } = {}): Promise<Lock> {
   const { signal } = options
@@ -55,14 +74,18 @@ export async function lock(file: string, options: { readonly signal?: AbortSigna
 /** Milliseconds between two tries. */
 const FASTEST = 2
 const SLOWEST = 50
+const FRESH_NAMES = 32
 const LOCK_EX_NB = 2 | 4
 
 function flock(fd: number, file: string): boolean {
-  enter('flock', file)
-  if (libc.flock(fd, LOCK_EX_NB) === 0) return true
-  const error = errno()
-  if (error === EAGAIN) return false
-  throw new SysError(error, 'flock', file)
+  try {
+    enter('flock', file)
+    check(libc.flock(fd, LOCK_EX_NB), 'flock', file)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EAGAIN') return false // somebody holds it
+    throw error
+  }
 }
 
 function held(fd: number, file: string): Lock {

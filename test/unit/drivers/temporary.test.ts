@@ -95,6 +95,34 @@ it(
 )
 
 it(
+  'an error of the cleaning up neither hides the first one nor keeps the lock',
+  withFolder(async (folder) => {
+    const kind = {
+      make: (path: string) => fs.mkdirSync(path),
+      remove() {
+        throw new Error('not removed')
+      },
+    }
+    const failing = (fill: () => void) => makeWhole(folder, ID, { durable: false, fill }, kind)
+    await assert.rejects(
+      failing(() => {
+        throw new Error('no')
+      }),
+      { message: 'no' },
+    )
+    await assert.rejects(
+      failing(() => {}),
+      { message: 'not removed' },
+    )
+    assert.throws(() => removeWhole(folder, ID, kind), { message: 'not removed' })
+    const left = fs.readdirSync(folder)
+    assert.deepEqual([left.length, left.filter((name) => name.endsWith('.lock'))], [2, []])
+    purge(folder, () => {})
+    assert.deepEqual(fs.readdirSync(folder), [])
+  }),
+)
+
+it(
   'an existing layer is not replaced, even an empty one',
   withFolder(async (folder) => {
     fs.mkdirSync(`${folder}/x`)
