@@ -113,7 +113,7 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
         const { layer } = graph.get(node)
         throw new VarveError(
           'CORRUPT',
-          `layer ${layer}: what is stored has the digest ${actual}, but it was imported as ${row.diffId}; 'varve check --data' names the files, import the layer again to mend it`,
+          `layer ${layer}: what is stored has the digest ${actual}, but it was imported as ${row.diffId}; 'varve check --data' names the files; to mend it, remove what is made of it ('varve rm') and import that again`,
         )
       }
       if (held) yield held

@@ -2,7 +2,12 @@
  * A connection to the store's database: pragmas, transactions and prepared statements. Everything is synchronous, and no
  * transaction may hold an `await`: a transaction that waits would make every other process wait.
  */
+import { constants } from 'node:fs'
 import Sqlite from 'better-sqlite3'
+import { fromText } from '../bytes.js'
+import { errnoOf } from '../errors.js'
+import { chmod, close, open } from '../sys/files.js'
+import { isFile, lstatOrUndefined } from '../sys/stat.js'
 import { migrate } from './schema.js'
 import { mapSqliteError } from './sqlite-errors.js'
 
@@ -41,7 +46,7 @@ export interface OpenOptions {
 }
 
 /**
- * Opens (or makes) the database `file` and brings its schema up to date.
+ * Opens (or makes) the database `file`, which nobody but its owner may read, and brings its schema up to date.
  * @throws VarveError FAILED_PRECONDITION (made by a newer varve, not writable), CORRUPT, RESOURCE_EXHAUSTED, UNAVAILABLE
  */
 export function openSql(file: string, options: OpenOptions = {}): Sql {
@@ -52,6 +57,7 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
       throw mapSqliteError(error, file)
     }
   }
+  if (file !== ':memory:') keepPrivate(fromText(file))
   const database = guard(() => new Sqlite(file, { timeout: options.busyTimeout ?? 10_000 }))
   const sql = wrap(database, file, guard)
   try {
@@ -62,6 +68,25 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
     throw error
   }
   return sql
+}
+
+/**
+ * SQLite makes its files 0644, and -wal and -shm with the mode that the database has. One that is here is never opened:
+ * closing it would drop the locks that this process has on it (fcntl(2)).
+ */
+function keepPrivate(file: string): void {
+  try {
+    close(open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600))
+    return
+  } catch (error) {
+    // EEXIST: it is here. Of anything else SQLite says in a moment what there is to say.
+    if (errnoOf(error) !== 'EEXIST') return
+  }
+  for (const each of [file, `${file}-wal`, `${file}-shm`]) {
+    const stat = lstatOrUndefined(each)
+    if (stat === undefined || !isFile(stat.mode) || (stat.mode & 0o077) === 0) continue
+    if (stat.uid === process.geteuid?.()) chmod(each, stat.mode & 0o700)
+  }
 }
 
 function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T) => T): Sql {

@@ -420,6 +420,22 @@ test('two imports of the same image at once both succeed, and the work is done o
   }
 })
 
+test('a layer that was damaged in the store is told, and mended by what the message says', async () => {
+  const store = varveAt(mkdtempSync(join(work, 'damage-')), 'vfs')
+  const input = put(work, 'damage.tar', tarOf(dockerContent([{ ...IMAGE, tags: ['damaged:1'] }])))
+  await store.varve('import', input)
+  const [, { id } = { id: '' }] = await store.json<{ id: string }>('layers')
+  writeFileSync(join(store.root, 'vfs/dir', id, 'etc/two'), Buffer.alloc(5000, 'x'))
+  const exported = await store.attempt(['export', 'damaged:1', '-o', join(work, 'never.tar')])
+  oneMessage(exported, {
+    status: 9,
+    says: /check --data.*remove what is made of it \('varve rm'\) and import/,
+  })
+  await store.varve('rm', 'damaged:1')
+  assert.match(await store.varve('import', input), /2 layers, all new/)
+  assert.equal(await store.varve('check', '--data'), 'all is well\n')
+})
+
 interface Expected {
   readonly status?: number
   readonly says: RegExp

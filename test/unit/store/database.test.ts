@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
@@ -35,6 +35,24 @@ test('A database of a newer varve is refused, and says which schema it has.', ()
       () => openDatabase(`${folder}/a.db`),
       fails('FAILED_PRECONDITION', new RegExp(`newer varve: schema ${schemaVersion() + 6}, .* upgrade`)),
     )
+  }))
+
+test('Nobody but its owner may read a database, a new one or one that was open to all.', () =>
+  inFolder((folder) => {
+    const file = `${folder}/a.db`
+    const modes = () => ['', '-wal', '-shm'].map((rest) => (statSync(file + rest).mode & 0o777).toString(8))
+    const umask = process.umask(0)
+    try {
+      const first = openDatabase(file)
+      assert.deepEqual(modes(), ['600', '600', '600'])
+      for (const rest of ['', '-wal', '-shm']) chmodSync(file + rest, 0o644)
+      const second = openDatabase(file)
+      assert.deepEqual(modes(), ['600', '600', '600'])
+      first.close()
+      second.close()
+    } finally {
+      process.umask(umask)
+    }
   }))
 
 test("A database that isn't varve's is refused and stays as it was.", () =>
