@@ -4,10 +4,11 @@ import type { Database } from './db/database.js'
 import type { ImageRow } from './db/images.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver } from './driver.js'
+import { messageOf, VarveError } from './errors.js'
 import { hostPlatform } from './formats/platform.js'
 import type { Graph } from './graph.js'
-import { requireActive } from './graph-rules.js'
-import { digestOf } from './ids.js'
+import { clearContent, nameOf, requireActive, requireNode } from './graph-rules.js'
+import { type Digest, digestOf } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { Layers } from './layers.js'
 import type { LongOptions } from './model.js'
@@ -19,38 +20,95 @@ export interface CommitContext {
   readonly graph: Graph
   readonly images: Images
   readonly layers: Layers
+  readonly warn: (message: string) => void
 }
 
-/** Records the tar of the layer's changes, then seals it. The layer is locked meanwhile. @throws VarveError FAILED_PRECONDITION */
-export async function commitLayer(
-  { db, driver, graph, layers }: CommitContext,
+export interface Committed {
+  readonly layer: NodeRow
+  /** Only where a name was given. */
+  readonly image: ImageRow | undefined
+}
+
+/**
+ * Records the tar of the layer's changes, then seals it; with `name` (as it is to be kept) the image of it and all below
+ * is there at the same moment. A layer that is committed already just gets that image. The layer is locked meanwhile.
+ * @throws VarveError FAILED_PRECONDITION
+ */
+export async function commit(
+  context: CommitContext,
   node: NodeId,
-  options: LongOptions = {},
-): Promise<NodeRow> {
+  { name, ...options }: LongOptions & { readonly name?: string | undefined } = {},
+): Promise<Committed> {
+  const { db, graph, images } = context
   const lock = await graph.lockNode(graph.get(node).layer, options.signal ? { signal: options.signal } : {})
   try {
     const row = graph.get(node)
+    if (row.kind === 'committed' && name !== undefined) {
+      return { layer: row, image: db.tx(() => nameImage(db, images, node, name)) }
+    }
     requireActive(db, row)
-    const tar = await step('commit:record', () => layers.record(node, driver.diff(row.layer), options))
-    return await graph.commit(node, { tar, labels: row.labels })
+    let image: ImageRow | undefined
+    const layer = await commitLayer(context, row, {
+      ...options,
+      also: (committed) => {
+        if (name !== undefined) image = addImage(db, images, committed, name)
+      },
+    })
+    return { layer, image }
   } finally {
     lock.release()
   }
 }
 
-/** The image of a committed layer and all below it. Its config is that of the image it was made from, if there is one. */
-export async function commitImage(
-  { db, images }: CommitContext,
-  node: NodeId,
-  name: string,
-): Promise<ImageRow | undefined> {
-  const nodes = db.nodes
+async function commitLayer(
+  { db, driver, graph, layers, warn }: CommitContext,
+  { id, layer, labels }: NodeRow,
+  { also, ...options }: LongOptions & { readonly also: (committed: NodeId) => void },
+): Promise<NodeRow> {
+  const tar = await step('commit:record', () => layers.record(id, driver.diff(layer), options))
+  try {
+    return await graph.commit(id, { tar, labels, also })
+  } catch (error) {
+    try {
+      // Still writable: its record is of no use, as it may change again.
+      if (db.nodes.get(id)?.kind === 'active') clearContent(db, id)
+    } catch (clearing) {
+      warn(`layer ${layer}: the record of its failed commit could not be cleared: ${messageOf(clearing)}`)
+    }
+    throw error
+  }
+}
+
+/** Names an image of exactly this layer and those below, the one that is here or a new one. */
+function nameImage(db: Database, images: Images, node: NodeId, name: string): ImageRow | undefined {
+  const here = imageOf(db, chainOf(db, node))
+  if (here === undefined) return addImage(db, images, node, name)
+  images.tag(here, name)
+  return here
+}
+
+/** A new image of a committed layer and all below it. Its config is that of the image it was made from, if there is one. */
+function addImage(db: Database, images: Images, node: NodeId, name: string): ImageRow | undefined {
+  const nodes = chainOf(db, node)
+  return images.add([{ ...makeConfig(db, nodes), nodes, names: [name] }])[0]
+}
+
+/** Base first. */
+function chainOf(db: Database, node: NodeId): readonly NodeId[] {
+  return db.nodes
     .chain(node)
     .map((row) => row.id)
     .reverse()
-  const image = { ...makeConfig(db, nodes), nodes, names: [name] }
-  const [row] = await step('commit:image', () => images.add([image]))
-  return row
+}
+
+/** @throws VarveError FAILED_PRECONDITION where a snapshotter committed the layer: no tar of it was recorded */
+function diffIdOf(db: Database, node: NodeId): Digest {
+  const row = db.layers.get(node)
+  if (row !== undefined) return row.diffId
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `layer ${nameOf(db, requireNode(db, node))}: has no diff id, so no image can be made of it`,
+  )
 }
 
 /** An OCI image config (image-spec, config.md). */
@@ -66,7 +124,7 @@ function makeConfig(db: Database, nodes: readonly NodeId[]): Omit<NewImage, 'nod
     config: {},
     ...base?.config,
     created,
-    rootfs: { type: 'layers', diff_ids: nodes.map((node) => db.layers.get(node)?.diffId) },
+    rootfs: { type: 'layers', diff_ids: nodes.map((node) => diffIdOf(db, node)) },
     history: [...history, { created, created_by: 'varve commit' }],
   }
   const bytes = Buffer.from(JSON.stringify(config))
@@ -79,13 +137,18 @@ function configBelow(
   db: Database,
   nodes: readonly NodeId[],
 ): { readonly config: Record<string, unknown>; readonly platform: string } | undefined {
-  const top = nodes.at(-1)
-  if (top === undefined) return undefined
-  const image = db.images.byNode(top).find((each) => db.images.layers(each.key).length === nodes.length)
+  const image = imageOf(db, nodes)
   const bytes = image && db.images.config(image.key)
   return image && bytes
     ? { config: JSON.parse(bytes.toString('utf8')) as Record<string, unknown>, platform: image.platform }
     : undefined
+}
+
+/** An image with exactly these layers; undefined where there are none. */
+function imageOf(db: Database, nodes: readonly NodeId[]): ImageRow | undefined {
+  const top = nodes.at(-1)
+  if (top === undefined) return undefined
+  return db.images.byNode(top).find((image) => db.images.layers(image.key).length === nodes.length)
 }
 
 /** One entry for each layer, so that layers and history tally. */

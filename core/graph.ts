@@ -15,21 +15,13 @@ import type { LayerRow } from './db/layers.js'
 import type { NameSpace } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver, Usage } from './driver.js'
-import { messageOf, VarveError } from './errors.js'
-import {
-  eraseRows,
-  newLayerId,
-  requireActive,
-  requireFree,
-  requireNode,
-  requireParent,
-  requireUnused,
-  usersOf,
-} from './graph-rules.js'
+import { requireActive, requireFree, requireNode } from './graph-rules.js'
 import type { ChainId, LayerId } from './ids.js'
+import { createMaking } from './making.js'
+import { createRemoval } from './removal.js'
 import { step } from './steps.js'
 import { close, open, syncfs } from './sys/files.js'
-import { type Lock, lock, tryLock } from './sys/lock.js'
+import { type Lock, lock } from './sys/lock.js'
 
 export interface GraphContext {
   readonly db: Database
@@ -40,6 +32,9 @@ export interface GraphContext {
   readonly locks: string
   readonly warn: (message: string) => void
 }
+
+/** Waits for the lock of a layer. @throws VarveError CANCELLED */
+export type LockNode = (layer: LayerId, options?: { readonly signal?: AbortSignal }) => Promise<Lock>
 
 /** A node being made: nobody sees it until `finish`, and it is gone if its process dies. */
 export interface Begun {
@@ -71,58 +66,16 @@ export interface CommitOptions {
   /** The name it goes by from now on, instead of all it had. */
   readonly name?: NameOf
   readonly labels?: Readonly<Record<string, string>>
+  /** What becomes true together with the commit: called in its transaction, with the node that has the content then. */
+  readonly also?: (committed: NodeId) => void
 }
 
 export type Graph = ReturnType<typeof createGraph>
 
-export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
+export function createGraph(context: GraphContext) {
+  const { db, driver, home, locks } = context
   const lockFile = (layer: LayerId) => `${locks}/node-${layer}`
-  const lockNode = (layer: LayerId, options?: { readonly signal?: AbortSignal }): Promise<Lock> =>
-    lock(lockFile(layer), options)
-
-  /** Row 'creating' under a lock that is held before anybody can see the row. */
-  const insert = (options: PrepareOptions & { readonly kind: NodeRow['kind'] }): Begun => {
-    const layer = newLayerId()
-    const held = tryLock(lockFile(layer))
-    if (held === undefined)
-      throw new VarveError('UNAVAILABLE', `layer ${layer}: its lock is taken; try again`)
-    try {
-      const node = db.tx(() => {
-        requireParent(db, options.parent)
-        const name = options.name
-        if (name !== undefined) requireFree(db, name)
-        const { kind, parent, labels = {} } = options
-        const id = db.nodes.insert({ layer, parent, kind, state: 'creating', labels })
-        if (name !== undefined) db.names.insert(name.space, name.name, id)
-        return id
-      })
-      return { node, layer, parent: options.parent, lock: held }
-    } catch (error) {
-      held.release()
-      throw error
-    }
-  }
-
-  const layerOf = (node: NodeId | undefined): { parent?: LayerId } => {
-    const row = node === undefined ? undefined : db.nodes.get(node)
-    return row === undefined ? {} : { parent: row.layer }
-  }
-
-  /** Takes away all of a node that nobody may use any more. Its lock is held. */
-  const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
-    await step('remove:driver', () => driver.remove(layer))
-    await step('remove:rows', () => {
-      eraseRows(db, node)
-    })
-  }
-
-  const abandon = async (begun: Begun): Promise<void> => {
-    try {
-      await erase(begun.node, begun.layer)
-    } finally {
-      begun.lock.release()
-    }
-  }
+  const lockNode: LockNode = (layer, options) => lock(lockFile(layer), options)
 
   const sync = () => {
     const fd = open(home, constants.O_RDONLY | constants.O_DIRECTORY)
@@ -133,57 +86,8 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
     }
   }
 
-  /** Runs the making of a node; on failure nothing of it stays. */
-  const make = async <T>(begun: Begun, work: () => Promise<T>): Promise<T> => {
-    try {
-      const result = await work()
-      begun.lock.release()
-      return result
-    } catch (error) {
-      await abandonAfter(begun)
-      throw error
-    }
-  }
-
-  /** After an error that matters more than one of the cleaning up, which the next open would repeat. */
-  const abandonAfter = async (begun: Begun): Promise<void> => {
-    try {
-      await abandon(begun)
-    } catch (error) {
-      warn(
-        `layer ${begun.layer}: could not be taken back, the next start will try again: ${messageOf(error)}`,
-      )
-    }
-  }
-
-  /** Holds the locks of all `nodes`, marks those that `decide` names (children first) in one transaction, then erases them. */
-  const removeMarked = async (
-    nodes: readonly NodeId[],
-    decide: () => readonly NodeId[],
-  ): Promise<readonly NodeRow[]> => {
-    const held: Lock[] = []
-    try {
-      for (const node of [...nodes].sort((a, b) => a - b)) {
-        const row = db.nodes.get(node)
-        if (row !== undefined) held.push(await lockNode(row.layer))
-      }
-      const doomed = await step('remove:mark', () =>
-        db.tx(() =>
-          decide().map((node) => {
-            const row = requireNode(db, node)
-            for (const { space, name } of db.names.byNode(node)) db.names.delete(space, name)
-            db.layers.delete(node)
-            db.nodes.setState(node, 'removing')
-            return row
-          }),
-        ),
-      )
-      for (const row of doomed) await erase(row.id, row.layer)
-      return doomed
-    } finally {
-      for (const lock of held.reverse()) lock.release()
-    }
-  }
+  const removal = createRemoval(context, lockNode)
+  const { erase } = removal
 
   return {
     lockNode,
@@ -191,95 +95,13 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
     lockChain: (chainId: ChainId, options?: { readonly signal?: AbortSignal }): Promise<Lock> =>
       lock(`${locks}/chain-${chainId.slice(7)}`, options),
 
-    /** The node that has this chain id. */
-    findChain(chainId: ChainId): NodeRow | undefined {
-      const row = db.layers.byChain(chainId)
-      return row && db.nodes.get(row.node)
-    },
-
-    /**
-     * Starts a layer that `driver.apply` will fill: row and driver layer are there. End it with `finish` or `abandon`.
-     * @throws VarveError NOT_FOUND where the parent is gone, FAILED_PRECONDITION where it is not committed
-     */
-    async begin(parent: NodeId | undefined): Promise<Begun> {
-      const begun = await step('import:node', () => insert({ kind: 'committed', parent }))
-      try {
-        await step('import:create', () => driver.create(begun.layer, { ...layerOf(parent), writable: false }))
-        return begun
-      } catch (error) {
-        await abandonAfter(begun)
-        throw error
-      }
-    },
-
-    /**
-     * Makes the content durable, seals the layer and declares it ready, with its digests, in one transaction. Where
-     * another process brought the same chain meanwhile, ours goes and theirs is the answer (`existed`). On failure
-     * nothing of the node stays.
-     */
-    async finish(
-      begun: Begun,
-      tar: TarFacts,
-      options: { readonly claim?: string | undefined } = {},
-    ): Promise<{ readonly node: NodeId; readonly layer: LayerId; readonly existed: boolean }> {
-      return make(begun, async () => {
-        await step('import:sync', sync)
-        await step('import:seal', () => driver.seal(begun.layer))
-        const { size, inodes } = await driver.usage(begun.layer)
-        const winner = await step('import:ready', () =>
-          db.tx(() => {
-            const other = db.layers.byChain(tar.chainId)
-            if (other !== undefined) return requireNode(db, other.node)
-            db.nodes.setReady(begun.node, { kind: 'committed', size, inodes, claim: options.claim })
-            db.layers.insert({ node: begun.node, ...tar })
-            return undefined
-          }),
-        )
-        if (winner === undefined) return { node: begun.node, layer: begun.layer, existed: false }
-        await erase(begun.node, begun.layer)
-        return { node: winner.id, layer: winner.layer, existed: true }
-      })
-    },
-
-    /** Takes a begun node away, completely. */
-    abandon,
-
-    /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
-    async prepare(options: PrepareOptions = {}): Promise<NodeRow> {
-      const begun = await step('prepare:node', () => insert({ ...options, kind: 'active' }))
-      return make(begun, async () => {
-        await step('prepare:create', () =>
-          driver.create(begun.layer, {
-            ...layerOf(options.parent),
-            writable: true,
-            ...(options.options && { options: options.options }),
-          }),
-        )
-        await step('prepare:ready', () =>
-          db.nodes.setReady(begun.node, { kind: 'active', size: null, inodes: null }),
-        )
-        return requireNode(db, begun.node)
-      })
-    },
-
-    /** A read-only look at a committed layer under a name of its own; it keeps that layer from being removed. */
-    async view(options: PrepareOptions = {}): Promise<NodeRow> {
-      const begun = await step('prepare:node', () => insert({ ...options, kind: 'view' }))
-      return make(begun, async () => {
-        // With a parent its mounts are the parent's; without one there has to be an empty tree to mount.
-        if (options.parent === undefined) {
-          await step('prepare:create', () => driver.create(begun.layer, { writable: false }))
-          await driver.seal(begun.layer)
-        }
-        await step('prepare:ready', () => db.nodes.setReady(begun.node, { kind: 'view', size: 0, inodes: 0 }))
-        return requireNode(db, begun.node)
-      })
-    },
+    ...createMaking(context, { lockFile, erase, sync }),
+    ...removal,
 
     /**
      * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.
      * Where that chain is here already, that node is the answer: it takes over the names, and ours goes.
-     * @throws VarveError ALREADY_EXISTS (the new name), FAILED_PRECONDITION (not active, or mounted)
+     * @throws VarveError ALREADY_EXISTS (the new name), FAILED_PRECONDITION (not active, or mounted), and what `also` throws
      */
     async commit(node: NodeId, options: CommitOptions = {}): Promise<NodeRow> {
       const row = requireNode(db, node)
@@ -301,49 +123,13 @@ export function createGraph({ db, driver, home, locks, warn }: GraphContext) {
             db.nodes.commit(node, { size, inodes, labels: options.labels ?? {} })
             if (options.tar !== undefined) db.layers.insert({ node, ...options.tar })
           }
+          options.also?.(heir)
           return requireNode(db, heir)
         }),
       )
       if (result.id !== node) await erase(node, row.layer)
       return result
     },
-
-    /**
-     * Removes a layer that nobody uses; its names are free at once.
-     * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
-     */
-    async remove(node: NodeId): Promise<void> {
-      await removeMarked([node], () => {
-        requireUnused(db, requireNode(db, node))
-        return [node]
-      })
-    },
-
-    /**
-     * Removes those of the nodes that nothing but the others needs. `before` happens in the same transaction as the
-     * decision, so a crash leaves all or nothing of it to do; names of the spaces in `keep` protect a node. Gives what
-     * went, children before parents.
-     */
-    removeUnneeded(
-      nodes: readonly NodeId[],
-      options: { readonly before?: () => void; readonly keep?: readonly NameSpace[] } = {},
-    ): Promise<readonly NodeRow[]> {
-      const { before, keep = ['id', 'snapshot'] } = options
-      return removeMarked(nodes, () => {
-        before?.()
-        const doomed = new Set<NodeId>()
-        for (const node of [...nodes].sort((a, b) => b - a)) {
-          const row = db.nodes.get(node)
-          const named = db.names.byNode(node).some((name) => keep.includes(name.space))
-          const needed = named || usersOf(db, node, doomed).length > 0
-          if (row?.state === 'ready' && !needed) doomed.add(node)
-        }
-        return [...doomed]
-      })
-    },
-
-    /** For recovery: takes away a node that is not ready and whose lock the caller holds. */
-    erase,
 
     /** The layer to ask the driver for: a view shows its parent's. */
     sourceOf(row: NodeRow): LayerId {

@@ -7,6 +7,7 @@ import { normalizeName } from './formats/names.js'
 import type { Graph } from './graph.js'
 import { nameOf, requireNode } from './graph-rules.js'
 import type { Digest, LayerId } from './ids.js'
+import type { LongOptions } from './model.js'
 import { formsOf, type Referent } from './references.js'
 import { step } from './steps.js'
 
@@ -24,24 +25,28 @@ export interface NewImage {
 
 export interface Images {
   /**
-   * The images and their names in one transaction; one that is here already just gets the names. A name moves here from
-   * wherever it pointed.
+   * The images and their names in one transaction (or in the caller's); one that is here already just gets the names. A
+   * name moves here from wherever it pointed.
    * @throws VarveError NOT_FOUND where a layer was removed meanwhile
    */
-  add(images: readonly NewImage[]): Promise<readonly ImageRow[]>
+  add(images: readonly NewImage[]): readonly ImageRow[]
   tag(image: ImageRow, name: string): void
   /**
    * A name: untags, and the last one takes the image with it. An image by id: the image. Layers that only it used go
    * too. Gives names, image ids and layer ids of what went.
-   * @throws VarveError FAILED_PRECONDITION: who uses it, or that it has several names; `force` removes it all the same
+   * @throws VarveError FAILED_PRECONDITION: who uses it, or that it has several names; `force` removes it all the same.
+   * NOT_FOUND where image or name went, or the name moved, meanwhile
    */
   remove(
     image: ImageRow,
     reference: string,
     options?: { readonly force?: boolean },
   ): Promise<readonly string[]>
-  /** Layers that no image, name, mount or other layer needs; `all`: also images without a name. */
-  prune(options?: { readonly all?: boolean }): Promise<{
+  /**
+   * Layers that no image, name, mount or other layer needs; `all`: also images without a name.
+   * @throws VarveError CANCELLED, between two images or layers; what went until then is gone
+   */
+  prune(options?: LongOptions & { readonly all?: boolean }): Promise<{
     readonly layers: readonly LayerId[]
     readonly images: readonly Digest[]
     readonly bytes: number
@@ -50,73 +55,94 @@ export interface Images {
 
 /** `isLiving` tells whether the import behind a node's claim still runs. */
 export function createImages(db: Database, graph: Graph, isLiving: (claim: string) => boolean): Images {
-  /** The name of the image that `reference` is a form of; none where it was given by id. */
-  const nameMeant = (image: ImageRow, reference: string): string | undefined => {
-    const names = db.references.byImage(image.key)
-    return formsOf(reference).find((form) => names.includes(form))
-  }
-
-  /** The raw id of a layer that was committed into the image is no reason to keep it. */
-  const removeImage = (image: ImageRow): Promise<readonly NodeRow[]> =>
+  /**
+   * The image, where `stillDoomed` says so in the transaction that deletes it. The raw id of a layer that was committed
+   * into the image is no reason to keep it.
+   */
+  const removeImage = (
+    image: ImageRow,
+    stillDoomed: () => boolean,
+    signal?: AbortSignal | undefined,
+  ): Promise<readonly NodeRow[]> =>
     graph.removeUnneeded(db.images.layers(image.key), {
-      before: () => db.images.delete(image.key),
+      before() {
+        const doomed = stillDoomed()
+        if (doomed) db.images.delete(image.key)
+        return doomed
+      },
       keep: ['snapshot'],
+      signal,
     })
+
+  /** Images that nobody names or works on. */
+  const isIdle = (image: ImageRow): boolean =>
+    isHere(db, image) && db.references.byImage(image.key).length === 0 && workersOf(db, image).length === 0
 
   return {
     add: (images) =>
-      step('import:image', () =>
-        db.tx(() =>
-          images.map(({ names, ...image }) => {
-            for (const node of image.nodes) {
-              requireNode(db, node)
-              db.nodes.unclaim(node)
-            }
-            const key = db.images.byDigest(image.digest)?.key ?? db.images.insert(image)
-            for (const name of names) db.references.set(name, key)
-            return requireImage(db, key)
-          }),
-        ),
+      db.tx(() =>
+        images.map(({ names, ...image }) => {
+          for (const node of image.nodes) {
+            requireNode(db, node)
+            db.nodes.unclaim(node)
+          }
+          const key = db.images.byDigest(image.digest)?.key ?? db.images.insert(image)
+          for (const name of names) db.references.set(name, key)
+          const row = db.images.get(key)
+          if (row === undefined)
+            throw new RangeError(`image ${image.digest}: not there right after its insert`)
+          return row
+        }),
       ),
 
     tag(image, name) {
       const parsed = normalizeName(name)
       db.tx(() => {
-        requireImage(db, image.key)
+        requireImage(db, image)
         db.references.set(parsed, image.key)
       })
     },
 
-    async remove(image, reference, { force = false } = {}) {
-      const names = db.references.byImage(image.key)
-      const meant = nameMeant(image, reference)
-      if (meant !== undefined && names.length > 1) {
-        await step('remove:image', () => db.references.delete(meant))
-        return [meant]
+    remove(image, reference, { force = false } = {}) {
+      const asked = nameMeant(db, image, reference)
+      const untag = (): readonly string[] | undefined => {
+        const names = requireNames(db, image, asked)
+        if (asked === undefined || names.length === 1) return undefined
+        db.references.delete(asked)
+        return [asked]
       }
-      if (names.length > 1 && !force) {
-        throw new VarveError(
-          'FAILED_PRECONDITION',
-          `remove image ${image.digest}: it has the names ${names.join(', ')}; remove those, or force it`,
-        )
-      }
-      if (!force) requireIdle(db, image, names[0] ?? image.digest)
-      const gone = await step('remove:image', () => removeImage(image))
-      return [...names, image.digest, ...gone.map((row) => row.layer)]
+      return step('remove:image', async () => {
+        let gone = db.tx(untag)
+        if (gone !== undefined) return gone
+        const layers = await removeImage(image, () => {
+          // Once more: the image may have got names or users while this waited for the locks of its layers.
+          gone = untag()
+          if (gone !== undefined) return false
+          const names = db.references.byImage(image.key)
+          if (!force) requireRemovable(db, image, names)
+          gone = [...names, image.digest]
+          return true
+        })
+        return [...(gone ?? []), ...layers.map((row) => row.layer)]
+      })
     },
 
-    async prune({ all = false } = {}) {
+    async prune({ all = false, signal, progress } = {}) {
       const images: Digest[] = []
       const layers: NodeRow[] = []
-      if (all) {
-        for (const image of db.images.all()) {
-          if (db.references.byImage(image.key).length > 0 || workersOf(db, image).length > 0) continue
-          layers.push(...(await removeImage(image)))
-          images.push(image.digest)
-        }
+      for (const image of all ? db.images.all().filter(isIdle) : []) {
+        let doomed = false
+        const went = await removeImage(image, () => (doomed = isIdle(image)), signal)
+        layers.push(...went)
+        if (doomed) images.push(image.digest)
       }
       const committed = db.nodes.ready().filter((row) => row.kind === 'committed')
-      layers.push(...(await graph.removeUnneeded(unneeded(db, committed, isLiving))))
+      const bare = unneeded(db, committed, isLiving)
+      // One at a time, children first: no pile of locks, and an abort is heeded between any two.
+      for (const [done, node] of [...bare].sort((a, b) => b - a).entries()) {
+        progress?.({ step: 'prune', done, total: bare.length, unit: 'layers' })
+        layers.push(...(await graph.removeUnneeded([node], { signal })))
+      }
       const bytes = layers.reduce((sum, row) => sum + (row.size ?? 0), 0)
       return { layers: layers.map((row) => row.layer), images, bytes }
     },
@@ -144,10 +170,42 @@ function unneeded(
   return committed.filter((row) => !needed.has(row.id)).map((row) => row.id)
 }
 
-function requireImage(db: Database, key: number): ImageRow {
-  const image = db.images.get(key)
-  if (image === undefined) throw new VarveError('NOT_FOUND', 'the image was removed meanwhile')
-  return image
+/** The name of the image that `reference` is a form of; none where it was given by id. */
+function nameMeant(db: Database, image: ImageRow, reference: string): string | undefined {
+  const names = db.references.byImage(image.key)
+  return formsOf(reference).find((form) => names.includes(form))
+}
+
+/** All names of the image, `asked` among them. @throws VarveError NOT_FOUND */
+function requireNames(db: Database, image: ImageRow, asked: string | undefined): readonly string[] {
+  requireImage(db, image)
+  const names = db.references.byImage(image.key)
+  if (asked === undefined || names.includes(asked)) return names
+  throw new VarveError('NOT_FOUND', `image ${asked}: the name was removed or moved meanwhile`)
+}
+
+/** Keys are used again, so the digest must be the same too. */
+function isHere(db: Database, image: ImageRow): boolean {
+  return db.images.get(image.key)?.digest === image.digest
+}
+
+function requireImage(db: Database, image: ImageRow): void {
+  if (isHere(db, image)) return
+  throw new VarveError('NOT_FOUND', `image ${image.digest}: was removed meanwhile`)
+}
+
+/** @throws VarveError FAILED_PRECONDITION */
+function requireRemovable(db: Database, image: ImageRow, names: readonly string[]): void {
+  if (names.length > 1) {
+    throw new VarveError(
+      'FAILED_PRECONDITION',
+      `remove image ${image.digest}: it has the names ${names.join(', ')}; remove those, or force it`,
+    )
+  }
+  const workers = workersOf(db, image)
+  if (workers.length === 0) return
+  const name = names[0] ?? image.digest
+  throw new VarveError('FAILED_PRECONDITION', `remove image ${name}: it is in use: ${workers.join('; ')}`)
 }
 
 /** Writable layers and views on top of the image, and its mounts. */
@@ -164,12 +222,6 @@ function workersOf(db: Database, image: ImageRow): readonly string[] {
 /** Another image with the same layers: what works on it can go on. */
 function isTopOf(db: Database, other: ImageRow, top: NodeId, image: ImageRow): boolean {
   return other.key !== image.key && db.images.layers(other.key).at(-1) === top
-}
-
-function requireIdle(db: Database, image: ImageRow, name: string): void {
-  const workers = workersOf(db, image)
-  if (workers.length === 0) return
-  throw new VarveError('FAILED_PRECONDITION', `remove image ${name}: it is in use: ${workers.join('; ')}`)
 }
 
 /** The node that a target stands for: the layer, or an image's top one; undefined for an image without layers. */

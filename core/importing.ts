@@ -2,16 +2,18 @@
 
 import type { Database } from './db/database.js'
 import type { NodeId } from './db/nodes.js'
-import { isCode, VarveError } from './errors.js'
+import { isCode, messageOf, VarveError } from './errors.js'
 import type { ImageSource, SourceImage, SourceLayer } from './formats/image.js'
 import { normalizeName } from './formats/names.js'
 import { openFile, openSource } from './formats/source.js'
 import type { Graph } from './graph.js'
+import { requireNode } from './graph-rules.js'
 import type { Digest } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { ImportedLayer, Layers } from './layers.js'
 import type { ImportedImage, ImportOptions, LongOptions } from './model.js'
 import type { Scratch } from './scratch.js'
+import { step } from './steps.js'
 
 export interface ImportContext {
   readonly db: Database
@@ -19,6 +21,7 @@ export interface ImportContext {
   readonly images: Images
   readonly layers: Layers
   readonly scratch: Scratch
+  readonly warn: (message: string) => void
 }
 
 /** Somebody may remove a layer between its import and the row that keeps it; then it is imported again. */
@@ -41,15 +44,11 @@ export async function importImages(
         `${source}: holds ${opened.images.length} images, so --name can't be given to it; use tag afterwards`,
       )
     }
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await importAll(context, opened, asked, brought, options)
-      } catch (error) {
-        if (!isCode(error, 'NOT_FOUND') || attempt === ATTEMPTS) throw error
-      }
-    }
+    return await persevere(context.db, (used) =>
+      importAll(context, opened, asked, { ...options, brought, used }),
+    )
   } catch (error) {
-    await context.graph.removeUnneeded([...brought])
+    await takeBack(context, [...brought])
     throw error
   } finally {
     await opened.close()
@@ -65,26 +64,62 @@ export async function importBareLayer(
   const { signal, progress, diffId, parent } = options
   const spooled = await openFile(source, { scratch: scratch.directory(), signal, progress })
   try {
-    const imported = await layers.import(spooled.blob, {
-      parent,
-      diffId,
-      step: 'import layer',
-      ...(signal && { signal }),
-      ...(progress && { progress }),
+    return await persevere(db, async (used) => {
+      const imported = await layers.import(spooled.blob, {
+        parent,
+        diffId,
+        step: 'import layer',
+        ...(signal && { signal }),
+        ...(progress && { progress }),
+      })
+      used.add(imported.node)
+      db.tx(() => {
+        requireNode(db, imported.node)
+        db.nodes.unclaim(imported.node)
+      })
+      return imported
     })
-    db.nodes.unclaim(imported.node)
-    return imported
   } finally {
     spooled.close()
   }
+}
+
+/** Does `work` again where a layer that it used (and put into `used`) was removed before it was done. */
+async function persevere<T>(db: Database, work: (used: Set<NodeId>) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const used = new Set<NodeId>()
+    try {
+      return await work(used)
+    } catch (error) {
+      const removed = [...used].some((node) => db.nodes.get(node)?.state !== 'ready')
+      if (!isCode(error, 'NOT_FOUND') || !removed || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+/** Layers that this import brought and that still wait for its image; what goes wrong here hides no error. */
+async function takeBack({ graph, scratch, warn }: ImportContext, nodes: readonly NodeId[]): Promise<void> {
+  try {
+    await graph.removeUnneeded(nodes, { claims: new Set([scratch.name]) })
+  } catch (error) {
+    warn(
+      `layers of a failed import could not be taken back, the next start will try again: ${messageOf(error)}`,
+    )
+  }
+}
+
+interface ImportAllOptions extends LongOptions {
+  /** Nodes that did not exist before. */
+  readonly brought: Set<NodeId>
+  /** Nodes that must be there in the end. */
+  readonly used: Set<NodeId>
 }
 
 async function importAll(
   context: ImportContext,
   source: ImageSource,
   name: string | undefined,
-  brought: Set<NodeId>,
-  options: LongOptions,
+  { brought, used, ...options }: ImportAllOptions,
 ): Promise<readonly ImportedImage[]> {
   const made: { image: NewImage; newLayers: number }[] = []
   for (const image of source.images) {
@@ -96,10 +131,11 @@ async function importAll(
       if (!imported.existed) brought.add(imported.node)
       if (brought.has(imported.node)) newLayers++
       nodes.push(imported.node)
+      used.add(imported.node)
     }
     made.push({ image: newImage(image, nodes, name), newLayers })
   }
-  const rows = await context.images.add(made.map((each) => each.image))
+  const rows = await step('import:image', () => context.images.add(made.map((each) => each.image)))
   return rows.map((row, index) => ({
     id: row.digest,
     names: made[index]?.image.names ?? [],

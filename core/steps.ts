@@ -20,7 +20,6 @@ export const STEPS = [
   'commit:sync',
   'commit:seal',
   'commit:ready',
-  'commit:image',
   'remove:image',
   'remove:mark',
   'remove:driver',

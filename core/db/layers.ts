@@ -44,7 +44,6 @@ export function createLayers(sql: Sql) {
   )
   const byNode = sql.one<{ node: number }, Stored>(`${select} WHERE node = :node`)
   const byChain = sql.one<{ chain: Buffer }, Stored>(`${select} WHERE chain_id = :chain`)
-  const all = sql.all<Record<never, never>, Stored>(`${select} ORDER BY node`)
   const chainRange = sql.all<{ low: Buffer; high: Buffer }, Stored>(
     `${select} WHERE chain_id BETWEEN :low AND :high ORDER BY node LIMIT 50`,
   )
@@ -67,7 +66,6 @@ export function createLayers(sql: Sql) {
     },
     /** Takes the digests from a node, so that its chain may be imported anew. */
     delete: (node: NodeId): void => void remove({ node }),
-    all: (): readonly LayerRow[] => all({}).map(parseRow),
     /** Those whose chain id starts with these hex digits; at most 50. */
     byChainPrefix: (hex: string): readonly LayerRow[] => chainRange(prefixRange(hex)).map(parseRow),
     /** Those whose diff id starts with these hex digits; at most 50. */

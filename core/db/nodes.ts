@@ -19,13 +19,15 @@ export interface NodeRow {
   readonly size: number | null
   readonly inodes: number | null
   readonly labels: Readonly<Record<string, string>>
+  /** The scratch space of the image import that brought it, until its image is there or somebody else wants it. */
+  readonly claim: string | null
 }
 
 export type Nodes = ReturnType<typeof createNodes>
 
 type Stored = Omit<NodeRow, 'labels'> & { readonly labels: string }
 
-const COLUMNS = 'id, layer, parent, kind, state, created, updated, size, inodes, labels'
+const COLUMNS = 'id, layer, parent, kind, state, created, updated, size, inodes, labels, claim'
 
 export function createNodes(sql: Sql) {
   const insert = sql.run<{
@@ -82,9 +84,6 @@ export function createNodes(sql: Sql) {
     `UPDATE node SET kind = 'committed', state = 'ready', size = :size, inodes = :inodes, labels = :labels, created = :now,
        updated = :now WHERE id = :id`,
   )
-  const setLabels = sql.run<{ id: number; labels: string; now: number }>(
-    'UPDATE node SET labels = :labels, updated = :now WHERE id = :id',
-  )
   const remove = sql.run<{ id: number }>('DELETE FROM node WHERE id = :id')
 
   return {
@@ -130,9 +129,6 @@ export function createNodes(sql: Sql) {
       row: { size: number; inodes: number; labels: Readonly<Record<string, string>> },
     ): void {
       commit({ id, size: row.size, inodes: row.inodes, labels: JSON.stringify(row.labels), now: now() })
-    },
-    setLabels(id: NodeId, labels: Readonly<Record<string, string>>): void {
-      setLabels({ id, labels: JSON.stringify(labels), now: now() })
     },
     /** The row and, by cascade, its layer, names, index and split record. */
     delete: (id: NodeId): void => void remove({ id }),

@@ -158,7 +158,7 @@ test('Layers of an image import that was killed go at the next start, but for th
       platform: 'linux/amd64',
       created: undefined,
     }
-    await images.add([{ ...image, nodes: [base.node, used.node], names: [] }])
+    images.add([{ ...image, nodes: [base.node, used.node], names: [] }])
     await recover()
     assert.deepEqual(
       [base, top, used, running].map(({ node }) => db.nodes.get(node) !== undefined),

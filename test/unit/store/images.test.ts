@@ -27,7 +27,7 @@ async function populate(world: World) {
   const base = await world.commit(undefined, digest('aa'))
   const one = await world.commit(base.node, digest('bb'))
   const two = await world.commit(base.node, digest('cc'))
-  const [first, second] = await world.images.add([
+  const [first, second] = world.images.add([
     imageOf(world, [base.node, one.node], ['one:latest', 'one:1']),
     imageOf(world, [base.node, two.node], ['two:latest']),
   ])
@@ -107,7 +107,10 @@ test('An image whose layer was removed meanwhile is not added, nor are its names
     const { node } = await world.commit(undefined, digest('aa'))
     const image = imageOf(world, [node], ['late:latest'])
     await world.graph.remove(node)
-    await assert.rejects(world.images.add([image]), (error) => isCode(error, 'NOT_FOUND'))
+    assert.throws(
+      () => world.images.add([image]),
+      (error) => isCode(error, 'NOT_FOUND'),
+    )
     assert.deepEqual([world.db.images.all(), world.db.references.all()], [[], []])
   }))
 
@@ -115,7 +118,7 @@ test('Check tells an image whose layers are not those of its config.', () =>
   inWorld(async (world) => {
     const { first } = await populate(world)
     const wrong = imageOf(world, world.db.images.layers(first.key).slice(0, 1), [], { created: 'x' })
-    const [added] = await world.images.add([{ ...wrong, nodes: world.db.images.layers(first.key) }])
+    const [added] = world.images.add([{ ...wrong, nodes: world.db.images.layers(first.key) }])
     const found = await world.findings()
     assert.deepEqual(
       found.map((finding) => finding.message),

@@ -1,0 +1,89 @@
+/** How the entries of one tar replace each other in its layer's index (table `file`). */
+import { toBytes } from '../bytes.js'
+import { type FileRow, parseRow, type Stored, storeRow } from './file-row.js'
+import type { NodeId } from './nodes.js'
+
+/** The paths from `low` up to, not including, `high`. */
+export interface PathRange {
+  readonly low: Buffer
+  readonly high: Buffer
+}
+
+type Of<P, R = unknown> = (params: { readonly node: NodeId } & P) => R
+
+/** The statements that it takes. */
+export interface OverlayStatements {
+  readonly get: Of<{ readonly path: Buffer }, Stored | undefined>
+  readonly replace: Of<Stored>
+  readonly removeRange: Of<PathRange>
+  /** Rows that are hard links to `path`. */
+  readonly linksTo: Of<{ readonly path: Buffer }, readonly { readonly path: Buffer }[]>
+  /** What rows outside the range are hard links to in it. */
+  readonly linksInto: Of<PathRange, readonly { readonly hardlink: Buffer }[]>
+  readonly relink: Of<{ readonly from: Buffer; readonly to: Buffer }>
+}
+
+/** Gives the function that lays a row over the one that is there; to be called in a transaction. */
+export function createOverlay(statements: OverlayStatements): (node: NodeId, row: FileRow) => void {
+  const { get, replace, removeRange, linksTo, linksInto, relink } = statements
+
+  /** Before the inode at `path` goes: where other names of it stay, the first of them inherits its attributes. */
+  const bequeath = (node: NodeId, path: Buffer, outside?: PathRange) => {
+    const others = linksTo({ node, path }).filter((row) => !outside || !within(row.path, outside))
+    const heir = others[0]
+    const old = get({ node, path })
+    if (heir === undefined || old === undefined) return
+    if (old.hardlink === null) replace({ node, ...old, path: heir.path })
+    relink({ node, from: path, to: old.hardlink ?? heir.path })
+  }
+
+  const removeBelow = (node: NodeId, path: string) => {
+    const range = below(path)
+    for (const { hardlink } of linksInto({ node, ...range })) bequeath(node, hardlink, range)
+    removeRange({ node, ...range })
+  }
+
+  return (node, row) => {
+    const path = toBytes(row.path)
+    const stored = get({ node, path })
+    if (stored === undefined) return
+    const old = parseRow(stored)
+    if (row.type === 'whiteout') {
+      // A whiteout hides lower layers only: what this layer has stays, and a directory no longer shows those below.
+      if (old.marksOnly) {
+        removeBelow(node, row.path)
+        replace({ node, ...storeRow(row) })
+      } else if (old.type === 'directory' && !old.opaque) replace({ node, ...stored, opaque: 1 })
+      return
+    }
+    if (row.marksOnly && old.type !== 'directory') return
+    if (row.type !== 'directory') {
+      if (old.type === 'directory') removeBelow(node, row.path)
+      else bequeath(node, path)
+      replace({ node, ...storeRow(row) })
+      return
+    }
+    if (old.type === 'whiteout') {
+      replace({ node, ...storeRow({ ...row, opaque: true, implied: false }) })
+    } else if (old.type !== 'directory') {
+      // What it replaces had taken the place of a lower directory and all in it.
+      bequeath(node, path)
+      replace({ node, ...storeRow({ ...row, opaque: true, implied: false }) })
+    } else if (row.implied) {
+      const implied = old.marksOnly && !row.marksOnly ? 1 : stored.implied
+      replace({ node, ...stored, implied, opaque: row.opaque || old.opaque ? 1 : 0 })
+    } else {
+      replace({ node, ...storeRow({ ...row, opaque: row.opaque === true || old.opaque === true }) })
+    }
+  }
+}
+
+/** All paths below `path`: `/` is the byte before `0`. The root has everything but itself below. */
+function below(path: string): PathRange {
+  if (path === '') return { low: Buffer.of(0), high: Buffer.alloc(1, 0xff) }
+  return { low: toBytes(`${path}/`), high: toBytes(`${path}0`) }
+}
+
+function within(path: Buffer, range: PathRange): boolean {
+  return path.compare(range.low) >= 0 && path.compare(range.high) < 0
+}

@@ -1,0 +1,20 @@
+/** Labels of a layer, as they come from outside. */
+import { VarveError } from './errors.js'
+
+/** Key and value together, in bytes of UTF-8; containerd's limit, so that its labels fit and ours fit there. */
+const MAX_SIZE = 4096
+
+/** @throws VarveError INVALID_ARGUMENT */
+export function parseLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).map(([key, value]) => parseLabel(key, value)))
+}
+
+function parseLabel(key: string, value: unknown): readonly [key: string, value: string] {
+  const refuse = (why: string) =>
+    new VarveError('INVALID_ARGUMENT', `label ${JSON.stringify(key.slice(0, 300))}: ${why}`)
+  if (key === '') throw refuse('a label needs a key')
+  if (typeof value !== 'string') throw refuse(`its value is of type ${typeof value}, want a string`)
+  const size = Buffer.byteLength(key) + Buffer.byteLength(value)
+  if (size > MAX_SIZE) throw refuse(`key and value have ${size} bytes, at most ${MAX_SIZE} will do`)
+  return [key, value]
+}

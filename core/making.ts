@@ -1,0 +1,152 @@
+/** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph.ts). */
+import type { NodeId, NodeRow } from './db/nodes.js'
+import { messageOf } from './errors.js'
+import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
+import { newLayerId, requireFree, requireNode, requireParent } from './graph-rules.js'
+import type { LayerId } from './ids.js'
+import type { Removal } from './removal.js'
+import { step } from './steps.js'
+import { lockFresh } from './sys/lock.js'
+
+export interface MakingTools {
+  readonly lockFile: (layer: LayerId) => string
+  readonly erase: Removal['erase']
+  /** Makes what is written durable. */
+  readonly sync: () => void
+}
+
+export function createMaking({ db, driver, warn }: GraphContext, { lockFile, erase, sync }: MakingTools) {
+  /** Row 'creating' under a lock that is held before anybody can see the row. */
+  const insert = (options: PrepareOptions & { readonly kind: NodeRow['kind'] }): Begun => {
+    const { name: layer, lock: held } = lockFresh(newLayerId, lockFile)
+    try {
+      const node = db.tx(() => {
+        requireParent(db, options.parent)
+        const name = options.name
+        if (name !== undefined) requireFree(db, name)
+        const { kind, parent, labels = {} } = options
+        const id = db.nodes.insert({ layer, parent, kind, state: 'creating', labels })
+        if (name !== undefined) db.names.insert(name.space, name.name, id)
+        return id
+      })
+      return { node, layer, parent: options.parent, lock: held }
+    } catch (error) {
+      held.release()
+      throw error
+    }
+  }
+
+  const layerOf = (node: NodeId | undefined): { parent?: LayerId } => {
+    const row = node === undefined ? undefined : db.nodes.get(node)
+    return row === undefined ? {} : { parent: row.layer }
+  }
+
+  /** Where that fails, the error that led here matters more, and the next open tries again: so it is a warning. */
+  const abandon = async (begun: Begun): Promise<void> => {
+    const { node, layer, lock } = begun
+    try {
+      try {
+        await erase(node, layer)
+      } finally {
+        lock.release()
+      }
+    } catch (error) {
+      warn(`layer ${layer}: could not be taken back, the next start will try again: ${messageOf(error)}`)
+    }
+  }
+
+  /** Runs the making of a node; on failure nothing of it stays. */
+  const make = async <T>(begun: Begun, work: () => Promise<T>): Promise<T> => {
+    const result = await orAbandon(begun, work)
+    // Not in the try: by now the node is ready, and others may use it.
+    begun.lock.release()
+    return result
+  }
+
+  const orAbandon = async <T>(begun: Begun, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      await abandon(begun)
+      throw error
+    }
+  }
+
+  return {
+    /**
+     * Starts a layer that `driver.apply` will fill: row and driver layer are there. End it with `finish` or `abandon`.
+     * @throws VarveError NOT_FOUND where the parent is gone, FAILED_PRECONDITION where it is not committed
+     */
+    async begin(parent: NodeId | undefined): Promise<Begun> {
+      const begun = await step('import:node', () => insert({ kind: 'committed', parent }))
+      return orAbandon(begun, async () => {
+        await step('import:create', () => driver.create(begun.layer, { ...layerOf(parent), writable: false }))
+        return begun
+      })
+    },
+
+    /**
+     * Makes the content durable, seals the layer and declares it ready, with its digests, in one transaction. Where
+     * another process brought the same chain meanwhile, ours goes and theirs is the answer (`existed`). On failure
+     * nothing of the node stays.
+     */
+    finish(
+      begun: Begun,
+      tar: TarFacts,
+      options: { readonly claim?: string | undefined } = {},
+    ): Promise<{ readonly node: NodeId; readonly layer: LayerId; readonly existed: boolean }> {
+      return make(begun, async () => {
+        await step('import:sync', sync)
+        await step('import:seal', () => driver.seal(begun.layer))
+        const { size, inodes } = await driver.usage(begun.layer)
+        const winner = await step('import:ready', () =>
+          db.tx(() => {
+            const other = db.layers.byChain(tar.chainId)
+            if (other !== undefined) return requireNode(db, other.node)
+            db.nodes.setReady(begun.node, { kind: 'committed', size, inodes, claim: options.claim })
+            db.layers.insert({ node: begun.node, ...tar })
+            return undefined
+          }),
+        )
+        if (winner === undefined) return { node: begun.node, layer: begun.layer, existed: false }
+        await erase(begun.node, begun.layer)
+        return { node: winner.id, layer: winner.layer, existed: true }
+      })
+    },
+
+    /** Takes a begun node away, completely; what fails about it is a warning, never an error. */
+    abandon,
+
+    /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
+    async prepare(options: PrepareOptions = {}): Promise<NodeRow> {
+      const begun = await step('prepare:node', () => insert({ ...options, kind: 'active' }))
+      return make(begun, async () => {
+        await step('prepare:create', () =>
+          driver.create(begun.layer, {
+            ...layerOf(options.parent),
+            writable: true,
+            ...(options.options && { options: options.options }),
+          }),
+        )
+        await step('prepare:ready', () =>
+          db.nodes.setReady(begun.node, { kind: 'active', size: null, inodes: null }),
+        )
+        return requireNode(db, begun.node)
+      })
+    },
+
+    /** A read-only look at a committed layer under a name of its own; it keeps that layer from being removed. */
+    async view(options: PrepareOptions = {}): Promise<NodeRow> {
+      const begun = await step('prepare:node', () => insert({ ...options, kind: 'view' }))
+      return make(begun, async () => {
+        // With a parent its mounts are the parent's; without one there has to be an empty tree to mount.
+        if (options.parent === undefined) {
+          await step('prepare:create', () => driver.create(begun.layer, { writable: false }))
+          await driver.seal(begun.layer)
+        }
+        await step('prepare:ready', () => db.nodes.setReady(begun.node, { kind: 'view', size: 0, inodes: 0 }))
+        return requireNode(db, begun.node)
+      })
+    },
+  }
+}

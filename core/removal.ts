@@ -1,0 +1,102 @@
+/** The way out of the graph: row 'removing' → driver.remove → row gone, under the node's lock (see core/graph.ts). */
+import type { NameSpace } from './db/names.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
+import type { GraphContext, LockNode } from './graph.js'
+import { eraseRows, requireNode, requireUnused, usersOf } from './graph-rules.js'
+import type { LayerId } from './ids.js'
+import { step } from './steps.js'
+import type { Lock } from './sys/lock.js'
+
+export interface RemoveUnneededOptions {
+  /**
+   * Happens in the same transaction as the decision, so a crash leaves all or nothing of it to do. What was read before
+   * the locks may be wrong by then: read it again here. `false` leaves everything as it is, a throw undoes it.
+   */
+  readonly before?: () => boolean
+  /** A node with a name of these spaces stays. */
+  readonly keep?: readonly NameSpace[]
+  /** Only nodes that still wait for one of these imports (`NodeRow.claim`): another one is somebody else's by now. */
+  readonly claims?: ReadonlySet<string>
+  /** Ends the waiting for locks; what is decided is done. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export type Removal = ReturnType<typeof createRemoval>
+
+export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) {
+  /** Takes away all of a node that nobody may use any more. Its lock is held. */
+  const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
+    await step('remove:driver', () => driver.remove(layer))
+    await step('remove:rows', () => {
+      eraseRows(db, node)
+    })
+  }
+
+  /** Holds the locks of all `nodes`, marks those that `decide` names (children first) in one transaction, then erases them. */
+  const removeMarked = async (
+    nodes: readonly NodeId[],
+    decide: () => readonly NodeId[],
+    signal?: AbortSignal | undefined,
+  ): Promise<readonly NodeRow[]> => {
+    const held: Lock[] = []
+    try {
+      for (const node of [...nodes].sort((a, b) => a - b)) {
+        const row = db.nodes.get(node)
+        if (row !== undefined) held.push(await lockNode(row.layer, signal ? { signal } : {}))
+      }
+      const doomed = await step('remove:mark', () => db.tx(() => decide().map(mark)))
+      for (const row of doomed) await erase(row.id, row.layer)
+      return doomed
+    } finally {
+      for (const lock of held.reverse()) lock.release()
+    }
+  }
+
+  const mark = (node: NodeId): NodeRow => {
+    const row = requireNode(db, node)
+    for (const { space, name } of db.names.byNode(node)) db.names.delete(space, name)
+    db.layers.delete(node)
+    db.nodes.setState(node, 'removing')
+    return row
+  }
+
+  return {
+    /** For recovery: takes away a node that is not ready and whose lock the caller holds. */
+    erase,
+
+    /**
+     * Removes a layer that nobody uses; its names are free at once.
+     * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
+     */
+    async remove(node: NodeId): Promise<void> {
+      await removeMarked([node], () => {
+        requireUnused(db, requireNode(db, node))
+        return [node]
+      })
+    },
+
+    /**
+     * Removes those of the nodes that nothing but the others needs. Gives what went, children before parents.
+     * @throws VarveError CANCELLED, and what `before` throws; nothing has changed then
+     */
+    removeUnneeded(
+      nodes: readonly NodeId[],
+      options: RemoveUnneededOptions = {},
+    ): Promise<readonly NodeRow[]> {
+      const { before, keep = ['id', 'snapshot'], claims, signal } = options
+      const decide = (): readonly NodeId[] => {
+        if (before?.() === false) return []
+        const doomed = new Set<NodeId>()
+        for (const node of [...nodes].sort((a, b) => b - a)) {
+          const row = db.nodes.get(node)
+          if (row?.state !== 'ready') continue
+          if (claims !== undefined && (row.claim === null || !claims.has(row.claim))) continue
+          const named = db.names.byNode(node).some((name) => keep.includes(name.space))
+          if (!named && usersOf(db, node, doomed).length === 0) doomed.add(node)
+        }
+        return [...doomed]
+      }
+      return removeMarked(nodes, decide, signal)
+    },
+  }
+}
