@@ -5,7 +5,7 @@
 import { fromText } from './bytes.js'
 import type { MountRow } from './db/mounts.js'
 import { errnoOf } from './errors.js'
-import { readdir, readlink } from './sys/files.js'
+import { readdir, readlink, realpath } from './sys/files.js'
 import { bootId, mountInfo } from './sys/mount.js'
 
 export interface MountSpace {
@@ -37,9 +37,17 @@ export function createMountSpace(): MountSpace {
   }
 }
 
-/** `path` is a byte string. */
+/** `path` is a byte string, and may lead over symlinks. */
 export function isMountPoint(path: string): boolean {
-  return mountInfo().some((mount) => mount.target === path)
+  let real: string
+  try {
+    real = realpath(path)
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return false // nothing is there, so nothing is mounted there
+    throw error
+  }
+  return mountInfo().some((mount) => mount.target === real)
 }
 
 /** The mount namespaces of all processes, each with one of them. */

@@ -8,7 +8,7 @@
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
  * the layer is to be removed by force: once a layer is unmounted, nobody writes to it.
  */
-import { asText, fromText } from './bytes.js'
+import { asText, fromText, toText } from './bytes.js'
 import type { Database } from './db/database.js'
 import type { MountRow } from './db/mounts.js'
 import type { NodeRow } from './db/nodes.js'
@@ -19,7 +19,7 @@ import { nameOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import { createMountSpace } from './mount-space.js'
 import { step } from './steps.js'
-import { mkdir, rmdir } from './sys/files.js'
+import { mkdir, realpath, rmdir } from './sys/files.js'
 import { attach, unmount as unmountNow } from './sys/mount.js'
 import { isDirectory, stat } from './sys/stat.js'
 
@@ -27,7 +27,7 @@ export interface MountsContext {
   readonly db: Database
   readonly graph: Graph
   readonly driver: Driver
-  /** The data root, absolute, as a byte string. */
+  /** The data root, absolute and without symlinks, as a byte string. */
   readonly root: string
 }
 
@@ -167,11 +167,11 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
 
     mount: (node, target) =>
       locked(node, async (row) => {
-        if (target !== undefined) requireTarget(target, asText(root))
+        const wanted = target === undefined ? undefined : requireTarget(target, root)
         refuseStrangers(row)
         try {
           const primary = await mountPrimary(row)
-          const place = target ?? primary
+          const place = wanted ?? primary
           if (place !== primary) {
             await withRow(row, place, (readonly) => {
               const options = ['rbind', readonly ? 'ro' : 'rw']
@@ -189,7 +189,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     unmount: (node, target) =>
       locked(node, async (row) => {
         const primary = primaryOf(row.layer)
-        const place = target ?? onlyPlace(db, row, primary)
+        const place = target === undefined ? onlyPlace(db, row, primary) : realTarget(target)
         const found = rowOf(row.id, place)
         if (found === undefined || found.count === 0) throw notMounted(db, row, place)
         refuseStrangers(row)
@@ -248,27 +248,31 @@ function refuseTaken(db: Database, target: string): void {
   )
 }
 
-function requireTarget(target: string, root: string): void {
-  if (!target.startsWith('/')) {
-    throw new VarveError('INVALID_ARGUMENT', `mount target ${target}: want an absolute path`)
-  }
-  if (
-    target === root ||
-    target.startsWith(`${root}/`) ||
-    root.startsWith(target === '/' ? '/' : `${target}/`)
-  ) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `mount target ${target}: would cover the store's own files in ${root}`,
-    )
-  }
-  let mode: number
+/** Gives the target without symlinks, as umount and the kernel's list of mounts want it. */
+function requireTarget(target: string, root: string): string {
+  const refuse = (why: string, cause?: unknown) =>
+    new VarveError('INVALID_ARGUMENT', `mount target ${target}: ${why}`, { cause })
+  if (!target.startsWith('/')) throw refuse('want an absolute path')
+  let real: string
   try {
-    mode = stat(fromText(target)).mode
+    real = realpath(fromText(target))
+    if (!isDirectory(stat(real).mode)) throw refuse('not a directory')
   } catch (error) {
-    throw new VarveError('INVALID_ARGUMENT', `mount target ${target}: ${messageOf(error)}`, { cause: error })
+    throw error instanceof VarveError ? error : refuse(messageOf(error), error)
   }
-  if (!isDirectory(mode)) throw new VarveError('INVALID_ARGUMENT', `mount target ${target}: not a directory`)
+  if (`${real}/`.startsWith(`${root}/`) || `${root}/`.startsWith(real === '/' ? '/' : `${real}/`))
+    throw refuse(`would cover the store's own files in ${toText(root)}`)
+  return asText(real)
+}
+
+/** The same of one that was mounted before, and may be gone. */
+function realTarget(target: string): string {
+  try {
+    return asText(realpath(fromText(target)))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return target // what the row says, then
+    throw error
+  }
 }
 
 /** Where a node is mounted, when nobody says which place is meant. */

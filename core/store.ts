@@ -27,6 +27,7 @@ import { createResolver } from './references.js'
 import { ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, isScratchInUse, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver, verdicts } from './select.js'
+import { realpath } from './sys/files.js'
 import type { Lock } from './sys/lock.js'
 import { createViews } from './views.js'
 
@@ -55,7 +56,7 @@ export type * from './model.js'
 export async function openStore(options: StoreOptions): Promise<Store> {
   const root = resolve(options.root)
   refuseMistakes(options)
-  const { made, opening } = await openRoot(root)
+  const { made, opening } = await openRoot(root, options.warn)
   const held: Closer[] = [() => opening.release()]
   let db: Database | undefined
   try {
@@ -156,7 +157,8 @@ async function assemble(
   { db, scratch, held, driver, home }: Parts & { readonly driver: Driver; readonly home: string },
 ): Promise<Store> {
   const { root, warn = () => {} } = options
-  const rootBytes = fromText(root)
+  // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
+  const rootBytes = realpath(fromText(root))
   const graph = createGraph({ db, driver, home, locks: `${rootBytes}/locks`, warn })
   await recover({ db, graph, driver, root: rootBytes, warn })
   const mounts = createMounts({ db, graph, driver, root: rootBytes })

@@ -56,6 +56,9 @@ function mountsBelow(directory: string): string[] {
   const targets = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')
+    .map((target) =>
+      target.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))),
+    )
   return targets.filter((target) => target.startsWith(`${directory}/`)).reverse()
 }
 

@@ -162,6 +162,16 @@ export function readlinkAt(dirFd: number, name: string): string {
   return target.toString('latin1', 0, length)
 }
 
+/** The absolute path without symlinks, `.` and `..`; opens nothing. */
+export function realpath(path: string): string {
+  enter('readlink', path)
+  try {
+    return fs.realpathSync.native(Buffer.from(path, 'latin1'), 'latin1')
+  } catch (error) {
+    throw fromNode(error, 'realpath', path)
+  }
+}
+
 /** `mode` with the type (S_IFCHR …). A device number beyond the kernel's 12 and 20 bits is EINVAL. */
 export function mknod(path: string, mode: number, major: number, minor: number): void {
   enter('mknod', path)

@@ -227,16 +227,18 @@ for (const driver of ['overlay', 'vfs']) {
   test(`${driver}: a root may have any name, or be a symlink`, { skip: NEEDS_ROOT }, async () => {
     await withVarve(driver, async (_, work) => {
       const odd = join(work, 'ba\\ck sp ä\nx')
-      mkdirSync(odd)
+      mkdirSync(odd, { mode: 0o700 })
       symlinkSync(odd, join(work, 'link'))
       for (const root of [odd, join(work, 'link')]) {
         const varve = varveAt(root, driver)
         if (root === odd) await addWork(varve, work)
-        const target = join(root, '../target ä\n')
+        const target = join(work, 'target ä\n')
         mkdirSync(target, { recursive: true })
         for (const args of [['work'], ['work', target]]) {
-          await varve.varve('mount', ...args)
-          const place = args[1] ?? join(root, 'mnt', ...readdirSync(join(root, 'mnt')))
+          const printed = await varve.varve('mount', ...args)
+          const place = args[1] ?? join(odd, 'mnt', ...readdirSync(join(root, 'mnt')))
+          assert.equal(printed, `${place}\n`)
+          assert.match((await varve.attempt(['mount', 'work', join(root, 'tmp')])).stderr, /would cover/)
           assert.equal(readFileSync(join(place, 'etc/release'), 'utf8'), 'small 2\n')
           const checked = await varve.attempt(['check'])
           assert.equal(checked.status, 0, checked.stdout + checked.stderr)
