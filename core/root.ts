@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
-import { mkdir, readdir, removeTree, rename } from './sys/files.js'
+import { chmod, mkdir, readdir, removeTree, rename } from './sys/files.js'
 import { type Lock, lock, tryLock } from './sys/lock.js'
 import { isDirectory, lstatOrUndefined, stat } from './sys/stat.js'
 
@@ -15,9 +15,9 @@ const MAX_TRIES = 100
  * Makes the root, 0700, and its folders, where they are missing; its parent must exist. `made`: it was not there.
  * @throws VarveError FAILED_PRECONDITION
  */
-export function prepareRoot(root: string): { readonly made: boolean } {
+export function prepareRoot(root: string, warn?: Warn): { readonly made: boolean } {
   try {
-    return make(root)
+    return make(root, warn)
   } catch (error) {
     throw explained(root, error)
   }
@@ -27,10 +27,13 @@ export function prepareRoot(root: string): { readonly made: boolean } {
  * {@link prepareRoot}, and the lock `open` that keeps {@link removeRoot} off: to be held until the database says which
  * driver the root is of. @throws VarveError FAILED_PRECONDITION
  */
-export async function openRoot(root: string): Promise<{ readonly made: boolean; readonly opening: Lock }> {
+export async function openRoot(
+  root: string,
+  warn?: Warn,
+): Promise<{ readonly made: boolean; readonly opening: Lock }> {
   for (let tries = 1; ; tries++) {
     try {
-      const { made } = make(root)
+      const { made } = make(root, warn)
       return { made, opening: await lock(`${fromText(root)}/locks/open`) }
     } catch (error) {
       // ENOENT where the parent is there: its maker took the root away just now; so we make it.
@@ -39,6 +42,8 @@ export async function openRoot(root: string): Promise<{ readonly made: boolean; 
     }
   }
 }
+
+type Warn = (message: string) => void
 
 /** Makes a folder of the root's. @throws VarveError FAILED_PRECONDITION */
 export function ensureFolder(root: string, name: string): string {
@@ -72,13 +77,27 @@ export function removeRoot(root: string): void {
   }
 }
 
-function make(root: string): { readonly made: boolean } {
+function make(root: string, warn: Warn = () => {}): { readonly made: boolean } {
   const path = fromText(root)
   const made = ensure(path)
   if (!isDirectory(stat(path).mode))
     throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
+  if (!made) keepPrivate(root, warn)
   for (const folder of FOLDERS) ensure(`${path}/${folder}`)
   return { made }
+}
+
+/** Layers hold setuid programs and other people's secrets. A folder that is neither ours nor empty (`/`) stays as it is. */
+function keepPrivate(root: string, warn: Warn): void {
+  const path = fromText(root)
+  const { mode, uid } = stat(path)
+  if ((mode & 0o077) === 0 || uid !== process.geteuid?.()) return
+  const isOurs = lstatOrUndefined(`${path}/varve.db`) !== undefined || readdir(path).length === 0
+  if (isOurs) chmod(path, 0o700)
+  const was = (mode & 0o7777).toString(8).padStart(4, '0')
+  warn(
+    `root ${root}: its mode was ${was}, open to others; ${isOurs ? 'it is 0700 now' : 'better make it 0700'}`,
+  )
 }
 
 function isMissing(directory: string): boolean {

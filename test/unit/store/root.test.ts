@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { openRoot, removeRoot } from '../../../core/root.js'
+import { openRoot, prepareRoot, removeRoot } from '../../../core/root.js'
 
 async function inFolder(work: (root: string, folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(`${tmpdir()}/varve-root-`)
@@ -37,4 +46,33 @@ test('A root whose parent is missing, or that is a file, is told at once.', () =
       message: /ENOENT.*make .*root first/,
     })
     await assert.rejects(openRoot('/dev/null'), { code: 'FAILED_PRECONDITION', message: /not a directory/ })
+  }))
+
+test("A root is its owner's alone: one that is open to others is closed, with a word, unless it is something else.", () =>
+  inFolder(async (root) => {
+    const warnings: string[] = []
+    const prepare = () => prepareRoot(root, (message) => warnings.push(message))
+    const modeOf = () => (statSync(root).mode & 0o7777).toString(8)
+    mkdirSync(root)
+    chmodSync(root, 0o755)
+    prepare()
+    assert.equal(modeOf(), '700', 'an empty one')
+    writeFileSync(`${root}/varve.db`, '')
+    chmodSync(root, 0o1777)
+    prepare()
+    prepare()
+    assert.equal(modeOf(), '700', 'one of ours')
+    rmSync(`${root}/varve.db`)
+    writeFileSync(`${root}/etc`, '')
+    chmodSync(root, 0o755)
+    prepare()
+    assert.equal(modeOf(), '755', 'one that holds other things')
+    assert.deepEqual(
+      warnings.map((warning) => warning.slice(`root ${root}: `.length)),
+      [
+        'its mode was 0755, open to others; it is 0700 now',
+        'its mode was 1777, open to others; it is 0700 now',
+        'its mode was 0755, open to others; better make it 0700',
+      ],
+    )
   }))
