@@ -1,7 +1,5 @@
-import { dirname } from 'node:path'
-import { fromText } from '../../core/bytes.js'
 import type { DriverVerdict } from '../../core/model.js'
-import { type Context, defineCommand, type GlobalOptions } from '../command.js'
+import { type Context, defineCommand } from '../command.js'
 import { oneOf } from '../options.js'
 import { table } from '../table.js'
 
@@ -44,40 +42,10 @@ const COLUMNS = [
   { title: 'REASON' },
 ] as const
 
-/** A question makes no data root: where there is none yet, the drivers look at the folder that would hold it. */
+/** A question makes no data root. */
 async function driversOf({ global, store }: Context): Promise<readonly DriverVerdict[]> {
-  const { lstatOrUndefined } = await import('../../core/sys/stat.js')
-  if (lstatOrUndefined(fromText(`${global.root}/varve.db`))) return (await store()).drivers()
-  return verdictsAbove(global)
-}
-
-async function verdictsAbove(global: GlobalOptions): Promise<readonly DriverVerdict[]> {
-  const [{ moduleNamed, verdicts }, { drivers }, { mkdir, removeTree }, { lstatOrUndefined }] =
-    await Promise.all([
-      import('../../core/select.js'),
-      import('../../drivers/all.js'),
-      import('../../core/sys/files.js'),
-      import('../../core/sys/stat.js'),
-    ])
-  let folder = global.root
-  while (!lstatOrUndefined(fromText(folder))) folder = dirname(folder)
-  const scratch = fromText(`${folder === '/' ? '' : folder}/.varve-probe-${process.pid}`)
-  let made = false
-  const options = {
-    root: global.root,
-    drivers,
-    storageOptions: global.storageOptions,
-    prior: undefined,
-    scratch() {
-      if (!made) mkdir(scratch, 0o700)
-      made = true
-      return scratch
-    },
-  }
-  const asked = global.driver === undefined ? undefined : moduleNamed(drivers, global.driver).name
-  try {
-    return await verdicts(options, asked)
-  } finally {
-    if (made) removeTree(scratch)
-  }
+  const { isRoot, probeDrivers } = await import('../../core/probing.js')
+  if (isRoot(global.root)) return (await store()).drivers()
+  const { drivers } = await import('../../drivers/all.js')
+  return probeDrivers({ ...global, drivers })
 }

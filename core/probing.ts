@@ -1,0 +1,80 @@
+/** What the drivers say to a root that need not be there: a question makes no root. */
+import { dirname } from 'node:path'
+import { fromText } from './bytes.js'
+import type { DriverModule } from './driver.js'
+import { errnoOf } from './errors.js'
+import type { DriverVerdict } from './model.js'
+import { moduleNamed, verdicts } from './select.js'
+import { mkdir, readdir, removeTree } from './sys/files.js'
+import { lstatOrUndefined } from './sys/stat.js'
+
+export interface ProbeOptions {
+  /** The data root, text. */
+  readonly root: string
+  readonly drivers: readonly DriverModule[]
+  readonly storageOptions?: readonly string[]
+  /** Asked for by name. */
+  readonly driver?: string | undefined
+}
+
+/** Whether a store was ever opened there; then it is the one to ask (`Store.drivers`). */
+export function isRoot(root: string): boolean {
+  return lstatOrUndefined(fromText(`${root}/varve.db`)) !== undefined
+}
+
+/**
+ * Every driver's verdict, in the order of selection. Test mounts need a directory on the root's file system, so one is
+ * made, `.varve-probe-PID-…`, in the nearest folder above that there is, and removed again; what a killed process left of
+ * this kind goes at the next call.
+ * @throws VarveError INVALID_ARGUMENT (unknown driver)
+ */
+export async function probeDrivers(options: ProbeOptions): Promise<readonly DriverVerdict[]> {
+  const { root, drivers, storageOptions = [], driver } = options
+  const asked = driver === undefined ? undefined : moduleNamed(drivers, driver).name
+  const folder = nearestFolder(root)
+  purge(folder)
+  const scratch = `${fromText(folder === '/' ? '' : folder)}/${PREFIX}${process.pid}-${process.hrtime.bigint()}`
+  let made = false
+  const directory = () => {
+    if (!made) mkdir(scratch, 0o700)
+    made = true
+    return scratch
+  }
+  try {
+    return await verdicts({ root, drivers, storageOptions, prior: undefined, scratch: directory }, asked)
+  } finally {
+    if (made) removeTree(scratch)
+  }
+}
+
+const PREFIX = '.varve-probe-'
+
+function nearestFolder(root: string): string {
+  let folder = root
+  while (lstatOrUndefined(fromText(folder)) === undefined) folder = dirname(folder)
+  return folder
+}
+
+/** Of processes of this user that are gone. Another PID namespace's look gone too, so only what is older than an hour. */
+function purge(folder: string): void {
+  const path = fromText(folder)
+  for (const name of namesIn(path)) {
+    const pid = /^\.varve-probe-(\d+)-/.exec(name)?.[1]
+    const stat = pid === undefined ? undefined : lstatOrUndefined(`${path}/${name}`)
+    if (stat === undefined || stat.uid !== process.geteuid?.()) continue
+    const isOld = Date.now() / 1000 - stat.mtimeSec > OLD_SECONDS
+    if (isOld && lstatOrUndefined(`/proc/${pid}`) === undefined) removeTree(`${path}/${name}`)
+  }
+}
+
+const OLD_SECONDS = 3600
+
+function namesIn(path: string): readonly string[] {
+  try {
+    return readdir(path)
+  } catch (error) {
+    // Not a folder, or not to be read: the drivers will say so.
+    if (['ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return []
+    throw error
+  }
+}
