@@ -70,13 +70,13 @@ for (const driver of ['overlay', 'vfs']) {
       const layers = await assertRecovered(varve)
       const images = await varve.json<{ names: string[] }>('images')
       const done = images.some(({ names }) => names.includes(name))
-      if (point === 'commit:image:after') assert.ok(done, point)
-      const work = layers.find(isWork)
-      if (!done && work?.kind === 'active') await varve.varve('commit', 'work', '--name', name)
-      const from = done || work?.kind === 'active' ? name : 'work'
-      assert.equal(await varve.varve('cat', from, '/etc/written'), text, point)
+      if (point === 'commit:ready:after') assert.ok(done, point)
+      assert.equal(layers.find(isWork)?.kind, done ? 'committed' : 'active', point)
+      // Whichever it was, to do it again is fine.
+      await varve.varve('commit', 'work', '--name', name)
+      assert.equal(await varve.varve('cat', name, '/etc/written'), text, point)
       // The writable layer's id goes on naming the committed one, which may outlive its image by that.
-      for (const each of [from, 'work']) await varve.attempt(['rm', each])
+      for (const each of [name, 'work']) await varve.attempt(['rm', each])
       await varve.varve('prune')
       assert.ok(!(await assertRecovered(varve)).some(isWork), point)
     }
