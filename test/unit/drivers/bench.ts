@@ -31,7 +31,7 @@ export async function withBench(
   use: (bench: Bench) => Promise<void>,
   { homeName = 'home' }: { readonly homeName?: string } = {},
 ): Promise<void> {
-  const root = mkdtempSync(join(realpathSync(tmpdir()), 'varve-driver-'))
+  const root = mkdtempSync(join(realpathSync(tmpdir()), `varve-driver-${process.pid}-`))
   const mounts: string[] = []
   try {
     await use(await openBench(module, new Map(Object.entries(options)), root, homeName, mounts))

@@ -39,7 +39,7 @@ for (const module of modules) {
   describe(`the ${module.name} driver`, () => {
     after(() =>
       assert.deepEqual(
-        mountInfo().filter(({ target }) => target.includes('/varve-driver-')),
+        mountInfo().filter(({ target }) => target.includes(`/varve-driver-${process.pid}-`)),
         [],
       ),
     )
