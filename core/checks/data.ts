@@ -1,5 +1,5 @@
 /** Every stored byte: each layer's tar is put together again and hashed, and its tree is held against the index. */
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
 import { infoAt } from '../file-info.js'
@@ -57,7 +57,7 @@ async function treeProblems(
       }
       const actual = isThere ? infoAt(root, path, row.layer) : undefined
       const problem = compare(wanted, actual)
-      if (problem !== undefined) problems.push(`/${toText(path)}: ${problem}`)
+      if (problem !== undefined) problems.push(`/${toShortText(path)}: ${problem}`)
     }
   })
   if (problems.length <= MAX_PROBLEMS) return problems
@@ -106,7 +106,10 @@ function compare(wanted: Found | undefined, actual: FileInfo | undefined): strin
   const different = differences.filter(([, before, now]) => before !== now)
   if (different.length > 0) {
     return different
-      .map(([name, before, now]) => `its ${name} is ${toText(String(now))}, not ${toText(String(before))}`)
+      .map(
+        ([name, before, now]) =>
+          `its ${name} is ${toShortText(String(now))}, not ${toShortText(String(before))}`,
+      )
       .join(', ')
   }
   return sameXattrs(comparable(row.xattrs), comparable(actual.xattrs))

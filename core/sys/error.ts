@@ -1,7 +1,7 @@
 /** How a failed system call is reported: Node's own form, so that `errnoOf` and people read both alike. */
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 
 export class SysError extends Error {
   override readonly name = 'SysError'
@@ -16,8 +16,8 @@ export class SysError extends Error {
   /** `errno` is positive, as the C library has it; `dest` the second path of a call that takes two. */
   constructor(errno: number, syscall: string, path?: string, dest?: string) {
     const [code, text] = describe(errno)
-    const on = path === undefined ? '' : ` '${toText(path)}'`
-    super(`${code}: ${text}, ${syscall}${on}${dest === undefined ? '' : ` -> '${toText(dest)}'`}`)
+    const on = path === undefined ? '' : ` '${toShortText(path)}'`
+    super(`${code}: ${text}, ${syscall}${on}${dest === undefined ? '' : ` -> '${toShortText(dest)}'`}`)
     this.code = code
     this.errno = -errno
     this.syscall = syscall

@@ -87,6 +87,7 @@ function checkGlobals(found: Extended, fail: Fail): Extended {
 function typeOf(typeflag: number, path: string): EntryType {
   switch (typeflag) {
     case 0:
+    case 0x30:
       return path.endsWith('/') ? 'directory' : 'file'
     case 0x31:
       return 'link'

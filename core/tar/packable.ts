@@ -1,5 +1,5 @@
 /** What an entry must be, so that an archive of it can be read again. */
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
 import type { SparseSegment, TarEntry } from './entry.js'
 
@@ -13,7 +13,7 @@ export function checkPackable(entry: TarEntry): void {
   }
   for (const attribute of entry.xattrs.keys()) {
     if (attribute === '' || attribute.includes('\0'))
-      throw invalid(path, `attribute name "${toText(attribute)}"`)
+      throw invalid(path, `attribute name "${toShortText(attribute)}"`)
   }
   if ((type === 'link' || type === 'symlink') && entry.linkname === '') {
     throw invalid(path, 'its link target is empty')
@@ -57,5 +57,5 @@ function checkSegments(segments: readonly SparseSegment[], { path, size, stored 
 }
 
 export function invalid(path: string, what: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', `tar: pack "${toText(path)}": ${what}`)
+  return new VarveError('INVALID_ARGUMENT', `tar: pack "${toShortText(path)}": ${what}`)
 }

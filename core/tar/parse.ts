@@ -9,14 +9,17 @@
  * - Links, directories, devices and fifos have no payload, whatever their size field says. But pax and cpio do store a
  *   hard link's content, and old tars a directory's, so where no header follows such an entry (Go gives up there) its
  *   size is believed and the bytes are `raw`.
+ * - What is no entry is bounded (MAX_STRAY, MAX_ZEROS), for whoever keeps the archive keeps that too.
  * - GNU long names win over extended headers; a type of NUL with a trailing slash in the name is a directory.
  * Beyond Go:
  * - Global headers set defaults, as POSIX has it, but neither `size` nor `GNU.sparse.*`: what readers take for an entry
  *   must not depend on that.
+ * - A plain file's type with a trailing slash in the name is a directory too, as GNU tar and libarchive have it (a path
+ *   of a file has no such slash); its payload is skipped.
  * - Types that nobody knows are files, as POSIX, GNU tar and libarchive have it; a volume label is no entry; the dump
  *   directory ('D') of GNU's incremental archives is a directory; a file that continues from another volume is refused.
  */
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
 import { createAssembler, guess, MAX_META } from './assemble.js'
 import type { TarEntry, TarHandler, TarParser } from './entry.js'
@@ -54,6 +57,14 @@ const PAYLOAD = 5
 const SKIP = 6
 const END = 7
 
+/** Most bytes between two entries, or after the end mark, that are not zero: extended headers and old link content fit. */
+const MAX_STRAY = 16 << 20
+/** Most bytes of any value there: what tapes and disks pad with. */
+const MAX_ZEROS = 1 << 30
+
+/** Types of directories whose size is that of what follows them: GNU's 'D', and '0' with a trailing slash. */
+const BODIED: ReadonlySet<number> = new Set([0x44, 0x30])
+
 export function createTarParser(handler: TarHandler): SkippingTarParser {
   const block = createBlock()
   /** What is being collected, and how much of it is there. */
@@ -76,6 +87,9 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   let claimed = 0
   let sparse: SparseEntry | undefined
   let failure: unknown
+  /** Bytes since the last entry that are part of none: how many are not zero, and all of them. */
+  let stray = 0
+  let between = 0
 
   return {
     push(chunk) {
@@ -115,6 +129,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
         have += length
         at += length
         offset += length
+        if (state !== SPARSE_MAP && state !== OLD_GNU_EXTENSION) told(part) // bounded by its segments
         handler.raw?.(part)
         if (have === want) {
           have = 0
@@ -131,10 +146,27 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
         handler.payload?.(part)
         if (left === 0) endEntry()
       } else {
+        told(part)
         handler.raw?.(part)
         if (left === 0 && state === SKIP) collect(HEADER, block.bytes, BLOCK)
       }
     }
+  }
+
+  /** Bounds what lies between entries and after the end mark; exact, so that it does not hang on the chunks. */
+  function told(part: Uint8Array): void {
+    between += part.length
+    stray += nonZero(part)
+    if (stray > MAX_STRAY) tooMuch(`${MAX_STRAY >> 20} MiB of bytes other than zero`)
+    if (between > MAX_ZEROS) tooMuch(`${MAX_ZEROS >> 20} MiB of zeros`)
+  }
+
+  function tooMuch(what: string): never {
+    const after = state === END ? "archive's end mark" : 'last entry'
+    throw new VarveError(
+      'CORRUPT',
+      `tar: at byte ${offset}, more than ${what}, which belong to no entry, follow the ${after}; this is no archive, or it is damaged`,
+    )
   }
 
   function end() {
@@ -231,7 +263,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   function noHeader(): never {
     headerAt = offset - BLOCK
     if (headerAt === 0) return fail(`not a tar archive: ${guess(block.bytes)}`)
-    const after = name === undefined ? '' : ` (the entry before it is "${toText(name)}")`
+    const after = name === undefined ? '' : ` (the entry before it is "${toShortText(name)}")`
     name = undefined
     return fail(`this block is no header, its checksum is wrong${after}: the archive is damaged`)
   }
@@ -259,12 +291,14 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     if (found.typeflag === 0x53) return oldGnuSparse(made, found)
     if (map) return paxSparse(made, map)
     tell(made)
-    if (found.typeflag === 0x44) skip(size, padOf(size))
+    if (made.type === 'directory' && BODIED.has(found.typeflag)) skip(size, padOf(size))
     else if (made.type !== 'file') claimed = size
   }
 
   /** Hands the entry out; its payload, if it has any, comes next. */
   function tell(entry: TarEntry): void {
+    stray = 0
+    between = 0
     padding = padOf(entry.stored)
     left = entry.stored
     handler.entry(entry)
@@ -336,7 +370,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     const where =
       name === undefined
         ? `header at byte ${headerAt}`
-        : `entry "${toText(name)}", header at byte ${headerAt}`
+        : `entry "${toShortText(name)}", header at byte ${headerAt}`
     throw new VarveError('CORRUPT', what.startsWith('not a tar') ? what : `tar: ${where}: ${what}`)
   }
 }
@@ -347,6 +381,12 @@ interface SparseEntry {
   readonly name: string
   readonly segments: SegmentCollector
   map?: ReturnType<typeof createMapReader>
+}
+
+function nonZero(bytes: Uint8Array): number {
+  let count = 0
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) count++
+  return count
 }
 
 function isZero(bytes: Buffer, length: number): boolean {

@@ -1,5 +1,5 @@
 /** Where the payloads of a plain tar file are, found by reading its headers alone: for archives of archives. */
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
 import type { TarEntry } from './entry.js'
 import { createTarParser } from './parse.js'
@@ -55,6 +55,6 @@ export function indexTar(fd: number, read: ReadAt, size?: number): readonly Inde
 
 function cutOff(last: IndexedEntry | undefined, end: number, size: number | undefined): VarveError {
   const at = size === undefined ? '' : ` at byte ${size}`
-  const name = toText(last?.entry.path ?? '')
+  const name = toShortText(last?.entry.path ?? '')
   return new VarveError('CORRUPT', `the archive is cut off${at}: "${name}" would end at byte ${end}`)
 }

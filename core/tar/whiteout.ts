@@ -3,7 +3,7 @@
  * below, `.wh..wh..opq` hides all that the layers below have in its directory. Other names with `.wh..wh.` are aufs's own
  * bookkeeping. Paths are byte strings.
  */
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
 
 export type Classified =
@@ -77,5 +77,5 @@ function join(directory: string, name: string): string {
 }
 
 function bad(path: string, why: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', `the layer's path "${toText(path)}" can't be used: ${why}`)
+  return new VarveError('INVALID_ARGUMENT', `the layer's path "${toShortText(path)}" can't be used: ${why}`)
 }

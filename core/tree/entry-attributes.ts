@@ -3,7 +3,7 @@
  * and capabilities, so it goes first. What the file system or missing rights refuse becomes a notice.
  */
 import { release } from 'node:os'
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { chmod, fchmod, fchown, lchown } from '../sys/files.js'
 import { fsetxattr, removexattr, setxattr } from '../sys/xattr.js'
@@ -67,7 +67,7 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       if (directory && name === DEFAULT_ACL) continue
       if (stored === undefined) {
         notices.add(
-          `${toText(path)}: ${toText(name)} left out: it would be overlay's own (Linux 6.7 can keep it)`,
+          `${toShortText(path)}: ${toShortText(name)} left out: it would be overlay's own (Linux 6.7 can keep it)`,
         )
         continue
       }
@@ -76,12 +76,15 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       } catch (error) {
         const errno = errnoOf(error)
         if (errno === 'ERANGE' || errno === 'E2BIG') {
-          throw new VarveError('INVALID_ARGUMENT', `extended attribute ${toText(name)}: ${String(error)}`)
+          throw new VarveError(
+            'INVALID_ARGUMENT',
+            `extended attribute ${toShortText(name)}: ${String(error)}`,
+          )
         }
         // Not kept by this file system, not for this type of file (user.* on a symlink), or not without root.
         if (errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUP' && errno !== 'EPERM' && errno !== 'EACCES')
           throw error
-        notices.add(`${toText(path)}: extended attribute ${toText(name)} left out: ${errno}`)
+        notices.add(`${toShortText(path)}: extended attribute ${toShortText(name)} left out: ${errno}`)
       }
     }
   }

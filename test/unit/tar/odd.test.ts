@@ -1,7 +1,9 @@
 /** Odd archives, made byte by byte: what entries they have, or why they are refused. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { VarveError } from '../../../core/errors.js'
 import type { TarEntry } from '../../../core/tar/entry.js'
+import { createTarParser } from '../../../core/tar/parse.js'
 import { base256, body, END, file, gnuLong, header, pax, rawPax, record } from './archive.js'
 import { errorOf, readTar, unsparse } from './reading.js'
 
@@ -56,6 +58,14 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
     'a v7 directory',
     [header({ name: 'dir/', type: '\0', magic: 'v7' })],
     [{ path: 'dir/', type: 'directory' }],
+  ],
+  [
+    "a plain file's type with a trailing slash is a directory, and what it holds is skipped",
+    [header({ name: 'dir/', type: '0', size: 512 }), header({ name: 'inside' }), file('dir/f', 'x')],
+    [
+      { path: 'dir/', type: 'directory', size: 0, stored: 0 },
+      { path: 'dir/f', content: 'x' },
+    ],
   ],
   ['type NUL is a file', [file('f', 'x', { type: '\0' })], [{ type: 'file', content: 'x' }]],
   ['type 7 is a file', [file('f', 'x', { type: '7' })], [{ type: 'file', content: 'x' }]],
@@ -572,4 +582,38 @@ describe('archives that are refused', () => {
       }
     })
   }
+})
+
+describe('what belongs to no entry is bounded', () => {
+  const MIB = 1 << 20
+  const linkWithContent = [header({ name: 'l', type: '1', linkname: 'a', size: 20 * MIB })]
+  const cases: readonly (readonly [title: string, head: Buffer[], tail: Buffer, most: number])[] = [
+    ['bytes after the end mark', [file('a', 'x'), END], Buffer.alloc(MIB, 'x'), 16],
+    ['zeros after the end mark', [file('a', 'x'), END], Buffer.alloc(MIB), 1024],
+    ['content of a link', [file('a', 'x'), ...linkWithContent], Buffer.alloc(MIB, 'x'), 16],
+  ]
+  for (const [title, head, tail, most] of cases) {
+    test(`${title}: ${most} MiB`, () => {
+      const parser = createTarParser({ entry() {} })
+      parser.push(Buffer.concat(head))
+      for (let i = 1; i < most; i++) parser.push(tail)
+      const push = () => {
+        for (let i = 0; i < 2; i++) parser.push(tail)
+      }
+      assert.throws(push, (error) => {
+        assert.ok(error instanceof VarveError)
+        assert.equal(error.code, 'CORRUPT')
+        assert.match(error.message, /^tar: at byte \d+, more than \d+ MiB .*, which belong to no entry/)
+        return true
+      })
+    })
+  }
+
+  test('each entry counts anew', () => {
+    const long = pax([['comment', 'c'.repeat(900_000)]])
+    const parser = createTarParser({ entry() {} })
+    for (let i = 0; i < 30; i++) parser.push(Buffer.concat([long, file(`f${i}`, 'x')]))
+    parser.push(END)
+    parser.end()
+  })
 })

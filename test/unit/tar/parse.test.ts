@@ -145,7 +145,8 @@ describe('archives made to hurt', () => {
       const error = errorOf(() => {
         for (let done = 0; done < SIZE; done += block.length) parser.push(block)
       })
-      assert.equal(error, undefined)
+      if (/headers for ever/.test(title)) assert.match(error?.message ?? '', /belong to no entry/)
+      else assert.equal(error, undefined)
       const { user, system } = process.cpuUsage(start)
       const after = process.memoryUsage()
       assert.ok(user + system < 10e6, `${(user + system) / 1e6} s for 64 MiB (last: ${last?.path})`)
