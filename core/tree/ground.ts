@@ -1,12 +1,14 @@
 /** What an extraction does to the directory it fills, whatever the entry: make way, make directories, copy up. */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
+import { listDirectory } from '../sys/directory.js'
 import {
   chmod,
   close,
   mkdir,
   mknod,
   open,
+  openAt,
   readdir,
   readlinkAt,
   rmdir,
@@ -176,7 +178,7 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
       space.hideBelow(dir)
     },
     finish() {
-      hiding.sweep()
+      hiding.sweep(namesBelow)
       for (const [path, value] of defaultAcls) setDefaultAcl(path, value)
       times.replay((path, time) => utimens(place.path(path, '.'), time))
       const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
@@ -187,6 +189,17 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
   const below = space.below(space.root)
   ground.settle('', below === undefined ? PRISTINE : metaOf(fstat(below), readXattrsOf(below)), true)
   return ground
+
+  /** What the layers below have in their root; the merged view of them has no whiteouts in it. */
+  function namesBelow(): readonly string[] {
+    if (lower === undefined) return []
+    const fd = openAt(lower, '.', constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      return listDirectory(fd, '.').map(({ name }) => name)
+    } finally {
+      close(fd)
+    }
+  }
 
   function discard(parent: string, name: string): void {
     const target = place.path(parent, name)

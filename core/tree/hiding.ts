@@ -5,6 +5,7 @@
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { close, mknod, open, unlink } from '../sys/files.js'
+import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { join } from './confined.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
@@ -19,13 +20,17 @@ export interface Hiding {
   hide(dir: Dir, name: string): void
   /** Takes the whiteout at this path away to make room for an entry; false where there is none. */
   uncover(dir: Dir, name: string): boolean
-  /** Writes down that a directory of this layer is opaque. */
+  /**
+   * Writes down that a directory of this layer is opaque. The root is not marked in the tree: the kernel heeds no mark
+   * there (ovl_get_layers stacks all roots unasked), so sweep hides what is in it name by name.
+   */
   makeOpaque(dir: Dir): void
   /**
    * Removes what an opaque directory made redundant: a whiteout in there would be seen as a device by whoever lists it.
    * Linear in the number of whiteouts and opaque directories, whatever their order in the tar was.
+   * @param below names that the layers below have in the root, asked for only where the root is opaque
    */
-  sweep(): void
+  sweep(below: () => readonly string[]): void
 }
 
 const WHITEOUT_MODE = constants.S_IFCHR
@@ -35,6 +40,23 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
   const opaques = new Set<string>()
   const prefix = style === 'overlay' ? 'trusted.overlay.' : 'user.overlay.'
 
+  const mark = (dir: string): void => setxattr(place.path(dir, '.'), `${prefix}opaque`, 'y')
+  const cover = (dir: string, name: string): void => {
+    const path = place.path(dir, name)
+    if (madeDevice(path)) return
+    // A whiteout without a device (Linux 6.7): an empty file with a mark, in a directory marked to hold such.
+    close(open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600))
+    setxattr(path, `${prefix}whiteout`, 'y')
+    setxattr(place.path(dir, '.'), `${prefix}opaque`, 'x')
+  }
+  /** Hides these names in the root, except what this layer itself has there. */
+  const coverRoot = (names: readonly string[]): void => {
+    for (const name of names) {
+      const own = lstatOrUndefined(place.path('', name))
+      if (own === undefined) cover('', name)
+      else if (isDirectory(own.mode)) mark(name)
+    }
+  }
   const unmark = (dir: string, name: string): void => {
     if (style !== 'list') unlink(place.path(dir, name))
   }
@@ -43,15 +65,7 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
     whiteouts,
     opaques,
     hide(dir, name) {
-      if (style !== 'list') {
-        const path = place.path(dir.path, name)
-        if (!madeDevice(path)) {
-          // A whiteout without a device (Linux 6.7): an empty file with a mark, in a directory marked to hold such.
-          close(open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600))
-          setxattr(path, `${prefix}whiteout`, 'y')
-          setxattr(place.path(dir.path, '.'), `${prefix}opaque`, 'x')
-        }
-      }
+      if (style !== 'list') cover(dir.path, name)
       whiteouts.add(join(dir.path, name))
     },
     uncover(dir, name) {
@@ -60,29 +74,30 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
       return true
     },
     makeOpaque(dir) {
-      if (style !== 'list') setxattr(place.path(dir.path, '.'), `${prefix}opaque`, 'y')
+      if (style !== 'list' && dir.path !== '') mark(dir.path)
       opaques.add(dir.path)
     },
-    sweep() {
+    sweep(below) {
       if (opaques.size === 0) return
       // All below `d` sorts directly after `d/`, so the last opaque directory seen covers or is over.
-      let cover = opaques.has('') ? '' : undefined
+      let over = opaques.has('') ? '' : undefined
       const marks = [...whiteouts]
       for (const path of opaques) if (path !== '') marks.push(`${path}/`)
       marks.sort()
-      for (const mark of marks) {
-        if (cover !== undefined && mark.startsWith(cover)) {
-          if (mark.endsWith('/')) {
-            opaques.delete(mark.slice(0, -1))
+      for (const each of marks) {
+        if (over !== undefined && each.startsWith(over)) {
+          if (each.endsWith('/')) {
+            opaques.delete(each.slice(0, -1))
           } else {
-            whiteouts.delete(mark)
-            const cut = mark.lastIndexOf('/')
-            unmark(mark.slice(0, Math.max(0, cut)), mark.slice(cut + 1))
+            whiteouts.delete(each)
+            const cut = each.lastIndexOf('/')
+            unmark(each.slice(0, Math.max(0, cut)), each.slice(cut + 1))
           }
-        } else if (mark.endsWith('/')) {
-          cover = mark
+        } else if (each.endsWith('/')) {
+          over = each
         }
       }
+      if (style !== 'list' && opaques.has('')) coverRoot(below())
     },
   }
 }

@@ -1,6 +1,6 @@
 /** Lays the entries of one tar into an empty directory. */
 import { constants } from 'node:fs'
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, ftruncate, link, mknod, open, symlink, syncFileRange, utimens, write } from '../sys/files.js'
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
@@ -98,7 +98,7 @@ export function createLayer(options: GroundOptions): Layer {
     try {
       return work()
     } catch (error) {
-      const doing = `lay down "${toText(current)}"`
+      const doing = `lay down "${toShortText(current)}"`
       if (!(error instanceof VarveError)) throw failure(error, doing)
       throw new VarveError(error.code, `${doing}: ${error.message}`, { cause: error })
     }
@@ -209,7 +209,8 @@ export function createLayer(options: GroundOptions): Layer {
   /** A hard link: to what this layer has so far or, copied up first, to what shows through from below. */
   function layLink(parent: string, name: string, entry: TarEntry): void {
     const target = cleanPath(entry.linkname)
-    const missing = () => invalid(`its hard link's target "${toText(entry.linkname)}" is not there (yet)`)
+    const missing = () =>
+      invalid(`its hard link's target "${toShortText(entry.linkname)}" is not there (yet)`)
     const from = space.find(parentOf(target))
     const fromName = baseOf(target)
     if (from === undefined || ground.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
@@ -217,7 +218,7 @@ export function createLayer(options: GroundOptions): Layer {
     const stat = own ?? space.entryBelow(from, fromName)
     if (stat === undefined) throw missing()
     if (target === '' || isDirectory(stat.mode)) {
-      throw invalid(`its hard link's target "${toText(entry.linkname)}" is a directory`)
+      throw invalid(`its hard link's target "${toShortText(entry.linkname)}" is a directory`)
     }
     if (own === undefined) ground.copyUp(from, fromName, stat)
     const dir = space.directory(parent)
@@ -234,10 +235,9 @@ export function createLayer(options: GroundOptions): Layer {
   function laySpecial(dir: Dir, name: string, entry: TarEntry): void {
     const { type, devMajor, devMinor } = entry
     if (type === 'char' && devMajor === 0 && devMinor === 0 && style !== 'list') {
-      notices.add(`${toText(entry.path)}: a device 0:0 is overlay's sign for nothing, so nothing is there`)
-      ground.clear(dir, name)
-      ground.whiteOut(dir, name)
-      return
+      throw invalid(
+        "overlay can't hold a device 0:0, which is its own sign for a deleted name; use --driver vfs for this image",
+      )
     }
     if (!(devMajor >= 0 && devMajor <= 0xfff && devMinor >= 0 && devMinor <= 0xfffff)) {
       throw invalid(`device number ${devMajor}:${devMinor} is out of range`)
@@ -248,7 +248,7 @@ export function createLayer(options: GroundOptions): Layer {
     } catch (error) {
       // A device takes root, and not a user namespace's.
       if (errnoOf(error) !== 'EPERM') throw error
-      notices.add(`${toText(entry.path)}: left out: only root can make a ${type} device`)
+      notices.add(`${toShortText(entry.path)}: left out: only root can make a ${type} device`)
       return
     }
     counts.inodes++

@@ -6,7 +6,7 @@
  * directories form a bounded trie, so that a path costs no system calls where its parents were seen before.
  */
 import { constants } from 'node:fs'
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, openAt, readlink, readlinkAt } from '../sys/files.js'
 import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
@@ -52,7 +52,7 @@ export interface Namespace {
   hideBelow(dir: Dir): void
   /** Forgets what it can where it knows too much; between two entries only. */
   trim(): void
-  /** Parents of entries that were named through a symlink → the real one; the first meaning of each. */
+  /** Parents of entries, marks and link targets that were named through a symlink → the real one; the first meaning. */
   readonly aliases: ReadonlyMap<string, string>
   readonly root: Dir
   close(): void
@@ -153,7 +153,7 @@ export function createNamespace(
       const found = look(dir, name)
       if (found === 'other') {
         if (!make) return undefined
-        throw invalid(`"${toText(join(dir.path, name))}" is not a directory`)
+        throw invalid(`"${toShortText(join(dir.path, name))}" is not a directory`)
       }
       if (found === undefined) {
         if (!make) return undefined
@@ -164,7 +164,7 @@ export function createNamespace(
         if (++hops > MAX_HOPS) {
           if (!make) return undefined
           throw invalid(
-            `more than ${MAX_HOPS} symlinks lead from one to another at "${toText(join(dir.path, name))}"`,
+            `more than ${MAX_HOPS} symlinks lead from one to another at "${toShortText(join(dir.path, name))}"`,
           )
         }
         if (found.target.startsWith('/')) dir = root
@@ -173,10 +173,8 @@ export function createNamespace(
         dir = found
       }
     }
-    if (make) {
-      space.materialise(dir)
-      if (hops > 0 && !aliases.has(named)) aliases.set(named, dir.path)
-    }
+    if (make) space.materialise(dir)
+    if (hops > 0 && !aliases.has(named)) aliases.set(named, dir.path)
     last = { named, dir }
     return dir
   }

@@ -59,29 +59,29 @@ export function ancestorsOn(
 /** A writable mount of `upper` on `lowers` (paths, nearest first); with no lower one, the directory itself. */
 export function writableMount(
   lowers: readonly string[],
-  upper: { readonly diff: string; readonly work: string },
+  upper: { readonly diff: string; readonly work: string; readonly empty: string },
   features: Features,
 ): Mount {
-  if (lowers.length === 0) return { type: 'bind', source: upper.diff, options: ['rbind', 'rw'] }
   const options = [
     ...writableOptions(features),
     `workdir=${escapePath(upper.work)}`,
     `upperdir=${escapePath(upper.diff)}`,
-    lowerdir(lowers),
+    lowerdir(lowers.length === 0 ? [upper.empty] : lowers),
   ]
   return { type: 'overlay', source: 'overlay', options: ['rw', ...options] }
 }
 
 /** A read-only mount of the layers (paths, topmost first); of one, the directory itself. */
-export function readOnlyMount(layers: readonly string[], features: Features): Mount {
-  const [only, ...others] = layers
-  if (only !== undefined && others.length === 0) {
-    return { type: 'bind', source: only, options: ['rbind', 'ro'] }
-  }
+export function readOnlyMount(
+  layers: readonly string[],
+  { empty }: { readonly empty: string },
+  features: Features,
+): Mount {
+  const stack = layers.length === 1 ? [...layers, empty] : layers
   return {
     type: 'overlay',
     source: 'overlay',
-    options: ['ro', ...readOnlyOptions(features), lowerdir(layers)],
+    options: ['ro', ...readOnlyOptions(features), lowerdir(stack)],
   }
 }
 

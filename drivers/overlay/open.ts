@@ -103,9 +103,10 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
         require(id)
         const [diff, work] = [layout.diff(id), layout.work(id)]
         const lowers = lowersOf(id)
-        if (readonly) return [readOnlyMount([diff, ...lowers], features)]
-        if (lowers.length > 0) makeIfMissing(work)
-        return [writableMount(lowers, { diff, work }, features)]
+        if (readonly) return [readOnlyMount([diff, ...lowers], layout, features)]
+        // `create` made it and `seal` removed it: with a new one the kernel would write to a sealed layer.
+        if (lstatOrUndefined(work) === undefined) throw sealed(id)
+        return [writableMount(lowers, { diff, work, empty: layout.empty }, features)]
       }),
 
     async put() {},
@@ -195,6 +196,13 @@ function prepareHome(layout: Layout, { home, options, warn }: DriverContext): Fe
     warn('overlay: metacopy=off is not followed: layers here may hold files that only metacopy=on can read')
   }
   return features
+}
+
+function sealed(id: LayerId): VarveError {
+  return new VarveError(
+    'FAILED_PRECONDITION',
+    `overlay: layer ${id}: is sealed (it has no work directory), so it can't be mounted writable; if its commit was interrupted, commit it again`,
+  )
 }
 
 /** A path as text for engines: UTF-8, unescaped. */

@@ -106,6 +106,7 @@ function testBacking(directory: string, backing: string): Failed {
 function testMounts(directory: string, backing: string, features: Features): Failed {
   const [low, mid, diff, work] = ['low', 'mid', 'diff', 'work'].map((name) => `${directory}/${name}`)
   if (low === undefined || mid === undefined || diff === undefined || work === undefined) return undefined
+  const upper = { diff, work, empty: low }
   for (const path of [low, mid, diff, work]) mkdir(path, 0o755)
   makeFile(`${low}/read`, 'low')
   makeFile(`${mid}/hide`, 'mid')
@@ -114,7 +115,7 @@ function testMounts(directory: string, backing: string, features: Features): Fai
     verdict: 'wrong file system',
     reason: `${backing}: ${reason}`,
   })
-  const written = within(writableMount([mid, low], { diff, work }, features), (root) => {
+  const written = within(writableMount([mid, low], upper, features), (root) => {
     if (lstatOrUndefined(`${root}/read`) === undefined) return 'of two lower directories only one is seen'
     unlink(`${root}/hide`)
     chmod(`${root}/chmod`, 0o600)
@@ -129,7 +130,7 @@ function testMounts(directory: string, backing: string, features: Features): Fai
         }
       : wrong(`a test mount failed: ${written.said}`)
   }
-  const read = within(readOnlyMount([diff, mid, low], features), (root) => {
+  const read = within(readOnlyMount([diff, mid, low], upper, features), (root) => {
     const there = (name: string) => lstatOrUndefined(`${root}/${name}`) !== undefined
     const right = there('renamed') && !there('read') && !there('hide') && lstat(`${root}/chmod`).size === 3
     return right ? undefined : 'a written upper directory is read differently as a lower one'

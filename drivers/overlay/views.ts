@@ -1,6 +1,6 @@
 /**
  * A layer's merged view for this driver's own eyes: a read-only mount that is attached nowhere and goes with its
- * descriptor. Always an overlay, also for a single layer, so that the kernel hides and unescapes its attributes there too.
+ * descriptor.
  */
 import type { DriverContext } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'
@@ -17,8 +17,7 @@ export function openView(
   parentOf: DriverContext['parentOf'],
 ): number {
   const layers = [id, ...ancestorsOn(parentOf(id), parentOf)].map(layout.diff)
-  const lowers = layers.length === 1 ? [...layers, layout.empty] : layers
-  return detached([readOnlyMount(lowers, features)]).fd
+  return detached([readOnlyMount(layers, layout, features)]).fd
 }
 
 /** Runs `work` with views of a layer, and of another that it is compared with where there is one; closes them. */

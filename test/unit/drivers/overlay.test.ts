@@ -10,13 +10,23 @@ const setfattr = (path: string, name: string, value: string) =>
   execFileSync('setfattr', ['-n', name, '-v', value, path])
 
 describe('overlay, its own ways', () => {
-  it('hands out mounts as data: the directory itself, or every option that matters, nearest layer first', () =>
+  it('hands out mounts as data: every option that matters, nearest layer first, a lone one on an empty one', () =>
     withBench(overlay, { redirect_dir: 'off', metacopy: 'off' }, async ({ driver, home, create }) => {
       const base = await create({ id: 'base' })
       const middle = await create({ id: 'middle', parent: base })
       const top = await create({ id: 'top', parent: middle, writable: true })
       assert.deepEqual(await driver.get(base, { readonly: true }), [
-        { type: 'bind', source: `${home}/base/diff`, options: ['rbind', 'ro'] },
+        {
+          type: 'overlay',
+          source: 'overlay',
+          options: [
+            'ro',
+            'index=off',
+            'redirect_dir=follow',
+            'metacopy=on',
+            `lowerdir=${home}/base/diff:${home}/empty~`,
+          ],
+        },
       ])
       assert.deepEqual(await driver.get(top, { readonly: false }), [
         {
@@ -107,6 +117,54 @@ describe('overlay, its own ways', () => {
       assert.match(want.get('moved') ?? '', /trusted\.overlay\.opaque=/)
     }))
 
+  it('shows attributes as the tar had them, and refuses a device 0:0, in a layer without parent too', () =>
+    withBench(overlay, {}, async (bench) => {
+      const source = `${bench.root}/source`
+      fs.mkdirSync(source)
+      fs.writeFileSync(`${source}/f`, 'x')
+      setfattr(`${source}/f`, 'trusted.overlay.opaque', 'y')
+      setfattr(`${source}/f`, 'user.overlay.x', 'z')
+      const tar = execFileSync('tar', ['--xattrs', '--xattrs-include=*', '-C', source, '-c', 'f'])
+      const base = await bench.create()
+      await bench.apply(base, [tar])
+      const want = snapshot(source).get('f')
+      assert.match(want ?? '', /trusted\.overlay\.opaque/)
+      assert.equal(await bench.mounted(base, 'ro', (root) => snapshot(root).get('f')), want)
+      const own = await bench.create({ writable: true })
+      await bench.mounted(own, 'rw', (root) => {
+        assert.throws(() => execFileSync('mknod', [`${root}/zz`, 'c', '0', '0'], { stdio: 'pipe' }), /mknod/)
+        setfattr(root, 'trusted.overlay.opaque', "a user's")
+      })
+      assert.match(
+        (await bench.mounted(own, 'ro', (root) => snapshot(root).get(''))) ?? '',
+        /trusted\.overlay\.opaque/,
+      )
+    }))
+
+  it('an opaque root hides name by name, for the mount and for what the layer changed', () =>
+    withBench(overlay, {}, async (bench) => {
+      const base = await bench.written(undefined, (root) => {
+        for (const name of ['both', 'gone']) {
+          fs.mkdirSync(`${root}/${name}`)
+          fs.writeFileSync(`${root}/${name}/old`, 'old')
+        }
+        fs.writeFileSync(`${root}/file`, 'old')
+      })
+      const source = `${bench.root}/source`
+      fs.mkdirSync(`${source}/both`, { recursive: true })
+      for (const name of ['.wh..wh..opq', 'both/new', 'file']) fs.writeFileSync(`${source}/${name}`, 'new')
+      const child = await bench.create({ parent: base })
+      await bench.apply(child, [execFileSync('tar', ['-C', source, '-c', '.'])])
+      await bench.mounted(child, 'ro', (root) => {
+        assert.deepEqual(fs.readdirSync(root, { recursive: true }).sort(), ['both', 'both/new', 'file'])
+      })
+      const deleted = (await bench.changes(child)).filter(({ kind }) => kind === 'delete')
+      assert.deepEqual(
+        deleted.map(({ path }) => path),
+        ['both/old', 'gone'],
+      )
+    }))
+
   it('reads whiteouts that are attributes (Linux 6.7), where no device can be made', () =>
     withBench(overlay, {}, async (bench) => {
       const base = await bench.written(undefined, (root) => {
@@ -192,6 +250,21 @@ describe('overlay, its own ways', () => {
       },
     )
   })
+
+  it('gives no writable mount of a sealed layer', () =>
+    withBench(overlay, {}, async ({ create, driver }) => {
+      const base = await create({ id: 'base', writable: true })
+      const child = await create({ id: 'child', parent: base, writable: true })
+      for (const id of [base, child]) {
+        assert.equal((await driver.get(id, { readonly: false })).length, 1)
+        await driver.seal(id)
+        await assert.rejects(driver.get(id, { readonly: false }), {
+          code: 'FAILED_PRECONDITION',
+          message: /is sealed/,
+        })
+        assert.equal((await driver.get(id, { readonly: true })).length, 1)
+      }
+    }))
 
   it("names a layer whose parent's directory is gone", () =>
     withBench(overlay, {}, async (bench) => {

@@ -263,20 +263,40 @@ test("overlay's own attributes are escaped in an overlay layer and plain elsewhe
   }
 })
 
-test('a device 0:0 in a tar is no whiteout in disguise: told, and the name is gone', async (t) => {
+test("a device 0:0, which overlay can't hold, is refused there and kept elsewhere", async (t) => {
+  for (const style of ['overlay', 'overlay-userxattr'] as const) {
+    const extracting = extractTar(bench(t), tarOf([{ path: 'd/zz', type: 'char' }]), { style })
+    await assert.rejects(extracting, {
+      code: 'INVALID_ARGUMENT',
+      message: /^lay down "d\/zz": overlay can't/,
+    })
+  }
+  const base = bench(t)
+  await extractTar(base, tarOf([{ path: 'zz', type: 'char' }]))
+  assert.equal(isChar(lstat(`${base.upper}/zz`).mode), true)
+})
+
+test("an opaque root on overlay: whiteouts of what is below, opaque directories of the layer's own", async (t) => {
   const base = bench(t)
   const lower = lowerOf(base)
-  const { notices } = await extractTar(
-    base,
-    tarOf([
-      { path: 'd/one', type: 'char' },
-      { path: 'x', type: 'char' },
-    ]),
-    { lower, style: 'overlay' },
-  )
-  assert.equal(notices.length, 2)
-  assert.ok(!overlaid(base.upper, lower).includes('d/one'))
-  assert.ok(!pathsOf(base.upper).includes('x'))
+  const entries = [dir('d/'), file('f', 'mine'), file('link/.wh.two'), file('.wh..wh..opq'), file('new', '')]
+  await extractTar(base, tarOf(entries), { lower, style: 'overlay' })
+  assert.deepEqual(pathsOf(base.upper), ['abs', 'd', 'f', 'link', 'new'])
+  for (const name of ['abs', 'link']) assert.equal(isChar(lstat(`${base.upper}/${name}`).mode), true)
+  assert.equal(getxattr(`${base.upper}/d`, 'trusted.overlay.opaque'), 'y')
+  assert.deepEqual(listxattr(base.upper), [])
+})
+
+test('a link or mark that names its directory through a symlink tells it as an alias', async (t) => {
+  for (const style of ['overlay', 'list'] as const) {
+    const base = bench(t)
+    const lower = lowerOf(base)
+    const link = await extractTar(base, tarOf([hardlink('h', 'link/one')]), { lower, style })
+    assert.deepEqual(link.aliases, [['link', 'd']])
+    const other = { ...bench(t), root: base.root }
+    const mark = await extractTar(other, tarOf([file('abs/.wh.deep')]), { lower, style })
+    assert.deepEqual(mark.aliases, [['abs', 'd/sub']])
+  }
 })
 
 test('payloads that a later entry replaced are kept aside, by digest', async (t) => {
