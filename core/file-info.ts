@@ -3,10 +3,10 @@ import type { StoredFile } from './db/files.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
 import type { LayerId } from './ids.js'
 import type { FileInfo } from './model.js'
-import { close, readlinkAt } from './sys/files.js'
-import { isBlock, isChar, isDirectory, isFifo, isFile, isSymlink, type Stat } from './sys/stat.js'
+import { readlinkAt } from './sys/files.js'
+import { fstat, isBlock, isChar, isDirectory, isFifo, isFile, isSymlink, type Stat } from './sys/stat.js'
 import { readXattrs } from './tree/attributes.js'
-import { at, lstatAtOrUndefined, openDirectory, parentOf } from './tree/confined.js'
+import { at, type Entered, enterDirectory, lstatAtOrUndefined, parentOf } from './tree/confined.js'
 
 export function infoOfRow(row: StoredFile, layer: LayerId): FileInfo {
   return {
@@ -31,9 +31,10 @@ export function infoOfRow(row: StoredFile, layer: LayerId): FileInfo {
 
 /** What is at `path` of the tree whose root directory is open as `root`; undefined where nothing is. Never follows. */
 export function infoAt(root: number, path: string, layer: LayerId): FileInfo | undefined {
-  let directory: number
+  const rootStat = path === '' ? fstat(root) : undefined
+  let directory: Entered
   try {
-    directory = openDirectory({ fd: root, close: () => {} }, path === '' ? '' : parentOf(path))
+    directory = enterDirectory({ fd: root }, path === '' ? '' : parentOf(path))
   } catch (error) {
     // ENOENT, ENOTDIR, ELOOP: no directory above it, so nothing there.
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined
@@ -43,10 +44,10 @@ export function infoAt(root: number, path: string, layer: LayerId): FileInfo | u
   }
   try {
     const name = path === '' ? '.' : path.slice(path.lastIndexOf('/') + 1)
-    const stat = lstatAtOrUndefined(directory, name)
-    return stat && infoOfStat(directory, name, path, stat, layer)
+    const stat = rootStat ?? lstatAtOrUndefined(directory.fd, name)
+    return stat && infoOfStat(directory.fd, name, path, stat, layer)
   } finally {
-    close(directory)
+    directory.close()
   }
 }
 

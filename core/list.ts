@@ -1,5 +1,4 @@
 /** Looking into layers and images: listings from the file index, file content through a view. */
-import { constants } from 'node:fs'
 import { toText } from './bytes.js'
 import type { NodeRow } from './db/nodes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
@@ -8,9 +7,9 @@ import type { LayerId } from './ids.js'
 import { checkSignal, cleanPath, indexOf, type Looking, nodeOf } from './looking.js'
 import type { Found, MergedIndex } from './merged-index.js'
 import type { FileInfo, LongOptions } from './model.js'
-import { close, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, read } from './sys/files.js'
+import { close, read } from './sys/files.js'
 import { fstat, isFile } from './sys/stat.js'
-import { join, list as listNames, openDirectory, parentOf } from './tree/confined.js'
+import { enterDirectory, join, list as listNames, openInRoot, parentOf } from './tree/confined.js'
 import { walk } from './tree/walk.js'
 
 export interface ListOptions extends LongOptions {
@@ -88,8 +87,7 @@ function openInside(root: number, reference: string, path: string): number {
   const what = `${reference}: /${toText(path)}`
   let fd: number
   try {
-    const flags = constants.O_RDONLY | constants.O_NONBLOCK
-    fd = openat2(root, path === '' ? '.' : path, { flags, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS })
+    fd = openInRoot(root, path === '' ? '.' : path, { follow: true })
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'ENOENT' || errno === 'ENOTDIR') throw notFound(reference, path)
@@ -170,7 +168,7 @@ async function* listView(
 }
 
 function* pathsBelow(root: number, path: string, recursive: boolean): Generator<string, void> {
-  const fd = openDirectory({ fd: root, close: () => {} }, path)
+  const { fd, close } = enterDirectory({ fd: root }, path)
   try {
     if (recursive) {
       for (const entry of walk(fd)) if (entry.path !== '') yield join(path, entry.path)
@@ -178,7 +176,7 @@ function* pathsBelow(root: number, path: string, recursive: boolean): Generator<
       for (const name of [...listNames(fd).keys()].sort()) yield join(path, name)
     }
   } finally {
-    close(fd)
+    close()
   }
 }
 

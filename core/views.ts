@@ -2,11 +2,11 @@
  * Looking into a layer's merged view: a read-only mount that is attached nowhere and dies with its descriptor, so that a
  * killed process leaves nothing behind. A view that is one plain directory is opened as that, without any right to mount.
  */
-import { constants } from 'node:fs'
 import type { Driver } from './driver.js'
 import type { LayerId } from './ids.js'
-import { close, open } from './sys/files.js'
+import { close } from './sys/files.js'
 import { detached } from './sys/mount.js'
+import { openRoot } from './tree/confined.js'
 
 export interface View {
   /** Descriptor of the root directory; use it with *At calls, or as `/proc/self/fd/N`. */
@@ -34,18 +34,18 @@ export function createViews(driver: Driver, placeOf?: (layer: LayerId) => string
       if (placeOf?.(layer) === undefined) await driver.put(layer)
     }
   }
-  const openRoot = async (layer: LayerId): Promise<number> => {
+  const openView = async (layer: LayerId): Promise<number> => {
     const place = placeOf?.(layer)
-    if (place !== undefined) return openDirectory(place)
+    if (place !== undefined) return openRoot(place)
     const mounts = await driver.get(layer, { readonly: true })
     const [only] = mounts
-    return mounts.length === 1 && only?.type === 'bind' ? openDirectory(only.source) : detached(mounts).fd
+    return mounts.length === 1 && only?.type === 'bind' ? openRoot(only.source) : detached(mounts).fd
   }
   return {
     async open(layer) {
       users.set(layer, (users.get(layer) ?? 0) + 1)
       try {
-        const fd = await openRoot(layer)
+        const fd = await openView(layer)
         return {
           fd,
           async close() {
@@ -73,8 +73,4 @@ export async function withView<T>(
   } finally {
     await view.close()
   }
-}
-
-function openDirectory(path: string): number {
-  return open(path, constants.O_RDONLY | constants.O_DIRECTORY)
 }

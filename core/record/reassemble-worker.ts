@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto'
 import { toText } from '../bytes.js'
 import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
 import { errnoOf, isCode, VarveError } from '../errors.js'
-import { close, open, openat2, read } from '../sys/files.js'
+import { close, open, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
 import { readSplit, type SplitItem } from '../tar/split.js'
 import { cleanPath } from '../tar/whiteout.js'
+import { openInRoot } from '../tree/confined.js'
 import { serve } from '../worker.js'
 
 export interface ReassembleTask {
@@ -27,12 +28,7 @@ export interface Damage {
 
 type StoredItem = Extract<SplitItem, { kind: 'stored' }>
 
-// open(2) and openat2(2): the last component is no symlink, and nothing leads out of the view.
 const O_RDONLY = 0
-const O_NOFOLLOW = 0o400000
-const O_NONBLOCK = 0o4000
-const RESOLVE_NO_MAGICLINKS = 0x02
-const RESOLVE_IN_ROOT = 0x10
 
 serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
   const out = createOutput(task.output)
@@ -109,8 +105,7 @@ serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
   function openFile(item: StoredItem, path: string): number {
     let fd: number
     try {
-      const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-      fd = openat2(task.view, path, { flags, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS })
+      fd = openInRoot(task.view, path, { follow: false })
     } catch (error) {
       throw damaged(path, `it can't be opened (${errnoOf(error) ?? error})`, error)
     }

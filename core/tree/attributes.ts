@@ -1,12 +1,13 @@
 /** Extended attributes as maps. */
 import { errnoOf } from '../errors.js'
 import { fgetxattr, flistxattr, getxattr, listxattr } from '../sys/xattr.js'
+import { READ_FILE, withAccess } from './own-access.js'
 
 /** All extended attributes of `path` (not followed), sorted by name; none where the file system has none. */
 export function readXattrs(path: string): Map<string, string> {
   return collect(
     () => listxattr(path),
-    (name) => getxattr(path, name),
+    (name) => withAccess(path, READ_FILE, () => getxattr(path, name)),
   )
 }
 

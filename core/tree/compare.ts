@@ -6,11 +6,11 @@
  * an equal tree must give an equal tree. Not compared: atime, ctime, inode numbers, a directory's size.
  */
 import type { Change } from '../driver.js'
-import { close, readlinkAt } from '../sys/files.js'
-import { isBlock, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
+import { readlinkAt } from '../sys/files.js'
+import { fstat, isBlock, isChar, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { runInWorker } from '../worker.js'
 import { readXattrs, sameXattrs } from './attributes.js'
-import { at, join, list, openDirectory, openTree, type Tree } from './confined.js'
+import { at, type Entered, enterDirectory, join, list, openTree, type Tree } from './confined.js'
 import { sameContent } from './content.js'
 
 export interface CompareOptions {
@@ -30,8 +30,7 @@ export interface CompareJob {
 }
 
 /** One directory that both trees have, or the new one alone. */
-interface Side {
-  readonly fd: number
+interface Side extends Entered {
   readonly stats: Map<string, Stat>
 }
 
@@ -70,7 +69,7 @@ export function* compareTrees(
   const oldTree = old === undefined ? undefined : openTree(old)
   try {
     const comparison = createComparison(options)
-    const rootStat = lstatAt(newTree.fd, '.')
+    const rootStat = fstat(newTree.fd)
     if (rootChanged(oldTree, newTree, rootStat, comparison)) yield { path: '', kind: 'modify' }
     const read = (path: string, inOld: boolean): Frame => {
       options.checkpoint?.()
@@ -80,10 +79,10 @@ export function* compareTrees(
         try {
           return { path, inOld, events: compareDirectory(path, old, now, rootStat.dev, comparison), next: 0 }
         } finally {
-          if (old !== undefined) close(old.fd)
+          old?.close()
         }
       } finally {
-        close(now.fd)
+        now.close()
       }
     }
     const stack = [read('', oldTree !== undefined)]
@@ -208,20 +207,34 @@ function sameInode(a: Stat, b: Stat): boolean {
 }
 
 function rootChanged(old: Tree | undefined, now: Tree, after: Stat, comparison: Comparison): boolean {
-  if (old === undefined) {
-    const plain = (after.mode & 0o7777) === 0o755 && after.uid === 0 && after.gid === 0
-    return !plain || readXattrs(at(now.fd, '.')).size > 0
+  const newRoot = enterRoot(now)
+  try {
+    if (old === undefined) {
+      const plain = (after.mode & 0o7777) === 0o755 && after.uid === 0 && after.gid === 0
+      return !plain || readXattrs(at(newRoot.fd, '.')).size > 0
+    }
+    const before = fstat(old.fd)
+    const oldRoot = enterRoot(old)
+    try {
+      return !comparison.same('.', before, after, oldRoot, newRoot)
+    } finally {
+      oldRoot.close()
+    }
+  } finally {
+    newRoot.close()
   }
-  const side = (fd: number): Side => ({ fd, stats: new Map() })
-  return !comparison.same('.', lstatAt(old.fd, '.'), after, side(old.fd), side(now.fd))
+}
+
+function enterRoot(tree: Tree): Side {
+  return { ...enterDirectory(tree, ''), stats: new Map() }
 }
 
 function openSide(tree: Tree, path: string): Side {
-  const fd = openDirectory(tree, path)
+  const directory = enterDirectory(tree, path)
   try {
-    return { fd, stats: list(fd) }
+    return { ...directory, stats: list(directory.fd) }
   } catch (error) {
-    close(fd)
+    directory.close()
     throw error
   }
 }

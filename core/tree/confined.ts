@@ -16,6 +16,7 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from '../sys/files.js'
 import { lstatAt, type Stat } from '../sys/stat.js'
+import { grant, isRoot, keepsOut, READ_DIRECTORY, READ_FILE, withAccess } from './own-access.js'
 
 export interface Tree {
   readonly fd: number
@@ -23,25 +24,68 @@ export interface Tree {
   close(): void
 }
 
+/** A directory to read in, also where its mode keeps its owner out: that is so again when it is closed. */
+export interface Entered {
+  readonly fd: number
+  close(): void
+}
+
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+const READ = constants.O_RDONLY | constants.O_NONBLOCK
+const O_PATH = 0o10000000
+const RESOLVE_INSIDE = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 /** Only real directories below the root. */
-const RESOLVE_REAL = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+const RESOLVE_REAL = RESOLVE_INSIDE | RESOLVE_NO_SYMLINKS
 
 /** `root` is a path (byte string) or the descriptor of an open directory. */
 export function openTree(root: string | number): Tree {
   if (typeof root === 'number') return { fd: root, close: () => {} }
-  const fd = open(root, constants.O_RDONLY | constants.O_DIRECTORY)
+  const fd = openRoot(root)
   return { fd, close: () => close(fd) }
+}
+
+/** The directory at the path `root`; symlinks are followed. */
+export function openRoot(root: string): number {
+  return withAccess(root, READ_DIRECTORY, () => open(root, constants.O_RDONLY | constants.O_DIRECTORY))
 }
 
 /** A descriptor of the real directory at `path` ('' for the root). @throws ELOOP where a component is a symlink */
 export function openDirectory(tree: Tree, path: string): number {
-  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-  return openat2(tree.fd, path === '' ? '.' : path, { flags, resolve: RESOLVE_REAL })
+  return openReal(tree.fd, path)
+}
+
+/**
+ * The same for reading in it. Without root that takes more than a descriptor where a mode lacks u+r or u+x, here or on the
+ * way: see own-access.ts.
+ */
+export function enterDirectory(tree: Pick<Tree, 'fd'>, path: string): Entered {
+  let fd: number
+  try {
+    fd = openReal(tree.fd, path)
+  } catch (error) {
+    if (!keepsOut(error)) throw error
+    return enterByStep(tree, path)
+  }
+  return entered(fd, isRoot() ? undefined : grant(fd, READ_DIRECTORY))
 }
 
 /** A regular file of an open directory, for reading; never a symlink, and a fifo that took its place does not block. */
 export function openFile(dirFd: number, name: string): number {
-  return openAt(dirFd, name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  return withAccess(at(dirFd, name), READ_FILE, () => openAt(dirFd, name, READ | constants.O_NOFOLLOW))
+}
+
+/**
+ * A file below `root` for reading, through symlinks that the kernel keeps inside; the last component may be one where
+ * `follow` says so. A fifo does not block.
+ */
+export function openInRoot(root: number, path: string, options: { readonly follow: boolean }): number {
+  const flags = READ | (options.follow ? 0 : constants.O_NOFOLLOW)
+  try {
+    return openat2(root, path, { flags, resolve: RESOLVE_INSIDE })
+  } catch (error) {
+    if (!keepsOut(error)) throw error
+    return openOwn(root, path, flags)
+  }
 }
 
 /** A path for calls that take no descriptor; `name` is one component, or '.' for the directory itself. */
@@ -77,4 +121,95 @@ export function join(parent: string, name: string): string {
 /** The directory part of a path: '' for a top-level name. */
 export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
+
+function openReal(root: number, path: string): number {
+  return openat2(root, path === '' ? '.' : path, { flags: DIRECTORY, resolve: RESOLVE_REAL })
+}
+
+/** A mode keeps the owner out of the file, or of a directory above it; the latter are found without symlinks only. */
+function openOwn(root: number, path: string, flags: number): number {
+  let entry: number
+  try {
+    entry = openat2(root, path, { flags: (flags & constants.O_NOFOLLOW) | O_PATH, resolve: RESOLVE_INSIDE })
+  } catch (error) {
+    if (!keepsOut(error)) throw error
+    const directory = enterDirectory({ fd: root }, parentOf(path))
+    try {
+      return openFile(directory.fd, path.slice(path.lastIndexOf('/') + 1))
+    } finally {
+      directory.close()
+    }
+  }
+  try {
+    const restore = grant(entry, READ_FILE)
+    try {
+      return open(`/proc/self/fd/${entry}`, READ)
+    } finally {
+      restore?.()
+    }
+  } finally {
+    close(entry)
+  }
+}
+
+/** A closed directory must be open while a name is looked up in it; no component of `path` may be `..`. */
+function enterByStep(tree: Pick<Tree, 'fd'>, path: string): Entered {
+  let here = enterRoot(tree.fd)
+  for (const name of path === '' ? [] : path.split('/')) {
+    const above = here
+    try {
+      here = enterName(above.fd, name)
+    } finally {
+      above.close()
+    }
+  }
+  return here
+}
+
+function enterRoot(root: number): Entered {
+  const restore = grant(root, READ_DIRECTORY)
+  try {
+    return entered(openAt(root, '.', DIRECTORY), restore)
+  } catch (error) {
+    restore?.()
+    throw error
+  }
+}
+
+function enterName(dirFd: number, name: string): Entered {
+  if (name === '..') throw new RangeError(`${name} in a path that leads down`)
+  const entry = openAt(dirFd, name, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  let restore: (() => void) | undefined
+  try {
+    restore = grant(entry, READ_DIRECTORY)
+    const { fd, close: closeFd } = entered(openAt(entry, '.', DIRECTORY), restore)
+    return {
+      fd,
+      close() {
+        try {
+          closeFd()
+        } finally {
+          close(entry)
+        }
+      },
+    }
+  } catch (error) {
+    restore?.()
+    close(entry)
+    throw error
+  }
+}
+
+function entered(fd: number, restore: (() => void) | undefined): Entered {
+  return {
+    fd,
+    close() {
+      try {
+        restore?.()
+      } finally {
+        close(fd)
+      }
+    },
+  }
 }

@@ -1,6 +1,6 @@
 /** An exact copy of a tree: content with holes (shared blocks where possible), links, xattrs, owners, times in ns. */
 import { constants } from 'node:fs'
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
 import {
   chmod,
@@ -16,15 +16,16 @@ import {
   symlink,
   utimens,
 } from '../sys/files.js'
-import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
+import { fstat, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { runInWorker } from '../worker.js'
 import { readXattrs } from './attributes.js'
-import { at, join, list, openDirectory, openFile, openTree } from './confined.js'
+import { at, enterDirectory, join, list, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { DEFAULT_ACL } from './entry-attributes.js'
 import { failure } from './failure.js'
+import { isRoot } from './own-access.js'
 
 export interface Copied {
   /** Entries made, the root not among them. */
@@ -65,25 +66,34 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   let entries = 0
   let size = 0
   try {
-    const root = lstatAt(tree.fd, '.')
-    laterAcl(to, copyAttributes(at(tree.fd, '.'), root, to))
-    times.add(to, mtimeOf(root))
-    keepOpen(to, root.mode)
-    for (let path = pending.pop(); path !== undefined; path = pending.pop()) copyDirectory(path)
+    const { dev } = copyRoot()
+    for (let path = pending.pop(); path !== undefined; path = pending.pop()) copyDirectory(path, dev)
     for (const [path, acl] of acls) setxattr(path, DEFAULT_ACL, acl)
     times.replay((path, time) => utimens(path, time))
     for (const [path, mode] of closed.reverse()) chmod(path, mode)
     return { entries, size }
   } catch (error) {
-    throw failure(error, `copy ${toText(from)} to ${toText(to)}`)
+    throw failure(error, `copy ${toShortText(from)} to ${toShortText(to)}`)
   } finally {
     tree.close()
   }
 
-  function copyDirectory(path: string): void {
-    const fd = openDirectory(tree, path)
+  function copyRoot(): Stat {
+    const root = fstat(tree.fd)
+    const { fd, close } = enterDirectory(tree, '')
     try {
-      const device = lstatAt(fd, '.').dev
+      laterAcl(to, copyAttributes(at(fd, '.'), root, to))
+    } finally {
+      close()
+    }
+    times.add(to, mtimeOf(root))
+    keepOpen(to, root.mode)
+    return root
+  }
+
+  function copyDirectory(path: string, device: number): void {
+    const { fd, close } = enterDirectory(tree, path)
+    try {
       for (const [name, stat] of list(fd)) {
         checkpoint()
         entries++
@@ -103,7 +113,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
         if (isFile(stat.mode)) size += stat.size
       }
     } finally {
-      close(fd)
+      close()
     }
   }
 
@@ -114,7 +124,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
 
   /** Without root, a directory whose mode keeps its owner out gets that mode when all in it is made. */
   function keepOpen(path: string, mode: number): void {
-    if (process.geteuid?.() === 0 || (mode & OWNER_ALL) === OWNER_ALL) return
+    if (isRoot() || (mode & OWNER_ALL) === OWNER_ALL) return
     chmod(path, (mode & PERMISSIONS) | OWNER_ALL)
     closed.push([path, mode & PERMISSIONS])
   }
@@ -134,12 +144,15 @@ function copyEntry(dirFd: number, name: string, stat: Stat, target: string): str
   return acl
 }
 
-/** Owner, mode and xattrs, in the order that keeps setuid bits and capabilities: chown drops both. */
+/**
+ * In the order that keeps setuid bits and capabilities, since chown drops both; and the mode last, since without root it
+ * may forbid its owner to write attributes.
+ */
 function copyAttributes(source: string, stat: Stat, target: string): string | undefined {
   ownerOf(() => lchown(target, stat.uid, stat.gid))
-  if (!isSymlink(stat.mode)) chmod(target, stat.mode & PERMISSIONS)
   const xattrs = readXattrs(source)
   for (const [name, value] of xattrs) if (name !== DEFAULT_ACL) setxattr(target, name, value)
+  if (!isSymlink(stat.mode)) chmod(target, stat.mode & PERMISSIONS)
   return xattrs.get(DEFAULT_ACL)
 }
 
@@ -155,8 +168,8 @@ function copyFile(dirFd: number, name: string, stat: Stat, target: string): void
     try {
       copyContent(from, to, stat.size)
       ownerOf(() => fchown(to, stat.uid, stat.gid))
-      fchmod(to, stat.mode & PERMISSIONS)
       for (const [key, value] of readXattrs(at(dirFd, name))) setxattr(target, key, value)
+      fchmod(to, stat.mode & PERMISSIONS)
     } finally {
       close(to)
     }
@@ -171,6 +184,6 @@ function ownerOf(chown: () => void): void {
     chown()
   } catch (error) {
     // Without root a file belongs to whoever makes it.
-    if (errnoOf(error) !== 'EPERM' || process.geteuid?.() === 0) throw error
+    if (errnoOf(error) !== 'EPERM' || isRoot()) throw error
   }
 }

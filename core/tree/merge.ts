@@ -2,15 +2,18 @@
  * Moves an extracted layer (style `list` of extract.ts) onto a copy of its parent, for backends whose layers are whole
  * trees. Both are reached through descriptors of real directories: nothing in either tree can lead out of it.
  */
-import { toText } from '../bytes.js'
+import { constants } from 'node:fs'
+import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
-import { chmod, close, lchown, removeTree, rename, utimens } from '../sys/files.js'
-import { isDirectory, lstatAt, type Stat } from '../sys/stat.js'
+import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
+import { fstat, isDirectory, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
 import { runInWorker } from '../worker.js'
 import { readXattrs } from './attributes.js'
 import {
   at,
+  type Entered,
+  enterDirectory,
   join,
   list,
   lstatAtOrUndefined,
@@ -21,6 +24,7 @@ import {
 } from './confined.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { failure } from './failure.js'
+import { grant, isRoot, withAccess } from './own-access.js'
 
 export interface Hidden {
   readonly whiteouts: readonly string[]
@@ -34,6 +38,15 @@ export interface Merged {
   readonly merged: number
   /** Entries of the target removed by a whiteout, an opaque directory, or for another type. */
   readonly removed: number
+}
+
+/** Without root it takes this to change what is in a directory, and to move the directory itself. */
+const OWNER_ALL = 0o700
+
+/** A directory that both have, with the layer's status of it. */
+interface Both {
+  readonly path: string
+  readonly stat: Stat
 }
 
 export interface MergeJob extends Hidden {
@@ -72,41 +85,41 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
         for (const name of list(fd).keys()) remove(fd, name)
       })
     }
-    const pending = ['']
-    for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+    const pending: Both[] = [{ path: '', stat: fstat(from.fd) }]
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       checkpoint()
-      pending.push(...mergeDirectory(path))
+      pending.push(...mergeDirectory(next))
     }
     times.replay((path, time) => withDirectory(to, path, (fd) => utimens(at(fd, '.'), time)))
     return counts
   } catch (error) {
-    throw failure(error, `merge ${toText(layer)} into ${toText(target)}`)
+    throw failure(error, `merge ${toShortText(layer)} into ${toShortText(target)}`)
   } finally {
     from.close()
     to.close()
   }
 
   /** Merges one directory that both have; returns those in it that both have too. */
-  function mergeDirectory(path: string): string[] {
-    const both: string[] = []
-    const source = openDirectory(from, path)
-    const destination = openDirectory(to, path)
+  function mergeDirectory({ path, stat }: Both): Both[] {
+    const both: Both[] = []
+    const source = openUp(from, path)
+    const destination = openUp(to, path)
     try {
-      const stat = lstatAt(source, '.')
-      takeOver(at(source, '.'), stat, at(destination, '.'))
-      times.add(path, { sec: stat.mtimeSec, nsec: stat.mtimeNsec })
-      counts.merged++
-      for (const [name, { mode }] of list(source)) {
+      for (const [name, inner] of list(source)) {
+        const { mode } = inner
         const there = lstatAtOrUndefined(destination, name)
         if (there !== undefined && isDirectory(mode) && isDirectory(there.mode)) {
-          both.push(join(path, name))
+          both.push({ path: join(path, name), stat: inner })
           continue
         }
         // rename(2) replaces a file by a file; any other pair must be cleared by hand.
         if (there !== undefined && (isDirectory(mode) || isDirectory(there.mode))) remove(destination, name)
-        rename(at(source, name), at(destination, name))
+        withAccess(at(source, name), OWNER_ALL, () => rename(at(source, name), at(destination, name)))
         counts.moved++
       }
+      takeOver(at(source, '.'), stat, at(destination, '.'))
+      times.add(path, { sec: stat.mtimeSec, nsec: stat.mtimeNsec })
+      counts.merged++
     } finally {
       close(source)
       close(destination)
@@ -123,18 +136,37 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
 
 /** Runs `work` on the real directory `path`; not at all where there is none, since then there is nothing to hide. */
 function withDirectory(tree: Tree, path: string, work: (fd: number) => void): void {
-  const fd = openIfThere(tree, path)
-  if (fd === undefined) return
+  const directory = enterIfThere(tree, path)
+  if (directory === undefined) return
   try {
-    work(fd)
+    const restore = grant(directory.fd, OWNER_ALL)
+    try {
+      work(directory.fd)
+    } finally {
+      restore?.()
+    }
   } finally {
-    close(fd)
+    directory.close()
   }
 }
 
-function openIfThere(tree: Tree, path: string): number | undefined {
+/** A descriptor of a directory that its owner may change as root may; it gets its mode at the end, or never. */
+function openUp(tree: Tree, path: string): number {
+  if (isRoot()) return openDirectory(tree, path)
+  const directory = enterDirectory(tree, path)
+  let fd: number
   try {
-    return openDirectory(tree, path)
+    fd = openAt(directory.fd, '.', constants.O_RDONLY | constants.O_DIRECTORY)
+  } finally {
+    directory.close()
+  }
+  grant(fd, OWNER_ALL)
+  return fd
+}
+
+function enterIfThere(tree: Tree, path: string): Entered | undefined {
+  try {
+    return enterDirectory(tree, path)
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return undefined
@@ -142,14 +174,14 @@ function openIfThere(tree: Tree, path: string): number | undefined {
   }
 }
 
-/** Gives the target's directory exactly the owner, mode and attributes of the layer's. */
+/** Gives the target's directory exactly the owner, attributes and mode of the layer's, in this order (copy.ts). */
 function takeOver(source: string, stat: Stat, target: string): void {
   lchown(target, stat.uid, stat.gid)
-  chmod(target, stat.mode & 0o7777)
   const wanted = readXattrs(source)
   for (const [name, value] of readXattrs(target)) {
     if (wanted.get(name) === value) wanted.delete(name)
     else if (!wanted.has(name)) removexattr(target, name)
   }
   for (const [name, value] of wanted) setxattr(target, name, value)
+  chmod(target, stat.mode & 0o7777)
 }

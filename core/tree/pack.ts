@@ -1,5 +1,5 @@
 /** Packs changes of a tree that may be written to meanwhile, without ever leaving it (confined.ts). */
-import { toText } from '../bytes.js'
+import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, read, readlinkAt, seekData, seekHole } from '../sys/files.js'
@@ -19,7 +19,7 @@ import type { EntryType, SparseSegment, TarEntry } from '../tar/entry.js'
 import { createTarPacker } from '../tar/pack.js'
 import { whiteoutPath } from '../tar/whiteout.js'
 import { readXattrs } from './attributes.js'
-import { at, openDirectory, openFile, openTree, parentOf, type Tree } from './confined.js'
+import { at, type Entered, enterDirectory, openFile, openTree, parentOf, type Tree } from './confined.js'
 import { maySparse } from './content.js'
 import { failure } from './failure.js'
 import { createNotices } from './notices.js'
@@ -54,6 +54,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   const { emit, leaveOut = [], checkpoint = () => {} } = options
   const packer = createTarPacker(emit)
   const tree = openTree(view)
+  const root = fstat(tree.fd)
   const directories = createDirectories(tree)
   const notices = createNotices()
   const names = new Map<string, string>()
@@ -76,13 +77,13 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     if (errnoOf(error) === 'ENOENT') {
       throw new VarveError(
         'UNAVAILABLE',
-        `pack "${toText(current)}": it vanished meanwhile; stop what writes there`,
+        `pack "${toShortText(current)}": it vanished meanwhile; stop what writes there`,
         {
           cause: error,
         },
       )
     }
-    throw failure(error, `pack "${toText(current)}"`)
+    throw failure(error, `pack "${toShortText(current)}"`)
   } finally {
     directories.close()
     tree.close()
@@ -95,12 +96,12 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     if (name.startsWith('.wh.')) {
       throw new VarveError(
         'FAILED_PRECONDITION',
-        `"${toText(path)}" can't be in a layer: names that begin with .wh. are whiteouts there; rename or remove it`,
+        `"${toShortText(path)}" can't be in a layer: names that begin with .wh. are whiteouts there; rename or remove it`,
       )
     }
-    const stat = lstatAt(dirFd, name)
+    const stat = path === '' ? root : lstatAt(dirFd, name)
     if (isSocket(stat.mode)) {
-      notices.add(`${toText(path)}: a socket, which no tar can hold: left out`)
+      notices.add(`${toShortText(path)}: a socket, which no tar can hold: left out`)
       return false
     }
     const first = firstName(path, stat)
@@ -221,17 +222,18 @@ interface Directories {
 
 /** The directory opened last stays open: neighbours follow each other. */
 function createDirectories(tree: Tree): Directories {
-  let last: { readonly path: string; readonly fd: number } | undefined
+  let last: { readonly path: string; readonly directory: Entered } | undefined
   const closeLast = () => {
-    if (last !== undefined) close(last.fd)
+    last?.directory.close()
     last = undefined
   }
   return {
     open(path) {
-      if (last?.path === path) return last.fd
+      if (last?.path === path) return last.directory.fd
       closeLast()
-      last = { path, fd: openDirectory(tree, path) }
-      return last.fd
+      const directory = enterDirectory(tree, path)
+      last = { path, directory }
+      return directory.fd
     },
     close: closeLast,
   }
@@ -320,6 +322,6 @@ function baseOf(path: string): string {
 function changing(path: string): VarveError {
   return new VarveError(
     'UNAVAILABLE',
-    `"${toText(path)}" changed while it was packed; stop what writes there`,
+    `"${toShortText(path)}" changed while it was packed; stop what writes there`,
   )
 }

@@ -1,7 +1,6 @@
 /** A tree in the order of its paths' bytes. */
-import { close } from '../sys/files.js'
-import { isDirectory, lstatAt, type Stat } from '../sys/stat.js'
-import { join, list, openDirectory, openTree } from './confined.js'
+import { fstat, isDirectory, type Stat } from '../sys/stat.js'
+import { enterDirectory, join, list, openTree } from './confined.js'
 
 export interface WalkEntry {
   /** '' for the root, which comes first. */
@@ -25,15 +24,15 @@ interface Frame {
 export function* walk(root: string | number): Generator<WalkEntry, void> {
   const tree = openTree(root)
   try {
-    const rootStat = lstatAt(tree.fd, '.')
+    const rootStat = fstat(tree.fd)
     yield { path: '', stat: rootStat }
     const read = (path: string): Frame => {
-      const fd = openDirectory(tree, path)
+      const directory = enterDirectory(tree, path)
       try {
-        const stats = list(fd)
+        const stats = list(directory.fd)
         return { path, stats, keys: inPathOrder(stats, rootStat.dev), next: 0 }
       } finally {
-        close(fd)
+        directory.close()
       }
     }
     const stack = [read('')]

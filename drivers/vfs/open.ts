@@ -1,15 +1,15 @@
 /**
  * The vfs driver: every layer is a whole tree in `<home>/dir/<id>`. It needs no root for files of the caller's own.
  */
-import { constants } from 'node:fs'
 import { toText } from '../../core/bytes.js'
 import type { Applied, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
-import { chmod, close, open } from '../../core/sys/files.js'
+import { chmod } from '../../core/sys/files.js'
 import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
+import { openTree } from '../../core/tree/confined.js'
 import { copyTree } from '../../core/tree/copy.js'
 import { type Extracted, extract } from '../../core/tree/extract.js'
 import { merge } from '../../core/tree/merge.js'
@@ -99,13 +99,13 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
         if (parent === undefined)
           return appliedOf(await extract(target, tar, { ...options, lower: undefined }))
         return withTemporary(folder, async (upper) => {
-          const lower = open(need(parent), constants.O_RDONLY | constants.O_DIRECTORY)
+          const lower = openTree(need(parent))
           try {
-            const extracted = await extract(upper, tar, { ...options, lower })
+            const extracted = await extract(upper, tar, { ...options, lower: lower.fd })
             await merge(upper, target, { ...extracted, ...abortable })
             return appliedOf(extracted)
           } finally {
-            close(lower)
+            lower.close()
           }
         })
       }),

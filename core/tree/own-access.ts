@@ -1,0 +1,64 @@
+/**
+ * Without root, a mode can keep even the owner out (a file of mode 000, a directory without u+x): he may change that, so
+ * here he does for a moment, by descriptor, and changes it back. For readers in layers that others may be reading too:
+ * whoever asks for the same bits finds either the true mode or one that needs no change, so nobody restores a wrong one.
+ * What is left: a process killed meanwhile leaves the wider mode, somebody may see it, and a reader whose directory
+ * another one closes gets EACCES. Only ctime tells afterwards.
+ */
+import { constants } from 'node:fs'
+import { errnoOf } from '../errors.js'
+import { chmod, close, open } from '../sys/files.js'
+import { fstat, isSymlink } from '../sys/stat.js'
+
+/** What reading takes. Everybody must ask for the same: see above. */
+export const READ_FILE = 0o400
+export const READ_DIRECTORY = 0o500
+
+const O_PATH = 0o10000000
+const PERMISSIONS = 0o7777
+/** Another reader's restoring can come in between. */
+const TRIES = 4
+
+/**
+ * Does `work`; where the mode of `path` (not followed) keeps its owner out of it, again with `bits` added to the mode.
+ * @throws SysError, `work`'s own
+ */
+export function withAccess<T>(path: string, bits: number, work: () => T): T {
+  for (let tries = 1; ; tries++) {
+    const entry = tries === 1 ? undefined : open(path, O_PATH | constants.O_NOFOLLOW)
+    try {
+      const restore = entry === undefined ? undefined : grant(entry, bits)
+      try {
+        return work()
+      } finally {
+        restore?.()
+      }
+    } catch (error) {
+      if (tries === TRIES || !keepsOut(error)) throw error
+    } finally {
+      if (entry !== undefined) close(entry)
+    }
+  }
+}
+
+/**
+ * Adds `bits` to the mode of an open file or directory (O_PATH will do) of the caller's own, where it lacks them; gives
+ * what takes them back while it is still open. Undefined where nothing was done.
+ */
+export function grant(fd: number, bits: number): (() => void) | undefined {
+  if (isRoot()) return undefined
+  const { mode, uid } = fstat(fd)
+  if (uid !== process.geteuid?.() || isSymlink(mode) || (mode & bits) === bits) return undefined
+  const path = `/proc/self/fd/${fd}`
+  chmod(path, (mode & PERMISSIONS) | bits)
+  return () => chmod(path, mode & PERMISSIONS)
+}
+
+/** Was it a mode that might be the caller's to change? */
+export function keepsOut(error: unknown): boolean {
+  return errnoOf(error) === 'EACCES' && !isRoot()
+}
+
+export function isRoot(): boolean {
+  return process.geteuid?.() === 0
+}
