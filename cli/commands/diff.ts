@@ -54,7 +54,8 @@ const LETTERS: Readonly<Record<DetailedChange['kind'], string>> = { add: 'A', mo
 async function printChanges(changes: AsyncIterable<DetailedChange>, { output }: Context): Promise<void> {
   for await (const change of changes) {
     if (output.json) await output.value(changeJson(change))
-    else await output.line(`${LETTERS[change.kind]} /${name(change.path)}`)
+    // docker diff never lists the root itself; --json, --stat and --tar do.
+    else if (change.path !== '') await output.line(`${LETTERS[change.kind]} /${name(change.path)}`)
   }
 }
 
