@@ -82,17 +82,18 @@ function make(root: string, warn: Warn = () => {}): { readonly made: boolean } {
   const made = ensure(path)
   if (!isDirectory(stat(path).mode))
     throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
-  if (!made) keepPrivate(root, warn)
   for (const folder of FOLDERS) ensure(`${path}/${folder}`)
+  if (!made) keepPrivate(root, warn)
   return { made }
 }
 
-/** Layers hold setuid programs and other people's secrets. A folder that is neither ours nor empty (`/`) stays as it is. */
+/** Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. */
 function keepPrivate(root: string, warn: Warn): void {
   const path = fromText(root)
   const { mode, uid } = stat(path)
   if ((mode & 0o077) === 0 || uid !== process.geteuid?.()) return
-  const isOurs = lstatOrUndefined(`${path}/varve.db`) !== undefined || readdir(path).length === 0
+  const names = readdir(path)
+  const isOurs = names.includes('varve.db') || names.length === FOLDERS.length
   if (isOurs) chmod(path, 0o700)
   const was = (mode & 0o7777).toString(8).padStart(4, '0')
   warn(
