@@ -1,12 +1,14 @@
 /**
  * Which mounts are there, as far as this process can see. A mount lives in a mount namespace of one boot, so a row of
- * table `mount` says both: `<boot id> <namespace>`.
+ * table `mount` says both: `<boot id> <namespace>`. Without root a layer that is one directory is handed out in its place,
+ * with no mount at all: `in place`, for as long as the directory is there.
  */
 import { fromText } from './bytes.js'
 import type { MountRow } from './db/mounts.js'
 import { errnoOf } from './errors.js'
 import { readdir, readlink, realpath } from './sys/files.js'
 import { bootId, mountInfo } from './sys/mount.js'
+import { lstatOrUndefined } from './sys/stat.js'
 
 export interface MountSpace {
   /** Of this process, for new rows. */
@@ -19,6 +21,9 @@ export interface MountSpace {
   strangerOf(row: MountRow): number | undefined
 }
 
+/** `MountRow.bootId` of a directory that was handed out in its place. */
+export const IN_PLACE = 'in place'
+
 export function createMountSpace(): MountSpace {
   const boot = bootId()
   const id = `${boot} ${readlink('/proc/self/ns/mnt')}`
@@ -27,8 +32,12 @@ export function createMountSpace(): MountSpace {
     return livingNamespaces().get(row.bootId.slice(boot.length + 1))
   }
   // A mount that was shared with us outlives the namespace it was made in.
-  const isHere = (row: MountRow) =>
-    row.bootId.startsWith(`${boot} `) && isMountPoint(fromText(row.target)) && strangerOf(row) === undefined
+  const isHere = (row: MountRow) => {
+    if (row.bootId === IN_PLACE) return lstatOrUndefined(fromText(row.target)) !== undefined
+    return (
+      row.bootId.startsWith(`${boot} `) && isMountPoint(fromText(row.target)) && strangerOf(row) === undefined
+    )
+  }
   return {
     id,
     isHere,

@@ -7,6 +7,9 @@
  *
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
  * the layer is to be removed by force: once a layer is unmounted, nobody writes to it.
+ *
+ * Without root nothing is mounted. A writable layer whose recipe is one plain directory is then handed out as that, and
+ * counted like a mount; that nobody writes there after the unmount is then up to the caller, whose directory it is.
  */
 import { asText, fromText, toText } from './bytes.js'
 import type { Database } from './db/database.js'
@@ -17,7 +20,7 @@ import { errnoOf, messageOf, VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { nameOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
-import { createMountSpace } from './mount-space.js'
+import { createMountSpace, IN_PLACE } from './mount-space.js'
 import { step } from './steps.js'
 import { mkdir, realpath, rmdir } from './sys/files.js'
 import { attach, unmount as unmountNow } from './sys/mount.js'
@@ -34,7 +37,7 @@ export interface MountsContext {
 export interface Mounts {
   /**
    * Mounts a node (writable where it is active) at `target`, an absolute path of an existing directory, or at a place of
-   * the store's; each call counts. Gives where it is.
+   * the store's; each call counts. Gives where it is. Without root it is the layer's own directory, where it has one.
    * @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION (the target is taken, or the node is mounted in another mount
    * namespace), UNAVAILABLE (the kernel refused)
    */
@@ -102,6 +105,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
 
   const takeDown = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
     await step('unmount:detach', () => {
+      if (rowOf(row.id, target)?.bootId === IN_PLACE) return
       try {
         unmountNow(fromText(target), how)
       } catch (error) {
@@ -114,6 +118,21 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       if (target === primaryOf(row.layer)) removeMountPoint(fromText(target))
     })
     await step('unmount:row', () => db.mounts.delete(row.id, target))
+  }
+
+  /** The writable layer's own directory, where it is nothing more. Nothing is mounted. */
+  const handOut = async (row: NodeRow): Promise<string> => {
+    const [mount, ...others] = await driver.get(graph.sourceOf(row), { readonly: false })
+    if (mount?.type !== 'bind' || others.length > 0) throw needsRoot(nameOf(db, row))
+    const place = asText(mount.source)
+    if (rowOf(row.id, place) !== undefined) return place
+    await step('mount:row', () =>
+      db.tx(() => {
+        graph.get(row.id)
+        db.mounts.insert({ node: row.id, target: place, count: 0, bootId: IN_PLACE, readonly: false })
+      }),
+    )
+    return place
   }
 
   /** What nobody counts goes, the store's own place last: but not while a bind mount of it is wanted. */
@@ -169,7 +188,14 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       locked(node, async (row) => {
         const wanted = target === undefined ? undefined : requireTarget(target, root)
         refuseStrangers(row)
+        const rootless = process.geteuid?.() !== 0
+        if (rootless && (wanted !== undefined || row.kind !== 'active')) throw needsRoot(nameOf(db, row))
         try {
+          if (rootless) {
+            const place = await handOut(row)
+            count(row, place, 1)
+            return place
+          }
           const primary = await mountPrimary(row)
           const place = wanted ?? primary
           if (place !== primary) {
@@ -286,6 +312,13 @@ function onlyPlace(db: Database, row: NodeRow, primary: string): string {
   throw new VarveError(
     'FAILED_PRECONDITION',
     `unmount layer ${nameOf(db, row)}: mounted at ${targets}; say which`,
+  )
+}
+
+function needsRoot(name: string): VarveError {
+  return new VarveError(
+    'FAILED_PRECONDITION',
+    `mount layer ${name}: mounting needs root; without it, 'varve mount ID' without TARGET gives the directory of a writable layer (vfs only), and ls, cat and export read any`,
   )
 }
 
