@@ -79,6 +79,7 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
         signal: options.signal,
         ...(options.damaged && { damaged: options.damaged }),
       })
+      done.catch(() => {}) // awaited below; an early failure is not unhandled until then
       try {
         yield* drain(tar)
       } catch (error) {

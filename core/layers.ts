@@ -83,12 +83,13 @@ export function createLayers(context: LayersContext): Layers {
     )
   }
 
-  const known = (chainId: ChainId): ImportedLayer | undefined => {
-    const row = db.layers.byChain(chainId)
-    if (row === undefined) return undefined
-    const { layer } = graph.get(row.node)
-    return { node: row.node, layer, chainId, diffId: row.diffId, existed: true }
-  }
+  const known = (chainId: ChainId): ImportedLayer | undefined =>
+    db.tx(() => {
+      const row = db.layers.byChain(chainId)
+      if (row === undefined) return undefined
+      const { layer } = graph.get(row.node)
+      return { node: row.node, layer, chainId, diffId: row.diffId, existed: true }
+    })
 
   const importNew = async (blob: Blob, options: ImportLayerOptions): Promise<ImportedLayer> => {
     const parentChain = chainOf(options.parent)
