@@ -22,6 +22,9 @@ export async function* checkData(
   const { db } = context
   const layers = await context.layers()
   const rows = db.nodes.ready().filter((row) => db.layers.get(row.id) !== undefined)
+  /** What is wrong in each layer's tree, so that a child, which shows the same file, need not tell it again. */
+  const told = new Map<number, ReadonlySet<string>>()
+  // Oldest first: a parent comes before its children.
   for (const row of rows) {
     // Removed since the list was made.
     if (db.nodes.get(row.id)?.state !== 'ready') continue
@@ -30,7 +33,10 @@ export async function* checkData(
       for (const message of await layers.verify(row.id, options)) {
         yield { check: 'layer-data', subject, message }
       }
-      for (const message of await treeProblems(context, row, options)) {
+      const problems = await treeProblems(context, row, options)
+      const inherited = row.parent === null ? undefined : told.get(row.parent)
+      told.set(row.id, new Set(problems))
+      for (const message of shortened(problems.filter((problem) => !inherited?.has(problem)))) {
         yield { check: 'layer-files', subject, message }
       }
     } catch (error) {
@@ -60,6 +66,10 @@ async function treeProblems(
       if (problem !== undefined) problems.push(`/${toShortText(path)}: ${problem}`)
     }
   })
+  return problems
+}
+
+function shortened(problems: readonly string[]): readonly string[] {
   if (problems.length <= MAX_PROBLEMS) return problems
   return [...problems.slice(0, MAX_PROBLEMS), `and ${problems.length - MAX_PROBLEMS} more files`]
 }
