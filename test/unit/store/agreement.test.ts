@@ -1,0 +1,87 @@
+/** Index, diff and tree of a layer agree (the check reads every file), and so do the drivers, whatever its tar hides or links. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { test } from 'node:test'
+import { openStore } from '../../../core/store.js'
+import { drivers } from '../../../drivers/all.js'
+import { layerTar } from './layer-tar.js'
+
+const BASE = layerTar([
+  'usr/',
+  'usr/lib/',
+  'usr/lib/x =lib',
+  'usr/lib/y =y',
+  'lib @usr/lib',
+  'etc/',
+  'etc/a =a',
+])
+
+const ALL = ['directory etc', 'file etc/a 1', 'symlink lib', 'directory usr', 'directory usr/lib']
+const LIB = ['file usr/lib/x 3', 'file usr/lib/y 1']
+const AFTER: readonly (readonly [title: string, top: string[], merged: string[], changes: string[]])[] = [
+  [
+    'an opaque root',
+    ['etc/', 'etc/mine =m', '.wh..wh..opq', 'new =n'],
+    ['directory etc', 'file etc/mine 1', 'file new 1'],
+    ['modify etc', 'delete etc/a', 'add etc/mine', 'delete lib', 'add new', 'delete usr'],
+  ],
+  [
+    'a hard link to a lower file, through a lower symlink',
+    ['etc/b >lib/x'],
+    [...ALL.slice(0, 2), 'file etc/b 3', ...ALL.slice(2), ...LIB],
+    ['add etc/b'],
+  ],
+  [
+    "a hard link to the layer's own file, through a lower symlink",
+    ['usr/lib/z =own', 'etc/b >lib/z'],
+    [...ALL.slice(0, 2), 'file etc/b 3', ...ALL.slice(2), ...LIB, 'file usr/lib/z 3'],
+    ['add etc/b', 'add usr/lib/z'],
+  ],
+  ['a whiteout through a symlink', ['lib/.wh.x'], [...ALL, 'file usr/lib/y 1'], ['delete usr/lib/x']],
+  ['an opaque marker through a symlink', ['lib/.wh..wh..opq'], ALL, ['delete usr/lib/x', 'delete usr/lib/y']],
+]
+
+for (const driver of ['vfs', 'overlay']) {
+  const skip = driver === 'overlay' && process.getuid?.() !== 0 ? 'mounting takes root' : false
+  for (const [title, top, merged, changes] of AFTER) {
+    test(`${driver}: ${title}: index, diff and tree agree`, { skip }, async () => {
+      const folder = mkdtempSync(`${tmpdir()}/varve-agree-`)
+      try {
+        const store = await openStore({ root: `${folder}/root`, drivers, driver })
+        try {
+          const layer = async (tar: Buffer, parent?: string) => {
+            writeFileSync(`${folder}/layer.tar`, tar)
+            return (await store.importLayer(`${folder}/layer.tar`, parent === undefined ? {} : { parent })).id
+          }
+          const tar = layerTar(top)
+          const id = await layer(tar, await layer(BASE))
+          const files = await collect(store.list(id, { recursive: true, merged: true }))
+          assert.deepEqual(
+            files.map(({ type, path, size }) => `${type} ${path}${type === 'file' ? ` ${size}` : ''}`),
+            merged,
+          )
+          const diff = await collect(store.diff(undefined, id))
+          assert.deepEqual(
+            diff.map(({ kind, path }) => `${kind} ${path}`),
+            changes,
+          )
+          const out: Buffer[] = []
+          for await (const chunk of store.exportLayer(id)) out.push(Buffer.from(chunk))
+          assert.ok(Buffer.concat(out).equals(tar), 'the same bytes')
+          assert.deepEqual(await collect(store.check({ data: true })), [])
+        } finally {
+          await store.close()
+        }
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    })
+  }
+}
+
+async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const each of source) all.push(each)
+  return all
+}
