@@ -13,7 +13,6 @@ export const AT_RECURSIVE = 0x8000
 export const EPERM = 1
 export const ENOENT = 2
 export const ENXIO = 6
-export const EAGAIN = 11
 export const EACCES = 13
 export const EBUSY = 16
 export const EEXIST = 17

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fromText, toBytes, toText } from '../../core/bytes.js'
+import { asText, fromText, toBytes, toText } from '../../core/bytes.js'
 
 test('names are shown as text where they are UTF-8, and with escapes where they are not', () => {
   const cases: readonly (readonly [name: string, shown: string])[] = [
@@ -19,4 +19,6 @@ test('names are shown as text where they are UTF-8, and with escapes where they 
 
 test('text becomes bytes and back', () => {
   assert.equal(toBytes(fromText('größe')).toString('utf8'), 'größe')
+  for (const text of ['ba\\ck', 'a b', 'a\nb', 'größe', '\u202e', '\ufffd'])
+    assert.equal(asText(fromText(text)), text)
 })
