@@ -99,7 +99,7 @@ async function peers(): Promise<Row[]> {
     '--root',
     join(place, 'root'),
     '--runroot',
-    join(place, 'run'),
+    '/run/varve-bench', // podman takes at most 50 characters; /run is the world's own
     '--storage-driver',
     'overlay',
   ]
