@@ -6,6 +6,7 @@
  * have in it. Directories that a layer only implies take their attributes from below.
  */
 import type { Database } from './db/database.js'
+import { IMPLIED_DIRECTORY } from './db/file-row.js'
 import type { StoredFile } from './db/files.js'
 import type { NodeId } from './db/nodes.js'
 import { parentOf } from './tree/confined.js'
@@ -185,14 +186,8 @@ function next(stream: Generator<StoredFile, void>): StoredFile | undefined {
 }
 
 const EMPTY_ROOT: StoredFile = {
+  ...IMPLIED_DIRECTORY,
   path: '',
-  type: 'directory',
-  mode: 0o755,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtimeSec: 0,
-  mtimeNsec: 0,
   target: undefined,
   hardlink: undefined,
   devMajor: 0,
@@ -200,6 +195,5 @@ const EMPTY_ROOT: StoredFile = {
   xattrs: new Map(),
   sha256: undefined,
   opaque: false,
-  implied: true,
   marksOnly: false,
 }

@@ -12,6 +12,18 @@ export type FileType =
   /** Hides this path of the layers below. */
   | 'whiteout'
 
+/** What a directory is that no entry names and no layer below has: 0755 root:root of 1970. */
+export const IMPLIED_DIRECTORY = {
+  type: 'directory',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtimeSec: 0,
+  mtimeNsec: 0,
+  implied: true,
+} as const
+
 /** One row. Paths, targets and xattrs are byte strings. */
 export interface FileRow {
   /** '' is the layer's root. */

@@ -2,6 +2,7 @@
  * Turns the entries of a layer tar into rows of the file index. What a later entry replaces is settled where the rows are
  * stored (core/db/files.ts); here directories without an entry of their own get their implied rows.
  */
+import { IMPLIED_DIRECTORY } from '../db/file-row.js'
 import type { FileRow } from '../db/files.js'
 import { VarveError } from '../errors.js'
 import type { TarEntry } from '../tar/entry.js'
@@ -41,7 +42,7 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
     for (const directory of missing.reverse()) {
       note(directory, real)
       if (real) lastReal = directory
-      emit({ ...IMPLIED, path: directory, marksOnly: !real })
+      emit({ ...IMPLIED_DIRECTORY, path: directory, marksOnly: !real })
     }
   }
   const forget = (path: string) => {
@@ -60,12 +61,12 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
       if (place.kind === 'bookkeeping') return
       if (place.kind === 'opaque') {
         ensureParents(`${place.directory}/.`, false)
-        emit({ ...IMPLIED, path: place.directory, opaque: true, marksOnly: true })
+        emit({ ...IMPLIED_DIRECTORY, path: place.directory, opaque: true, marksOnly: true })
         return
       }
       if (place.kind === 'whiteout') {
         ensureParents(place.target, false)
-        emit({ ...IMPLIED, path: place.target, type: 'whiteout', mode: 0, implied: false })
+        emit({ ...IMPLIED_DIRECTORY, path: place.target, type: 'whiteout', mode: 0, implied: false })
         return
       }
       const { path } = place
@@ -89,17 +90,6 @@ interface Seen {
   /** Directories right in it that were noted. */
   readonly below: string[]
 }
-
-const IMPLIED = {
-  type: 'directory',
-  mode: 0o755,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtimeSec: 0,
-  mtimeNsec: 0,
-  implied: true,
-} as const
 
 function rowOf(entry: TarEntry, path: string): FileRow {
   if (path === '' && entry.type !== 'directory') {
