@@ -225,6 +225,8 @@ function makeBase(root: string): void {
   fs.linkSync(`${root}/link1`, `${root}/e/link2`)
   fs.symlinkSync('f', `${root}/symlink`)
   fs.writeFileSync(`${root}/last`, 'last')
+  // The clock that stamps files may stand still between two of them, and directories that change places must differ.
+  for (const [i, path] of ['d/deep/er', 'd/deep', 'd', 'e'].entries()) fs.utimesSync(`${root}/${path}`, i, i)
 }
 
 /** Runs `edit` and gives the time of `path` back, to the nanosecond. */
