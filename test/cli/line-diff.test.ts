@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { diffLines, type Edit, splitLines, unifiedHunks } from '../../cli/line-diff.js'
+import { randomRuns } from '../seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-diff-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -23,7 +24,7 @@ test('the edits make the new text of the old one, with as few as can be', () => 
       const changes = edits.filter((edit) => edit.kind !== 'equal').length
       assert.equal(changes, fewest(splitLines(before), splitLines(after)))
     }),
-    { numRuns: 300 },
+    randomRuns(300),
   )
 })
 
@@ -43,7 +44,7 @@ test('git applies our hunks', () => {
       assert.equal(status, 0, `${patch}\n${stderr}`)
       assert.equal(readFileSync(file, 'utf8'), after)
     }),
-    { numRuns: 40 },
+    randomRuns(40),
   )
 })
 

@@ -6,6 +6,7 @@ import type { FileRow, FileType } from '../../../core/db/files.js'
 import { parseLayerId } from '../../../core/ids.js'
 import { diffIndexes } from '../../../core/index-diff.js'
 import { createMergedIndex, type MergedIndex } from '../../../core/merged-index.js'
+import { randomRuns } from '../../seed.js'
 
 /** One line of a layer, as data: `d a` directory, `f a 1` file with content 1, `l b >a` hard link, `- a` whiteout, `o a` opaque. */
 type Line = string
@@ -309,7 +310,7 @@ test('Random layers: merge, lookup, listing and difference agree with a simple m
         }
       })
     }),
-    { numRuns: 400, verbose: 1 },
+    randomRuns(400),
   )
 })
 

@@ -11,6 +11,7 @@ import type { Store } from '../../../core/model.js'
 import { openStore } from '../../../core/store.js'
 import { unmount } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
+import { randomRuns } from '../../seed.js'
 import { layerTar } from './layer-tar.js'
 
 const run = promisify(execFile)
@@ -211,7 +212,7 @@ for (const name of ['vfs', 'overlay']) {
               assert.deepEqual(await bytesOf(store.exportLayer(id)), tars[at])
             assert.deepEqual(await collect(store.check({ data: true })), [])
           }),
-          { numRuns: Number(process.env.RUNS ?? 10), verbose: 1 },
+          randomRuns(10),
         )
       } finally {
         await store.close()

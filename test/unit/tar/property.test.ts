@@ -5,12 +5,10 @@ import fc from 'fast-check'
 import { VarveError } from '../../../core/errors.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { createTarParser } from '../../../core/tar/parse.js'
+import { randomRuns } from '../../seed.js'
 import { dialects, type Sample, sample } from './arbitrary.js'
 import { END, write } from './archive.js'
 import { readTar } from './reading.js'
-
-const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31)
-console.log(`# fast-check seed ${seed} (FC_SEED=${seed} repeats it)`)
 
 const cuts = fc.array(fc.integer({ min: 1, max: 1500 }), { minLength: 1, maxLength: 20 })
 
@@ -22,7 +20,7 @@ describe('random archives', () => {
           const tar = Buffer.concat([...samples.map(written), END])
           agree(readTar(tar, lengths), samples)
         }),
-        { seed, numRuns: 150 },
+        randomRuns(150),
       )
     })
   }
@@ -32,7 +30,7 @@ describe('random archives', () => {
       fc.property(fc.array(sample(), { maxLength: 8 }), (samples) => {
         agree(readTar(Buffer.concat([...samples.map(written), END]), [1]), samples)
       }),
-      { seed, numRuns: 30 },
+      randomRuns(30),
     )
   })
 
@@ -43,7 +41,7 @@ describe('random archives', () => {
         agree(readTar(tar, lengths), samples)
         assert.ok(packed(samples, [7000]).equals(tar))
       }),
-      { seed, numRuns: 300 },
+      randomRuns(300),
     )
   })
 
@@ -65,7 +63,7 @@ describe('random archives', () => {
           assert.ok(at % 512 === 0 || isPadding(tar, at), `accepted at byte ${at}`)
         }
       }),
-      { seed, numRuns: 60 },
+      randomRuns(60),
     )
   })
 
@@ -86,7 +84,7 @@ describe('random archives', () => {
           attempt(tar)
         },
       ),
-      { seed, numRuns: 3000 },
+      randomRuns(3000),
     )
   })
 })

@@ -13,6 +13,7 @@ import { copyTree, copyTreeSync } from '../../../core/tree/copy.js'
 import { mergeSync } from '../../../core/tree/merge.js'
 import { pack } from '../../../core/tree/pack.js'
 import { packChanges, packDifference } from '../../../core/tree/pack-changes.js'
+import { randomRuns } from '../../seed.js'
 import { edit, makeTree, randomOf } from './edits.js'
 import { type Bench, bench, describe, extractTar } from './support.js'
 
@@ -32,7 +33,7 @@ test('200 random edits come back equal, whatever they do', async (t) => {
         for (const name of ['old', 'new', 'copy', 'upper']) removeTree(`${base.root}/${name}`)
       }
     }),
-    { numRuns: 200 },
+    randomRuns(200),
   )
 })
 
