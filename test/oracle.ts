@@ -1,8 +1,7 @@
 /**
- * What a tree really holds, told by Node's fs, sha256 and getfattr: shares no code with core, so that a mistake there
+ * What a tree really holds, told by Node's fs, sha256 and the C library: shares no code with core, so that a mistake there
  * can't hide itself. Names are byte strings (latin1).
  */
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   type BigIntStats,
@@ -13,6 +12,7 @@ import {
   readlinkSync,
   readSync,
 } from 'node:fs'
+import { readAttributes } from './libc.js'
 
 /** By path (`''` is the root): all of a file that must be kept, as one line of text, easy to compare and to read. */
 export type Snapshot = Map<string, string>
@@ -27,7 +27,6 @@ export interface SnapshotOptions {
  * names within the tree the first of them.
  */
 export function snapshot(root: string, options: SnapshotOptions = {}): Snapshot {
-  const xattrs = readXattrs(root)
   const files = new Map<string, BigIntStats>()
   collect(Buffer.from(root), '', files)
   const firstNames = new Map<string, string>()
@@ -50,7 +49,7 @@ export function snapshot(root: string, options: SnapshotOptions = {}): Snapshot 
     if (stat.isCharacterDevice() || stat.isBlockDevice()) words.push(`device=${stat.rdev}`)
     const first = firstNames.get(`${stat.dev}:${stat.ino}`)
     if (first !== undefined && first !== path) words.push(`= ${first}`)
-    words.push(...(xattrs.get(path) ?? []))
+    words.push(...xattrsOf(file))
     result.set(path, words.join(' '))
   }
   return result
@@ -106,21 +105,15 @@ function hashOf(file: Buffer): string {
   }
 }
 
-/** All xattrs of a tree, as sorted `name=0xhex` lines; getfattr writes odd bytes of a path as `\ooo`. */
+/** All xattrs of a tree, by path, as sorted `name=0xhex` lines. */
 export function readXattrs(root: string): Map<string, string[]> {
-  const args = ['-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '--absolute-names', root]
-  const text = execFileSync('getfattr', args, { encoding: 'latin1', maxBuffer: 1 << 28 })
-  const result = new Map<string, string[]>()
-  const prefix = Buffer.from(root).toString('latin1')
-  for (const block of text.split('\n\n')) {
-    const [head, ...values] = block.trim().split('\n')
-    if (head === undefined || !head.startsWith('# file: ')) continue
-    const path = unescapeOctal(head.slice('# file: '.length)).slice(prefix.length).replace(/^\//, '')
-    result.set(path, values.sort())
-  }
-  return result
+  const files = new Map<string, BigIntStats>()
+  collect(Buffer.from(root), '', files)
+  return new Map([...files.keys()].map((path) => [path, xattrsOf(bytePath(Buffer.from(root), path))]))
 }
 
-function unescapeOctal(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+function xattrsOf(file: Buffer): string[] {
+  return [...readAttributes(file)].map(
+    ([name, value]) => `${name}=0x${Buffer.from(value, 'latin1').toString('hex')}`,
+  )
 }

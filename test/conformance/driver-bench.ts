@@ -1,0 +1,166 @@
+/** A driver on a directory, with the chain that a store would know, and mounts that go at the end. */
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createChannel, pump } from '../../core/channel.js'
+import type { Applied, Change, Driver, DriverModule, Mount } from '../../core/driver.js'
+import { type LayerId, parseLayerId } from '../../core/ids.js'
+import { attach, unmount } from '../../core/sys/mount.js'
+
+export interface DriverBench {
+  readonly driver: Driver
+  readonly home: string
+  /** The directory that `home` is in; a case may make more in it. */
+  readonly root: string
+  readonly warnings: readonly string[]
+  /** Makes a layer, and a new name for it where none is given. */
+  create(options?: {
+    readonly id?: string
+    readonly parent?: LayerId
+    readonly writable?: boolean
+    /** Per-layer options: `size` … */
+    readonly options?: Readonly<Record<string, string>>
+  }): Promise<LayerId>
+  /** Runs `use` with the layer mounted. */
+  mounted<T>(id: LayerId, mode: 'ro' | 'rw', use: (path: string) => T | Promise<T>): Promise<T>
+  /** Runs `use` with these mounts performed at a place of the bench's. */
+  performed<T>(mounts: readonly Mount[], use: (path: string) => T | Promise<T>): Promise<T>
+  /** A writable layer that `write` filled, sealed. */
+  written(parent: LayerId | undefined, write: (path: string) => void): Promise<LayerId>
+  apply(id: LayerId, tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Applied>
+  /** A new sealed layer that `tar` was laid into. */
+  applied(parent: LayerId | undefined, tar: Uint8Array): Promise<LayerId>
+  changes(id: LayerId, parent?: LayerId): Promise<readonly Change[]>
+  diff(id: LayerId, parent?: LayerId): Promise<Buffer>
+  /** Another driver on the same home, as another process would have it. */
+  reopen(): Promise<Driver>
+  /** Unmounts what a failed case left. */
+  unmountAll(): void
+  /** The same, then removes all layers, and asserts that the home is as it was when it was new. */
+  end(): Promise<void>
+}
+
+export async function openDriverBench(
+  module: DriverModule,
+  options: ReadonlyMap<string, string>,
+  root: string,
+  homeName = 'home',
+): Promise<DriverBench> {
+  const mounts: string[] = []
+  const [home, scratch, places] = [join(root, homeName), join(root, 'scratch'), join(root, 'mounts')]
+  for (const path of [home, scratch, places]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  const parents = new Map<LayerId, LayerId>()
+  const state = new Map<string, string>()
+  const warnings: string[] = []
+  const open = () =>
+    module.open({
+      home,
+      options,
+      parentOf: (id) => parents.get(id),
+      state: {
+        get: (key) => state.get(key),
+        set: (key, value) => void state.set(key, value),
+        delete: (key) => void state.delete(key),
+        entries: (prefix) => [...state].filter(([key]) => key.startsWith(prefix)),
+      },
+      warn: (message) => warnings.push(message),
+    })
+  const driver = await open()
+  const names = () => readdirSync(home, { recursive: true, encoding: 'latin1' }).sort()
+  const fresh = names()
+  let count = 0
+
+  const bench: DriverBench = {
+    driver,
+    home,
+    root,
+    warnings,
+    reopen: open,
+    async create({ id = `layer${count++}`, parent, writable = false, options: own } = {}) {
+      const layer = parseLayerId(id)
+      if (parent !== undefined) parents.set(layer, parent)
+      await driver.create(layer, {
+        writable,
+        ...(parent === undefined ? {} : { parent }),
+        ...(own && { options: new Map(Object.entries(own)) }),
+      })
+      return layer
+    },
+    async mounted(id, mode, use) {
+      const recipe = await driver.get(id, { readonly: mode === 'ro' })
+      try {
+        return await bench.performed(recipe, use)
+      } finally {
+        await driver.put(id)
+      }
+    },
+    async performed(recipe, use) {
+      const path = join(places, `${count++}`)
+      mkdirSync(path)
+      attach(recipe, path)
+      mounts.push(path)
+      try {
+        return await use(path)
+      } finally {
+        unmount(path)
+        mounts.splice(mounts.indexOf(path), 1)
+      }
+    },
+    async written(parent, write) {
+      const id = await bench.create({ writable: true, ...(parent === undefined ? {} : { parent }) })
+      await bench.mounted(id, 'rw', write)
+      await driver.seal(id)
+      return id
+    },
+    async apply(id, tar) {
+      const { sink, channels } = createChannel()
+      const [channel] = channels
+      if (channel === undefined) throw new Error('no channel')
+      const [applied] = await Promise.all([driver.apply(id, channel, { scratch }), pump(each(tar), sink)])
+      return applied
+    },
+    async applied(parent, tar) {
+      const id = await bench.create(parent === undefined ? {} : { parent })
+      await bench.apply(id, [tar])
+      await driver.seal(id)
+      return id
+    },
+    async changes(id, parent) {
+      const found: Change[] = []
+      for await (const change of driver.changes(id, parent)) found.push(change)
+      return found
+    },
+    async diff(id, parent) {
+      const chunks: Buffer[] = []
+      for await (const chunk of driver.diff(id, parent)) chunks.push(Buffer.from(chunk))
+      return Buffer.concat(chunks)
+    },
+    unmountAll() {
+      for (const path of mounts.splice(0).reverse()) unmount(path, { lazy: true })
+    },
+    async end() {
+      bench.unmountAll()
+      const last = await open() // which removes what a failed case left half-made
+      try {
+        // Children first.
+        const depth = (id: LayerId): number => {
+          let found = 0
+          for (let at = parents.get(id); at !== undefined; at = parents.get(at)) found++
+          return found
+        }
+        const ids = [...(await last.list())].sort((a, b) => depth(b) - depth(a))
+        for (const id of ids) await last.remove(id)
+        assert.deepEqual(names(), fresh, 'what is in the home when all layers are removed')
+        assert.deepEqual(readdirSync(scratch), [], 'what is in the scratch directory at the end')
+      } finally {
+        await last.close()
+        await driver.close()
+      }
+    },
+  }
+  return bench
+}
+
+async function* each(tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* tar
+}

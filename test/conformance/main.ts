@@ -1,0 +1,141 @@
+/**
+ * The suite by itself, on any host that has Node: `node dist/test/conformance/main.js --driver overlay --root DIR`. It needs
+ * the compiled folder and the packages that varve needs to run, nothing else. One JSON line a case on standard output;
+ * for people, on standard error. Exit status: 0 all passed or impossible, 1 something failed, 2 the driver can't be used here.
+ */
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { DriverModule } from '../../core/driver.js'
+import { drivers } from '../../drivers/all.js'
+import { type Cell, type Outcome, runSuite, selectCases } from './suite.js'
+
+const HELP = `usage: node main.js --driver NAME --root DIR [OPTION]…
+
+Tries a backend on the file system of DIR, where all that is made is removed again. Takes root.
+
+  --driver NAME    ${drivers.map(({ name }) => name).join(', ')}
+  --root DIR       an existing directory
+  --opt KEY=VALUE  an option of the driver; as often as needed
+  --only TEXT      cases with this in their group or title; as often as needed
+  --seed NUMBER    repeats the random cases of a run
+  --scripts N      how many random edit scripts (default 500)
+  --timeout S      seconds that one case may take (default 900)
+  --name TEXT      the cell's name in the results (default: NAME on DIR)
+  --list           the cases, and nothing else
+`
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  const given = readArguments(args)
+  if (typeof given === 'string') {
+    process.stderr.write(`${given}\n\n${HELP}`)
+    return 2
+  }
+  const { cell, only, seed, scripts, timeout, list } = given
+  if (list) {
+    for (const { group, title } of selectCases(only)) process.stdout.write(`${group}: ${title}\n`)
+    return 0
+  }
+  if (selectCases(only).length === 0) {
+    process.stderr.write(`no case has ${only.join(' or ')} in its title; --list shows them\n`)
+    return 2
+  }
+  const refusal = await whyNot(cell)
+  if (refusal !== undefined) {
+    process.stderr.write(`${cell.name}: ${refusal}\n`)
+    return 2
+  }
+  const counts = { passed: 0, failed: 0, impossible: 0 }
+  let timer: NodeJS.Timeout | undefined
+  const started = (found: { readonly group: string; readonly title: string }) => {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      process.stderr.write(`${cell.name}: ${found.group}: ${found.title}: not done after ${timeout} s\n`)
+      process.exit(1)
+    }, timeout * 1000)
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${found.group}: ${found.title}`)
+  }
+  for await (const outcome of runSuite(cell, { only, seed, scripts, started })) {
+    counts[outcome.result]++
+    process.stdout.write(`${JSON.stringify(outcome)}\n`)
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line(outcome)}\n`)
+  }
+  clearTimeout(timer)
+  const { passed, failed, impossible } = counts
+  process.stderr.write(
+    `${cell.name}: ${passed} passed, ${failed} failed, ${impossible} impossible (seed ${seed})\n`,
+  )
+  return failed === 0 ? 0 : 1
+}
+
+interface Given {
+  readonly cell: Cell
+  readonly only: readonly string[]
+  readonly seed: number
+  readonly scripts: number | undefined
+  readonly timeout: number
+  readonly list: boolean
+}
+
+/** What is wrong with the arguments, as text. */
+function readArguments(args: string[]): Given | string {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        driver: { type: 'string' },
+        root: { type: 'string' },
+        opt: { type: 'string', multiple: true, default: [] },
+        only: { type: 'string', multiple: true, default: [] },
+        seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+        scripts: { type: 'string', default: '500' },
+        timeout: { type: 'string', default: '900' },
+        name: { type: 'string' },
+        list: { type: 'boolean', default: false },
+      },
+    })
+    const module = drivers.find(({ name }) => name === (values.driver ?? (values.list ? 'vfs' : undefined)))
+    if (module === undefined) return values.driver ? `no driver ${values.driver}` : 'which --driver?'
+    const root = values.root ?? (values.list ? '/' : undefined)
+    if (root === undefined) return 'which --root?'
+    const numbers = [values.seed, values.scripts, values.timeout].map(Number)
+    const [seed = 0, scripts = 0, timeout = 0] = numbers
+    if (numbers.some((number) => !Number.isInteger(number) || number < 0))
+      return '--seed, --scripts and --timeout take whole numbers'
+    const options = values.opt.map((text) => text.split(/=(.*)/s, 2) as [string, string | undefined])
+    const odd = options.find(([key, value]) => key === '' || value === undefined)
+    if (odd !== undefined) return `--opt ${odd[0]}: want KEY=VALUE`
+    const cell = {
+      name: values.name ?? `${module.name} on ${root}`,
+      module,
+      options: Object.fromEntries(options.map(([key, value = '']) => [key, value])),
+      root: realpathSync(root),
+    }
+    return { cell, only: values.only, seed, scripts, timeout, list: values.list }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** Why the driver can't be used there, by its own probe. */
+async function whyNot({ module, root, options }: Cell): Promise<string | undefined> {
+  const scratch = mkdtempSync(join(root, 'varve-probe-'))
+  try {
+    const { verdict, reason } = await probe(module, scratch, options)
+    return verdict === 'supported' ? undefined : `${verdict}: ${reason}`
+  } finally {
+    rmSync(scratch, { recursive: true })
+  }
+}
+
+function probe(module: DriverModule, scratch: string, options: Cell['options']) {
+  return module.probe({ scratch, options: new Map(Object.entries(options)) })
+}
+
+function line({ result, group, case: title, reason, ms }: Outcome): string {
+  const mark = { passed: '✔', failed: '✖', impossible: '–' }[result]
+  const why = reason === undefined ? '' : `: ${reason}`
+  return `${mark} ${group}: ${title} (${ms} ms)${why}`
+}

@@ -1,0 +1,95 @@
+/**
+ * The contract of a backend, as one suite. A backend joins with its `DriverModule` and a directory; what it can't do it says
+ * in `supports`, and nothing here asks for its name.
+ */
+import type { DriverModule } from '../../core/driver.js'
+import { CASES } from './cases/all.js'
+import { openWorld, type World } from './world.js'
+
+/** One backend on one file system. */
+export interface Cell {
+  /** `overlay on ext4` */
+  readonly name: string
+  readonly module: DriverModule
+  /** The driver's options. */
+  readonly options: Readonly<Record<string, string>>
+  /** An existing directory on the file system to be tried; all that is made is below it, and gone afterwards. */
+  readonly root: string
+}
+
+export type Group = 'driver' | 'changes' | 'scripts' | 'layers' | 'snapshots' | 'tar' | 'bad input'
+
+export interface Case {
+  readonly group: Group
+  /** A sentence, unique in the suite. */
+  readonly title: string
+  /** Why it can't run here, from `supports` or a probe of the file system; undefined where it can. */
+  impossible?(world: World): string | undefined | Promise<string | undefined>
+  /** Throws where the backend is wrong. */
+  run(world: World): Promise<void>
+}
+
+/** One line of a run's output. */
+export interface Outcome {
+  readonly cell: string
+  readonly group: Group
+  readonly case: string
+  readonly result: 'passed' | 'failed' | 'impossible'
+  /** Why it is impossible, or how it failed. */
+  readonly reason?: string
+  readonly ms: number
+  /** What repeats a random case. */
+  readonly seed: number
+}
+
+export interface SuiteOptions {
+  /** Only cases whose group or title has one of these in it. */
+  readonly only?: readonly string[]
+  readonly seed: number
+  /** How many random edit scripts; 500 where not said. */
+  readonly scripts?: number | undefined
+  /** Called before each case. */
+  readonly started?: (found: Case) => void
+}
+
+/** The cases that `only` leaves, in their order. */
+export function selectCases(only: readonly string[] = []): readonly Case[] {
+  if (only.length === 0) return CASES
+  return CASES.filter((each) => only.some((text) => `${each.group}: ${each.title}`.includes(text)))
+}
+
+/**
+ * Runs the cases one after the other. A case that fails, or that leaves a mount, a layer or a file behind, is an outcome and
+ * never a throw.
+ */
+export async function* runSuite(
+  cell: Cell,
+  { only, seed, scripts = 500, started }: SuiteOptions,
+): AsyncGenerator<Outcome> {
+  const world = await openWorld(cell, { seed, scripts })
+  for (const each of selectCases(only)) {
+    started?.(each)
+    const from = performance.now()
+    const verdict = await runCase(each, world)
+    const ms = Math.round(performance.now() - from)
+    yield { cell: cell.name, group: each.group, case: each.title, ...verdict, ms, seed }
+  }
+}
+
+async function runCase(each: Case, world: World): Promise<Pick<Outcome, 'result' | 'reason'>> {
+  try {
+    const reason = await each.impossible?.(world)
+    if (reason !== undefined) return { result: 'impossible', reason }
+    await each.run(world)
+    return { result: 'passed' }
+  } catch (error) {
+    return { result: 'failed', reason: describe(error) }
+  }
+}
+
+/** With its causes: the seed and the edits of a random case are in the outer one. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const own = error.stack ?? error.message
+  return error.cause === undefined ? own : `${own}\ncaused by ${describe(error.cause)}`
+}

@@ -1,0 +1,72 @@
+/**
+ * What tests want of the system and Node's fs has not: extended attributes, device files, exact times. Straight from the C
+ * library, sharing no code with core, so that a mistake there can't hide itself. Paths are Buffers; names and values of
+ * attributes are byte strings (latin1).
+ */
+import { getSystemErrorName } from 'node:util'
+import koffi from 'koffi'
+
+const lib = koffi.load(null)
+const PATH = 'const void *'
+const lgetxattr = lib.func('lgetxattr', 'int64', [PATH, PATH, 'void *', 'size_t'])
+const llistxattr = lib.func('llistxattr', 'int64', [PATH, 'void *', 'size_t'])
+const lsetxattr = lib.func('lsetxattr', 'int', [PATH, PATH, PATH, 'size_t', 'int'])
+const lremovexattr = lib.func('lremovexattr', 'int', [PATH, PATH])
+const mknodCall = lib.func('mknod', 'int', [PATH, 'uint', 'uint64'])
+const utimensat = lib.func('utimensat', 'int', ['int', PATH, 'const void *', 'int'])
+
+const AT_FDCWD = -100
+const AT_SYMLINK_NOFOLLOW = 0x100
+/** The kernel's own limits: XATTR_LIST_MAX and XATTR_SIZE_MAX. */
+const MAX = 65_536
+const scratch = Buffer.alloc(MAX)
+
+/** By name, sorted. */
+export function readAttributes(path: Buffer): ReadonlyMap<string, string> {
+  const file = terminated(path)
+  const length = check(llistxattr(file, scratch, MAX), 'listxattr', path)
+  const names = scratch.toString('latin1', 0, length).split('\0').slice(0, -1).sort()
+  return new Map(
+    names.map((name) => {
+      const size = check(lgetxattr(file, terminated(name), scratch, MAX), `getxattr ${name}`, path)
+      return [name, scratch.toString('latin1', 0, size)]
+    }),
+  )
+}
+
+export function setAttribute(path: Buffer, name: string, value: string): void {
+  const bytes = Buffer.from(value, 'latin1')
+  check(lsetxattr(terminated(path), terminated(name), bytes, bytes.length, 0), `setxattr ${name}`, path)
+}
+
+export function removeAttribute(path: Buffer, name: string): void {
+  check(lremovexattr(terminated(path), terminated(name)), `removexattr ${name}`, path)
+}
+
+/** `mode` holds the type too (S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK). */
+export function makeNode(path: Buffer, mode: number, major = 0, minor = 0): void {
+  const device = ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor >>> 8) * 2 ** 20
+  check(mknodCall(terminated(path), mode, device), 'mknod', path)
+}
+
+/** Sets the time of content to the nanosecond, and that of access as well; never through a symlink. */
+export function setTime(path: Buffer, nanoseconds: bigint): void {
+  const seconds = nanoseconds / BILLION - (nanoseconds % BILLION < 0n ? 1n : 0n)
+  const times = new BigInt64Array([seconds, nanoseconds - seconds * BILLION])
+  const both = Buffer.from(new BigInt64Array([...times, ...times]).buffer)
+  check(utimensat(AT_FDCWD, terminated(path), both, AT_SYMLINK_NOFOLLOW), 'utimensat', path)
+}
+
+const BILLION = 1_000_000_000n
+
+function terminated(text: Buffer | string): Buffer {
+  return Buffer.concat([typeof text === 'string' ? Buffer.from(text, 'latin1') : text, Buffer.alloc(1)])
+}
+
+/** Throws as Node's fs does. */
+function check(result: unknown, call: string, path: Buffer): number {
+  const value = Number(result)
+  if (value >= 0) return value
+  const code = getSystemErrorName(-koffi.errno())
+  throw Object.assign(new Error(`${code}: ${call} ${JSON.stringify(path.toString())}`), { code })
+}
