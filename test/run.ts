@@ -15,7 +15,7 @@ import { unlawfulSkip } from './must-run.js'
 import { report } from './report.js'
 
 /** The slow folders first, so that the last minutes do not have one core idle. */
-const FIRST = ['images', 'faults', 'property']
+const FIRST = ['images', 'conformance', 'faults']
 const COMPILED = dirname(fileURLToPath(import.meta.url))
 const FILE_TIMEOUT_MS = 15 * 60_000
 

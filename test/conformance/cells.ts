@@ -1,0 +1,26 @@
+/** The cells that a Linux with these file systems must run: what `npm test` fails without. */
+import type { FileSystemKind } from '../file-system.js'
+
+export interface CellName {
+  readonly driver: string
+  readonly kind: FileSystemKind
+}
+
+export const CELLS: readonly CellName[] = [
+  { driver: 'overlay', kind: 'ext4' },
+  { driver: 'overlay', kind: 'xfs' },
+  { driver: 'overlay', kind: 'btrfs' },
+  { driver: 'overlay', kind: 'tmpfs' },
+  { driver: 'vfs', kind: 'ext4' },
+  { driver: 'vfs', kind: 'xfs' },
+  { driver: 'vfs', kind: 'btrfs' },
+  { driver: 'vfs', kind: 'tmpfs' },
+  { driver: 'btrfs', kind: 'btrfs' },
+]
+
+export const nameOfCell = ({ driver, kind }: CellName): string => `${driver} on ${kind}`
+
+/** What a case may say instead of running, by backend: anything else is a failure here. */
+export const MAY_BE_IMPOSSIBLE: readonly { readonly cell: RegExp; readonly reason: RegExp }[] = [
+  { cell: /^(overlay|vfs) on /, reason: /quota/ },
+]

@@ -1,0 +1,3 @@
+import { testCell } from '../test-cell.js'
+
+testCell({ driver: 'vfs', kind: 'btrfs' })

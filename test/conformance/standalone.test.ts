@@ -1,0 +1,92 @@
+/** The suite can be carried away: the compiled folder and the packages that varve needs to run are all it takes. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import { after, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { checkoutDirectory } from '../../fixtures/cache.js'
+
+const COMPILED = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
+const PACKAGE = JSON.parse(readFileSync(join(checkoutDirectory(), 'package.json'), 'utf8')) as {
+  readonly dependencies: Readonly<Record<string, string>>
+}
+
+describe('the suite by itself', () => {
+  const { files, packages } = reachable(join(COMPILED, 'test/conformance/main.js'))
+  const away = mkdtempSync(join(tmpdir(), 'varve-away-'))
+  after(() => rmSync(away, { recursive: true }))
+
+  it('loads nothing of ours but core, drivers and the tests’ own helpers without packages', () => {
+    const odd = files.filter((file) => !/^(core|drivers|test\/conformance|test\/[\w-]+\.js$)/.test(file))
+    assert.deepEqual(odd, [])
+  })
+
+  it('loads no package but those that varve needs to run', () => {
+    assert.ok(packages.includes('koffi') && packages.includes('better-sqlite3'), packages.join(' '))
+    assert.deepEqual(
+      packages.filter((name) => !(name in PACKAGE.dependencies)),
+      [],
+    )
+  })
+
+  it('runs in a folder of its own without a network', {
+    skip: process.getuid?.() !== 0 && 'takes root',
+  }, () => {
+    for (const folder of ['core', 'drivers'])
+      cpSync(join(COMPILED, folder), join(away, 'dist', folder), { recursive: true })
+    for (const file of files) cpSync(join(COMPILED, file), join(away, 'dist', file))
+    cpSync(join(checkoutDirectory(), 'package.json'), join(away, 'package.json'))
+    for (const path of runtimePackages()) {
+      cpSync(join(checkoutDirectory(), path), join(away, path), { recursive: true })
+    }
+    mkdirSync(join(away, 'data'))
+    const main = join(away, 'dist/test/conformance/main.js')
+    const args = ['--net', process.execPath, main, '--driver', 'vfs', '--root', join(away, 'data')]
+    const lines = execFileSync('unshare', [...args, '--only', 'driver: an empty layer'], {
+      cwd: '/',
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const outcomes = lines
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { readonly result: string })
+    assert.deepEqual(
+      outcomes.map(({ result }) => result),
+      ['passed'],
+    )
+  })
+})
+
+/** What `main` imports, directly or not, `import()` included: our files relative to the compiled folder, and packages. */
+function reachable(main: string): {
+  readonly files: readonly string[]
+  readonly packages: readonly string[]
+} {
+  const files = new Set<string>()
+  const packages = new Set<string>()
+  const visit = (file: string): void => {
+    const name = relative(COMPILED, file)
+    if (files.has(name)) return
+    files.add(name)
+    const text = readFileSync(file, 'utf8')
+    for (const [, specifier = ''] of text.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)) {
+      if (specifier.startsWith('.')) visit(resolve(dirname(file), specifier))
+      else if (!specifier.startsWith('node:'))
+        packages.add(/^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier)
+    }
+  }
+  visit(main)
+  return { files: [...files].sort(), packages: [...packages].sort() }
+}
+
+/** Relative paths of the packages that are installed for running, those that they need included. */
+function runtimePackages(): readonly string[] {
+  const root = checkoutDirectory()
+  const lock = JSON.parse(readFileSync(join(root, 'node_modules/.package-lock.json'), 'utf8')) as {
+    readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly optional?: boolean }>>
+  }
+  return Object.entries(lock.packages).flatMap(([path, { dev }]) => (dev ? [] : [path]))
+}
