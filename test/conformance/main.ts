@@ -1,7 +1,8 @@
 /**
  * The suite by itself, on any host that has Node: `node dist/test/conformance/main.js --driver overlay --root DIR`. It needs
  * the compiled folder and the packages that varve needs to run, nothing else. One JSON line a case on standard output;
- * for people, on standard error. Exit status: 0 all passed or impossible, 1 something failed, 2 the driver can't be used here.
+ * for people, on standard error. Exit status: 0 all passed or impossible, 1 something failed, 2 the driver can't be used here,
+ * 130 interrupted, after cleaning up.
  */
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -57,10 +58,19 @@ async function main(args: string[]): Promise<number> {
     }, timeout * 1000)
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${found.group}: ${found.title}`)
   }
-  for await (const outcome of runSuite(cell, { only, seed, scripts, started })) {
-    counts[outcome.result]++
-    process.stdout.write(`${JSON.stringify(outcome)}\n`)
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line(outcome)}\n`)
+  const interrupt = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort())
+  const { signal } = interrupt
+  try {
+    for await (const outcome of runSuite(cell, { only, seed, scripts, started, signal })) {
+      counts[outcome.result]++
+      process.stdout.write(`${JSON.stringify(outcome)}\n`)
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line(outcome)}\n`)
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+    process.stderr.write(`${cell.name}: interrupted\n`)
+    process.exit(130) // the case that was cut off still has its threads
   }
   clearTimeout(timer)
   const { passed, failed, impossible } = counts

@@ -50,6 +50,8 @@ export interface SuiteOptions {
   readonly scripts?: number | undefined
   /** Called before each case. */
   readonly started?: (found: Case) => void
+  /** Ends the run; what the running case has made is taken away first. */
+  readonly signal?: AbortSignal
 }
 
 /** The cases that `only` leaves, in their order. */
@@ -61,16 +63,17 @@ export function selectCases(only: readonly string[] = []): readonly Case[] {
 /**
  * Runs the cases one after the other. A case that fails, or that leaves a mount, a layer or a file behind, is an outcome and
  * never a throw.
+ * @throws the signal's reason
  */
 export async function* runSuite(
   cell: Cell,
-  { only, seed, scripts = 500, started }: SuiteOptions,
+  { only, seed, scripts = 500, started, signal }: SuiteOptions,
 ): AsyncGenerator<Outcome> {
   const world = await openWorld(cell, { seed, scripts })
   for (const each of selectCases(only)) {
     started?.(each)
     const from = performance.now()
-    const verdict = await runCase(each, world)
+    const verdict = await unlessAborted(runCase(each, world), signal, () => world.abandon())
     const ms = Math.round(performance.now() - from)
     yield { cell: cell.name, group: each.group, case: each.title, ...verdict, ms, seed }
   }
@@ -84,6 +87,27 @@ async function runCase(each: Case, world: World): Promise<Pick<Outcome, 'result'
     return { result: 'passed' }
   } catch (error) {
     return { result: 'failed', reason: describe(error) }
+  }
+}
+
+async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  clean: () => Promise<void>,
+): Promise<T> {
+  if (signal === undefined) return work
+  let abort = () => {}
+  const aborted = new Promise<undefined>((resolve) => {
+    abort = () => resolve(undefined)
+    signal.addEventListener('abort', abort)
+  })
+  try {
+    const result = await Promise.race([work, aborted])
+    if (result !== undefined && !signal.aborted) return result
+    await clean()
+    throw signal.reason
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

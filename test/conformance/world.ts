@@ -19,6 +19,8 @@ export interface World {
   readonly scripts: number
   /** A driver on a home of its own. */
   withDriver(use: (bench: DriverBench) => Promise<void>): Promise<void>
+  /** Takes away all that the running case has made, for a run that is interrupted; what fails about it is passed over. */
+  abandon(): Promise<void>
   /** A store on a root of its own; the full check of it must find nothing at the end. */
   withStore(use: (bench: StoreBench) => Promise<void>): Promise<void>
 }
@@ -28,22 +30,27 @@ export async function openWorld(
   { seed, scripts }: Pick<World, 'seed' | 'scripts'>,
 ): Promise<World> {
   const options = new Map(Object.entries(cell.options))
-  const within = async (use: (directory: string) => Promise<void>): Promise<void> => {
+  /** Benches that are open, by their directory. */
+  const benches = new Map<string, { end(): Promise<void> }>()
+  const within = async <Bench extends { end(): Promise<void> }>(
+    open: (directory: string) => Promise<Bench>,
+    use: (bench: Bench) => Promise<void>,
+  ): Promise<void> => {
     const directory = mkdtempSync(join(cell.root, 'varve-conformance-'))
     try {
-      await use(directory)
-    } finally {
-      rmSync(directory, { recursive: true, force: true })
-    }
-  }
-  const withDriver: World['withDriver'] = (use) =>
-    within(async (directory) => {
-      const bench = await openDriverBench(cell.module, options, directory)
+      const bench = await open(directory)
+      benches.set(directory, bench)
       await endWith(
         () => use(bench),
         () => bench.end(),
       )
-    })
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+      benches.delete(directory)
+    }
+  }
+  const withDriver: World['withDriver'] = (use) =>
+    within((directory) => openDriverBench(cell.module, options, directory), use)
   let supports: Supports | undefined
   await withDriver(async ({ driver }) => {
     supports = driver.supports
@@ -55,14 +62,15 @@ export async function openWorld(
     seed,
     scripts,
     withDriver,
-    withStore: (use) =>
-      within(async (directory) => {
-        const bench = await openStoreBench(cell, directory)
-        await endWith(
-          () => use(bench),
-          () => bench.end(),
-        )
-      }),
+    withStore: (use) => within((directory) => openStoreBench(cell, directory), use),
+    async abandon() {
+      for (const [directory, bench] of benches) {
+        await bench.end().catch(() => {
+          // The case was cut off anywhere.
+        })
+        rmSync(directory, { recursive: true, force: true })
+      }
+    },
   }
 }
 
