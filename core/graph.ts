@@ -9,6 +9,7 @@
  * nobody: core/recover.ts takes it away.
  */
 
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { Database } from './db/database.js'
 import type { LayerRow } from './db/layers.js'
@@ -94,6 +95,10 @@ export function createGraph(context: GraphContext) {
     /** Held while a chain is being imported; a second importer waits here, and then finds it. */
     lockChain: (chainId: ChainId, options?: { readonly signal?: AbortSignal }): Promise<Lock> =>
       lock(`${locks}/chain-${chainId.slice(7)}`, options),
+
+    /** Held while a node is being committed to that name. */
+    lockName: ({ space, name }: NameOf): Promise<Lock> =>
+      lock(`${locks}/name-${createHash('sha256').update(`${space} ${name}`).digest('hex')}`),
 
     ...createMaking(context, { lockFile, erase, sync }),
     ...removal,

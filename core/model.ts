@@ -1,6 +1,7 @@
 /** What the store hands out: the types of the public face (core/store.ts). All data, all readonly. */
 import type { Change, DriverModule, Mount, Probe, Supports, Usage } from './driver.js'
 import type { ChainId, Digest, LayerId } from './ids.js'
+import type { Snapshots } from './snapshot-model.js'
 
 export interface StoreOptions {
   /** The data root; made 0700 where it is missing (its parent must exist). */
@@ -253,6 +254,9 @@ export interface Store {
     options?: LongOptions & { readonly name?: string },
   ): Promise<{ readonly layer: LayerInfo; readonly image: ImageInfo | undefined }>
   usage(reference: string): Promise<Usage>
+
+  /** The same layers as a snapshotter has them. */
+  readonly snapshots: Snapshots
 
   // the store itself
   info(): Promise<StoreInfo>

@@ -65,11 +65,12 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
     erase,
 
     /**
-     * Removes a layer that nobody uses; its names are free at once.
+     * Removes a layer that nobody uses; its names are free at once. `before` as for `removeUnneeded`.
      * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
      */
-    async remove(node: NodeId): Promise<void> {
+    async remove(node: NodeId, { before }: Pick<RemoveUnneededOptions, 'before'> = {}): Promise<void> {
       await removeMarked([node], () => {
+        if (before?.() === false) return []
         requireUnused(db, requireNode(db, node))
         return [node]
       })

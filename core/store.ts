@@ -27,26 +27,37 @@ import { createResolver } from './references.js'
 import { ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, isScratchInUse, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver, verdicts } from './select.js'
+import { createSnapshots } from './snapshots.js'
 import { realpath } from './sys/files.js'
 import type { Lock } from './sys/lock.js'
 import { createViews } from './views.js'
 
+export type { ByteChannel } from './channel.js'
 export type {
   Applied,
+  ApplyOptions,
   Change,
   ChangeKind,
+  CreateOptions,
   Driver,
+  DriverContext,
   DriverModule,
+  DriverOption,
+  DriverState,
+  Host,
   Mount,
   Probe,
+  ReplacedPayload,
   Supports,
   Usage,
+  Verdict,
 } from './driver.js'
 export type { ErrorCode } from './errors.js'
 // biome-ignore lint/performance/noBarrelFile: this file is the package's public face
 export { STATUS, VarveError } from './errors.js'
 export type { ChainId, Digest, LayerId } from './ids.js'
 export type * from './model.js'
+export type * from './snapshot-model.js'
 
 /**
  * Opens (or makes) the store in a data root, and finishes or undoes what a crash left there.
@@ -292,6 +303,8 @@ async function assemble(
         { size: 0, inodes: 0 },
       )
     },
+
+    snapshots: createSnapshots({ db, graph, mounts, resolver, warn }),
 
     async info() {
       const nodes = db.nodes.ready()

@@ -26,6 +26,9 @@ export function createNames(sql: Sql) {
   const all = sql.all<Record<never, never>, NameRow>(
     'SELECT space, name, node FROM name ORDER BY space, name',
   )
+  const after = sql.all<{ space: string; after: string; limit: number }, { name: string }>(
+    'SELECT name FROM name WHERE space = :space AND name > :after ORDER BY name LIMIT :limit',
+  )
   const remove = sql.run<{ space: string; name: string }>(
     'DELETE FROM name WHERE space = :space AND name = :name',
   )
@@ -34,6 +37,9 @@ export function createNames(sql: Sql) {
     get: (space: NameSpace, name: string): NodeId | undefined => get({ space, name })?.node,
     byNode: (node: NodeId): readonly NameRow[] => byNode({ node }),
     all: (): readonly NameRow[] => all({}),
+    /** In order of their bytes, those past `after`. */
+    after: (space: NameSpace, name: string, limit: number): readonly string[] =>
+      after({ space, after: name, limit }).map((row) => row.name),
     delete: (space: NameSpace, name: string): boolean => remove({ space, name }).changes > 0,
   }
 }

@@ -84,6 +84,9 @@ export function createNodes(sql: Sql) {
     `UPDATE node SET kind = 'committed', state = 'ready', size = :size, inodes = :inodes, labels = :labels, created = :now,
        updated = :now WHERE id = :id`,
   )
+  const setLabels = sql.run<{ id: number; labels: string; now: number }>(
+    'UPDATE node SET labels = :labels, updated = :now WHERE id = :id',
+  )
   const remove = sql.run<{ id: number }>('DELETE FROM node WHERE id = :id')
 
   return {
@@ -130,8 +133,14 @@ export function createNodes(sql: Sql) {
     ): void {
       commit({ id, size: row.size, inodes: row.inodes, labels: JSON.stringify(row.labels), now: now() })
     },
-    /** The row and, by cascade, its layer, names, index and split record. */
-    delete: (id: NodeId): void => void remove({ id }),
+    setLabels(id: NodeId, labels: Readonly<Record<string, string>>): void {
+      setLabels({ id, labels: JSON.stringify(labels), now: now() })
+    },
+    /**
+     * The row and, by cascade, its layer, names, index and split record. Only of one that is not ready, and so without
+     * waiting for the disk: should a power cut bring the row back, the next open takes it away again.
+     */
+    delete: (id: NodeId): void => void sql.draft(() => remove({ id })),
   }
 }
 

@@ -47,9 +47,10 @@ function plainDriver(home: string, { name = 'plain', before = () => {} }: PlainO
       await before('remove', id)
       rmSync(path(id), { recursive: true, force: true })
     },
-    async get(id) {
+    async get(id, { readonly }) {
+      await before('get', id)
       requireLayer(id)
-      return [{ type: 'bind', source: path(id), options: ['rbind', 'rw'] }]
+      return [{ type: 'bind', source: path(id), options: ['rbind', readonly ? 'ro' : 'rw'] }]
     },
     put: async () => {},
     async *changes(): AsyncGenerator<Change, void> {},

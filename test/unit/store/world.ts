@@ -14,6 +14,8 @@ import { createMounts } from '../../../core/mounts.js'
 import { recover } from '../../../core/recover.js'
 import { createResolver, type Resolver } from '../../../core/references.js'
 import { ensureFolder, prepareRoot } from '../../../core/root.js'
+import type { Snapshots } from '../../../core/snapshot-model.js'
+import { createSnapshots } from '../../../core/snapshots.js'
 import { createSplitWriter } from '../../../core/tar/split.js'
 import { createViews } from '../../../core/views.js'
 import { type PlainOptions, plainModule } from './plain-driver.js'
@@ -25,6 +27,7 @@ export interface World {
   readonly graph: Graph
   readonly images: Images
   readonly resolver: Resolver
+  readonly snapshots: Snapshots
   readonly warnings: string[]
   recover(): Promise<void>
   findings(repair?: boolean): Promise<readonly Finding[]>
@@ -90,6 +93,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     graph,
     images: createImages(db, graph, () => false),
     resolver,
+    snapshots: createSnapshots({ db, graph, mounts, resolver, warn }),
     warnings,
     recover: () => recover({ db, graph, driver, root, warn }),
     async findings(repair = false) {

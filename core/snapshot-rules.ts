@@ -1,0 +1,62 @@
+/** What comes from outside about a snapshot: its name, which labels to change, and what a filter asks for. */
+import { VarveError } from './errors.js'
+import type { FieldOf } from './filter/filter.js'
+import type { Labels, SnapshotInfo } from './snapshot-model.js'
+
+/** Of a name, in bytes of UTF-8: bolt, where containerd keeps its own, takes 32,768, and no engine comes near this. */
+const MAX_NAME = 4096
+
+/** @throws VarveError INVALID_ARGUMENT */
+export function parseName(name: string): string {
+  const refuse = (why: string) =>
+    new VarveError('INVALID_ARGUMENT', `illegal snapshot name ${quote(name)}: ${why}`)
+  if (name === '') throw refuse('it is empty')
+  if (name.includes('\0')) throw refuse('it has a NUL character')
+  // A lone surrogate has no UTF-8, so it would come back as something else.
+  if (/\p{Surrogate}/u.test(name)) throw refuse('it is no well-formed text')
+  const size = Buffer.byteLength(name)
+  if (size > MAX_NAME) throw refuse(`it has ${size} bytes, at most ${MAX_NAME} will do`)
+  return name
+}
+
+/** The keys of the labels that an update mask means; undefined is all of them. @throws VarveError INVALID_ARGUMENT */
+export function parseMask(name: string, mask: readonly string[]): readonly string[] | undefined {
+  const prefix = 'labels.'
+  const wrong = mask.find((path) => path !== 'labels' && !(path.startsWith(prefix) && path !== prefix))
+  if (wrong !== undefined) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `update snapshot ${quote(name)}: ${quote(wrong)} can't be changed, only labels and labels.KEY`,
+    )
+  }
+  if (mask.length === 0 || mask.includes('labels')) return undefined
+  return mask.map((path) => path.slice(prefix.length))
+}
+
+/** `keys` as of parseMask. */
+export function changeLabels(old: Labels, given: Labels, keys: readonly string[] | undefined): Labels {
+  if (keys === undefined) return given
+  const changed = new Map(Object.entries(old))
+  for (const key of keys) {
+    const value = Object.hasOwn(given, key) ? given[key] : undefined
+    if (value === undefined || value === '') changed.delete(key)
+    else changed.set(key, value)
+  }
+  return Object.fromEntries(changed)
+}
+
+/** As containerd's filters see a snapshot: `parent` is there also where it is empty. */
+export function fieldsOf(info: SnapshotInfo): FieldOf {
+  return ([field = '', ...rest]) => {
+    if (field === 'name' || field === 'kind') return info[field]
+    if (field === 'parent') return info.parent ?? ''
+    if (field !== 'labels') return undefined
+    const key = rest.join('.')
+    return Object.hasOwn(info.labels, key) ? info.labels[key] : undefined
+  }
+}
+
+/** For a message: escaped, and not too long. */
+export function quote(name: string): string {
+  return JSON.stringify(name.length <= 300 ? name : `${name.slice(0, 300)}…`)
+}
