@@ -15,8 +15,17 @@ import {
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
 } from '../sys/files.js'
-import { lstatAt, type Stat } from '../sys/stat.js'
-import { grant, isRoot, keepsOut, READ_DIRECTORY, READ_FILE, withAccess } from './own-access.js'
+import { fstat, lstatAt, type Stat } from '../sys/stat.js'
+import {
+  type Granted,
+  grant,
+  isRoot,
+  keepsOut,
+  PERMISSIONS,
+  READ_DIRECTORY,
+  READ_FILE,
+  withAccess,
+} from './own-access.js'
 
 export interface Tree {
   readonly fd: number
@@ -27,6 +36,8 @@ export interface Tree {
 /** A directory to read in, also where its mode keeps its owner out: that is so again when it is closed. */
 export interface Entered {
   readonly fd: number
+  /** With its own mode. */
+  stat(): Stat
   close(): void
 }
 
@@ -142,11 +153,11 @@ function openOwn(root: number, path: string, flags: number): number {
     }
   }
   try {
-    const restore = grant(entry, READ_FILE)
+    const granted = grant(entry, READ_FILE)
     try {
       return open(`/proc/self/fd/${entry}`, READ)
     } finally {
-      restore?.()
+      granted?.restore()
     }
   } finally {
     close(entry)
@@ -168,11 +179,11 @@ function enterByStep(tree: Pick<Tree, 'fd'>, path: string): Entered {
 }
 
 function enterRoot(root: number): Entered {
-  const restore = grant(root, READ_DIRECTORY)
+  const granted = grant(root, READ_DIRECTORY)
   try {
-    return entered(openAt(root, '.', DIRECTORY), restore)
+    return entered(openAt(root, '.', DIRECTORY), granted)
   } catch (error) {
-    restore?.()
+    granted?.restore()
     throw error
   }
 }
@@ -180,33 +191,37 @@ function enterRoot(root: number): Entered {
 function enterName(dirFd: number, name: string): Entered {
   if (name === '..') throw new RangeError(`${name} in a path that leads down`)
   const entry = openAt(dirFd, name, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
-  let restore: (() => void) | undefined
+  let granted: Granted | undefined
   try {
-    restore = grant(entry, READ_DIRECTORY)
-    const { fd, close: closeFd } = entered(openAt(entry, '.', DIRECTORY), restore)
+    granted = grant(entry, READ_DIRECTORY)
+    const directory = entered(openAt(entry, '.', DIRECTORY), granted)
     return {
-      fd,
+      ...directory,
       close() {
         try {
-          closeFd()
+          directory.close()
         } finally {
           close(entry)
         }
       },
     }
   } catch (error) {
-    restore?.()
+    granted?.restore()
     close(entry)
     throw error
   }
 }
 
-function entered(fd: number, restore: (() => void) | undefined): Entered {
+function entered(fd: number, granted: Granted | undefined): Entered {
   return {
     fd,
+    stat() {
+      const stat = fstat(fd)
+      return granted === undefined ? stat : { ...stat, mode: (stat.mode & ~PERMISSIONS) | granted.mode }
+    },
     close() {
       try {
-        restore?.()
+        granted?.restore()
       } finally {
         close(fd)
       }

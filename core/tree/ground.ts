@@ -8,7 +8,6 @@ import {
   mkdir,
   mknod,
   open,
-  openAt,
   readdir,
   readlinkAt,
   rmdir,
@@ -19,7 +18,7 @@ import {
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { readXattrs, readXattrsOf } from './attributes.js'
-import { at, join, openFile } from './confined.js'
+import { at, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import {
@@ -34,6 +33,7 @@ import { createNamespace, type Dir, type Namespace } from './namespace.js'
 import { createNotices, type Notices } from './notices.js'
 import type { Payloads } from './payloads.js'
 import type { Place } from './place.js'
+import { createUntold } from './untold.js'
 
 export interface GroundOptions {
   readonly place: Place
@@ -78,14 +78,15 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
   const notices = createNotices()
   const attributes = createAttributes(style, umaskIsZero, notices)
   const hiding = createHiding(place, style)
+  const untold = createUntold()
   const times = createDirectoryTimes()
   const defaultAcls = new Map<string, string>()
   /** Without root: directories whose own mode would keep their owner out. */
   const closed = new Map<string, number>()
   const counts = { size: 0, inodes: 0 }
 
-  const implied = (parent: Dir, name: string, below: number | undefined): void => {
-    const meta = below === undefined ? PRISTINE : metaOf(fstat(below), readXattrsOf(below))
+  const implied = (parent: Dir, name: string, below: Entered | undefined): void => {
+    const meta = below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd))
     const hides = hiding.uncover(parent, name)
     mkdir(place.path(parent.path, name), OWNER_ALL)
     counts.inodes++
@@ -101,6 +102,7 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
     notices,
     counts,
     making(dir, name, make) {
+      untold.tell(dir, name)
       space.changed(dir, name)
       hiding.uncover(dir, name)
       try {
@@ -112,6 +114,7 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
       }
     },
     makeDirectory(parent, name) {
+      untold.tell(parent, name)
       let hides = hiding.uncover(parent, name)
       const path = place.path(parent.path, name)
       const there = hides ? undefined : madeDirectory(path)
@@ -139,8 +142,9 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
       times.add(path, meta.mtime)
     },
     copyUp(dir, name, stat) {
-      space.materialise(dir)
-      const below = space.below(dir)
+      bringUp(dir)
+      untold.add(join(dir.path, name))
+      const below = space.below(dir)?.fd
       if (below === undefined) throw new Error(`nothing below shows through in ${dir.path}`)
       const target = place.path(dir.path, name)
       if (isFile(stat.mode)) {
@@ -160,24 +164,27 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
       space.changed(dir, name)
     },
     whiteOut(dir, name) {
-      if (hiding.whiteouts.has(join(dir.path, name))) return
+      const path = join(dir.path, name)
+      if (hiding.whiteouts.has(path)) return
       const own = dir.inLayer ? lstatOrUndefined(place.path(dir.path, name)) : undefined
-      if (own !== undefined) {
+      if (own !== undefined && !untold.has(path)) {
         if (isDirectory(own.mode)) ground.makeOpaque(space.made(dir, name))
         return
       }
+      if (own !== undefined) ground.clear(dir, name)
       if (space.entryBelow(dir, name) === undefined) return
-      space.materialise(dir)
+      bringUp(dir)
       hiding.hide(dir, name)
       space.changed(dir, name)
     },
     makeOpaque(dir) {
       if (space.below(dir) === undefined) return
-      space.materialise(dir)
+      bringUp(dir)
       hiding.makeOpaque(dir)
       space.hideBelow(dir)
     },
     finish() {
+      for (const path of untold.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
       hiding.sweep(namesBelow)
       for (const [path, value] of defaultAcls) setDefaultAcl(path, value)
       times.replay((path, time) => utimens(place.path(path, '.'), time))
@@ -187,17 +194,23 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
   }
 
   const below = space.below(space.root)
-  ground.settle('', below === undefined ? PRISTINE : metaOf(fstat(below), readXattrsOf(below)), true)
+  ground.settle('', below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)), true)
   return ground
+
+  /** Makes a directory of the layers below one of this layer, for something that no entry tells of. */
+  function bringUp(dir: Dir): void {
+    for (let at: Dir | undefined = dir; at !== undefined && !at.inLayer; at = at.parent) untold.add(at.path)
+    space.materialise(dir)
+  }
 
   /** What the layers below have in their root; the merged view of them has no whiteouts in it. */
   function namesBelow(): readonly string[] {
     if (lower === undefined) return []
-    const fd = openAt(lower, '.', constants.O_RDONLY | constants.O_DIRECTORY)
+    const root = enterDirectory({ fd: lower }, '')
     try {
-      return listDirectory(fd, '.').map(({ name }) => name)
+      return listDirectory(root.fd, '.').map(({ name }) => name)
     } finally {
-      close(fd)
+      root.close()
     }
   }
 
@@ -205,6 +218,7 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
     const target = place.path(parent, name)
     const path = join(parent, name)
     const stat = lstat(target)
+    untold.delete(path)
     if (isDirectory(stat.mode)) {
       for (const child of readdir(target)) discard(path, child)
       place.forget()
@@ -276,4 +290,8 @@ function metaOf(stat: Stat, xattrs: ReadonlyMap<string, string>): Meta {
     mtime: { sec: stat.mtimeSec, nsec: stat.mtimeNsec },
     xattrs,
   }
+}
+
+function baseOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -7,7 +7,7 @@ import { errnoOf } from '../errors.js'
 import { close, mknod, open, unlink } from '../sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
-import { join } from './confined.js'
+import { join, parentOf } from './confined.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 import type { Dir } from './namespace.js'
 import type { Place } from './place.js'
@@ -26,8 +26,8 @@ export interface Hiding {
    */
   makeOpaque(dir: Dir): void
   /**
-   * Removes what an opaque directory made redundant: a whiteout in there would be seen as a device by whoever lists it.
-   * Linear in the number of whiteouts and opaque directories, whatever their order in the tar was.
+   * Removes what a whiteout or an opaque directory above makes redundant: a whiteout in an opaque directory would be seen
+   * as a device by whoever lists it. Takes time in proportion, whatever their order in the tar was.
    * @param below names that the layers below have in the root, asked for only where the root is opaque
    */
   sweep(below: () => readonly string[]): void
@@ -78,23 +78,15 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
       opaques.add(dir.path)
     },
     sweep(below) {
-      if (opaques.size === 0) return
-      // All below `d` sorts directly after `d/`, so the last opaque directory seen covers or is over.
+      // All below `d` sorts directly after `d/`, so the last one seen covers or is over.
       let over = opaques.has('') ? '' : undefined
-      const marks = [...whiteouts]
-      for (const path of opaques) if (path !== '') marks.push(`${path}/`)
-      marks.sort()
-      for (const each of marks) {
-        if (over !== undefined && each.startsWith(over)) {
-          if (each.endsWith('/')) {
-            opaques.delete(each.slice(0, -1))
-          } else {
-            whiteouts.delete(each)
-            const cut = each.lastIndexOf('/')
-            unmark(each.slice(0, Math.max(0, cut)), each.slice(cut + 1))
-          }
-        } else if (each.endsWith('/')) {
-          over = each
+      const keys = [...whiteouts, ...opaques].filter((path) => path !== '').map((path) => `${path}/`)
+      for (const key of keys.sort()) {
+        const path = key.slice(0, -1)
+        if (over === undefined || !key.startsWith(over)) over = key
+        else if (!opaques.delete(path)) {
+          whiteouts.delete(path)
+          unmark(parentOf(path), path.slice(path.lastIndexOf('/') + 1))
         }
       }
       if (style !== 'list' && opaques.has('')) coverRoot(below())

@@ -139,11 +139,11 @@ function withDirectory(tree: Tree, path: string, work: (fd: number) => void): vo
   const directory = enterIfThere(tree, path)
   if (directory === undefined) return
   try {
-    const restore = grant(directory.fd, OWNER_ALL)
+    const granted = grant(directory.fd, OWNER_ALL)
     try {
       work(directory.fd)
     } finally {
-      restore?.()
+      granted?.restore()
     }
   } finally {
     directory.close()

@@ -5,12 +5,11 @@
  * find them with the layers applied in order; the kernel's confinement (place.ts) is the last word all the same. Known
  * directories form a bounded trie, so that a path costs no system calls where its parents were seen before.
  */
-import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { close, openAt, readlink, readlinkAt } from '../sys/files.js'
+import { readlink, readlinkAt } from '../sys/files.js'
 import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
-import { join, lstatAtOrUndefined, openDirectory } from './confined.js'
+import { type Entered, enterDirectory, join, lstatAtOrUndefined } from './confined.js'
 import type { Place } from './place.js'
 
 export interface Dir {
@@ -30,7 +29,7 @@ interface Symlink {
 /** What the namespace needs done. */
 export interface Maker {
   /** Makes an implied directory; `below` is the one of the layers below that it stands for. */
-  implied(parent: Dir, name: string, below: number | undefined): void
+  implied(parent: Dir, name: string, below: Entered | undefined): void
 }
 
 export interface Namespace {
@@ -41,7 +40,7 @@ export interface Namespace {
   /** Makes a directory that is only below. */
   materialise(dir: Dir): void
   /** The layers' below own directory of this path, as far as it shows through; valid until the next call. */
-  below(dir: Dir): number | undefined
+  below(dir: Dir): Entered | undefined
   /** Entry `name` of `dir` as the layers below have it, where it shows through. */
   entryBelow(dir: Dir, name: string): Stat | undefined
   /** A directory was made in this layer. */
@@ -63,8 +62,8 @@ const MAX_HOPS = 40
 const MAX_KNOWN = 4 << 20
 
 /**
- * `lower` is a descriptor of the merged view of the layers below. `hidden` holds the whiteouts of this layer, `opaques` its opaque directories: real paths, kept by the
- * caller.
+ * `lower` is a descriptor of the merged view of the layers below. `hidden` holds the whiteouts of this layer, `opaques`
+ * its opaque directories: real paths, kept by the caller.
  */
 export function createNamespace(
   place: Place,
@@ -77,7 +76,7 @@ export function createNamespace(
   const aliases = new Map<string, string>()
   let last: { readonly named: string; readonly dir: Dir } | undefined
   let known = 0
-  let opened: { readonly dir: Dir; readonly fd: number | undefined } | undefined
+  let opened: { readonly dir: Dir; readonly below: Entered | undefined } | undefined
 
   const space: Namespace = {
     root,
@@ -99,14 +98,14 @@ export function createNamespace(
     },
     below(dir) {
       if (lower === undefined) return undefined
-      if (opened?.dir === dir) return opened.fd
+      if (opened?.dir === dir) return opened.below
       closeBelow()
-      opened = { dir, fd: shows(dir) ? openBelow(lower, dir.path) : undefined }
-      return opened.fd
+      opened = { dir, below: shows(dir) ? enterBelow(lower, dir.path) : undefined }
+      return opened.below
     },
     entryBelow(dir, name) {
-      const fd = space.below(dir)
-      return fd === undefined ? undefined : lstatAtOrUndefined(fd, name)
+      const below = space.below(dir)
+      return below === undefined ? undefined : lstatAtOrUndefined(below.fd, name)
     },
     made(parent, name) {
       const before = parent.children?.get(name)
@@ -191,9 +190,9 @@ export function createNamespace(
       if (stat !== undefined) return learn(dir, name, stat, true, () => readlink(at))
     }
     const below = space.below(dir)
-    const stat = below === undefined ? undefined : lstatAtOrUndefined(below, name)
+    const stat = below === undefined ? undefined : lstatAtOrUndefined(below.fd, name)
     if (below === undefined || stat === undefined) return undefined
-    return learn(dir, name, stat, false, () => readlinkAt(below, name))
+    return learn(dir, name, stat, false, () => readlinkAt(below.fd, name))
   }
 
   function learn(
@@ -220,8 +219,9 @@ export function createNamespace(
   }
 
   function closeBelow(): void {
-    if (opened?.fd !== undefined) close(opened.fd)
+    const below = opened?.below
     opened = undefined
+    below?.close()
   }
 }
 
@@ -244,10 +244,9 @@ function shows(dir: Dir): boolean {
   return true
 }
 
-function openBelow(lower: number, path: string): number | undefined {
+function enterBelow(lower: number, path: string): Entered | undefined {
   try {
-    if (path === '') return openAt(lower, '.', constants.O_RDONLY | constants.O_DIRECTORY)
-    return openDirectory({ fd: lower, close: () => {} }, path)
+    return enterDirectory({ fd: lower }, path)
   } catch (error) {
     // No directory below of this path, or one that a symlink or file of the layers below stands in the way of.
     const errno = errnoOf(error)

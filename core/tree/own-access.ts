@@ -15,7 +15,7 @@ export const READ_FILE = 0o400
 export const READ_DIRECTORY = 0o500
 
 const O_PATH = 0o10000000
-const PERMISSIONS = 0o7777
+export const PERMISSIONS = 0o7777
 /** Another reader's restoring can come in between. */
 const TRIES = 4
 
@@ -27,11 +27,11 @@ export function withAccess<T>(path: string, bits: number, work: () => T): T {
   for (let tries = 1; ; tries++) {
     const entry = tries === 1 ? undefined : open(path, O_PATH | constants.O_NOFOLLOW)
     try {
-      const restore = entry === undefined ? undefined : grant(entry, bits)
+      const granted = entry === undefined ? undefined : grant(entry, bits)
       try {
         return work()
       } finally {
-        restore?.()
+        granted?.restore()
       }
     } catch (error) {
       if (tries === TRIES || !keepsOut(error)) throw error
@@ -41,17 +41,26 @@ export function withAccess<T>(path: string, bits: number, work: () => T): T {
   }
 }
 
+/** A mode that was widened. */
+export interface Granted {
+  /** As it was: permissions alone. */
+  readonly mode: number
+  /** Puts that back; while the descriptor is open. */
+  restore(): void
+}
+
 /**
- * Adds `bits` to the mode of an open file or directory (O_PATH will do) of the caller's own, where it lacks them; gives
- * what takes them back while it is still open. Undefined where nothing was done.
+ * Adds `bits` to the mode of an open file or directory (O_PATH will do) of the caller's own, where it lacks them.
+ * Undefined where nothing was done.
  */
-export function grant(fd: number, bits: number): (() => void) | undefined {
+export function grant(fd: number, bits: number): Granted | undefined {
   if (isRoot()) return undefined
   const { mode, uid } = fstat(fd)
   if (uid !== process.geteuid?.() || isSymlink(mode) || (mode & bits) === bits) return undefined
   const path = `/proc/self/fd/${fd}`
-  chmod(path, (mode & PERMISSIONS) | bits)
-  return () => chmod(path, mode & PERMISSIONS)
+  const own = mode & PERMISSIONS
+  chmod(path, own | bits)
+  return { mode: own, restore: () => chmod(path, own) }
 }
 
 /** Was it a mode that might be the caller's to change? */

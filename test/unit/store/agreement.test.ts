@@ -40,6 +40,49 @@ const AFTER: readonly (readonly [title: string, top: string[], merged: string[],
   ],
   ['a whiteout through a symlink', ['lib/.wh.x'], [...ALL, 'file usr/lib/y 1'], ['delete usr/lib/x']],
   ['an opaque marker through a symlink', ['lib/.wh..wh..opq'], ALL, ['delete usr/lib/x', 'delete usr/lib/y']],
+  ['a whiteout after one in it', ['etc/.wh.a', '.wh.etc'], [...ALL.slice(2), ...LIB], ['delete etc']],
+  [
+    'a whiteout after an opaque marker in it',
+    ['usr/lib/.wh..wh..opq', 'usr/.wh.lib'],
+    ALL.slice(0, 4),
+    ['delete usr/lib'],
+  ],
+  [
+    'an opaque marker after one in it',
+    ['usr/lib/.wh..wh..opq', 'usr/.wh..wh..opq'],
+    ALL.slice(0, 4),
+    ['delete usr/lib'],
+  ],
+  [
+    'a whiteout, and then marks below it',
+    ['usr/.wh.lib', 'usr/lib/.wh..wh..opq', 'usr/lib/.wh.x'],
+    ALL.slice(0, 4),
+    ['delete usr/lib'],
+  ],
+  [
+    'a whiteout after marks, and then a file',
+    ['usr/lib/.wh.x', 'usr/.wh.lib', 'usr/lib/z =own'],
+    [...ALL, 'file usr/lib/z 3'],
+    ['modify usr/lib', 'delete usr/lib/x', 'delete usr/lib/y', 'add usr/lib/z'],
+  ],
+  [
+    "a whiteout of a hard link's lower target",
+    ['etc/b >usr/lib/x', 'usr/lib/.wh.x'],
+    [...ALL.slice(0, 2), 'file etc/b 3', ...ALL.slice(2), 'file usr/lib/y 1'],
+    ['add etc/b', 'delete usr/lib/x'],
+  ],
+  [
+    "a whiteout of the directory of a hard link's lower target",
+    ['etc/b >usr/lib/x', 'usr/.wh.lib'],
+    [...ALL.slice(0, 2), 'file etc/b 3', ...ALL.slice(2, 4)],
+    ['add etc/b', 'delete usr/lib'],
+  ],
+  [
+    "an opaque marker over a hard link's lower target",
+    ['etc/b >usr/lib/x', 'usr/lib/.wh..wh..opq'],
+    [...ALL.slice(0, 2), 'file etc/b 3', ...ALL.slice(2)],
+    ['add etc/b', 'delete usr/lib/x', 'delete usr/lib/y'],
+  ],
 ]
 
 for (const driver of ['vfs', 'overlay']) {

@@ -78,7 +78,52 @@ const RULES: readonly Rule[] = [
   {
     title: 'nor does one that came before the marker',
     entries: [file('d/.wh.one'), file('d/sub/.wh.deep'), file('d/.wh..wh..opq')],
+    want: 'abs d f link',
+  },
+  {
+    title: 'a directory that is told after a mark in it stays in an opaque one',
+    entries: [file('d/sub/.wh.deep'), dir('d/sub'), file('d/.wh..wh..opq')],
     want: 'abs d d/sub f link',
+  },
+  {
+    title: 'a directory that marks alone are in is hidden by a later whiteout',
+    entries: [file('d/.wh.one'), file('d/sub/.wh..wh..opq'), file('.wh.d')],
+    want: 'abs f link',
+  },
+  {
+    title: 'one that was opaque too',
+    entries: [file('d/.wh..wh..opq'), file('.wh.d')],
+    want: 'abs f link',
+  },
+  {
+    title: 'and one with a file in it keeps that alone',
+    entries: [file('d/sub/.wh.deep'), file('d/sub/mine'), file('.wh.d')],
+    want: 'abs d d/sub d/sub/mine f link',
+  },
+  {
+    title: 'a file may come back after that',
+    entries: [file('d/.wh.one'), file('.wh.d'), file('d/mine')],
+    want: 'abs d d/mine f link',
+  },
+  {
+    title: 'the target of a hard link into the lower layer is hidden by a later whiteout',
+    entries: [hardlink('h', 'f'), file('.wh.f')],
+    want: 'abs d d/one d/sub d/sub/deep d/two h link',
+  },
+  {
+    title: 'with its directory',
+    entries: [hardlink('h', 'd/sub/deep'), file('.wh.d')],
+    want: 'abs f h link',
+  },
+  {
+    title: 'or by an opaque marker',
+    entries: [hardlink('h', 'd/sub/deep'), hardlink('d/i', 'd/one'), file('d/.wh..wh..opq')],
+    want: 'abs d d/i f h link',
+  },
+  {
+    title: 'but not where an entry put a file in its place',
+    entries: [hardlink('h', 'f'), file('f', 'mine'), file('.wh.f')],
+    want: 'abs d d/one d/sub d/sub/deep d/two f h link',
   },
   { title: 'an opaque root', entries: [file('.wh.f'), file('.wh..wh..opq'), file('mine')], want: 'mine' },
   {
