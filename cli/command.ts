@@ -11,8 +11,8 @@ export interface Context {
   readonly signal: AbortSignal
   /** Signal and progress for the store's long methods. */
   readonly long: LongOptions
-  /** The store, opened at the first call; closed by whoever made the context. */
-  store(): Promise<Store>
+  /** The store, opened at the first call; closed by whoever made the context. `warn` in place of lines on standard error. */
+  store(warn?: (message: string) => void): Promise<Store>
 }
 
 export interface GlobalOptions {
@@ -36,6 +36,8 @@ export interface Command {
   readonly positionals: Readonly<Record<string, PositionalOptions & Completion>>
   readonly options: Readonly<Record<string, Options & Completion>>
   readonly examples: readonly Example[]
+  /** Runs until it is interrupted: that is how it ends well. */
+  readonly untilInterrupted?: boolean
   /** Resolves to the exit status, undefined for 0. */
   run(args: Readonly<Record<string, unknown>>, context: Context): Promise<number | undefined>
 }
@@ -50,6 +52,7 @@ interface Definition<P extends Described, O extends Described> {
   readonly positionals: P
   readonly options: O
   readonly examples: readonly Example[]
+  readonly untilInterrupted?: boolean
   run(args: InferredOptionTypes<P> & InferredOptionTypes<O>, context: Context): Promise<number | undefined>
 }
 

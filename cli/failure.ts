@@ -53,7 +53,7 @@ function stackOf(error: unknown): string {
 }
 
 /** A message may quote what a stranger's file says: nothing in it may steer the terminal. */
-function printable(message: string): string {
+export function printable(message: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: escaping control characters is the point
   return message.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (char) => {
     const code = char.charCodeAt(0)

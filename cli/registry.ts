@@ -125,6 +125,12 @@ export const commands: readonly Entry[] = [
     load: () => import('./commands/check.js'),
   },
   {
+    name: 'serve',
+    positionals: '<engine>',
+    summary: 'Be the storage of dockerd or containerd',
+    load: () => import('./commands/serve.js'),
+  },
+  {
     name: 'completion',
     positionals: '[shell]',
     summary: 'Print a completion script for bash, zsh or fish',

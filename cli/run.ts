@@ -42,7 +42,7 @@ export async function run(words: readonly string[], about: { readonly version: s
     json = global.json
     if (process.stderr.isTTY && !global.quiet && !global.json) line = await openProgress(process.stderr)
     const status = await runCommand(invocation, global, { signal: interrupt.signal, line })
-    return interrupt.exitStatus() ?? status
+    return invocation.command.untilInterrupted ? status : (interrupt.exitStatus() ?? status)
   } catch (error) {
     line?.clear()
     // A write's own error comes before the stream's event that tells of the broken pipe.
@@ -78,11 +78,13 @@ async function runCommand(
     global,
     signal,
     long,
-    store() {
-      opening ??= open(global, (message) => {
+    store(
+      warn = (message) => {
         line?.clear()
         if (!global.quiet) process.stderr.write(`varve: warning: ${message}\n`)
-      })
+      },
+    ) {
+      opening ??= open(global, warn)
       return opening
     },
   }

@@ -73,6 +73,8 @@ export const libc = {
   readlinkat: int64('readlinkat', 'int', TEXT, BYTES, 'size_t'),
   renameat2: int('renameat2', 'int', TEXT, 'int', TEXT, 'uint'),
   rmdir: int('rmdir', TEXT),
+  sendto: int64('sendto', 'int', BYTES, 'size_t', 'int', BYTES, 'uint'),
+  socket: int('socket', 'int', 'int', 'int'),
   statx: int('statx', 'int', TEXT, 'int', 'uint', BYTES),
   symlink: int('symlink', TEXT, TEXT),
   sync_file_range: int('sync_file_range', 'int', 'int64', 'int64', 'uint'),

@@ -25,7 +25,7 @@ const CHANGING = [
 const READING = [
   'chroot', 'close', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fstat', 'getdents',
   'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
-  'readlink', 'stat', 'statfs', 'unshare',
+  'readlink', 'sendto', 'socket', 'stat', 'statfs', 'unshare',
   'ino_lookup', 'ino_paths', 'send', 'subvol_getflags', 'subvol_info', 'subvol_rootref', 'tree_search',
 ] as const
 

@@ -1,0 +1,75 @@
+import { defineCommand } from '../command.js'
+import { oneOf } from '../options.js'
+import { LEVELS, type Level } from '../serve/levels.js'
+
+const ENGINES = ['docker', 'containerd'] as const
+
+export const command = defineCommand({
+  positionals: {
+    engine: {
+      ...oneOf('engine', ENGINES),
+      demandOption: true,
+      describe: 'docker: a graph-driver plugin; containerd: a proxy snapshotter',
+    },
+  },
+  options: {
+    socket: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Where to listen',
+      defaultDescription: '/run/docker/plugins/varve.sock, /run/varve/containerd.sock',
+      completes: 'file',
+    },
+    metrics: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Prometheus metrics and /healthz at a socket, PORT (of 127.0.0.1) or HOST:PORT',
+    },
+    'log-level': {
+      ...oneOf('log level', LEVELS),
+      describe: 'debug: a line a call',
+      defaultDescription: 'info',
+    },
+    'ready-fd': {
+      type: 'string',
+      requiresArg: true,
+      describe: 'A descriptor that gets a line when the socket is there',
+    },
+  },
+  examples: [
+    { line: 'serve docker', does: 'The storage of dockerd -s varve --experimental' },
+    { line: 'serve containerd --metrics 9323', does: 'A snapshotter for containerd, with metrics' },
+  ],
+  untilInterrupted: true,
+  async run({ engine, socket, metrics, 'log-level': level, 'ready-fd': fd }, { global, signal, store }) {
+    const [{ createLog }, { createReadiness }, { parseEndpoint }, { serve }, service] = await Promise.all([
+      import('../serve/log.js'),
+      import('../serve/ready.js'),
+      import('../serve/metrics-server.js'),
+      import('../serve/lifetime.js'),
+      serviceOf(engine ?? 'docker'),
+    ])
+    const quietest: Level = global.quiet ? 'error' : 'info'
+    const log = createLog({
+      level: level ?? quietest,
+      json: global.json,
+      write: (line) => process.stderr.write(line),
+    })
+    const endpoint = metrics === undefined ? undefined : parseEndpoint(metrics)
+    const readiness = createReadiness(fd === undefined ? undefined : Number(fd), log)
+    await serve(service, {
+      store: await store(log.warn),
+      log,
+      readiness,
+      socket: socket ?? service.socket,
+      metrics: endpoint,
+      signal,
+    })
+    return undefined
+  },
+})
+
+async function serviceOf(engine: (typeof ENGINES)[number]) {
+  if (engine === 'docker') return (await import('../serve/docker.js')).service
+  return (await import('../serve/containerd.js')).service
+}

@@ -1,0 +1,73 @@
+/** A service from its start to its end: what is told to whom, and in which order things go up and down. */
+import { messageOf } from '../../core/errors.js'
+import type { Store } from '../../core/model.js'
+import { createCalls } from './calls.js'
+import type { Log } from './log.js'
+import { createMetrics } from './metrics.js'
+import { type Endpoint, serveMetrics } from './metrics-server.js'
+import type { Readiness } from './ready.js'
+import type { Service } from './service.js'
+import { reserveSocket } from './socket.js'
+
+export interface ServeOptions {
+  readonly store: Store
+  readonly log: Log
+  readonly readiness: Readiness
+  readonly socket: string
+  readonly metrics: Endpoint | undefined
+  /** Its abort (SIGTERM, Ctrl-C) ends the service. */
+  readonly signal: AbortSignal
+}
+
+/** Milliseconds that calls may go on for after SIGTERM; then streams are broken off and undone. systemd waits for 90 s. */
+const GRACE = 10_000
+
+/**
+ * Serves until the signal: then nobody finds the socket any more, what runs is finished, or cleanly ended after
+ * {@link GRACE}, and connections close. The store is the caller's to close.
+ */
+export async function serve(service: Service, options: ServeOptions): Promise<void> {
+  const { store, log, readiness, signal } = options
+  const place = await reserveSocket(options.socket)
+  try {
+    const metrics = createMetrics()
+    const calls = createCalls(service.name, log, metrics)
+    const serving = await service.start({ store, log, metrics, calls })
+    try {
+      await serving.listen(place.binding)
+      const figures = options.metrics && (await serveMetrics(options.metrics, { store, metrics, log }))
+      try {
+        place.publish()
+        log.info(`serving ${service.name}`, {
+          socket: place.path,
+          driver: store.driverName,
+          metrics: figures?.address,
+        })
+        readiness.ready()
+        await aborted(signal)
+        readiness.stopping()
+        place.withdraw()
+        serving.stop()
+        log.info(`stopping ${service.name}`, { running: calls.running() })
+        const giveUp = setTimeout(calls.abort, GRACE)
+        await calls.idle()
+        clearTimeout(giveUp)
+      } finally {
+        figures?.close()
+      }
+    } finally {
+      await serving.close()
+    }
+    log.info(`stopped ${service.name}`)
+  } catch (error) {
+    log.error(`${service.name}`, { error: messageOf(error) })
+    throw error
+  } finally {
+    place.withdraw()
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

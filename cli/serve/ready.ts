@@ -1,0 +1,48 @@
+/** Tells whoever started the service that it can be used: a line to a descriptor, and the service manager. */
+import { messageOf, VarveError } from '../../core/errors.js'
+import { close, writeAll } from '../../core/sys/files.js'
+import { notify } from '../../core/sys/notify.js'
+import { fstat } from '../../core/sys/stat.js'
+import type { Log } from './log.js'
+
+export interface Readiness {
+  ready(): void
+  stopping(): void
+}
+
+/** `fd` as `--ready-fd` has it: gets `ready` and a newline, and is closed. @throws VarveError INVALID_ARGUMENT */
+export function createReadiness(fd: number | undefined, log: Log): Readiness {
+  if (fd !== undefined) requireOpen(fd)
+  const tell = (state: string) => {
+    try {
+      notify(state)
+    } catch (error) {
+      // The manager will find out by itself; the engine's calls matter more.
+      log.warn('the service manager could not be told', { state, error: messageOf(error) })
+    }
+  }
+  return {
+    ready() {
+      tell(`READY=1\nMAINPID=${process.pid}`)
+      if (fd === undefined) return
+      try {
+        writeAll(fd, Buffer.from('ready\n'))
+        close(fd)
+      } catch (error) {
+        log.warn(`descriptor ${fd} could not be told`, { error: messageOf(error) })
+      }
+    },
+    stopping: () => tell('STOPPING=1'),
+  }
+}
+
+function requireOpen(fd: number): void {
+  const refuse = (why: string, cause?: unknown) =>
+    new VarveError('INVALID_ARGUMENT', `--ready-fd ${fd}: ${why}`, { cause })
+  if (!Number.isInteger(fd) || fd < 3) throw refuse('want the number of a descriptor, 3 or more')
+  try {
+    fstat(fd)
+  } catch (error) {
+    throw refuse(messageOf(error), error)
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * A unix socket's place in the file system. It is made under a name nobody knows, in a directory nobody else may enter,
+ * becomes 0600 there and is then renamed: whoever sees it can connect to it, and only root (or the caller) may. A lock
+ * beside it says that its service lives; so a stale one can be told from a living one, and replaced.
+ */
+import { randomBytes } from 'node:crypto'
+import { createConnection } from 'node:net'
+import { dirname, resolve } from 'node:path'
+import { fromText } from '../../core/bytes.js'
+import { errnoOf, messageOf, VarveError } from '../../core/errors.js'
+import { chmod, mkdir, rename, rmdir, unlink } from '../../core/sys/files.js'
+import { type Lock, tryLock } from '../../core/sys/lock.js'
+import { isSocket, lstatOrUndefined } from '../../core/sys/stat.js'
+
+/** `sun_path` has 108 bytes, with its NUL (unix(7)). */
+const MAX_PATH = 107
+
+export interface SocketPlace {
+  /** The absolute path in the end. */
+  readonly path: string
+  /** Where to bind it for now. */
+  readonly binding: string
+  /** What was bound becomes 0600 and goes to its place, at once and whole. */
+  publish(): void
+  /** Nobody finds it any more; connections stay. Idempotent. */
+  withdraw(): void
+}
+
+/**
+ * Reserves `path` for this process; folders that are missing are made, 0700.
+ * @throws VarveError INVALID_ARGUMENT (too long), FAILED_PRECONDITION (a service listens there, or it is no socket)
+ */
+export async function reserveSocket(path: string): Promise<SocketPlace> {
+  const target = fromText(resolve(path))
+  const folder = dirname(target)
+  const name = target.slice(folder === '/' ? 1 : folder.length + 1)
+  const refuse = (why: string, cause?: unknown) =>
+    new VarveError('FAILED_PRECONDITION', `listen at ${path}: ${why}`, { cause })
+  const room = `${folder}/.${randomBytes(3).toString('hex')}`
+  const binding = `${room}/s`
+  if (Math.max(target.length, binding.length) > MAX_PATH) {
+    throw new VarveError(
+      'INVALID_ARGUMENT',
+      `listen at ${path}: a socket's path has ${MAX_PATH} bytes at most`,
+    )
+  }
+  let lock: Lock | undefined
+  try {
+    makeFolders(folder)
+    lock = tryLock(`${folder}/.${name}.lock`)
+    if (lock === undefined)
+      throw refuse('another varve serve listens there; stop it, or give another --socket')
+    const there = lstatOrUndefined(target)
+    if (there !== undefined && !isSocket(there.mode))
+      throw refuse('there is something else than a socket; move it away')
+    if (there !== undefined && (await answers(resolve(path)))) throw refuse('another program listens there')
+    mkdir(room, 0o700)
+  } catch (error) {
+    lock?.release()
+    throw error instanceof VarveError ? error : refuse(messageOf(error), error)
+  }
+  return place({ path: resolve(path), target, room, lock })
+}
+
+function place({
+  path,
+  target,
+  room,
+  lock,
+}: {
+  path: string
+  target: string
+  room: string
+  lock: Lock
+}): SocketPlace {
+  let published: { readonly ino: number; readonly dev: number } | undefined
+  let isHeld = true
+  const binding = `${room}/s`
+  return {
+    path,
+    binding: Buffer.from(binding, 'latin1').toString('utf8'),
+    publish() {
+      chmod(binding, 0o600)
+      published = lstatOrUndefined(binding)
+      rename(binding, target)
+      rmdir(room)
+    },
+    withdraw() {
+      if (!isHeld) return
+      isHeld = false
+      try {
+        if (published === undefined) discard(room)
+        const there = lstatOrUndefined(target)
+        // Somebody may have put another there.
+        if (there !== undefined && there.ino === published?.ino && there.dev === published.dev) unlink(target)
+      } finally {
+        lock.release()
+      }
+    },
+  }
+}
+
+function makeFolders(path: string): void {
+  if (lstatOrUndefined(path) !== undefined) return
+  makeFolders(dirname(path))
+  try {
+    mkdir(path, 0o700)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: another made it meanwhile
+  }
+}
+
+/** Nothing was published: what was bound goes, with its folder. */
+function discard(room: string): void {
+  if (lstatOrUndefined(`${room}/s`) !== undefined) unlink(`${room}/s`)
+  if (lstatOrUndefined(room) !== undefined) rmdir(room)
+}
+
+/** Does anybody accept connections there? */
+function answers(path: string): Promise<boolean> {
+  return new Promise((done, fail) => {
+    const connection = createConnection(path)
+    connection.once('connect', () => {
+      connection.destroy()
+      done(true)
+    })
+    connection.once('error', (error) => {
+      const errno = errnoOf(error)
+      // ECONNREFUSED: stale. ENOENT: gone meanwhile. EAGAIN: its queue is full, so it lives.
+      if (errno === 'ECONNREFUSED' || errno === 'ENOENT') done(false)
+      else if (errno === 'EAGAIN') done(true)
+      else fail(error)
+    })
+  })
+}
