@@ -29,7 +29,8 @@ export function createMountSpace(): MountSpace {
   const id = `${boot} ${readlink('/proc/self/ns/mnt')}`
   const strangerOf = (row: MountRow) => {
     if (row.bootId === id || !row.bootId.startsWith(`${boot} `)) return undefined
-    return livingNamespaces().get(row.bootId.slice(boot.length + 1))
+    // The number of a namespace is given anew when it ends, so what is mounted in there is looked at too.
+    return processesIn(row.bootId.slice(boot.length + 1)).find((pid) => mayHave(pid, fromText(row.target)))
   }
   // A mount that was shared with us outlives the namespace it was made in.
   const isHere = (row: MountRow) => {
@@ -59,17 +60,25 @@ export function isMountPoint(path: string): boolean {
   return mountInfo().some((mount) => mount.target === real)
 }
 
-/** The mount namespaces of all processes, each with one of them. */
-function livingNamespaces(): ReadonlyMap<string, number> {
-  const found = new Map<string, number>()
-  for (const name of readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    try {
-      found.set(readlink(`/proc/${name}/ns/mnt`), Number(name))
-    } catch (error) {
-      // ENOENT, ESRCH: that process ended meanwhile. EACCES, EPERM: another user's, whose mounts are not ours.
-      if (!['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error
-    }
+/** The processes of a mount namespace, as /proc names it. */
+function processesIn(namespace: string): readonly number[] {
+  const pids = readdir('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.filter((pid) => unlessGone(() => readlink(`/proc/${pid}/ns/mnt`)) === namespace).map(Number)
+}
+
+/** Is something mounted there for that process? One with another root sees its mounts by other paths, so it may. */
+function mayHave(pid: number, target: string): boolean {
+  const root = unlessGone(() => readlink(`/proc/${pid}/root`))
+  if (root !== '/') return root !== undefined
+  return unlessGone(() => mountInfo(pid))?.some((mount) => mount.target === target) ?? false
+}
+
+function unlessGone<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch (error) {
+    // ENOENT, ESRCH, EINVAL: that process ended meanwhile. EACCES, EPERM: another user's, whose mounts are not ours.
+    if (['ENOENT', 'ESRCH', 'EINVAL', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return undefined
+    throw error
   }
-  return found
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 
 export interface Host {
   readonly checkout: string
@@ -16,8 +17,20 @@ export function rememberHost(checkout: string): Host {
   return { checkout, mounts: new Set(mounts()), loops: new Set(loops()), status: gitStatus(checkout) }
 }
 
-/** One line for each thing that is there now and was not, or that lies in the run's own temporary directory. */
-export function leftovers(before: Host, temporary: string): string[] {
+/** Milliseconds: a process that was killed, or a loop device whose file system was unmounted, is gone in its own time. */
+const GRACE = 10_000
+
+/** One line for each thing that is there yet and was not, or that lies in the run's own temporary directory. */
+export async function leftovers(before: Host, temporary: string): Promise<readonly string[]> {
+  const until = performance.now() + GRACE
+  for (;;) {
+    const found = look(before, temporary)
+    if (found.length === 0 || performance.now() > until) return found
+    await wait(100)
+  }
+}
+
+function look(before: Host, temporary: string): string[] {
   const ours = (text: string) => text.includes(temporary) || text.includes('varve')
   const lines: string[] = []
   for (const mount of mounts()) {

@@ -51,7 +51,7 @@ async function runAll(root: string, files: string[], disk: Disk): Promise<number
   const skips = result.skipped.filter((skip) => unlawfulSkip(skip))
   for (const skip of skips)
     console.log(`✖ must run here, but was skipped: ${skip.file}: ${skip.title} (${skip.reason})`)
-  const left = leftovers(host, disk.directory)
+  const left = await leftovers(host, disk.directory)
   for (const line of left) console.log(`✖ left behind: ${line}`)
   const failed = result.failed + skips.length + left.length
   const skipped = result.skipped.length - skips.length

@@ -71,10 +71,10 @@ export function unmount(target: string, options: { readonly lazy?: boolean } = {
   check(libc.umount2(text(target), flags), 'umount', target)
 }
 
-/** All mounts that this process sees, in the kernel's order: of several at one target the last is on top. */
-export function mountInfo(): MountPoint[] {
+/** All mounts that this process (or another) sees, in the kernel's order: of several at one target the last is on top. */
+export function mountInfo(of: number | 'self' = 'self'): MountPoint[] {
   enter('mountinfo')
-  const lines = readFileSync('/proc/self/mountinfo', 'latin1').split('\n')
+  const lines = readFileSync(`/proc/${of}/mountinfo`, 'latin1').split('\n')
   return lines.filter((line) => line !== '').map(parseMountPoint)
 }
 

@@ -272,7 +272,9 @@ test('Ctrl-C ends the wait for a fifo that nobody writes to', async () => {
     const closed = new Promise((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)))
     await until(() => existsSync(join(root, 'tmp')) && readdirSync(join(root, 'tmp')).length > 0)
     child.kill('SIGINT')
-    assert.equal(await closed, 'SIGINT')
+    // The signal itself where it found the command waiting, the status where it was on its way there: one to a shell.
+    const end = await closed
+    assert.ok(end === 'SIGINT' || end === 130, String(end))
   })
 })
 

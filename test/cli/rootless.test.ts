@@ -33,6 +33,7 @@ const LAYERS = [
     { path: 'usr/bin/new', mode: 0o111, content: 'new' },
     { path: 'usr/moved/', mode: 0o555 },
     { path: 'usr/moved/file', content: 'x' },
+    { path: 'odd/inner/more', content: 'y' },
   ),
 ]
 const USER = ['--reuid=65534', '--regid=65534', '--clear-groups']
@@ -64,7 +65,11 @@ test('an image is imported, changed and exported without root, whatever its mode
     assert.match(varve('ls', 'app:1', '-R'), /^d--------- .* \/odd\/inner$/m)
     assert.equal(varve('cat', 'app:1', '/etc/shadow'), 'root:*')
     assert.equal(varve('cat', 'app:1', '/odd/inner/file'), 'hidden')
+    assert.equal(varve('cat', 'app:1', '/odd/inner/more'), 'y')
     assert.equal(varve('cat', 'app:1', '/usr/bin/new'), 'new')
+    const { id } = JSON.parse(varve('inspect', 'app:1#1')) as { id: string }
+    const { mode } = fs.lstatSync(join(work, 'root/vfs/dir', id, 'odd/inner'))
+    assert.equal(mode & 0o7777, 0, 'an implied directory has the mode it has below')
     assert.match(varve('check', '--data'), /well/)
 
     varve('create', '--parent', 'app:1', '--id', 'work')

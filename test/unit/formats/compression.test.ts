@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, closeSync, openSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -11,6 +11,7 @@ import { sniff, sniffBlob } from '../../../core/compress/sniff.js'
 import { VarveError } from '../../../core/errors.js'
 import { which } from '../../../core/sys/exec.js'
 import { readAsync } from '../../../core/sys/pool.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { digestOfBytes, tempDirs } from './build.js'
 
 /** 1.3 MB that compress to something, not to nothing. */
@@ -215,11 +216,11 @@ test('a helper that fails by itself is told apart from damaged data', async (t) 
 })
 
 test('no descriptor and no scratch stays behind', async (t) => {
-  const before = readdirSync('/proc/self/fd').length
+  const before = openDescriptors()
   await decompressed(t, gz)
   await decompressed(t, gz.subarray(0, 500)).catch(() => {})
   await decompressed(t, zst)
-  assert.equal(readdirSync('/proc/self/fd').length, before)
+  await assertNoneLeft(before)
 })
 
 test('compressions are told by their first bytes, and those nobody reads are refused by name', (t) => {

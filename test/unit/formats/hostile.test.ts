@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { type ErrorCode, VarveError } from '../../../core/errors.js'
 import { openSource } from '../../../core/formats/source.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import {
   type Content,
   createBlobs,
@@ -196,7 +197,7 @@ const ROWS: readonly Row[] = [
 test('bad input is refused: what, where, what to do, on one line, and nothing stays', async (t) => {
   const { dir, scratch } = tempDirs(t)
   const file = join(dir, 'bad.tar')
-  const descriptors = readdirSync('/proc/self/fd').length
+  const descriptors = openDescriptors()
   for (const [title, input, code, message] of ROWS) {
     writeFileSync(file, Buffer.isBuffer(input) ? input : tarOf(input))
     const error = await failureOf(openSource(file, { scratch }))
@@ -207,7 +208,7 @@ test('bad input is refused: what, where, what to do, on one line, and nothing st
     assert.ok(!error.message.includes('\n') && error.message.length < 800, `${title}: ${error.message}`)
     assert.deepEqual(readdirSync(scratch), [], title)
   }
-  assert.equal(readdirSync('/proc/self/fd').length, descriptors)
+  await assertNoneLeft(descriptors)
 })
 
 test('bad input as a folder is refused like bad input as an archive', async (t) => {

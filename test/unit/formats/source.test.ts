@@ -9,6 +9,7 @@ import type { ImageSource, SourceOptions } from '../../../core/formats/image.js'
 import { hostPlatform } from '../../../core/formats/platform.js'
 import { openFile, openSource } from '../../../core/formats/source.js'
 import { which } from '../../../core/sys/exec.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import {
   type Content,
   createBlobs,
@@ -494,10 +495,10 @@ test('no descriptor stays behind', async (t) => {
   const { dir } = tempDirs(t)
   writeFolder(join(dir, 'layout'), ociContent(image))
   writeFileSync(join(dir, 'tar.gz'), gzipSync(tarOf(ociContent(image))))
-  const before = readdirSync('/proc/self/fd').length
+  const before = openDescriptors()
   for (const name of ['layout', 'tar.gz']) await (await openSource(join(dir, name), options(t))).close()
   await assert.rejects(openSource(join(dir, 'layout'), { ...options(t), platform: 'linux/s390x' }))
-  assert.equal(readdirSync('/proc/self/fd').length, before)
+  await assertNoneLeft(before)
 })
 
 function options(t: TestContext): SourceOptions & { readonly scratch: string } {

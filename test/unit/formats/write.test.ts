@@ -23,6 +23,7 @@ import { type WriteOptions, writeImage } from '../../../core/formats/write.js'
 import type { ArchiveFormat, Compression, Progress } from '../../../core/model.js'
 import { which } from '../../../core/sys/exec.js'
 import { readAsync } from '../../../core/sys/pool.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { exportOf, type ImageParts, imageOf, layerTar, tempDirs } from './build.js'
 
 const FORMATS: readonly (readonly [ArchiveFormat, Compression])[] = [
@@ -130,7 +131,7 @@ test('where the export fails, nothing is left and the error is the cause', async
   writeFileSync(join(dir, 'full', 'file'), '')
   writeFileSync(join(dir, 'file'), '')
   const before = readdirSync(dir).sort()
-  const descriptors = readdirSync('/proc/self/fd').length
+  const descriptors = openDescriptors()
   const rows: readonly (readonly [title: string, out: string, image: ExportImage, options: Partial<WriteOptions>, code: string, message: RegExp])[] = [
     ...FORMATS.flatMap(([format, compress]) => {
       const half = new AbortController()
@@ -163,7 +164,7 @@ test('where the export fails, nothing is left and the error is the cause', async
     assert.deepEqual(readdirSync(dir).sort(), before, shown)
     assert.deepEqual(readdirSync(scratch), [], shown)
   }
-  assert.equal(readdirSync('/proc/self/fd').length, descriptors)
+  await assertNoneLeft(descriptors)
   await assert.rejects(
     writeImage('-', exportOf(image, []), { format: 'oci-layout', compress: 'none', scratch }),
     { code: 'INVALID_ARGUMENT', message: /a folder/ },

@@ -16,6 +16,7 @@ export interface JailTask {
 
 const { dir, outside, cycles, stay } = workerData as JailTask
 const escaped: string[] = []
+const realOutside = fs.realpathSync(outside)
 try {
   const before = { cwd: stat('.').ino, umask: umaskOfThread(), fds: openFiles() }
   const jail = enterJail(dir)
@@ -25,6 +26,8 @@ try {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
   }
   escapes()
+  files.mkdir('/in/of-umask-0', 0o777)
+  files.symlink('/etc', '/in/etc')
   let second = ''
   try {
     enterJail('/')
@@ -33,7 +36,11 @@ try {
   }
   jail.leave()
   jail.leave()
-  for (let i = 0; i < cycles; i++) enterJail(dir).leave()
+  for (let i = 0; i < cycles; i++) {
+    const next = enterJail(dir)
+    if (i === cycles - 1) escapes() // as well kept as in the first
+    next.leave()
+  }
   const after = { cwd: stat('.').ino, umask: umaskOfThread(), fds: openFiles() }
   parentPort?.postMessage({ found, escaped, second, before, after, back: files.readdir(outside).sort() })
 } catch (error) {
@@ -62,8 +69,6 @@ function escapes(): void {
     attempt(`node's mkdir in ${directory}`, () => fs.mkdirSync(`${directory}/made`))
   }
   attempt('/proc', () => files.readdir('/proc/self/cwd/'))
-  files.mkdir('/in/of-umask-0', 0o777)
-  files.symlink('/etc', '/in/etc')
 }
 
 function attempt(what: string, call: () => void): void {
@@ -80,6 +85,20 @@ function umaskOfThread(): string {
   return /Umask:\s*(\d+)/.exec(fs.readFileSync('/proc/thread-self/status', 'utf8'))?.[1] ?? ''
 }
 
-function openFiles(): number {
-  return fs.readdirSync('/proc/self/fd').length
+/** What the descriptors of the process lead to, but for those of other threads, which read `outside` all the time. */
+function openFiles(): readonly string[] {
+  return fs
+    .readdirSync('/proc/self/fd')
+    .map((fd) => linkOf(`/proc/self/fd/${fd}`))
+    .filter((path) => path !== '' && path !== realOutside)
+    .sort()
+}
+
+function linkOf(path: string): string {
+  try {
+    return fs.readlinkSync(path)
+  } catch {
+    // The descriptor that the listing itself had, or one of another thread.
+    return ''
+  }
 }

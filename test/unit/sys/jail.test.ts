@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { close } from '../../../core/sys/files.js'
 import { enterJail, prepareJails } from '../../../core/sys/jail.js'
 import { detached } from '../../../core/sys/mount.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import type { JailTask } from './jail-worker.js'
 import { errno, scratch } from './scratch.js'
 
@@ -61,13 +62,13 @@ test('a detached mount is a jail by its descriptor', async (t) => {
 test('a jailed thread that is terminated leaves no descriptor and no trace', async (t) => {
   const { jail, outside } = hostileTree(t)
   await prepareJails()
-  const before = fs.readdirSync('/proc/self/fd').length
+  const before = openDescriptors()
   for (let i = 0; i < 3; i++) {
     const worker = new Worker(WORKER, { workerData: { dir: jail, outside, cycles: 0, stay: true } })
     await new Promise((resolve) => worker.once('message', resolve))
     await worker.terminate()
   }
-  assert.equal(fs.readdirSync('/proc/self/fd').length, before)
+  await assertNoneLeft(before)
   assert.deepEqual(fs.readdirSync(outside), ['secret'])
 })
 

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { lock, tryLock } from '../../../core/sys/lock.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { errno, scratch } from './scratch.js'
 
 const CHILD = fileURLToPath(new URL('./lock-child.js', import.meta.url))
@@ -53,13 +54,13 @@ test('a thread that is terminated holds it no longer', async (t) => {
 test('an abort ends the wait at once, and takes nothing', async (t) => {
   const file = `${scratch(t)}/lock`
   const held = tryLock(file)
-  const files = fs.readdirSync('/proc/self/fd').length
+  const before = openDescriptors()
   const abort = new AbortController()
   const waiting = lock(file, { signal: abort.signal })
   setTimeout(() => abort.abort(), 30)
   await assert.rejects(waiting, errno('CANCELLED'))
   await assert.rejects(lock(file, { signal: AbortSignal.abort() }), errno('CANCELLED'))
-  assert.equal(fs.readdirSync('/proc/self/fd').length, files)
+  await assertNoneLeft(before)
   held?.release()
   ;(await lock(file, { signal: new AbortController().signal })).release()
 })
@@ -92,7 +93,11 @@ test('what cannot be a lock is an error', (t) => {
 
 async function holder(t: TestContext, file: string) {
   const child = spawn(process.execPath, [CHILD, file], { stdio: ['pipe', 'pipe', 'inherit'] })
-  t.after(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close')
+  t.after(() => {
+    child.kill('SIGKILL')
+    return ended
+  })
   await once(child.stdout, 'data')
   return child
 }

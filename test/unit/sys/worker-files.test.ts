@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { scratch } from './scratch.js'
 
 test('descriptors of a terminated worker are closed, and Node has no warning about any', async (t) => {
@@ -11,7 +12,7 @@ test('descriptors of a terminated worker are closed, and Node has no warning abo
   const warn = (warning: Error) => warnings.push(String(warning))
   process.on('warning', warn)
   t.after(() => process.off('warning', warn))
-  const before = fs.readdirSync('/proc/self/fd').length
+  const before = openDescriptors()
   const worker = new Worker(new URL('./worker-files-worker.js', import.meta.url), {
     workerData: root,
     stderr: true,
@@ -27,7 +28,7 @@ test('descriptors of a terminated worker are closed, and Node has no warning abo
   const during = fs.readdirSync('/proc/self/fd').map((fd) => link(fd))
   assert.equal(during.filter((path) => path === `${root}/f`).length, 1)
   await worker.terminate()
-  assert.equal(fs.readdirSync('/proc/self/fd').length, before)
+  await assertNoneLeft(before)
   assert.deepEqual([warnings, said], [[], ''])
 })
 
