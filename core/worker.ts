@@ -1,6 +1,7 @@
 /** Long synchronous work in a thread of its own: plain data in, plain data out, errors with their code. */
-import { parentPort, type TransferListItem, Worker, workerData } from 'node:worker_threads'
+import { parentPort, type TransferListItem } from 'node:worker_threads'
 import { type ErrorCode, VarveError } from './errors.js'
+import { keepThread, takeThread } from './threads.js'
 
 export interface WorkerOptions<Message = never> {
   readonly signal?: AbortSignal | undefined
@@ -31,7 +32,7 @@ type Posted<Message> = Outcome | { readonly posted: Message }
 
 /**
  * Runs `script`, which calls {@link serve}, on `input`. An aborted signal makes the script's next checkpoint throw; the
- * promise settles when the thread has ended, so that nothing works on behind the caller's back.
+ * promise settles when the work has ended, so that nothing goes on behind the caller's back.
  * @throws VarveError as the script threw it; CANCELLED where the signal aborted; what `message` threw
  */
 export function runInWorker<Input, Result, Message = never>(
@@ -46,8 +47,7 @@ export function runInWorker<Input, Result, Message = never>(
     onAbort?.()
   }
   return new Promise<Result>((resolve, reject) => {
-    // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file.
-    const worker = new Worker(script, { workerData: job, execArgv: [] })
+    const worker = takeThread(script)
     let outcome: Outcome | undefined
     let crash: unknown
     const take = (posted: Message) => {
@@ -59,14 +59,23 @@ export function runInWorker<Input, Result, Message = never>(
         abort()
       }
     }
-    worker.on('message', (posted: Posted<Message>) => {
-      if ('posted' in posted) take(posted.posted)
-      else outcome = posted
-    })
-    worker.on('error', (error: Error) => {
+    const onMessage = (posted: Posted<Message>) => {
+      if ('posted' in posted) {
+        take(posted.posted)
+        return
+      }
+      outcome = posted
+      if ('result' in posted && crash === undefined && signal?.aborted !== true) {
+        settle()
+        keepThread(script, worker)
+      } else void worker.terminate() // onExit settles
+    }
+    const onError = (error: Error) => {
       crash ??= error
-    })
-    worker.on('exit', (status) => {
+    }
+    const onExit = (status: number) => settle(status)
+    const settle = (status = 0) => {
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit)
       signal?.removeEventListener('abort', abort)
       if (signal?.aborted === true && (outcome === undefined || !('result' in outcome)))
         reject(cancelled(signal))
@@ -75,25 +84,28 @@ export function runInWorker<Input, Result, Message = never>(
         reject(new Error(`${script.pathname} ended with status ${status} and no result`))
       else if ('result' in outcome) resolve(outcome.result as Result)
       else reject(revive(outcome))
-    })
+    }
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit)
     if (signal?.aborted === true) abort()
     else signal?.addEventListener('abort', abort, { once: true })
+    worker.postMessage(job)
   })
 }
 
-/** The body of a worker script. */
+/** The body of a worker script: `work` is called once for every job, and leaves nothing for the next one. */
 export function serve<Input, Result, Message = never>(
   work: (input: Input, port: Port<Message>) => Result,
 ): void {
-  const { input, cancel } = workerData as { readonly input: Input; readonly cancel: SharedArrayBuffer }
-  const flag = new Int32Array(cancel)
-  const port: Port<Message> = {
-    checkpoint() {
-      if (Atomics.load(flag, 0) === 1) throw new VarveError('CANCELLED', 'cancelled')
-    },
-    post: (posted, transfer) => parentPort?.postMessage({ posted }, transfer),
-  }
-  parentPort?.postMessage(outcomeOf(() => work(input, port)))
+  parentPort?.on('message', ({ input, cancel }: Job & { readonly input: Input }) => {
+    const flag = new Int32Array(cancel)
+    const port: Port<Message> = {
+      checkpoint() {
+        if (Atomics.load(flag, 0) === 1) throw new VarveError('CANCELLED', 'cancelled')
+      },
+      post: (posted, transfer) => parentPort?.postMessage({ posted }, transfer),
+    }
+    parentPort?.postMessage(outcomeOf(() => work(input, port)))
+  })
 }
 
 function outcomeOf(work: () => unknown): Outcome {

@@ -144,10 +144,18 @@ export function createNodes(sql: Sql) {
   }
 }
 
-/** Milliseconds since 1970 with fractions: engines want better than whole milliseconds. */
+/**
+ * Milliseconds since 1970 with fractions: engines want better than whole milliseconds. The fine clock stands still while
+ * the host sleeps and is never set, so in a long-lived process it follows the coarse one.
+ */
 function now(): number {
-  return performance.timeOrigin + performance.now()
+  const coarse = Date.now()
+  const fine = performance.now()
+  if (Math.abs(origin + fine - coarse) > 2) origin = coarse - fine
+  return origin + fine
 }
+
+let origin: number = performance.timeOrigin
 
 function parse(row: Stored | undefined): NodeRow | undefined {
   return row === undefined ? undefined : parseRow(row)

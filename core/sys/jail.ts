@@ -14,7 +14,10 @@ import { check, errno, libc, text } from './libc.js'
 import { enter } from './seam.js'
 
 export interface Jail {
-  /** Back to the thread's own root, working directory and umask. Idempotent. */
+  /**
+   * Back to the thread's own root, working directory and umask, from where it may enter another jail. Where that fails the
+   * thread must end (as it does in core/worker.ts, by the error). Idempotent.
+   */
   leave(): void
 }
 

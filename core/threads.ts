@@ -1,0 +1,55 @@
+/**
+ * Threads between jobs (worker.ts). To start one and load the C library in it takes longer than the work on a small layer,
+ * so a thread that did its job well waits a while for the next one of the same script. It keeps no process alive.
+ *
+ * Whoever gives a thread back says that nothing of the job is left in it: a thread whose job failed is never kept.
+ */
+import { Worker } from 'node:worker_threads'
+
+/** Of one script: as many layers as are likely to be worked on at once. */
+const MOST = 2
+/** Milliseconds: from one layer of an image to the next, on a slow disk. */
+const PATIENCE = 2_000
+
+interface Waiting {
+  readonly worker: Worker
+  /** It is for the caller now. */
+  leave(): void
+}
+
+const waiting = new Map<string, Waiting[]>()
+
+/** A thread that runs `script` and has no job. The caller listens to its end, and gives it back or ends it. */
+export function takeThread({ href }: URL): Worker {
+  const thread = waiting.get(href)?.at(-1)
+  // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file.
+  if (thread === undefined) return new Worker(new URL(href), { execArgv: [] })
+  thread.leave()
+  thread.worker.ref()
+  return thread.worker
+}
+
+export function keepThread({ href }: URL, worker: Worker): void {
+  const others = waiting.get(href) ?? []
+  waiting.set(href, others)
+  if (others.length >= MOST) {
+    void worker.terminate()
+    return
+  }
+  const leave = () => {
+    clearTimeout(timer)
+    worker.off('error', leave).off('exit', leave)
+    waiting.set(
+      href,
+      (waiting.get(href) ?? []).filter((each) => each.worker !== worker),
+    )
+  }
+  const timer = setTimeout(() => {
+    leave()
+    void worker.terminate()
+  }, PATIENCE)
+  timer.unref()
+  worker.on('error', leave).on('exit', leave)
+  worker.unref()
+  others.push({ worker, leave })
+}

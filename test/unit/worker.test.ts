@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { test } from 'node:test'
+import { runInWorker, type WorkerOptions } from '../../core/worker.js'
+import type { ThreadTask } from './worker-script.js'
+
+const SCRIPT = new URL('./worker-script.js', import.meta.url)
+
+function run(task: ThreadTask = {}, options: WorkerOptions<number> = {}): Promise<number> {
+  return runInWorker<ThreadTask, number, number>(SCRIPT, task, options)
+}
+
+/** A thread waits at it until it is told to go on. */
+function gate(): { readonly wait: SharedArrayBuffer; open(): void } {
+  const wait = new SharedArrayBuffer(4)
+  const flag = new Int32Array(wait)
+  return {
+    wait,
+    open() {
+      Atomics.store(flag, 0, 1)
+      Atomics.notify(flag, 0)
+    },
+  }
+}
+
+test('a thread that did its job well gets the next one, and each job its own messages', async () => {
+  const told: number[][] = [[], []]
+  const first = await run({ posts: 3 }, { message: (each) => told[0]?.push(each) })
+  const second = await run({ posts: 2 }, { message: (each) => told[1]?.push(each) })
+  assert.equal(second, first)
+  assert.deepEqual(told, [
+    [0, 1, 2],
+    [0, 1],
+  ])
+})
+
+test('a thread whose job failed gets no other', async () => {
+  const good = await run()
+  // It is the one that waits, so the job that fails is its.
+  await assert.rejects(run({ fail: true }), { code: 'CORRUPT', message: 'as it was told' })
+  assert.notEqual(await run(), good)
+})
+
+test('a thread whose job was aborted gets no other, whether it had begun or not', async () => {
+  for (const early of [true, false]) {
+    const good = await run()
+    const { wait, open } = gate()
+    const controller = new AbortController()
+    if (early) controller.abort()
+    const running = run({ wait }, { signal: controller.signal, onAbort: open })
+    controller.abort()
+    await assert.rejects(running, { code: 'CANCELLED' })
+    assert.notEqual(await run(), good)
+  }
+})
+
+test('a thread whose messages were not wanted gets no other, and the error is what the listener threw', async () => {
+  const good = await run()
+  const unwanted = new Error('unwanted')
+  const message = () => {
+    throw unwanted
+  }
+  await assert.rejects(run({ posts: 2 }, { message }), unwanted)
+  assert.notEqual(await run(), good)
+})
+
+test('jobs at the same time have a thread each', async () => {
+  const { wait, open } = gate()
+  const jobs = [run({ wait }), run({ wait }), run({ wait })]
+  open()
+  assert.equal(new Set(await Promise.all(jobs)).size, 3)
+})
+
+test('a thread that waits for a job keeps no process alive', () => {
+  // Had the process to wait for it, it would be another thread by then.
+  const program = `
+    import { runInWorker } from ${JSON.stringify(new URL('../../core/worker.js', import.meta.url).href)}
+    const run = () => runInWorker(new URL(${JSON.stringify(SCRIPT.href)}), {})
+    const first = await run()
+    process.once('beforeExit', async () => console.log((await run()) === first))`
+  const same = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+    encoding: 'utf8',
+  })
+  assert.equal(same, 'true\n')
+})
