@@ -77,4 +77,6 @@ export interface Snapshots {
    * @throws VarveError ALREADY_EXISTS (the name is another's), FAILED_PRECONDITION (not committed, or not on `parent`)
    */
   adopt(layer: string, name: string, options?: SnapshotOptions): SnapshotInfo
+  /** Finishes or undoes what processes left that died, or could not remove; the store does so whenever it is opened, too. */
+  cleanup(): Promise<void>
 }

@@ -18,13 +18,15 @@ export interface SnapshotsContext {
   readonly mounts: Mounts
   readonly resolver: Resolver
   readonly warn: (message: string) => void
+  /** core/recover.ts */
+  readonly recover: () => Promise<void>
 }
 
 const SPACE = 'snapshot'
 /** Names read at a time. */
 const PAGE = 256
 
-export function createSnapshots({ db, graph, mounts, resolver, warn }: SnapshotsContext): Snapshots {
+export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: SnapshotsContext): Snapshots {
   const find = (name: string): NodeRow => {
     const row = graph.find({ space: SPACE, name: parseName(name) })
     if (row !== undefined) return row
@@ -194,6 +196,8 @@ export function createSnapshots({ db, graph, mounts, resolver, warn }: Snapshots
         return infoOf(known ?? wanted.name, requireNode(db, id))
       })
     },
+
+    cleanup: recover,
   }
 }
 

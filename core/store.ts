@@ -171,7 +171,8 @@ async function assemble(
   // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
   const rootBytes = realpath(fromText(root))
   const graph = createGraph({ db, driver, home, locks: `${rootBytes}/locks`, warn })
-  await recover({ db, graph, driver, root: rootBytes, warn })
+  const recoverNow = () => recover({ db, graph, driver, root: rootBytes, warn })
+  await recoverNow()
   const mounts = createMounts({ db, graph, driver, root: rootBytes })
   const views = createViews(driver, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
@@ -304,7 +305,7 @@ async function assemble(
       )
     },
 
-    snapshots: createSnapshots({ db, graph, mounts, resolver, warn }),
+    snapshots: createSnapshots({ db, graph, mounts, resolver, warn, recover: recoverNow }),
 
     async info() {
       const nodes = db.nodes.ready()

@@ -1,3 +1,4 @@
+import { VarveError } from '../../core/errors.js'
 import { defineCommand } from '../command.js'
 import { oneOf } from '../options.js'
 import { LEVELS, type Level } from '../serve/levels.js'
@@ -20,6 +21,12 @@ export const command = defineCommand({
       defaultDescription: '/run/docker/plugins/varve.sock, /run/varve/containerd.sock',
       completes: 'file',
     },
+    name: {
+      type: 'string',
+      requiresArg: true,
+      describe: "What containerd's configuration calls the plug-in: [proxy_plugins.NAME]",
+      defaultDescription: 'varve',
+    },
     metrics: {
       type: 'string',
       requiresArg: true,
@@ -41,13 +48,16 @@ export const command = defineCommand({
     { line: 'serve containerd --metrics 9323', does: 'A snapshotter for containerd, with metrics' },
   ],
   untilInterrupted: true,
-  async run({ engine, socket, metrics, 'log-level': level, 'ready-fd': fd }, { global, signal, store }) {
+  async run(
+    { engine, socket, name, metrics, 'log-level': level, 'ready-fd': fd },
+    { global, signal, store },
+  ) {
     const [{ createLog }, { createReadiness }, { parseEndpoint }, { serve }, service] = await Promise.all([
       import('../serve/log.js'),
       import('../serve/ready.js'),
       import('../serve/metrics-server.js'),
       import('../serve/lifetime.js'),
-      serviceOf(engine ?? 'docker'),
+      serviceOf(engine ?? 'docker', name),
     ])
     const quietest: Level = global.quiet ? 'error' : 'info'
     const log = createLog({
@@ -69,7 +79,11 @@ export const command = defineCommand({
   },
 })
 
-async function serviceOf(engine: (typeof ENGINES)[number]) {
-  if (engine === 'docker') return (await import('../serve/docker.js')).service
-  return (await import('../serve/containerd.js')).service
+async function serviceOf(engine: (typeof ENGINES)[number], name: string | undefined) {
+  if (engine === 'containerd') return (await import('../serve/containerd.js')).containerdService({ name })
+  if (name === undefined) return (await import('../serve/docker.js')).service
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    "--name is for containerd; dockerd's plug-in is called as its socket",
+  )
 }

@@ -1,5 +1,6 @@
 /** `--metrics`: a small HTTP server of its own, with `/metrics` and `/healthz`. */
 import { createServer, type Server } from 'node:http'
+import type { Server as SocketServer } from 'node:net'
 import { messageOf, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
 import type { Log } from './log.js'
@@ -76,7 +77,7 @@ export async function serveMetrics(
 
 /** Of node:http and node:net servers. @throws VarveError UNAVAILABLE */
 export function listen(
-  server: Server,
+  server: SocketServer,
   where: { path: string } | { host: string; port: number },
 ): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -76,6 +76,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
   const mounts = createMounts({ db, graph, driver, root })
   const views = createViews(driver)
   const resolver = createResolver(db)
+  const recoverNow = () => recover({ db, graph, driver, root, warn })
   const context: CheckContext = {
     db,
     driver,
@@ -93,9 +94,9 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     graph,
     images: createImages(db, graph, () => false),
     resolver,
-    snapshots: createSnapshots({ db, graph, mounts, resolver, warn }),
+    snapshots: createSnapshots({ db, graph, mounts, resolver, warn, recover: recoverNow }),
     warnings,
-    recover: () => recover({ db, graph, driver, root, warn }),
+    recover: recoverNow,
     async findings(repair = false) {
       const found: Finding[] = []
       for await (const finding of check(context, { repair })) found.push(finding)
