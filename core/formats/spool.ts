@@ -9,6 +9,7 @@ import { close, open, unlink, writeAll } from '../sys/files.js'
 import { fstat } from '../sys/stat.js'
 import { failure } from '../tree/failure.js'
 import { orAborted } from './abort.js'
+import { createWatch } from './watch.js'
 
 export interface SpoolOptions {
   /** An existing directory; a byte string. */
@@ -23,7 +24,7 @@ export interface Spooled {
   close(): void
 }
 
-/** All of `bytes`, in a file. @throws VarveError RESOURCE_EXHAUSTED (disk full), CANCELLED */
+/** All of `bytes`, in a file; of what can be no archive, only the part that shows it. @throws VarveError RESOURCE_EXHAUSTED (disk full), CANCELLED */
 export async function spool(
   bytes: AsyncIterable<Uint8Array>,
   label: string,
@@ -31,12 +32,14 @@ export async function spool(
 ): Promise<Spooled> {
   const { reader, writer } = createSpool(options.scratch)
   const report = reporter(`read ${label}`, undefined, options)
+  const isOfUse = createWatch()
   let size = 0
   try {
     for await (const chunk of untilAborted(bytes, label, options.signal)) {
       writeAll(writer, chunk)
       size += chunk.length
       report(size)
+      if (!isOfUse(chunk)) break
     }
   } catch (error) {
     close(reader)

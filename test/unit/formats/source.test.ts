@@ -491,6 +491,56 @@ test('a single file is opened for import --layer, from a path or from standard i
   await assert.rejects(openFile(dir, options(t)), { code: 'INVALID_ARGUMENT', message: /a directory/ })
 })
 
+const ENDLESS: readonly (readonly [
+  title: string,
+  start: Buffer,
+  more: Buffer,
+  /** Of which no more than this many bytes are taken. */
+  bound: number,
+  code: string,
+  message: RegExp,
+])[] = [
+  ['zeros after text', Buffer.from('no tar'), Buffer.alloc(1000), 10_000, 'INVALID_ARGUMENT', /not a tar/],
+  ['bytes', Buffer.alloc(3, 1), Buffer.alloc(700, 7), 10_000, 'INVALID_ARGUMENT', /not a tar archive/],
+  ['bzip2', Buffer.from('BZ'), Buffer.from('h91AY&SY'), 100, 'UNIMPLEMENTED', /bzip2/],
+  ['an archive, then bytes', base.subarray(0, -1024), Buffer.alloc(700, 7), 1 << 20, 'CORRUPT', /no header/],
+]
+
+for (const [title, start, more, bound, code, message] of ENDLESS) {
+  test(`standard input that never ends is not read on where it can be no archive: ${title}`, async (t) => {
+    let taken = 0
+    const stdin = async function* () {
+      for (let chunk = start; ; chunk = more) {
+        taken += chunk.length
+        yield chunk
+      }
+    }
+    for (const open of [openSource, openFile]) {
+      const opening = open('-', { ...options(t), stdin: stdin() })
+      // What follows a layer's first entry is found by whoever reads it.
+      if (open === openFile && code === 'CORRUPT') (await (opening as ReturnType<typeof openFile>)).close()
+      else await assert.rejects(opening, { code, message })
+      assert.ok(taken <= bound, `${taken} bytes`)
+      taken = 0
+    }
+  })
+}
+
+test('standard input is read to its end where it may be an archive, whatever follows its end mark', async (t) => {
+  for (const [start, length] of [
+    [base, 15 << 20],
+    [gzipSync(base), 20 << 20],
+  ] as const) {
+    const stdin = async function* () {
+      yield start
+      yield Buffer.alloc(length, 7)
+    }
+    const file = await openFile('-', { ...options(t), stdin: stdin() })
+    assert.equal(file.blob.size, start.length + length)
+    file.close()
+  }
+})
+
 test('no descriptor stays behind', async (t) => {
   const { dir } = tempDirs(t)
   writeFolder(join(dir, 'layout'), ociContent(image))
