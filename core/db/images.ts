@@ -1,5 +1,6 @@
 /** Tables `image` and `image_layer`: an image's config and its chain of nodes. */
 import { type Digest, digestBytes, digestOf } from '../ids.js'
+import { now } from './clock.js'
 import { prefixRange } from './layers.js'
 import type { NodeId } from './nodes.js'
 import type { Sql } from './open.js'
@@ -70,7 +71,7 @@ export function createImages(sql: Sql) {
           config: image.config,
           platform: image.platform,
           created: image.created ?? null,
-          imported: performance.timeOrigin + performance.now(),
+          imported: now(),
         }).rowid
         for (const [position, node] of image.nodes.entries()) insertLayer({ image: key, position, node })
         return key

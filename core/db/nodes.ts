@@ -1,6 +1,7 @@
 /** Table `node`: the layers of the graph and the state they are in. */
 import type { LayerId } from '../ids.js'
 import type { NodeKind } from '../model.js'
+import { now } from './clock.js'
 import type { Sql } from './open.js'
 
 export type NodeId = number
@@ -143,19 +144,6 @@ export function createNodes(sql: Sql) {
     delete: (id: NodeId): void => void sql.draft(() => remove({ id })),
   }
 }
-
-/**
- * Milliseconds since 1970 with fractions: engines want better than whole milliseconds. The fine clock stands still while
- * the host sleeps and is never set, so in a long-lived process it follows the coarse one.
- */
-function now(): number {
-  const coarse = Date.now()
-  const fine = performance.now()
-  if (Math.abs(origin + fine - coarse) > 2) origin = coarse - fine
-  return origin + fine
-}
-
-let origin: number = performance.timeOrigin
 
 function parse(row: Stored | undefined): NodeRow | undefined {
   return row === undefined ? undefined : parseRow(row)

@@ -1,0 +1,249 @@
+/** The store of layers when something goes wrong: nothing is half-made, and what is amiss is found. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { errnoOf, isCode } from '../../../core/errors.js'
+import { parseLayerId } from '../../../core/ids.js'
+import type { CheckOptions, Driver } from '../../../core/store.js'
+import { tarOf } from '../layer-tar.js'
+import type { StoreBench } from '../store-bench.js'
+import type { Case } from '../suite.js'
+import { directory, file, type Tree } from '../trees.js'
+import type { World } from '../world.js'
+
+const OLD = { mtime: 1_000_000_000_000_000n }
+const BASE: Tree = { '': directory(OLD), d: directory(OLD), 'd/victim': file('victim of a test', OLD) }
+
+export const layerFailureCases: readonly Case[] = [
+  layerCase(
+    'an import that fails leaves nothing: cut off, not what was announced, no tar, given up',
+    async ({ bench, world }) => {
+      const { store } = bench
+      const base = await store.importLayer(bench.file(tarOf(BASE)))
+      const before = stateOf(bench, world)
+      const tar = tarOf({ big: file('x'.repeat(100_000), OLD) })
+      const imports: readonly (readonly [bytes: Buffer, options: object])[] = [
+        [tar.subarray(0, 50_000), {}],
+        [tar.subarray(0, 300), {}],
+        [tar, { diffId: `sha256:${'ab'.repeat(32)}` }],
+        [Buffer.alloc(4096, 'no tar at all '), {}],
+        [tarOf({ '../../outside': file('x', OLD), '.wh.': file('', OLD) }), {}],
+        [tar, { signal: AbortSignal.abort() }],
+      ]
+      for (const [bytes, options] of imports) {
+        await assert.rejects(store.importLayer(bench.file(bytes), { parent: base.id, ...options }))
+        assert.deepEqual(stateOf(bench, world), before)
+      }
+      await assert.rejects(store.importLayer(bench.file(tar), { parent: 'nobody' }), (error: unknown) =>
+        isCode(error, 'NOT_FOUND'),
+      )
+    },
+  ),
+
+  layerCase('a writable layer that can’t be made leaves nothing', async ({ bench, world }) => {
+    const { store } = bench
+    const base = await store.importLayer(bench.file(tarOf(BASE)))
+    await store.create({ id: 'taken' })
+    const before = stateOf(bench, world)
+    const tries = [
+      [{ parent: 'nobody' }, 'NOT_FOUND'],
+      [{ id: 'taken', parent: base.id }, 'ALREADY_EXISTS'],
+      [{ parent: 'taken' }, 'FAILED_PRECONDITION'],
+      [{ parent: base.id, options: new Map([['no-such-option', '1']]) }, 'INVALID_ARGUMENT'],
+      [{ parent: base.id, options: new Map([['size', 'much']]) }, 'INVALID_ARGUMENT'],
+      [{ id: 'with/slash' }, 'INVALID_ARGUMENT'],
+      [{ labels: { '': 'x' } }, 'INVALID_ARGUMENT'],
+    ] as const
+    for (const [options, code] of tries) {
+      await assert.rejects(store.create(options), (error: unknown) => isCode(error, code))
+      assert.deepEqual(stateOf(bench, world), before)
+    }
+  }),
+
+  layerCase(
+    'a commit that fails leaves the layer as it was, writable, and it can be committed then',
+    async ({ bench, world }) => {
+      const { store } = bench
+      await store.create({ id: 'work' })
+      await bench.mounted('work', async (path) => {
+        fs.writeFileSync(`${path}/file`, 'content')
+        await assert.rejects(store.commit('work'), (error: unknown) => isCode(error, 'FAILED_PRECONDITION'))
+      })
+      const before = stateOf(bench, world)
+      const signal = AbortSignal.abort()
+      await assert.rejects(store.commit('work', { signal }), (error: unknown) => isCode(error, 'CANCELLED'))
+      await assert.rejects(store.commit('work', { name: 'Not A Name' }), (error: unknown) =>
+        isCode(error, 'INVALID_ARGUMENT'),
+      )
+      assert.deepEqual(stateOf(bench, world), before)
+      await bench.mounted('work', (path) => fs.appendFileSync(`${path}/file`, ' and more'))
+      const { layer } = await store.commit('work')
+      assert.equal(layer.kind, 'committed')
+      await assert.rejects(store.commit('work'), (error: unknown) => isCode(error, 'FAILED_PRECONDITION'))
+      await bench.mounted('work', (path) =>
+        assert.equal(fs.readFileSync(`${path}/file`, 'utf8'), 'content and more'),
+      )
+    },
+  ),
+
+  layerCase(
+    'a layer whose file was altered behind our back is no longer exported, and the check names the file; or it can’t be altered',
+    async ({ bench, world }) => {
+      const { store } = bench
+      const { id } = await store.importLayer(bench.file(tarOf(BASE)))
+      const victim = findVictim(bench, world)
+      const { atime, mtime } = fs.statSync(victim)
+      const alter = (content: string) => {
+        fs.writeFileSync(victim, content)
+        fs.utimesSync(victim, atime, mtime)
+      }
+      if (world.supports.readonlySeal) {
+        assert.throws(
+          () => alter('VICTIM of a test'),
+          (error) => errnoOf(error) === 'EROFS',
+        )
+        return
+      }
+      alter('VICTIM of a test')
+      await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
+      const found = await findings(bench, { data: true })
+      assert.ok(
+        found.some((line) => line.includes('d/victim')),
+        found.join('\n'),
+      )
+      alter('victim of a test')
+      await drain(store.exportLayer(id))
+    },
+  ),
+
+  layerCase(
+    'a layer whose record was damaged is no longer exported, and the check says so',
+    async ({ bench }) => {
+      const { store, root } = bench
+      const { id } = await store.importLayer(bench.file(tarOf(BASE, { tail: 10_240 })))
+      const database = new Sqlite(join(root, 'varve.db'))
+      try {
+        const rows = database
+          .prepare<[], { rowid: number; data: Buffer }>('SELECT rowid, data FROM split')
+          .all()
+        const [row] = rows
+        assert.ok(row !== undefined)
+        const put = database.prepare('UPDATE split SET data = ? WHERE rowid = ?')
+        const damaged = Buffer.from(row.data)
+        damaged.writeUInt8(damaged.readUInt8(damaged.length >> 1) ^ 1, damaged.length >> 1)
+        put.run(damaged, row.rowid)
+        await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
+        assert.notDeepEqual(await findings(bench, { data: true }), [])
+        put.run(row.data, row.rowid)
+        await drain(store.exportLayer(id))
+      } finally {
+        database.close()
+      }
+    },
+  ),
+
+  layerCase(
+    'a layer that nobody knows is found, told and taken away, by a check or at the next start',
+    async ({ bench, world }) => {
+      await bench.store.importLayer(bench.file(tarOf(BASE)))
+      const before = stateOf(bench, world)
+      const orphan = parseLayerId('orphan')
+      await withDriver(bench, world, (driver) => driver.create(orphan, { writable: true }))
+      const found = await findings(bench)
+      assert.ok(found.length === 1 && found[0]?.startsWith('layer-directory orphan'), found.join('\n'))
+      assert.deepEqual(
+        await findings(bench, { repair: true }),
+        found.map((line) => `${line} (repaired)`),
+      )
+      assert.deepEqual([await findings(bench), stateOf(bench, world)], [[], before])
+      await withDriver(bench, world, (driver) => driver.create(orphan, { writable: true }))
+      await bench.reopen()
+      assert.ok(
+        bench.warnings.some((line) => line.includes('orphan')),
+        bench.warnings.join('\n'),
+      )
+      assert.deepEqual([await findings(bench), stateOf(bench, world)], [[], before])
+    },
+  ),
+
+  layerCase(
+    'a layer that the driver has lost is found, is an error to use, and can be removed',
+    async ({ bench, world }) => {
+      const { store } = bench
+      const { id } = await store.importLayer(bench.file(tarOf(BASE)))
+      await withDriver(bench, world, (driver) => driver.remove(id))
+      const found = await findings(bench)
+      assert.ok(found.length === 1 && found[0]?.includes('layer-directory'), found.join('\n'))
+      await assert.rejects(store.mount(id), (error: unknown) => isCode(error, 'NOT_FOUND'))
+      await assert.rejects(drain(store.exportLayer(id)))
+      await store.remove(id)
+      assert.deepEqual(await findings(bench), [])
+    },
+  ),
+]
+
+interface Given {
+  readonly bench: StoreBench
+  readonly world: World
+}
+
+function layerCase(title: string, run: (given: Given) => Promise<void>): Case {
+  return {
+    group: 'layers',
+    title,
+    run: (world) => world.withStore((bench) => run({ bench, world })),
+  }
+}
+
+/** Rows, and what the driver keeps, as far as names tell. */
+function stateOf({ store, root }: StoreBench, { cell }: World): object {
+  const files = fs.readdirSync(join(root, cell.module.name), { recursive: true, encoding: 'latin1' })
+  return { layers: store.layers(), files: files.sort(), temporary: tally(join(root, 'tmp')) }
+}
+
+/** Files below it. */
+function tally(path: string): number {
+  const entries = fs.readdirSync(path, { recursive: true, withFileTypes: true })
+  return entries.filter((each) => !each.isDirectory()).length
+}
+
+function findVictim({ root }: StoreBench, { cell }: World): string {
+  const home = join(root, cell.module.name)
+  const names = fs.readdirSync(home, { recursive: true, encoding: 'utf8' })
+  const name = names.find((each) => each.endsWith('d/victim'))
+  assert.ok(name !== undefined, `no file of the layer below ${home}`)
+  return join(home, name)
+}
+
+/** Another driver on the store's own home: what a bug, or a person, does behind its back. */
+async function withDriver(
+  { root }: StoreBench,
+  { cell }: World,
+  use: (driver: Driver) => Promise<void>,
+): Promise<void> {
+  const driver = await cell.module.open({
+    home: join(root, cell.module.name),
+    options: new Map(Object.entries(cell.options)),
+    parentOf: () => undefined,
+    state: { get: () => undefined, set: () => {}, delete: () => {}, entries: () => [] },
+    warn: () => {},
+  })
+  try {
+    await use(driver)
+  } finally {
+    await driver.close()
+  }
+}
+
+async function findings({ store }: StoreBench, options?: CheckOptions): Promise<readonly string[]> {
+  const found: string[] = []
+  for await (const { check, subject, message, repaired } of store.check(options)) {
+    found.push(`${check} ${subject}: ${message}${repaired ? ' (repaired)' : ''}`)
+  }
+  return found
+}
+
+async function drain(source: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of source);
+}
