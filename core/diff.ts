@@ -28,6 +28,7 @@ interface Sides {
 export interface DiffTarContext extends Looking {
   readonly layers: () => Promise<Layers>
   readonly scratch: Scratch
+  readonly warn: (message: string) => void
 }
 
 const BATCH = 2_000
@@ -69,14 +70,15 @@ export async function* diffTar(
     if (recorded) return yield* (await context.layers()).export(b.id, options)
     return yield* driver.diff(b.layer, undefined, signal)
   }
+  const noticing = { ...signal, notice: (text: string) => context.warn(`diff of ${to}: ${text}`) }
   const view = await views.open(graph.sourceOf(b))
   try {
     const [indexA, indexB] = [indexOf(context, a), indexOf(context, b)]
-    if (indexA && indexB) return yield* packChanges(view.fd, diffIndexes(db, indexA, indexB), signal)
-    if (a === undefined) return yield* packDifference(view.fd, undefined, signal)
+    if (indexA && indexB) return yield* packChanges(view.fd, diffIndexes(db, indexA, indexB), noticing)
+    if (a === undefined) return yield* packDifference(view.fd, undefined, noticing)
     const old = await views.open(graph.sourceOf(a))
     try {
-      yield* packDifference(view.fd, old.fd, signal)
+      yield* packDifference(view.fd, old.fd, noticing)
     } finally {
       await old.close()
     }

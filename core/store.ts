@@ -272,7 +272,7 @@ async function assemble(
     },
     async *diffTar(a, b, diffOptions) {
       const { diffTar } = await import('./diff.js')
-      yield* diffTar({ ...looking, layers, scratch }, a, b, diffOptions)
+      yield* diffTar({ ...looking, layers, scratch, warn }, a, b, diffOptions)
     },
 
     async create({ id, parent, labels, options: layerOptions } = {}) {

@@ -3,6 +3,7 @@
  * library, sharing no code with core, so that a mistake there can't hide itself. Paths are Buffers; names and values of
  * attributes are byte strings (latin1).
  */
+import { closeSync, openSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
 
@@ -15,8 +16,12 @@ const lremovexattr = lib.func('lremovexattr', 'int', [PATH, PATH])
 const mknodCall = lib.func('mknod', 'int', [PATH, 'uint', 'uint64'])
 const utimensat = lib.func('utimensat', 'int', ['int', PATH, 'const void *', 'int'])
 
+const fallocate = lib.func('fallocate', 'int', ['int', 'int', 'int64', 'int64'])
+
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
+const FALLOC_FL_KEEP_SIZE = 1
+const FALLOC_FL_PUNCH_HOLE = 2
 /** The kernel's own limits: XATTR_LIST_MAX and XATTR_SIZE_MAX. */
 const MAX = 65_536
 const scratch = Buffer.alloc(MAX)
@@ -47,6 +52,15 @@ export function removeAttribute(path: Buffer, name: string): void {
 export function makeNode(path: Buffer, mode: number, major = 0, minor = 0): void {
   const device = ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor >>> 8) * 2 ** 20
   check(mknodCall(terminated(path), mode, device), 'mknod', path)
+}
+
+export function punchHole(path: Buffer, at: number, length: number): void {
+  const fd = openSync(path, 'r+')
+  try {
+    check(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, length), 'fallocate', path)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Sets the time of content to the nanosecond, and that of access as well; never through a symlink. */

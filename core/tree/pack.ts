@@ -2,7 +2,7 @@
 import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { close, read, readlinkAt, seekData, seekHole } from '../sys/files.js'
+import { close, read, readlinkAt } from '../sys/files.js'
 import {
   fstat,
   isBlock,
@@ -15,15 +15,15 @@ import {
   lstatAt,
   type Stat,
 } from '../sys/stat.js'
-import type { EntryType, SparseSegment, TarEntry } from '../tar/entry.js'
+import type { EntryType, TarEntry } from '../tar/entry.js'
 import { createTarPacker } from '../tar/pack.js'
 import { whiteoutPath } from '../tar/whiteout.js'
 import { readXattrs } from './attributes.js'
 import { at, type Entered, enterDirectory, openFile, openTree, parentOf, type Tree } from './confined.js'
-import { maySparse } from './content.js'
 import { failure } from './failure.js'
 import { createNotices } from './notices.js'
 import { walk } from './walk.js'
+import { dataSegments } from './zero-runs.js'
 
 export interface Packed {
   readonly entries: number
@@ -44,8 +44,6 @@ interface Item {
   readonly deleted: boolean
 }
 
-/** A tar holds a sparse file's map only where that saves this much: few readers besides GNU's and Go's know it. */
-const WORTH_A_MAP = 1 << 20
 const CHUNK = 256 * 1024
 const NO_XATTRS: ReadonlyMap<string, string> = new Map()
 
@@ -93,12 +91,6 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   function packEntry(path: string): boolean {
     const dirFd = directories.open(path === '' ? '' : parentOf(path))
     const name = path === '' ? '.' : baseOf(path)
-    if (name.startsWith('.wh.')) {
-      throw new VarveError(
-        'FAILED_PRECONDITION',
-        `"${toShortText(path)}" can't be in a layer: names that begin with .wh. are whiteouts there; rename or remove it`,
-      )
-    }
     const stat = path === '' ? root : lstatAt(dirFd, name)
     if (isSocket(stat.mode)) {
       notices.add(`${toShortText(path)}: a socket, which no tar can hold: left out`)
@@ -132,16 +124,14 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     try {
       const stat = fstat(fd)
       if (stat.ino !== before.ino || !isFile(stat.mode)) throw changing(path)
-      const sparse = maySparse(stat) ? segmentsOf(fd, stat.size) : undefined
-      const stored = sparse?.reduce((sum, { length }) => sum + length, 0) ?? stat.size
-      const map = sparse !== undefined && stat.size - stored >= WORTH_A_MAP ? { sparse } : {}
+      const sparse = dataSegments(fd, stat.size)
       packer.entry({
         ...baseEntry(path, stat, xattrsOf(dirFd, name)),
         size: stat.size,
-        stored: 'sparse' in map ? stored : stat.size,
-        ...map,
+        stored: sparse?.reduce((sum, { length }) => sum + length, 0) ?? stat.size,
+        ...(sparse && { sparse }),
       })
-      for (const { offset, length } of map.sparse ?? [{ offset: 0, length: stat.size }]) {
+      for (const { offset, length } of sparse ?? [{ offset: 0, length: stat.size }]) {
         packRange(fd, path, offset, offset + length)
       }
     } finally {
@@ -195,11 +185,13 @@ function itemsOf(
     for (let above = path; above !== ''; ) {
       above = parentOf(above)
       if (items.has(above)) return
+      if (baseOf(above).startsWith('.wh.')) throw reserved(above)
       items.set(above, { path: above, deleted: false })
     }
   }
   for (const { path, kind } of changes) {
     checkpoint()
+    if (baseOf(path).startsWith('.wh.')) throw reserved(path)
     if (kind === 'delete') items.set(whiteoutPath(path), { path, deleted: true })
     else add(path)
     addAbove(path)
@@ -208,6 +200,7 @@ function itemsOf(
   if (incomplete.size > 0) {
     for (const { path, stat } of walk(tree.fd)) {
       if (stat.nlink === 1 || isDirectory(stat.mode) || !incomplete.has(inodeOf(stat))) continue
+      if (baseOf(path).startsWith('.wh.')) throw reserved(path)
       items.set(path, { path, deleted: false })
       addAbove(path)
     }
@@ -237,17 +230,6 @@ function createDirectories(tree: Tree): Directories {
     },
     close: closeLast,
   }
-}
-
-function segmentsOf(fd: number, size: number): SparseSegment[] {
-  const segments: SparseSegment[] = []
-  for (let end = 0; end < size; ) {
-    const offset = seekData(fd, end)
-    if (offset === undefined || offset >= size) break
-    end = Math.min(seekHole(fd, offset), size)
-    segments.push({ offset, length: end - offset })
-  }
-  return segments
 }
 
 function baseEntry(path: string, stat: Stat, xattrs: ReadonlyMap<string, string>): TarEntry {
@@ -317,6 +299,13 @@ function inodeOf(stat: Stat): string {
 
 function baseOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
+}
+
+function reserved(path: string): VarveError {
+  return new VarveError(
+    'FAILED_PRECONDITION',
+    `"${toShortText(path)}" can't be told in a layer's tar, where names that begin with .wh. are whiteouts; rename it in the layer that has it`,
+  )
 }
 
 function changing(path: string): VarveError {

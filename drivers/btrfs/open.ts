@@ -112,7 +112,8 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
     diff: (id, parent, options = {}) =>
       attempting(`btrfs: diff of layer ${id}`, () => {
         warnOfNested(id, need(id), warn)
-        return comparing.compare(id, parent, (changes, tree) => packQuickly(tree, changes, options), options)
+        const noticing = { ...options, notice: (text: string) => warn(`btrfs: diff of layer ${id}: ${text}`) }
+        return comparing.compare(id, parent, (changes, tree) => packQuickly(tree, changes, noticing), options)
       }),
 
     apply: (id, tar, options) =>

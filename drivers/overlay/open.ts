@@ -23,15 +23,15 @@ import { makeRoot } from './root.js'
 import { openView, withViews } from './views.js'
 
 export async function openOverlay(context: DriverContext): Promise<Driver> {
-  const { home, parentOf } = context
+  const { home } = context
   const known = await hasFileSystem('overlay')
   if (known !== true) throw new VarveError('FAILED_PRECONDITION', `overlay: ${known}`)
   const layout = layoutOf(home)
   const features = await attempt(`overlay: open ${toText(home)}`, () => prepareHome(layout, context))
-  return createDriver(layout, features, parentOf)
+  return createDriver(layout, features, context)
 }
 
-function createDriver(layout: Layout, features: Features, parentOf: DriverContext['parentOf']): Driver {
+function createDriver(layout: Layout, features: Features, { parentOf, warn }: DriverContext): Driver {
   const { home } = layout
   const view = (id: LayerId) => openView(id, layout, features, parentOf)
 
@@ -122,12 +122,16 @@ function createDriver(layout: Layout, features: Features, parentOf: DriverContex
       ),
 
     diff: (id, parent, options = {}) =>
-      attempting(`overlay: diff of layer ${id}`, () =>
-        compare(id, parent, {
-          own: (changes, after) => packChanges(after, changes, options),
-          any: (before, after) => packDifference(after, before, options),
-        }),
-      ),
+      attempting(`overlay: diff of layer ${id}`, () => {
+        const noticing = {
+          ...options,
+          notice: (text: string) => warn(`overlay: diff of layer ${id}: ${text}`),
+        }
+        return compare(id, parent, {
+          own: (changes, after) => packChanges(after, changes, noticing),
+          any: (before, after) => packDifference(after, before, noticing),
+        })
+      }),
 
     apply: (id, tar, { scratch, signal }) =>
       attemptReading(`overlay: apply a tar to layer ${id}`, tar, async () => {

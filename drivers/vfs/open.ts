@@ -27,17 +27,18 @@ import {
 } from '../temporary.js'
 import { usageOf } from '../usage.js'
 
-export async function openVfs({ home, parentOf, warn }: DriverContext): Promise<Driver> {
+export async function openVfs(context: DriverContext): Promise<Driver> {
+  const { home, warn } = context
   const folder = `${home}/dir`
   await attempt(`vfs: open ${toText(home)}`, () => {
     makeIfMissing(home)
     makeIfMissing(folder)
     purge(folder, (message) => warn(`vfs: ${message}`))
   })
-  return createDriver(home, folder, parentOf)
+  return createDriver(folder, context)
 }
 
-function createDriver(home: string, folder: string, parentOf: DriverContext['parentOf']): Driver {
+function createDriver(folder: string, { home, parentOf, warn }: DriverContext): Driver {
   const directory = (id: LayerId) => `${folder}/${id}`
   const need = (id: LayerId): string => {
     const path = directory(id)
@@ -87,7 +88,8 @@ function createDriver(home: string, folder: string, parentOf: DriverContext['par
     diff: (id, parent, options = {}) =>
       attempting(`vfs: diff of layer ${id}`, () => {
         const { old, now } = trees(id, parent)
-        return packDifference(now, old, options)
+        const notice = (text: string) => warn(`vfs: diff of layer ${id}: ${text}`)
+        return packDifference(now, old, { ...options, notice })
       }),
 
     apply: (id, tar, { scratch, signal }) =>

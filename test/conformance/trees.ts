@@ -1,6 +1,7 @@
 /** Trees and edits as data: what a case starts from and what it does, so that both can be read, printed and repeated. */
 import * as fs from 'node:fs'
-import { makeNode, removeAttribute, setAttribute, setTime } from '../libc.js'
+import { makeNode, punchHole, removeAttribute, setAttribute, setTime } from '../libc.js'
+import { duplicate } from './duplicate.js'
 
 /** What any file may be given beside its content; what is not said stays as the system makes it. */
 export interface Attributes {
@@ -69,16 +70,23 @@ export type Edit =
   | { readonly do: 'append'; readonly path: string; readonly content: string }
   /** One byte at `at`, and the time put back as it was. */
   | { readonly do: 'patch and hide'; readonly path: string; readonly at: number; readonly byte: number }
+  /** The bytes that it has, and the time put back as it was. */
+  | { readonly do: 'write again'; readonly path: string }
   | { readonly do: 'open for writing'; readonly path: string }
   | { readonly do: 'truncate'; readonly path: string; readonly size: number }
+  /** Zeros where there was data, the size as it was. */
+  | { readonly do: 'punch'; readonly path: string; readonly at: number; readonly length: number }
+  /** Its content over that of another file, as a clone where the file system has such. */
+  | { readonly do: 'clone'; readonly path: string; readonly to: string }
   /** What is said of it is changed, the rest stays. */
   | { readonly do: 'set'; readonly path: string; readonly attributes: Attributes }
   | { readonly do: 'remove xattr'; readonly path: string; readonly name: string }
   /** With all below it. */
   | { readonly do: 'remove'; readonly path: string }
+  /** As mv(1) does: what can't be renamed (a directory of a layer below) is copied and removed. */
   | { readonly do: 'rename'; readonly path: string; readonly to: string }
   | { readonly do: 'link'; readonly path: string; readonly to: string }
-  /** Becomes a file of its own with the same content and attributes. */
+  /** A copy takes its place: other inodes with the same content and attributes; of a directory with all below it. */
   | { readonly do: 'part'; readonly path: string }
 
 /** Makes `tree` below `root`, a directory that is there. */
@@ -117,11 +125,20 @@ export function applyEdit(root: string, edit: Edit): void {
         fs.closeSync(fd)
       })
       break
+    case 'write again':
+      keepingTime(path, () => fs.writeFileSync(path, fs.readFileSync(path)))
+      break
     case 'open for writing':
       fs.closeSync(fs.openSync(path, 'r+'))
       break
     case 'truncate':
       fs.truncateSync(path, edit.size)
+      break
+    case 'punch':
+      punchHole(path, edit.at, edit.length)
+      break
+    case 'clone':
+      fs.copyFileSync(path, at(root, edit.to), fs.constants.COPYFILE_FICLONE)
       break
     case 'set':
       setAttributes(path, edit.attributes)
@@ -133,7 +150,7 @@ export function applyEdit(root: string, edit: Edit): void {
       fs.rmSync(path, { recursive: true })
       break
     case 'rename':
-      fs.renameSync(path, at(root, edit.to))
+      move(path, at(root, edit.to))
       break
     case 'link':
       fs.linkSync(path, at(root, edit.to))
@@ -226,14 +243,20 @@ function keepingTime(place: Buffer, edit: () => void): void {
 }
 
 function part(place: Buffer): void {
-  const stat = fs.lstatSync(place, { bigint: true })
-  const content = fs.readFileSync(place)
-  fs.rmSync(place)
-  fs.writeFileSync(place, content)
-  setAttributes(place, {
-    uid: Number(stat.uid),
-    gid: Number(stat.gid),
-    mode: Number(stat.mode) & 0o7777,
-    mtime: stat.mtimeNs,
-  })
+  const copy = Buffer.concat([place, Buffer.from('~copy')])
+  duplicate(place, copy)
+  fs.rmSync(place, { recursive: true })
+  fs.renameSync(copy, place)
+}
+
+function move(place: Buffer, to: Buffer): void {
+  try {
+    fs.renameSync(place, to)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
+    // What a rename of a directory takes away: nothing, or an empty directory.
+    if (fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined) fs.rmdirSync(to)
+    duplicate(place, to)
+    fs.rmSync(place, { recursive: true })
+  }
 }

@@ -170,7 +170,7 @@ test('whiteouts have a fixed time: 1970, or SOURCE_DATE_EPOCH', async (t) => {
 
 test('a packing that is left early or aborted ends its thread', async (t) => {
   const base = bench(t)
-  for (let i = 0; i < 40; i++) writeFileSync(`${base.upper}/${i}`, Buffer.alloc(1 << 20))
+  for (let i = 0; i < 40; i++) writeFileSync(`${base.upper}/${i}`, Buffer.alloc(1 << 20, 1))
   for await (const chunk of packDifference(base.upper, undefined)) {
     assert.ok(chunk.length > 0)
     break

@@ -1,0 +1,37 @@
+/** What must be true of any written layer: its changes, its diff, and the tree that the diff makes. */
+import assert from 'node:assert/strict'
+import type { Change } from '../../core/driver.js'
+import type { LayerId } from '../../core/ids.js'
+import { differences, type Snapshot, snapshot } from '../oracle.js'
+import type { DriverBench } from './driver-bench.js'
+import { assertExact } from './exact.js'
+
+export interface Checked {
+  readonly changes: readonly Change[]
+  readonly diff: Buffer
+  /** The layer's tree. */
+  readonly tree: Snapshot
+}
+
+export function treeOf(bench: DriverBench, id: LayerId): Promise<Snapshot> {
+  return bench.mounted(id, 'ro', (path) => snapshot(path))
+}
+
+/**
+ * `child` against `parent`, any layer, whose tree is `before`: the changes are exact, the diff is the same bytes twice, and
+ * laid onto another child of `parent` makes an equal tree.
+ */
+export async function checkLayer(
+  bench: DriverBench,
+  { parent, before, child }: { readonly parent: LayerId; readonly before: Snapshot; readonly child: LayerId },
+): Promise<Checked> {
+  const tree = await treeOf(bench, child)
+  const changes = await bench.changes(child, parent)
+  assertExact(changes, before, tree)
+  const diff = await bench.diff(child, parent)
+  assert.ok(diff.equals(await bench.diff(child, parent)), 'the same diff twice is the same bytes')
+  const twin = await bench.applied(parent, diff)
+  assert.deepEqual(differences(tree, await treeOf(bench, twin)), [], 'the diff laid onto an equal tree')
+  await bench.driver.remove(twin)
+  return { changes, diff, tree }
+}

@@ -1,0 +1,60 @@
+/** What the file system inside a layer can hold, found by trying. Each says why not, or nothing. */
+import * as fs from 'node:fs'
+import { readAttributes, setAttribute, setTime } from '../libc.js'
+import type { World } from './world.js'
+
+type Probe = (world: World) => Promise<string | undefined>
+
+/** tmpfs takes user.* attributes only since Linux 6.6. */
+export const keepsUserAttributes: Probe = (world) =>
+  inLayer(world, (file) => {
+    try {
+      setAttribute(file, 'user.x', 'x')
+      return readAttributes(file).get('user.x') === 'x' ? undefined : 'user.* attributes are not kept here'
+    } catch (error) {
+      return `no user.* attributes here: ${error instanceof Error ? error.message : String(error)}`
+    }
+  })
+
+/** ext4 with small inodes and xfs without bigtime end in 2038. */
+export function keepsTimes(times: readonly bigint[]): Probe {
+  return (world) =>
+    inLayer(world, (file) => {
+      for (const time of times) {
+        setTime(file, time)
+        const kept = fs.lstatSync(file, { bigint: true }).mtimeNs
+        if (kept !== time) return `the time ${time} ns becomes ${kept} here`
+      }
+      return undefined
+    })
+}
+
+/** Whether `make`, called with a path that is free, is let: file systems limit device numbers and lengths of symlinks. */
+export function lets(make: (path: Buffer) => void): Probe {
+  return (world) =>
+    inLayer(world, (file) => {
+      fs.unlinkSync(file)
+      try {
+        make(file)
+        return undefined
+      } catch (error) {
+        return error instanceof Error ? error.message.slice(0, 200) : String(error)
+      }
+    })
+}
+
+async function inLayer(
+  world: World,
+  look: (file: Buffer) => string | undefined,
+): Promise<string | undefined> {
+  let found: string | undefined
+  await world.withDriver(async (bench) => {
+    const id = await bench.create({ writable: true })
+    found = await bench.mounted(id, 'rw', (root) => {
+      const file = Buffer.from(`${root}/probe`)
+      fs.writeFileSync(file, '')
+      return look(file)
+    })
+  })
+  return found
+}
