@@ -1,5 +1,5 @@
 /** Runs competing commands by turns and takes medians: the machine's mood then hits all of them alike. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { searchPath } from '../../fixtures/command.js'
 
@@ -49,6 +49,13 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
 }
 
+/** Ends the command that is being measured: the program is about to end. */
+export function stopRunning(): void {
+  running?.kill('SIGKILL')
+}
+
+let running: ChildProcess | undefined
+
 async function runOne({ name, run, env }: Contender): Promise<number | undefined> {
   if (typeof run === 'function') {
     await run()
@@ -59,6 +66,7 @@ async function runOne({ name, run, env }: Contender): Promise<number | undefined
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, PATH: searchPath(), ...env },
   })
+  running = child
   let peak: number | undefined
   const look = () => {
     peak = highWater(child.pid) ?? peak
@@ -70,6 +78,7 @@ async function runOne({ name, run, env }: Contender): Promise<number | undefined
     child.once('error', reject)
     child.once('close', resolve)
   })
+  running = undefined
   clearInterval(timer)
   if (status !== 0) throw new Error(`${name}: ${run.join(' ')}: ${status}\n${Buffer.concat(errors)}`)
   return peak
