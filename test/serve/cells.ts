@@ -1,0 +1,41 @@
+/** The backends that a service is tried on, each with a place on a file system that it takes. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openFileSystem, whyNoFileSystem } from '../file-system.js'
+
+export interface ServeCell {
+  readonly driver: string
+  /** Why it can't be tried here. */
+  readonly skip: string | false
+  /** Runs `use` with an empty directory of its own, gone afterwards. */
+  within<T>(use: (place: string) => Promise<T>): Promise<T>
+}
+
+const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
+
+export const SERVE_CELLS: readonly ServeCell[] = [
+  { driver: 'overlay', skip: NEEDS_ROOT, within: withinTemporary },
+  { driver: 'vfs', skip: NEEDS_ROOT, within: withinTemporary },
+  { driver: 'btrfs', skip: whyNoFileSystem('btrfs') ?? false, within: withinBtrfs },
+]
+
+async function withinTemporary<T>(use: (place: string) => Promise<T>): Promise<T> {
+  const place = mkdtempSync(join(tmpdir(), 'vs-'))
+  try {
+    return await use(place)
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
+}
+
+async function withinBtrfs<T>(use: (place: string) => Promise<T>): Promise<T> {
+  const fileSystem = openFileSystem('btrfs', { size: '4G' })
+  try {
+    const place = join(fileSystem.path, 'p')
+    mkdirSync(place)
+    return await use(place)
+  } finally {
+    fileSystem.close()
+  }
+}

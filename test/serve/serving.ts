@@ -1,0 +1,68 @@
+/** Runs the built `varve serve`, as systemd would, until the test has had enough. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { ended } from '../../fixtures/command.js'
+import { CLI } from '../varve.js'
+
+export interface ServeOptions {
+  readonly root: string
+  readonly driver: string
+  readonly socket: string
+  /** More words for the command. */
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Serving {
+  readonly socket: string
+  readonly pid: number
+  /** What it said on standard error. */
+  log(): string
+  /** Bytes of memory that it has now, and had at most. */
+  memory(): { readonly now: number; readonly peak: number }
+  /** Sends the signal and waits for the end; the exit status, or the signal's name. */
+  end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | string>
+  /** The exit status, when it ends. */
+  readonly ended: Promise<number | string>
+}
+
+/** Resolves when it says that it is ready. @throws Error with its words where it ends before */
+export async function startServing(engine: string, options: ServeOptions): Promise<Serving> {
+  const { root, driver, socket, args = [], env = {} } = options
+  const words = ['--root', root, '--driver', driver, 'serve', engine, '--socket', socket, '--ready-fd', '3']
+  const child = spawn(process.execPath, [CLI, ...words, '--log-level', 'debug', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
+  const said: string[] = []
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => said.push(text))
+  const end = ended(child)
+  const log = () => said.join('')
+  await ready(child).catch(async (error: unknown) => {
+    throw new Error(`varve ${words.join(' ')}: ${await end}\n${log()}`, { cause: error })
+  })
+  return {
+    socket,
+    pid: child.pid ?? 0,
+    log,
+    memory: () => memoryOf(child.pid ?? 0),
+    async end(signal) {
+      child.kill(signal)
+      return end
+    },
+    ended: end,
+  }
+}
+
+async function ready(child: ChildProcess): Promise<void> {
+  const line = child.stdio[3] as Readable
+  for await (const chunk of line) if (String(chunk).includes('ready\n')) return
+  throw new Error('it never was ready')
+}
+
+function memoryOf(pid: number): { readonly now: number; readonly peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024
+  return { now: bytes('VmRSS'), peak: bytes('VmHWM') }
+}
