@@ -198,6 +198,11 @@ export interface Driver {
   apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>
   /** No more writes. Idempotent. */
   seal(id: LayerId): Promise<void>
+  /**
+   * Undoes the seal of a commit that was interrupted: the layer is writable, as it was. Idempotent; absent where a sealed
+   * layer still takes a writable mount.
+   */
+  unseal?(id: LayerId): Promise<void>
 
   list(): Promise<readonly LayerId[]>
   usage(id: LayerId): Promise<Usage>

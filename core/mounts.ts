@@ -6,25 +6,27 @@
  * database: a row is there before its mount is and goes after it, and core/recover.ts drops rows whose mount is gone.
  *
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
- * the layer is to be removed by force: once a layer is unmounted, nobody writes to it.
+ * the layer is to be removed by force: once a layer is unmounted, nobody writes to it. That goes for copies of the mount in
+ * other mount namespaces as far as the layer has a file system to itself (mount-point.ts).
  *
  * Without root nothing is mounted. A writable layer whose recipe is one plain directory is then handed out as that, and
  * counted like a mount; that nobody writes there after the unmount is then up to the caller, whose directory it is.
  */
-import { asText, fromText, toText } from './bytes.js'
+import { asText, fromText } from './bytes.js'
 import type { Database } from './db/database.js'
-import type { MountRow } from './db/mounts.js'
 import type { NodeRow } from './db/nodes.js'
 import type { Driver, Mount } from './driver.js'
-import { errnoOf, messageOf, VarveError } from './errors.js'
+import { errnoOf, isCode, VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { nameOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
+import { failed, needsRoot, notMounted, refuseTaken } from './mount-errors.js'
+import { removeMountPoint, tryRemoveMountPoint, unmountLayer } from './mount-point.js'
 import { createMountSpace, IN_PLACE } from './mount-space.js'
+import { onlyPlace, realTarget, requireTarget } from './mount-target.js'
 import { step } from './steps.js'
-import { mkdir, realpath, rmdir } from './sys/files.js'
-import { attach, unmount as unmountNow } from './sys/mount.js'
-import { isDirectory, stat } from './sys/stat.js'
+import { mkdir } from './sys/files.js'
+import { attach, makeReadonly, unmount as unmountNow } from './sys/mount.js'
 
 export interface MountsContext {
   readonly db: Database
@@ -49,6 +51,11 @@ export interface Mounts {
   unmount(row: NodeRow, target?: string): Promise<void>
   /** Undoes every `mount` of the node; files that are open there stay open. For a node that is about to be removed. */
   unmountAll(row: NodeRow): Promise<void>
+  /**
+   * Makes every mount of an active node read-only where it is, so that it can be committed while somebody reads there.
+   * The caller holds the node's lock. @throws VarveError FAILED_PRECONDITION where a file is open for writing
+   */
+  freeze(row: NodeRow): Promise<void>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
@@ -60,6 +67,12 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const primaryOf = (layer: LayerId) => `${asText(root)}/mnt/${layer}`
   const rowOf = (node: number, target: string) => db.mounts.get(node, target)
 
+  /** Under the node's lock, so what is sealed but still writable was left so by a commit that was interrupted. */
+  const recipeOf = async (row: NodeRow, readonly: boolean): Promise<readonly Mount[]> => {
+    if (!readonly) await driver.unseal?.(row.layer)
+    return driver.get(graph.sourceOf(row), { readonly })
+  }
+
   /** The mount by the driver's recipe; its row is there, with a count that may be 0. */
   const mountPrimary = async (row: NodeRow): Promise<string> => {
     const target = primaryOf(row.layer)
@@ -69,7 +82,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       } catch (error) {
         if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: a crash or a failed unmount left it
       }
-      attach(await driver.get(graph.sourceOf(row), { readonly }), fromText(target))
+      attach(await recipeOf(row, readonly), fromText(target))
     })
     return target
   }
@@ -94,7 +107,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     try {
       await step('mount:attach', () => mount(readonly))
     } catch (error) {
-      if (target === primaryOf(row.layer)) tryRemoveMountPoint(target)
+      if (target === primaryOf(row.layer)) tryRemoveMountPoint(fromText(target))
       db.mounts.delete(row.id, target)
       throw failed('mount', nameOf(db, row), target, error)
     }
@@ -106,23 +119,24 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const takeDown = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
     await step('unmount:detach', () => {
       if (rowOf(row.id, target)?.bootId === IN_PLACE) return
+      const primary = target === primaryOf(row.layer)
       try {
-        unmountNow(fromText(target), how)
+        if (primary && !how.lazy) unmountLayer(fromText(target))
+        else unmountNow(fromText(target), how)
       } catch (error) {
         // EINVAL, ENOENT: it is not mounted (any more), which is what was asked for.
         if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOENT') {
           throw failed('unmount', nameOf(db, row), target, error)
         }
       }
-      // Removing the mount point also drops copies of the mount that leaked into other namespaces (moby#34948).
-      if (target === primaryOf(row.layer)) removeMountPoint(fromText(target))
+      if (primary) removeMountPoint(fromText(target))
     })
     await step('unmount:row', () => db.mounts.delete(row.id, target))
   }
 
   /** The writable layer's own directory, where it is nothing more. Nothing is mounted. */
   const handOut = async (row: NodeRow): Promise<string> => {
-    const [mount, ...others] = await driver.get(graph.sourceOf(row), { readonly: false })
+    const [mount, ...others] = await recipeOf(row, false)
     if (mount?.type !== 'bind' || others.length > 0) throw needsRoot(nameOf(db, row))
     const place = asText(mount.source)
     if (rowOf(row.id, place) !== undefined) return place
@@ -239,105 +253,33 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
         await settle(row, { lazy: true })
       }),
 
-    recipe(node) {
+    async freeze(row) {
+      const rows = db.mounts.byNode(row.id).filter((each) => !each.readonly)
+      if (rows.length === 0 || rows.some((each) => each.bootId === IN_PLACE)) return
+      refuseStrangers(row)
+      const recipe = await driver.get(graph.sourceOf(row), { readonly: false })
+      // A bind is one mount of many of somebody's file system; anything else is the layer's own file system.
+      const scope = recipe.at(-1)?.type === 'bind' ? 'mount' : 'file system'
+      for (const { target } of rows) {
+        try {
+          makeReadonly(fromText(target), scope)
+        } catch (error) {
+          throw failed('make read-only', nameOf(db, row), target, error)
+        }
+      }
+      db.mounts.setReadonly(row.id)
+    },
+
+    async recipe(node) {
       const row = graph.get(node.id)
-      return driver.get(graph.sourceOf(row), { readonly: row.kind !== 'active' })
+      const readonly = row.kind !== 'active'
+      try {
+        return await driver.get(graph.sourceOf(row), { readonly })
+      } catch (error) {
+        if (readonly || !isCode(error, 'FAILED_PRECONDITION')) throw error
+      }
+      // A commit is under way, or was interrupted.
+      return locked(row, (now) => recipeOf(now, now.kind !== 'active'))
     },
   }
-}
-
-/** Removes a mount point of the store's, if it is there; `path` is a byte string. */
-export function removeMountPoint(path: string): void {
-  try {
-    rmdir(path)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error // ENOENT: gone already
-  }
-}
-
-/** After an error that matters more; what is left here is core/recover.ts's. */
-function tryRemoveMountPoint(target: string): void {
-  try {
-    removeMountPoint(fromText(target))
-  } catch {
-    // The caller is about to throw the first error.
-  }
-}
-
-function refuseTaken(db: Database, target: string): void {
-  const taken = db.mounts.byTarget(target)
-  if (taken === undefined) return
-  const other = db.nodes.get(taken.node)
-  throw new VarveError(
-    'FAILED_PRECONDITION',
-    `${target}: layer ${other ? nameOf(db, other) : taken.node} is mounted there; unmount it first, or take another place`,
-  )
-}
-
-/** Gives the target without symlinks, as umount and the kernel's list of mounts want it. */
-function requireTarget(target: string, root: string): string {
-  const refuse = (why: string, cause?: unknown) =>
-    new VarveError('INVALID_ARGUMENT', `mount target ${target}: ${why}`, { cause })
-  if (!target.startsWith('/')) throw refuse('want an absolute path')
-  let real: string
-  try {
-    real = realpath(fromText(target))
-    if (!isDirectory(stat(real).mode)) throw refuse('not a directory')
-  } catch (error) {
-    throw error instanceof VarveError ? error : refuse(messageOf(error), error)
-  }
-  if (`${real}/`.startsWith(`${root}/`) || `${root}/`.startsWith(real === '/' ? '/' : `${real}/`))
-    throw refuse(`would cover the store's own files in ${toText(root)}`)
-  return asText(real)
-}
-
-/** The same of one that was mounted before, and may be gone. */
-function realTarget(target: string): string {
-  try {
-    return asText(realpath(fromText(target)))
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return target // what the row says, then
-    throw error
-  }
-}
-
-/** Where a node is mounted, when nobody says which place is meant. */
-function onlyPlace(db: Database, row: NodeRow, primary: string): string {
-  const places = db.mounts.byNode(row.id).filter((each) => each.count > 0)
-  const own = places.find((each) => each.target === primary)
-  const only: MountRow | undefined = own ?? (places.length === 1 ? places[0] : undefined)
-  if (only !== undefined) return only.target
-  if (places.length === 0) throw notMounted(db, row, undefined)
-  const targets = places.map((each) => each.target).join(', ')
-  throw new VarveError(
-    'FAILED_PRECONDITION',
-    `unmount layer ${nameOf(db, row)}: mounted at ${targets}; say which`,
-  )
-}
-
-function needsRoot(name: string): VarveError {
-  return new VarveError(
-    'FAILED_PRECONDITION',
-    `mount layer ${name}: mounting needs root; without it, 'varve mount ID' without TARGET gives the directory of a writable layer (vfs only), and ls, cat and export read any`,
-  )
-}
-
-function notMounted(db: Database, row: NodeRow, target: string | undefined): VarveError {
-  const where = target === undefined ? '' : ` at ${target}`
-  return new VarveError('FAILED_PRECONDITION', `layer ${nameOf(db, row)}: is not mounted${where}`)
-}
-
-function failed(what: string, name: string, target: string, error: unknown): unknown {
-  if (error instanceof VarveError) return error
-  const hint = HINTS[errnoOf(error) ?? '']
-  const code = hint === undefined ? 'UNAVAILABLE' : 'FAILED_PRECONDITION'
-  return new VarveError(code, `${what} layer ${name} at ${target}: ${messageOf(error)}${hint ?? ''}`, {
-    cause: error,
-  })
-}
-
-const HINTS: Readonly<Record<string, string>> = {
-  EPERM: '; mounting takes root',
-  EBUSY:
-    '; files are still open there, or something is mounted below it (fuser -vm tells): close them and unmount again',
 }

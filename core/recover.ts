@@ -12,8 +12,8 @@ import type { Driver } from './driver.js'
 import { messageOf } from './errors.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
+import { removeMountPoint, unmountLayer } from './mount-point.js'
 import { createMountSpace, IN_PLACE, isMountPoint, type MountSpace } from './mount-space.js'
-import { removeMountPoint } from './mounts.js'
 import { isScratchInUse, purgeScratch, scratchNames } from './scratch.js'
 import { readdir } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
@@ -151,7 +151,7 @@ async function finishUnmount(
   for (const { target } of doomed.sort((a, b) => Number(own(a.target)) - Number(own(b.target)))) {
     const row = db.mounts.get(id, target)
     if (row === undefined) continue
-    if (row.bootId !== IN_PLACE && space.isHere(row)) unmount(fromText(target))
+    if (row.bootId !== IN_PLACE && space.isHere(row)) (own(target) ? unmountLayer : unmount)(fromText(target))
     else if (row.bootId !== IN_PLACE && space.isMounted(row)) continue // another living namespace's, which this process can't reach
     if (own(target)) removeMountPoint(fromText(target))
     db.mounts.delete(id, target)

@@ -1,7 +1,7 @@
 /** Rows of mounts and the kernel's own list. */
 import { asText, toText } from '../bytes.js'
+import { removeMountPoint } from '../mount-point.js'
 import { createMountSpace, isMountPoint } from '../mount-space.js'
-import { removeMountPoint } from '../mounts.js'
 import { readdir } from '../sys/files.js'
 import { tryLock } from '../sys/lock.js'
 import { unmount } from '../sys/mount.js'

@@ -36,6 +36,7 @@ export function createMountTable(sql: Sql) {
   const setCount = sql.run<{ node: number; target: string; count: number }>(
     'UPDATE mount SET count = :count WHERE node = :node AND target = :target',
   )
+  const setReadonly = sql.run<{ node: number }>('UPDATE mount SET readonly = 1 WHERE node = :node')
   const remove = sql.run<{ node: number; target: string }>(
     'DELETE FROM mount WHERE node = :node AND target = :target',
   )
@@ -46,6 +47,8 @@ export function createMountTable(sql: Sql) {
     byNode: (node: NodeId): readonly MountRow[] => byNode({ node }).map(parseRow),
     all: (): readonly MountRow[] => all({}).map(parseRow),
     setCount: (node: NodeId, target: string, count: number): void => void setCount({ node, target, count }),
+    /** All of the node's: nobody can write through them any more. */
+    setReadonly: (node: NodeId): void => void setReadonly({ node }),
     delete: (node: NodeId, target: string): void => void remove({ node, target }),
   }
 }

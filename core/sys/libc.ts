@@ -13,6 +13,7 @@ export const AT_RECURSIVE = 0x8000
 export const EPERM = 1
 export const ENOENT = 2
 export const ENXIO = 6
+export const EAGAIN = 11
 export const EACCES = 13
 export const EBUSY = 16
 export const EEXIST = 17
@@ -99,6 +100,7 @@ export const kernel = {
   fsopen: syscall(430, TEXT, 'ulong'),
   fsconfig: syscall(431, 'long', 'ulong', TEXT, TEXT, 'long'),
   fsmount: syscall(432, 'long', 'ulong', 'ulong'),
+  fspick: syscall(433, 'long', TEXT, 'ulong'),
   openat2: syscall(437, 'long', TEXT, BYTES, 'size_t'),
   mount_setattr: syscall(442, 'long', TEXT, 'ulong', BYTES, 'size_t'),
 }

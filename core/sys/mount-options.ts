@@ -14,6 +14,7 @@ export interface MountWords {
   readonly data: readonly string[]
 }
 
+export const MS_RDONLY = 0x1
 export const MS_BIND = 0x1000
 export const MS_REC = 0x4000
 export const MS_REMOUNT = 0x20

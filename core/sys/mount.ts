@@ -7,9 +7,9 @@ import type { Mount } from '../driver.js'
 import { type ErrorCode, VarveError } from '../errors.js'
 import { SysError } from './error.js'
 import { close, open, rmdir } from './files.js'
-import { check, libc, longText, text } from './libc.js'
-import { MS_BIND, MS_REC, MS_REMOUNT, parseWords } from './mount-options.js'
-import { attachTree, mountTree, takesLowersSingly } from './mount-tree.js'
+import { check, EAGAIN, errno, libc, longText, text } from './libc.js'
+import { MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, parseWords } from './mount-options.js'
+import { attachTree, mountTree, setReadonly, takesLowersSingly } from './mount-tree.js'
 import { PAGE, parseLayers, withOnePage } from './overlay-data.js'
 import { enter } from './seam.js'
 
@@ -71,6 +71,34 @@ export function unmount(target: string, options: { readonly lazy?: boolean } = {
   check(libc.umount2(text(target), flags), 'umount', target)
 }
 
+/**
+ * Nobody writes there from now on: through this one mount, or through any of its file system. @throws SysError: EBUSY where
+ * a file is open for writing
+ */
+export function makeReadonly(target: string, scope: 'mount' | 'file system'): void {
+  if (scope === 'file system' && setReadonly(target, true)) return
+  const flags = MS_REMOUNT | MS_RDONLY | (scope === 'mount' ? MS_BIND : 0)
+  call('', target, '', flags, '')
+}
+
+/**
+ * Unmounts a file system of which there is no other mount here, and ends all writing to it: copies of the mount in other
+ * namespaces, and whatever was mounted by them there, are read-only from then on.
+ * @throws SysError: EBUSY where it is used here, or a file of it is open for writing anywhere; EINVAL where nothing is
+ * mounted there
+ */
+export function unmountForGood(target: string): void {
+  // A refusal is to change nothing, not even for a moment.
+  if (expire(target)) return
+  const changed = setReadonly(target, true)
+  try {
+    unmount(target)
+  } catch (error) {
+    if (changed) setReadonly(target, false)
+    throw error
+  }
+}
+
 /** All mounts that this process (or another) sees, in the kernel's order: of several at one target the last is on top. */
 export function mountInfo(of: number | 'self' = 'self'): MountPoint[] {
   enter('mountinfo')
@@ -105,6 +133,17 @@ export function attachByMount(mount: Mount, target: string): void {
   } else if (mount.type === 'overlay') {
     withOnePage(parseLayers(words.data), (data) => call(mount.source, target, 'overlay', words.flags, data))
   } else call(mount.source, target, mount.type, words.flags, words.data.join(','))
+}
+
+/**
+ * Marks the mount as one that may expire, which is forgotten with the next look at it; true where somebody had done so, and
+ * it is unmounted now. @throws SysError EBUSY where it is used in this namespace
+ */
+function expire(target: string): boolean {
+  enter('umount', target)
+  if (libc.umount2(text(target), MNT_EXPIRE | UMOUNT_NOFOLLOW) === 0) return true
+  if (errno() === EAGAIN) return false
+  throw new SysError(errno(), 'umount', target)
 }
 
 function attachOne(mount: Mount, target: string): void {
@@ -205,5 +244,6 @@ function unescapeOctal(field: string): string {
 }
 
 const MNT_DETACH = 2
+const MNT_EXPIRE = 4
 const UMOUNT_NOFOLLOW = 8
 const O_PATH = 0o10000000

@@ -23,7 +23,7 @@ const CHANGING = [
 ] as const
 // biome-ignore format: a table
 const READING = [
-  'chroot', 'close', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fstat', 'getdents',
+  'chroot', 'close', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fspick', 'fstat', 'getdents',
   'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
   'readlink', 'sendto', 'socket', 'stat', 'statfs', 'unshare',
   'ino_lookup', 'ino_paths', 'send', 'subvol_getflags', 'subvol_info', 'subvol_rootref', 'tree_search',

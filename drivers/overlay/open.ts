@@ -156,6 +156,12 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
         removeTree(layout.work(id))
       }),
 
+    unseal: (id) =>
+      attempt(`overlay: unseal layer ${id}`, () => {
+        require(id)
+        makeIfMissing(layout.work(id))
+      }),
+
     list: () => attempt(`overlay: list ${toText(home)}`, () => layersIn(home)),
 
     usage: (id) =>
@@ -205,7 +211,7 @@ function prepareHome(layout: Layout, { home, options, warn }: DriverContext): Fe
 function sealed(id: LayerId): VarveError {
   return new VarveError(
     'FAILED_PRECONDITION',
-    `overlay: layer ${id}: is sealed (it has no work directory), so it can't be mounted writable; if its commit was interrupted, commit it again`,
+    `overlay: layer ${id}: is sealed (it has no work directory), so it can't be mounted writable`,
   )
 }
 

@@ -3,7 +3,7 @@
  * after every step: afterwards it either happened or it did not, and nothing is between.
  */
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { FAULT_POINTS } from '../../core/steps.js'
@@ -59,28 +59,36 @@ for (const driver of ['overlay', 'vfs']) {
     }
   })
 
-  onStore('a commit killed at any step keeps what was written', async (varve) => {
-    for (const [i, point] of pointsOf('commit').entries()) {
-      const text = `written before ${point}\n`
-      const name = `committed:${i}`
-      await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
-      writeFileSync(join((await varve.varve('mount', 'work')).trim(), 'etc/written'), text)
-      await varve.varve('umount', 'work')
-      await killed(varve, point, ['commit', 'work', '--name', name])
-      const layers = await assertRecovered(varve)
-      const images = await varve.json<{ names: string[] }>('images')
-      const done = images.some(({ names }) => names.includes(name))
-      if (point === 'commit:ready:after') assert.ok(done, point)
-      assert.equal(layers.find(isWork)?.kind, done ? 'committed' : 'active', point)
-      // Whichever it was, to do it again is fine.
-      await varve.varve('commit', 'work', '--name', name)
-      assert.equal(await varve.varve('cat', name, '/etc/written'), text, point)
-      // The writable layer's id goes on naming the committed one, which may outlive its image by that.
-      for (const each of [name, 'work']) await varve.attempt(['rm', each])
-      await varve.varve('prune')
-      assert.ok(!(await assertRecovered(varve)).some(isWork), point)
-    }
-  })
+  onStore(
+    'a commit killed at any step keeps what was written, and that it can be written to',
+    async (varve) => {
+      for (const [i, point] of pointsOf('commit').entries()) {
+        const text = `written before ${point}\n`
+        const name = `committed:${i}`
+        await varve.varve('create', '--parent', SMALL_NAME, '--id', 'work')
+        writeFileSync(join((await varve.varve('mount', 'work')).trim(), 'etc/written'), text)
+        await varve.varve('umount', 'work')
+        await killed(varve, point, ['commit', 'work', '--name', name])
+        const layers = await assertRecovered(varve)
+        const images = await varve.json<{ names: string[] }>('images')
+        const done = images.some(({ names }) => names.includes(name))
+        if (point === 'commit:ready:after') assert.ok(done, point)
+        assert.equal(layers.find(isWork)?.kind, done ? 'committed' : 'active', point)
+        if (!done) {
+          appendFileSync(join((await varve.varve('mount', 'work')).trim(), 'etc/written'), 'more\n')
+          await varve.varve('umount', 'work')
+        }
+        // Whichever it was, to do it again is fine.
+        await varve.varve('commit', 'work', '--name', name)
+        const wanted = done ? text : `${text}more\n`
+        assert.equal(await varve.varve('cat', name, '/etc/written'), wanted, point)
+        // The writable layer's id goes on naming the committed one, which may outlive its image by that.
+        for (const each of [name, 'work']) await varve.attempt(['rm', each])
+        await varve.varve('prune')
+        assert.ok(!(await assertRecovered(varve)).some(isWork), point)
+      }
+    },
+  )
 
   onStore('a remove killed at any step can be finished', async (varve) => {
     const image = join(varve.root, '../small.tar')

@@ -24,6 +24,7 @@ import { createMountSpace } from '../../../core/mount-space.js'
 import { createMounts } from '../../../core/mounts.js'
 import { recover } from '../../../core/recover.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
+import { openNamespace } from '../../namespace.js'
 import { CLI, type Varve, varveAt, withVarve } from '../../varve.js'
 import { inWorld } from './world.js'
 
@@ -238,6 +239,30 @@ for (const driver of ['overlay', 'vfs']) {
     const place = (await varve('mount', 'work')).trim()
     assert.equal(readFileSync(join(place, 'etc/release'), 'utf8'), 'small 2\n')
     await varve('umount', 'work')
+  })
+
+  onStore('a copy of the mount in another namespace', async ({ root, varve, attempt }) => {
+    const place = (await varve('mount', 'work')).trim()
+    const other = openNamespace()
+    try {
+      await other.say(`cd ${place}; exec 3>held`)
+      const refused = await attempt(['umount', 'work'])
+      if (driver === 'overlay') {
+        assert.equal(refused.status, 5, refused.stderr)
+        assert.match(refused.stderr, /files are still open/)
+        writeFileSync(join(place, 'writable-yet'), '')
+        await other.say('echo kept >&3; exec 3>&-')
+        await varve('umount', 'work')
+      } else assert.equal(refused.status, 0, refused.stderr)
+      assert.deepEqual(readdirSync(join(root, 'mnt')), [])
+      await varve('commit', 'work')
+      if (driver === 'overlay') {
+        assert.match(await other.say('echo late > late || echo refused'), /Read-only file system.*refused/s)
+        assert.equal(await varve('cat', 'work', 'held'), 'kept\n')
+      }
+    } finally {
+      await other.end()
+    }
   })
 
   onStore('a mount that fails leaves nothing', async ({ root, varve, attempt }) => {

@@ -1,0 +1,54 @@
+/** Where somebody wants a layer mounted, or had it mounted. Targets are text. */
+import { asText, fromText, toText } from './bytes.js'
+import type { Database } from './db/database.js'
+import type { MountRow } from './db/mounts.js'
+import type { NodeRow } from './db/nodes.js'
+import { errnoOf, messageOf, VarveError } from './errors.js'
+import { nameOf } from './graph-rules.js'
+import { notMounted } from './mount-errors.js'
+import { realpath } from './sys/files.js'
+import { isDirectory, stat } from './sys/stat.js'
+
+/**
+ * Gives the target without symlinks, as umount and the kernel's list of mounts want it. `root` is the data root, a byte
+ * string. @throws VarveError INVALID_ARGUMENT
+ */
+export function requireTarget(target: string, root: string): string {
+  const refuse = (why: string, cause?: unknown) =>
+    new VarveError('INVALID_ARGUMENT', `mount target ${target}: ${why}`, { cause })
+  if (!target.startsWith('/')) throw refuse('want an absolute path')
+  let real: string
+  try {
+    real = realpath(fromText(target))
+    if (!isDirectory(stat(real).mode)) throw refuse('not a directory')
+  } catch (error) {
+    throw error instanceof VarveError ? error : refuse(messageOf(error), error)
+  }
+  if (`${real}/`.startsWith(`${root}/`) || `${root}/`.startsWith(real === '/' ? '/' : `${real}/`))
+    throw refuse(`would cover the store's own files in ${toText(root)}`)
+  return asText(real)
+}
+
+/** The same of one that was mounted before, and may be gone. */
+export function realTarget(target: string): string {
+  try {
+    return asText(realpath(fromText(target)))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return target // what the row says, then
+    throw error
+  }
+}
+
+/** Where a node is mounted, when nobody says which place is meant. */
+export function onlyPlace(db: Database, row: NodeRow, primary: string): string {
+  const places = db.mounts.byNode(row.id).filter((each) => each.count > 0)
+  const own = places.find((each) => each.target === primary)
+  const only: MountRow | undefined = own ?? (places.length === 1 ? places[0] : undefined)
+  if (only !== undefined) return only.target
+  if (places.length === 0) throw notMounted(db, row, undefined)
+  const targets = places.map((each) => each.target).join(', ')
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `unmount layer ${nameOf(db, row)}: mounted at ${targets}; say which`,
+  )
+}
