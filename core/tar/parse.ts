@@ -9,7 +9,7 @@
  * - Links, directories, devices and fifos have no payload, whatever their size field says. But pax and cpio do store a
  *   hard link's content, and old tars a directory's, so where no header follows such an entry (Go gives up there) its
  *   size is believed and the bytes are `raw`.
- * - What is no entry is bounded (MAX_STRAY, MAX_ZEROS), for whoever keeps the archive keeps that too.
+ * - What is no entry is bounded (stray.ts).
  * - GNU long names win over extended headers; a type of NUL with a trailing slash in the name is a directory.
  * Beyond Go:
  * - Global headers set defaults, as POSIX has it, but neither `size` nor `GNU.sparse.*`: what readers take for an entry
@@ -24,15 +24,8 @@ import { VarveError } from '../errors.js'
 import { createAssembler, guess, MAX_META } from './assemble.js'
 import type { TarEntry, TarHandler, TarParser } from './entry.js'
 import { BLOCK, classifyBlock, createBlock, type Header, padOf, readHeader } from './header.js'
-import type { ExtendedSparse } from './pax.js'
-import {
-  addPairs,
-  createMapReader,
-  createSegments,
-  readOldGnuMap,
-  readOldGnuSize,
-  type SegmentCollector,
-} from './sparse.js'
+import { createSparseEntries, type SparseStep } from './sparse-entry.js'
+import { createStray } from './stray.js'
 
 /** A parser for archives whose payload is not at hand, or not wanted. */
 export interface SkippingTarParser extends TarParser {
@@ -57,11 +50,6 @@ const PAYLOAD = 5
 const SKIP = 6
 const END = 7
 
-/** Most bytes between two entries, or after the end mark, that are not zero: extended headers and old link content fit. */
-const MAX_STRAY = 16 << 20
-/** Most bytes of any value there: what tapes and disks pad with. */
-const MAX_ZEROS = 1 << 30
-
 /** Types of directories whose size is that of what follows them: GNU's 'D', and '0' with a trailing slash. */
 const BODIED: ReadonlySet<number> = new Set([0x44, 0x30])
 
@@ -85,11 +73,9 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   let metaType = 0
   /** The size that an entry without payload claims to have. */
   let claimed = 0
-  let sparse: SparseEntry | undefined
+  const sparse = createSparseEntries(fail)
+  const stray = createStray()
   let failure: unknown
-  /** Bytes since the last entry that are part of none: how many are not zero, and all of them. */
-  let stray = 0
-  let between = 0
 
   return {
     push(chunk) {
@@ -129,7 +115,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
         have += length
         at += length
         offset += length
-        if (state !== SPARSE_MAP && state !== OLD_GNU_EXTENSION) told(part) // bounded by its segments
+        if (state !== SPARSE_MAP && state !== OLD_GNU_EXTENSION) stray.count(part, tooMuch) // bounded by its segments
         handler.raw?.(part)
         if (have === want) {
           have = 0
@@ -146,19 +132,11 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
         handler.payload?.(part)
         if (left === 0) endEntry()
       } else {
-        told(part)
+        stray.count(part, tooMuch)
         handler.raw?.(part)
         if (left === 0 && state === SKIP) collect(HEADER, block.bytes, BLOCK)
       }
     }
-  }
-
-  /** Bounds what lies between entries and after the end mark; exact, so that it does not hang on the chunks. */
-  function told(part: Uint8Array): void {
-    between += part.length
-    stray += nonZero(part)
-    if (stray > MAX_STRAY) tooMuch(`${MAX_STRAY >> 20} MiB of bytes other than zero`)
-    if (between > MAX_ZEROS) tooMuch(`${MAX_ZEROS >> 20} MiB of zeros`)
   }
 
   function tooMuch(what: string): never {
@@ -221,9 +199,9 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
       case META:
         return meta()
       case OLD_GNU_EXTENSION:
-        return oldGnuMap('extension')
+        return sparseStep(sparse.headerBlock(block.bytes))
       case SPARSE_MAP:
-        return sparseMap()
+        return sparseStep(sparse.payloadBlock(block.bytes))
     }
   }
 
@@ -287,9 +265,9 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   }
 
   function entry(found: Header) {
-    const { entry: made, size, sparse: map } = assembler.entry(found, block.bytes)
-    if (found.typeflag === 0x53) return oldGnuSparse(made, found)
-    if (map) return paxSparse(made, map)
+    const { entry: made, size, sparse: told } = assembler.entry(found, block.bytes)
+    if (found.typeflag === 0x53) return sparseStep(sparse.oldGnu(made, found, block.bytes))
+    if (told) return sparseStep(sparse.pax(made, told) ?? made)
     tell(made)
     if (made.type === 'directory' && BODIED.has(found.typeflag)) skip(size, padOf(size))
     else if (made.type !== 'file') claimed = size
@@ -297,8 +275,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
 
   /** Hands the entry out; its payload, if it has any, comes next. */
   function tell(entry: TarEntry): void {
-    stray = 0
-    between = 0
+    stray.reset()
     padding = padOf(entry.stored)
     left = entry.stored
     handler.entry(entry)
@@ -311,55 +288,9 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     skip(0, padding)
   }
 
-  function oldGnuSparse(made: TarEntry, found: Header): void {
-    if (found.dialect !== 'gnu') fail('it is a sparse file of a form that is not known')
-    const size = sizeOf(readOldGnuSize(block.bytes, fail))
-    sparse = { entry: made, size, segments: createSegments(size, fail), name: made.path }
-    oldGnuMap('header')
-  }
-
-  function oldGnuMap(part: 'header' | 'extension'): void {
-    if (sparse === undefined) return
-    if (readOldGnuMap(block.bytes, part, sparse.segments, fail))
-      collect(OLD_GNU_EXTENSION, block.bytes, BLOCK)
-    else tellSparse(sparse.entry.stored)
-  }
-
-  function paxSparse(made: TarEntry, told: ExtendedSparse) {
-    const version = `${told.major ?? ''}.${told.minor ?? ''}`
-    const known = version === '0.0' || version === '0.1' || version === '1.0' || (version === '.' && told.map)
-    // As in Go: a version that is not known, or none and no map, leaves a plain file.
-    if (!known) return tell(made)
-    if (made.type !== 'file') fail(`it is a ${made.type} with a sparse map`)
-    const size = sizeOf(told.size ?? made.size)
-    const segments = createSegments(size, fail)
-    sparse = { entry: made, size, segments, name: told.name || made.path }
-    if (version === '1.0') {
-      sparse.map = createMapReader(segments, fail)
-      mapBlock(made.stored)
-    } else {
-      addPairs(told.map ?? [], told.numblocks, segments, fail)
-      tellSparse(made.stored)
-    }
-  }
-
-  function mapBlock(payload: number): void {
-    left = payload
-    if (left < BLOCK) fail('its sparse map is longer than its payload')
-    collect(SPARSE_MAP, block.bytes, BLOCK)
-  }
-
-  function sparseMap(): void {
-    const done = sparse?.map?.block(block.bytes)
-    if (done) tellSparse(left - BLOCK)
-    else mapBlock(left - BLOCK)
-  }
-
-  function tellSparse(stored: number): void {
-    if (sparse === undefined) return
-    const { entry, size, segments, name: path } = sparse
-    sparse = undefined
-    tell({ ...entry, path, size, stored, sparse: segments.finish(stored) })
+  function sparseStep(step: SparseStep): void {
+    if (typeof step === 'object') tell(step)
+    else collect(step === 'payload' ? SPARSE_MAP : OLD_GNU_EXTENSION, block.bytes, BLOCK)
   }
 
   function sizeOf(size: number): number {
@@ -373,20 +304,6 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
         : `entry "${toShortText(name)}", header at byte ${headerAt}`
     throw new VarveError('CORRUPT', what.startsWith('not a tar') ? what : `tar: ${where}: ${what}`)
   }
-}
-
-interface SparseEntry {
-  readonly entry: TarEntry
-  readonly size: number
-  readonly name: string
-  readonly segments: SegmentCollector
-  map?: ReturnType<typeof createMapReader>
-}
-
-function nonZero(bytes: Uint8Array): number {
-  let count = 0
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) count++
-  return count
 }
 
 function isZero(bytes: Buffer, length: number): boolean {
