@@ -164,11 +164,11 @@ export function enableQuota(path: string): void {
   withDirectory(path, (fd) => ioctl('quota_enable', fd, IOC_QUOTA_CTL, args, path), DIRECTORY)
 }
 
-/** The subvolume can't come to refer to more than `bytes`: EDQUOT past it. ENOTCONN where nothing is counted. */
-export function limitSubvolume(path: string, bytes: number): void {
+/** The subvolume can't come to refer to more than `bytes`: EDQUOT past it; undefined: no limit. ENOTCONN where nothing is counted. */
+export function limitSubvolume(path: string, bytes: number | undefined): void {
   const args = Buffer.alloc(48)
   args.writeBigUInt64LE(QGROUP_LIMIT_MAX_RFER, 8)
-  args.writeBigUInt64LE(BigInt(bytes), 16)
+  args.writeBigUInt64LE(bytes === undefined ? NO_LIMIT : BigInt(bytes), 16)
   withDirectory(path, (fd) => ioctl('qgroup_limit', fd, IOC_QGROUP_LIMIT, args, path))
 }
 
@@ -286,6 +286,8 @@ const EOVERFLOW = 75
 const SUBVOL_RDONLY = 2n
 const SEND_FLAG_NO_FILE_DATA = 1n
 const QUOTA_CTL_ENABLE = 1n
+/** CLEAR_VALUE of fs/btrfs/qgroup.c. */
+const NO_LIMIT = 2n ** 64n - 1n
 const QGROUP_LIMIT_MAX_RFER = 1n
 const QUOTA_TREE = 8n
 const QGROUP_STATUS_KEY = 240

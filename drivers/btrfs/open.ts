@@ -10,6 +10,7 @@ import {
   createSnapshot,
   hasQuota,
   isReadonly,
+  limitSubvolume,
   qgroupLimit,
   qgroupNumbers,
   setReadonly,
@@ -19,7 +20,7 @@ import { chmod } from '../../core/sys/files.js'
 import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { openTree } from '../../core/tree/confined.js'
-import { attempt, attempting } from '../failure.js'
+import { attempt, attempting, attemptReading } from '../failure.js'
 import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, syncFileSystem } from '../temporary.js'
 import { usageOf } from '../usage.js'
 import { applyToCopy, applyToEmpty } from './apply.js'
@@ -117,7 +118,7 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
       }),
 
     apply: (id, tar, options) =>
-      attempt(`btrfs: apply a tar to layer ${id}`, () => {
+      attemptReading(`btrfs: apply a tar to layer ${id}`, tar, () => {
         const parent = parentOf(id)
         return parent === undefined
           ? applyToEmpty(need(id), tar, options)
@@ -127,11 +128,23 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
     seal: (id) =>
       attempt(`btrfs: seal layer ${id}`, () => {
         const path = need(id)
-        if (isReadonly(path) && seals.has(id)) return
-        warnOfNested(id, path, warn)
-        syncFileSystem(path) // what is still to be written would come after the seal
-        setReadonly(path, true)
-        seals.record(id, path)
+        const size = qgroupLimit(path, subvolumeInfo(path).id)
+        if (!isReadonly(path) || !seals.has(id)) {
+          warnOfNested(id, path, warn)
+          syncFileSystem(path) // what is still to be written would come after the seal
+          setReadonly(path, true)
+          seals.record(id, path, size)
+        }
+        if (size !== undefined) limitSubvolume(path, undefined) // it grows no more, and its children would inherit it
+      }),
+
+    unseal: (id) =>
+      attempt(`btrfs: unseal layer ${id}`, () => {
+        const path = need(id)
+        const size = seals.sizeOf(id)
+        setReadonly(path, false)
+        if (size !== undefined) limit(path, size, warn)
+        if (seals.has(id)) seals.forget(id)
       }),
 
     // A directory in a subvolume's place is no layer.

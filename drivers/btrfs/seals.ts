@@ -8,10 +8,11 @@ import type { LayerId } from '../../core/ids.js'
 import { subvolumeInfo } from '../../core/sys/btrfs.js'
 
 export interface Seals {
-  /** The subvolume at `path` is now as it shall stay. */
-  record(id: LayerId, path: string): void
+  /** The subvolume at `path` is now as it shall stay. `size`: the limit that it had while it was writable. */
+  record(id: LayerId, path: string, size: number | undefined): void
   forget(id: LayerId): void
   has(id: LayerId): boolean
+  sizeOf(id: LayerId): number | undefined
   /** What is wrong with a layer that was sealed; undefined for one that is as it was, or never was sealed. */
   problem(id: LayerId, path: string): string | undefined
 }
@@ -19,12 +20,16 @@ export interface Seals {
 export function createSeals(state: DriverState): Seals {
   const key = (id: LayerId) => `sealed/${id}`
   return {
-    record(id, path) {
+    record(id, path, size) {
       const { uuid, changed } = subvolumeInfo(path)
-      state.set(key(id), `${uuid} ${changed}`)
+      state.set(key(id), [uuid, changed, ...(size === undefined ? [] : [size])].join(' '))
     },
     forget: (id) => state.delete(key(id)),
     has: (id) => state.get(key(id)) !== undefined,
+    sizeOf(id) {
+      const [, , size] = state.get(key(id))?.split(' ') ?? []
+      return size === undefined ? undefined : Number(size)
+    },
     problem(id, path) {
       const [uuid, changed] = state.get(key(id))?.split(' ') ?? []
       if (uuid === undefined) return undefined

@@ -22,5 +22,6 @@ export const nameOfCell = ({ driver, kind }: CellName): string => `${driver} on 
 
 /** What a case may say instead of running, by backend: anything else is a failure here. */
 export const MAY_BE_IMPOSSIBLE: readonly { readonly cell: RegExp; readonly reason: RegExp }[] = [
-  { cell: /^(overlay|vfs) on /, reason: /quota/ },
+  { cell: /^(overlay|vfs) on /, reason: /quota|readonlySeal/ },
+  { cell: /^vfs on /, reason: /sharing/ },
 ]

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createChannel, pump } from '../../core/channel.js'
 import type { Applied, Change, Driver, DriverModule, Mount } from '../../core/driver.js'
+import { isCode } from '../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../core/ids.js'
 import { attach, unmount } from '../../core/sys/mount.js'
 
@@ -27,7 +28,12 @@ export interface DriverBench {
   performed<T>(mounts: readonly Mount[], use: (path: string) => T | Promise<T>): Promise<T>
   /** A writable layer that `write` filled, sealed. */
   written(parent: LayerId | undefined, write: (path: string) => void): Promise<LayerId>
-  apply(id: LayerId, tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Applied>
+  /** @throws what `tar` throws, else what the driver does; when both have ended */
+  apply(
+    id: LayerId,
+    tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Applied>
   /** A new sealed layer that `tar` was laid into. */
   applied(parent: LayerId | undefined, tar: Uint8Array): Promise<LayerId>
   changes(id: LayerId, parent?: LayerId): Promise<readonly Change[]>
@@ -112,12 +118,17 @@ export async function openDriverBench(
       await driver.seal(id)
       return id
     },
-    async apply(id, tar) {
+    async apply(id, tar, options = {}) {
       const { sink, channels } = createChannel()
       const [channel] = channels
       if (channel === undefined) throw new Error('no channel')
-      const [applied] = await Promise.all([driver.apply(id, channel, { scratch }), pump(each(tar), sink)])
-      return applied
+      const applying = driver.apply(id, channel, { scratch, ...options })
+      const [applied, pumped] = await Promise.allSettled([applying, pump(each(tar), sink)])
+      // CANCELLED is what the other side's failure makes of a pump.
+      if (pumped.status === 'rejected' && !isCode(pumped.reason, 'CANCELLED')) throw pumped.reason
+      if (applied.status === 'rejected') throw applied.reason
+      if (pumped.status === 'rejected') throw pumped.reason
+      return applied.value
     },
     async applied(parent, tar) {
       const id = await bench.create(parent === undefined ? {} : { parent })

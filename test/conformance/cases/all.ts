@@ -1,5 +1,41 @@
 /** The whole suite, in the order that it runs. */
 import type { Case } from '../suite.js'
+import { applyCases } from './apply.js'
+import { badInputCases } from './bad-input.js'
+import { brokenOffCases } from './broken-off.js'
+import { changesCases } from './changes.js'
+import { concurrencyCases } from './concurrency.js'
+import { copyCases } from './copy.js'
+import { depthCases } from './depth.js'
 import { driverCases } from './driver.js'
+import { layerFailureCases } from './layer-failures.js'
+import { layerCases } from './layers.js'
+import { quotaCases } from './quota.js'
+import { scriptCases } from './scripts.js'
+import { selectionCases } from './selection.js'
+import { snapshotEditCases } from './snapshot-edits.js'
+import { snapshotFileCases } from './snapshot-files.js'
+import { snapshotWalkCases } from './snapshot-walks.js'
+import { snapshotCases } from './snapshots.js'
+import { usageCases } from './usage.js'
 
-export const CASES: readonly Case[] = [...driverCases]
+export const CASES: readonly Case[] = [
+  ...driverCases,
+  ...copyCases,
+  ...usageCases,
+  ...quotaCases,
+  ...depthCases,
+  ...concurrencyCases,
+  ...selectionCases,
+  ...applyCases,
+  ...badInputCases,
+  ...brokenOffCases,
+  ...changesCases,
+  ...scriptCases,
+  ...layerCases,
+  ...layerFailureCases,
+  ...snapshotCases,
+  ...snapshotWalkCases,
+  ...snapshotEditCases,
+  ...snapshotFileCases,
+]
