@@ -134,6 +134,11 @@ export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }
 
+/** Its last component. */
+export function baseOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
 function openReal(root: number, path: string): number {
   return openat2(root, path === '' ? '.' : path, { flags: DIRECTORY, resolve: RESOLVE_REAL })
 }
@@ -147,7 +152,7 @@ function openOwn(root: number, path: string, flags: number): number {
     if (!keepsOut(error)) throw error
     const directory = enterDirectory({ fd: root }, parentOf(path))
     try {
-      return openFile(directory.fd, path.slice(path.lastIndexOf('/') + 1))
+      return openFile(directory.fd, baseOf(path))
     } finally {
       directory.close()
     }

@@ -18,7 +18,7 @@ import {
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { readXattrs, readXattrsOf } from './attributes.js'
-import { at, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
+import { at, baseOf, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import {
@@ -290,8 +290,4 @@ function metaOf(stat: Stat, xattrs: ReadonlyMap<string, string>): Meta {
     mtime: { sec: stat.mtimeSec, nsec: stat.mtimeNsec },
     xattrs,
   }
-}
-
-function baseOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

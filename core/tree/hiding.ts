@@ -7,7 +7,7 @@ import { errnoOf } from '../errors.js'
 import { close, mknod, open, unlink } from '../sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
-import { join, parentOf } from './confined.js'
+import { baseOf, join, parentOf } from './confined.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 import type { Dir } from './namespace.js'
 import type { Place } from './place.js'
@@ -86,7 +86,7 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
         if (over === undefined || !key.startsWith(over)) over = key
         else if (!opaques.delete(path)) {
           whiteouts.delete(path)
-          unmark(parentOf(path), path.slice(path.lastIndexOf('/') + 1))
+          unmark(parentOf(path), baseOf(path))
         }
       }
       if (style !== 'list' && opaques.has('')) coverRoot(below())

@@ -6,7 +6,7 @@ import { close, ftruncate, link, mknod, open, symlink, syncFileRange, utimens, w
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import type { TarEntry, TarHandler } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
-import { join, parentOf } from './confined.js'
+import { baseOf, join, parentOf } from './confined.js'
 import { failure } from './failure.js'
 import { createGround, type GroundOptions } from './ground.js'
 import type { Dir } from './namespace.js'
@@ -256,10 +256,6 @@ export function createLayer(options: GroundOptions): Layer {
     attributes.node(path, entry, 'other')
     utimens(path, entry.mtime)
   }
-}
-
-function baseOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function invalid(message: string): VarveError {

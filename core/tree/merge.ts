@@ -12,6 +12,7 @@ import { runInWorker } from '../worker.js'
 import { readXattrs } from './attributes.js'
 import {
   at,
+  baseOf,
   type Entered,
   enterDirectory,
   join,
@@ -78,7 +79,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
   const counts = { moved: 0, merged: 0, removed: 0 }
   try {
     for (const path of whiteouts) {
-      withDirectory(to, parentOf(path), (fd) => remove(fd, path.slice(path.lastIndexOf('/') + 1)))
+      withDirectory(to, parentOf(path), (fd) => remove(fd, baseOf(path)))
     }
     for (const path of opaques) {
       withDirectory(to, path, (fd) => {

@@ -9,7 +9,7 @@ import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { readlink, readlinkAt } from '../sys/files.js'
 import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
-import { type Entered, enterDirectory, join, lstatAtOrUndefined } from './confined.js'
+import { baseOf, type Entered, enterDirectory, join, lstatAtOrUndefined } from './confined.js'
 import type { Place } from './place.js'
 
 export interface Dir {
@@ -92,7 +92,7 @@ export function createNamespace(
       for (let d: Dir | undefined = dir; d !== undefined && !d.inLayer; d = d.parent) missing.push(d)
       for (const d of missing.reverse()) {
         if (d.parent === undefined) continue
-        maker.implied(d.parent, nameOf(d), space.below(d))
+        maker.implied(d.parent, baseOf(d.path), space.below(d))
         d.inLayer = true
       }
     },
@@ -232,10 +232,6 @@ function createDir(path: string, parent: Dir | undefined, inLayer: boolean): Dir
 function childrenOf(dir: Dir): Map<string, Dir | Symlink> {
   dir.children ??= new Map()
   return dir.children
-}
-
-function nameOf(dir: Dir): string {
-  return dir.path.slice(dir.path.lastIndexOf('/') + 1)
 }
 
 /** Does anything of the layers below show through here? */

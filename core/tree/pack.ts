@@ -3,26 +3,14 @@ import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, read, readlinkAt } from '../sys/files.js'
-import {
-  fstat,
-  isBlock,
-  isChar,
-  isDirectory,
-  isFifo,
-  isFile,
-  isSocket,
-  isSymlink,
-  lstatAt,
-  type Stat,
-} from '../sys/stat.js'
-import type { EntryType, TarEntry } from '../tar/entry.js'
+import { fstat, isDirectory, isFile, isSocket, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
 import { createTarPacker } from '../tar/pack.js'
-import { whiteoutPath } from '../tar/whiteout.js'
 import { readXattrs } from './attributes.js'
-import { at, type Entered, enterDirectory, openFile, openTree, parentOf, type Tree } from './confined.js'
+import { at, baseOf, openFile, openTree, parentOf } from './confined.js'
 import { failure } from './failure.js'
 import { createNotices } from './notices.js'
-import { walk } from './walk.js'
+import { createDirectories, inodeOf, itemsOf } from './pack-items.js'
+import { baseEntry, fixedTime, typeOf, whiteout } from './tar-entry.js'
 import { dataSegments } from './zero-runs.js'
 
 export interface Packed {
@@ -38,14 +26,7 @@ export interface PackSyncOptions {
   readonly checkpoint?: () => void
 }
 
-interface Item {
-  /** In the tree. */
-  readonly path: string
-  readonly deleted: boolean
-}
-
 const CHUNK = 256 * 1024
-const NO_XATTRS: ReadonlyMap<string, string> = new Map()
 
 /** {@link packChanges} of pack-changes.ts in this thread. */
 export function pack(view: string | number, changes: Iterable<Change>, options: PackSyncOptions): Packed {
@@ -155,157 +136,6 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     }
     return xattrs
   }
-}
-
-/**
- * What goes into the tar, by name there (no trailing slash), sorted: the changes, the directories above them, and every
- * other name of a changed file that has several, since a tar can link only to what it holds.
- */
-function itemsOf(
-  tree: Tree,
-  directories: Directories,
-  changes: Iterable<Change>,
-  checkpoint: () => void,
-): (readonly [name: string, item: Item])[] {
-  const items = new Map<string, Item>()
-  const groups = new Map<string, number>()
-  const add = (path: string): void => {
-    if (items.has(path)) return
-    items.set(path, { path, deleted: false })
-    const stat = lstatAt(
-      directories.open(path === '' ? '' : parentOf(path)),
-      path === '' ? '.' : baseOf(path),
-    )
-    if (stat.nlink > 1 && !isDirectory(stat.mode)) {
-      const key = inodeOf(stat)
-      groups.set(key, (groups.get(key) ?? stat.nlink) - 1)
-    }
-  }
-  const addAbove = (path: string): void => {
-    for (let above = path; above !== ''; ) {
-      above = parentOf(above)
-      if (items.has(above)) return
-      if (baseOf(above).startsWith('.wh.')) throw reserved(above)
-      items.set(above, { path: above, deleted: false })
-    }
-  }
-  for (const { path, kind } of changes) {
-    checkpoint()
-    if (baseOf(path).startsWith('.wh.')) throw reserved(path)
-    if (kind === 'delete') items.set(whiteoutPath(path), { path, deleted: true })
-    else add(path)
-    addAbove(path)
-  }
-  const incomplete = new Set([...groups].filter(([, missing]) => missing > 0).map(([key]) => key))
-  if (incomplete.size > 0) {
-    for (const { path, stat } of walk(tree.fd)) {
-      if (stat.nlink === 1 || isDirectory(stat.mode) || !incomplete.has(inodeOf(stat))) continue
-      if (baseOf(path).startsWith('.wh.')) throw reserved(path)
-      items.set(path, { path, deleted: false })
-      addAbove(path)
-    }
-  }
-  return [...items].sort(([a], [b]) => (a < b ? -1 : 1))
-}
-
-interface Directories {
-  open(path: string): number
-  close(): void
-}
-
-/** The directory opened last stays open: neighbours follow each other. */
-function createDirectories(tree: Tree): Directories {
-  let last: { readonly path: string; readonly directory: Entered } | undefined
-  const closeLast = () => {
-    last?.directory.close()
-    last = undefined
-  }
-  return {
-    open(path) {
-      if (last?.path === path) return last.directory.fd
-      closeLast()
-      const directory = enterDirectory(tree, path)
-      last = { path, directory }
-      return directory.fd
-    },
-    close: closeLast,
-  }
-}
-
-function baseEntry(path: string, stat: Stat, xattrs: ReadonlyMap<string, string>): TarEntry {
-  const device = isChar(stat.mode) || isBlock(stat.mode)
-  return {
-    path: path === '' ? './' : isDirectory(stat.mode) ? `${path}/` : path,
-    type: 'file',
-    mode: stat.mode & 0o7777,
-    uid: stat.uid,
-    gid: stat.gid,
-    uname: '',
-    gname: '',
-    size: 0,
-    stored: 0,
-    mtime: { sec: stat.mtimeSec, nsec: stat.mtimeNsec },
-    linkname: '',
-    devMajor: device ? stat.rdevMajor : 0,
-    devMinor: device ? stat.rdevMinor : 0,
-    xattrs,
-  }
-}
-
-function whiteout(path: string, mtime: TarEntry['mtime']): TarEntry {
-  return {
-    path,
-    type: 'file',
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    uname: '',
-    gname: '',
-    size: 0,
-    stored: 0,
-    mtime,
-    linkname: '',
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: NO_XATTRS,
-  }
-}
-
-function typeOf({ mode }: Stat): EntryType {
-  if (isDirectory(mode)) return 'directory'
-  if (isSymlink(mode)) return 'symlink'
-  if (isChar(mode)) return 'char'
-  if (isBlock(mode)) return 'block'
-  if (isFifo(mode)) return 'fifo'
-  return 'file'
-}
-
-/** https://reproducible-builds.org/specs/source-date-epoch/ */
-function fixedTime(): TarEntry['mtime'] {
-  const text = process.env.SOURCE_DATE_EPOCH
-  if (text === undefined || text === '') return { sec: 0, nsec: 0 }
-  if (!/^\d{1,15}$/.test(text)) {
-    throw new VarveError(
-      'INVALID_ARGUMENT',
-      `SOURCE_DATE_EPOCH=${JSON.stringify(text)}: want seconds since 1970`,
-    )
-  }
-  return { sec: Number(text), nsec: 0 }
-}
-
-function inodeOf(stat: Stat): string {
-  return `${stat.dev}:${stat.ino}`
-}
-
-function baseOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
-function reserved(path: string): VarveError {
-  return new VarveError(
-    'FAILED_PRECONDITION',
-    `"${toShortText(path)}" can't be told in a layer's tar, where names that begin with .wh. are whiteouts; rename it in the layer that has it`,
-  )
 }
 
 function changing(path: string): VarveError {
