@@ -39,7 +39,7 @@ export function streamed<Q, A>(call: Call<Q, Iterable<A>>): handleServerStreamin
         for (const answer of work(stream.request)) {
           signal.throwIfAborted()
           if (stream.cancelled || stream.destroyed) return
-          if (!stream.write(answer)) await drained(stream, signal)
+          await sent(stream, answer, signal)
         }
       })
       .then(
@@ -49,20 +49,24 @@ export function streamed<Q, A>(call: Call<Q, Iterable<A>>): handleServerStreamin
   }
 }
 
-/** Until there is room, the peer is gone or the service ends. */
-function drained<Q, A>(stream: ServerWritableStream<Q, A>, signal: AbortSignal): Promise<void> {
+/**
+ * Until HTTP/2 has taken it, or the peer is gone or the service ends. Not by what `write` returns: it says that there is
+ * room until it holds 16 messages, of whatever size.
+ */
+function sent<Q, A>(stream: ServerWritableStream<Q, A>, answer: A, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      for (const event of EVENTS) stream.off(event, done)
+      for (const event of GONE) stream.off(event, done)
       signal.removeEventListener('abort', done)
       resolve()
     }
-    for (const event of EVENTS) stream.on(event, done)
+    for (const event of GONE) stream.on(event, done)
     signal.addEventListener('abort', done)
+    stream.write(answer, done)
   })
 }
 
-const EVENTS = ['drain', 'cancelled', 'close', 'error'] as const
+const GONE = ['cancelled', 'close', 'error'] as const
 
 /** https://grpc.io/docs/guides/status-codes/ */
 const INTERNAL = 13

@@ -75,6 +75,9 @@ export async function serveMetrics(
   return ends(server, `http://${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${port}`)
 }
 
+/** Connections that wait to be accepted; the kernel's own limit is 4096 (net.core.somaxconn). */
+const BACKLOG = 4096
+
 /** Of node:http and node:net servers. @throws VarveError UNAVAILABLE */
 export function listen(
   server: SocketServer,
@@ -85,7 +88,7 @@ export function listen(
       const name = 'path' in where ? where.path : `${where.host}:${where.port}`
       reject(new VarveError('UNAVAILABLE', `listen at ${name}: ${messageOf(error)}`, { cause: error }))
     })
-    server.listen(where, () => resolve())
+    server.listen({ backlog: BACKLOG, ...where }, () => resolve())
   })
 }
 

@@ -30,8 +30,8 @@ export interface SnapshotServiceOptions {
 
 /** containerd's own service sends as many. */
 const BATCH = 100
-/** A client takes messages of 16 MiB; labels may make a snapshot large. */
-const BATCH_BYTES = 1024 * 1024
+/** Labels may make a snapshot large; as much waits for each client that reads slowly. */
+const BATCH_BYTES = 256 * 1024
 /** "Is this layer, by its chain id, here already?" Asked with Prepare; containerd looks for the label in what it lists then. */
 const REF = 'containerd.io/snapshot.ref'
 
