@@ -192,7 +192,10 @@ export interface Driver {
    * `modify`; below a deleted directory nothing more is listed.
    */
   changes(id: LayerId, parent?: LayerId): AsyncIterable<Change>
-  /** The tar of those changes, with OCI whiteouts; the same bytes every time. Chunks are reused: copy to keep. */
+  /**
+   * The tar of those changes, with OCI whiteouts; the same bytes every time. What no tar can hold (a socket) is left out and
+   * told by `warn`. Chunks are reused: copy to keep.
+   */
   diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Lays the uncompressed tar into a layer that was just created and never written. */
   apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>

@@ -5,5 +5,6 @@ export function randomRuns(usual: number): { readonly seed: number; readonly num
   return { seed: SEED, numRuns: Number(process.env.VARVE_RUNS ?? usual) }
 }
 
-const SEED = Number(process.env.VARVE_SEED ?? Date.now() % 2 ** 31)
+/** Of this run. */
+export const SEED = Number(process.env.VARVE_SEED ?? Date.now() % 2 ** 31)
 console.log(`# VARVE_SEED=${SEED} repeats this run`)
