@@ -1,5 +1,6 @@
 /** Where the benchmarks work, and what is taken away at their end, also after Ctrl-C. */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { cacheDirectory } from '../../fixtures/cache.js'
 import { type FileSystem, type FileSystemKind, openFileSystem } from '../file-system.js'
@@ -33,7 +34,7 @@ export function openPlace(): Place {
         // Something of ours was at work in a file system: it was detached, and goes with this process.
       } finally {
         rmSync(directory, { recursive: true, force: true })
-        process.exit(130)
+        process.exit(128 + constants.signals[signal])
       }
     })
   }
