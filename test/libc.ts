@@ -16,10 +16,12 @@ const lremovexattr = lib.func('lremovexattr', 'int', [PATH, PATH])
 const mknodCall = lib.func('mknod', 'int', [PATH, 'uint', 'uint64'])
 const utimensat = lib.func('utimensat', 'int', ['int', PATH, 'const void *', 'int'])
 
+const ioctl = lib.func('ioctl', 'int', ['int', 'ulong', 'long'])
 const fallocate = lib.func('fallocate', 'int', ['int', 'int', 'int64', 'int64'])
 
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
+const FICLONE = 0x40049409
 const FALLOC_FL_KEEP_SIZE = 1
 const FALLOC_FL_PUNCH_HOLE = 2
 /** The kernel's own limits: XATTR_LIST_MAX and XATTR_SIZE_MAX. */
@@ -61,6 +63,11 @@ export function punchHole(path: Buffer, at: number, length: number): void {
   } finally {
     closeSync(fd)
   }
+}
+
+/** All blocks of one open file become another's too, false where the file system has no such thing. */
+export function cloneFile(from: number, to: number): boolean {
+  return Number(ioctl(to, FICLONE, from)) === 0
 }
 
 /** Sets the time of content to the nanosecond, and that of access as well; never through a symlink. */

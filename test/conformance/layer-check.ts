@@ -32,6 +32,7 @@ export async function checkLayer(
   assert.ok(diff.equals(await bench.diff(child, parent)), 'the same diff twice is the same bytes')
   const twin = await bench.applied(parent, diff)
   assert.deepEqual(differences(tree, await treeOf(bench, twin)), [], 'the diff laid onto an equal tree')
+  assert.deepEqual(await bench.changes(twin, child), [], 'the equal tree has no changes')
   await bench.driver.remove(twin)
   return { changes, diff, tree }
 }
