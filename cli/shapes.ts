@@ -17,9 +17,13 @@ export function handleOf(layer: LayerInfo): string {
   return layer.chainId ?? layer.names[0] ?? layer.id
 }
 
-/** The same for a table: a digest shortened. */
+const LONGEST = 32
+
+/** The same for a table: a digest shortened, the store's own id instead of a name that would fill the line. */
 export function shortHandle(layer: LayerInfo): string {
-  return layer.chainId === undefined ? handleOf(layer) : short(layer.chainId)
+  if (layer.chainId !== undefined) return short(layer.chainId)
+  const handle = handleOf(layer)
+  return handle.length <= LONGEST ? handle : layer.id
 }
 
 export function fileJson(file: FileInfo) {

@@ -7,11 +7,13 @@ import type { ImageInfo, LayerInfo } from './model.js'
 
 export function describeLayer(db: Database, row: NodeRow): LayerInfo {
   const tar = db.layers.get(row.id)
+  const names = db.names.byNode(row.id)
   return {
     id: row.layer,
     kind: row.kind,
     parent: row.parent === null ? undefined : db.nodes.get(row.parent)?.layer,
-    names: db.names.byNode(row.id).map((each) => each.name),
+    names: names.map((each) => each.name),
+    snapshots: names.filter((each) => each.space === 'snapshot').map((each) => each.name),
     chainId: tar?.chainId,
     diffId: tar?.diffId,
     tarSize: tar?.tarSize,

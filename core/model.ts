@@ -39,6 +39,8 @@ export interface LayerInfo {
   readonly parent: LayerId | undefined
   /** Names it goes by: chain ids are not among them. */
   readonly names: readonly string[]
+  /** Those of them that it has as a snapshot: an engine's, with the namespace (`default/7/web`). */
+  readonly snapshots: readonly string[]
   readonly chainId: ChainId | undefined
   readonly diffId: Digest | undefined
   /** Size of its tar in bytes; undefined for a layer that was never a tar. */

@@ -6,7 +6,10 @@
  *   layer's name.
  * - TARGET: either.
  *
- * A prefix has two hex digits or more, with or without `sha256:`, and must be unique. What several of these fit means,
+ * - An engine's layer: its id or key; what follows the last slash of a key (`default/7/web` is `web`); a prefix of an id of
+ *   64 hex digits, and one of a key that goes to its first slash at least.
+ *
+ * A prefix of a digest has two hex digits or more, with or without `sha256:`; a prefix must be unique. What several of these fit means,
  * in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and 64 hex digits are
  * ids before anything else. A digest that is the diff id of several layers means none of them, unless it is a base
  * layer's chain id in full.
@@ -40,7 +43,11 @@ export function createResolver(db: Database): Resolver {
   const target = (reference: string, what: 'layer' | 'image or layer' = 'image or layer'): Referent => {
     const withImages = what !== 'layer'
     const byId = (): Referent | undefined =>
-      one(reference, [...(withImages ? imagesByPrefix(db, reference) : []), ...layersByPrefix(db, reference)])
+      one(reference, [
+        ...(withImages ? imagesByPrefix(db, reference) : []),
+        ...layersByPrefix(db, reference),
+        ...layersByName(db, reference),
+      ])
     // A snapshotter may call its snapshots by chain ids, and an engine its layers by 64 hex digits.
     const digest = reference.startsWith('sha256:') ? byId() : undefined
     if (digest !== undefined) return digest
@@ -132,6 +139,19 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
   ]
 }
 
+/** What engines call their layers: by the last part of a snapshot's key, and by the beginning of what is long. */
+function layersByName(db: Database, reference: string): readonly Match[] {
+  return db.names.all().flatMap(({ space, name, node }) => {
+    const last = space === 'snapshot' ? name.slice(name.lastIndexOf('/') + 1) : name
+    const isMeant =
+      last === reference ||
+      (hexOf(reference) !== undefined && /^[0-9a-f]{64}/.test(last) && last.startsWith(reference)) ||
+      (reference.includes('/') && space === 'snapshot' && name.startsWith(reference))
+    const row = isMeant ? db.nodes.get(node) : undefined
+    return row?.state === 'ready' ? [{ kind: 'layer', node: row, digest: name, chain: false }] : []
+  })
+}
+
 /**
  * The one thing that all matches mean. One digest may be the chain id of a base layer and the diff id of others: in full
  * it means the base layer, a prefix of it may mean any.
@@ -159,6 +179,7 @@ function keyOf(match: Match): string {
 function describe(match: Match): string {
   const digest = match.digest.slice(0, 'sha256:'.length + 16)
   if (match.kind === 'image') return `image ${digest}`
+  if (!match.digest.startsWith('sha256:')) return `layer ${match.node.layer} (${match.digest})`
   return `layer ${match.node.layer} (${match.chain ? 'chain' : 'diff'} id ${digest})`
 }
 

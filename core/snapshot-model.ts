@@ -10,6 +10,7 @@
  * - **Mounts** are data; whoever asks performs them. They are the backend's own, also without a parent (drivers/README.md).
  */
 import type { Mount, Usage } from './driver.js'
+import type { LayerId } from './ids.js'
 import type { NodeKind } from './model.js'
 
 export type Labels = Readonly<Record<string, string>>
@@ -71,6 +72,8 @@ export interface Snapshots {
   walk(filters?: readonly string[]): Iterable<SnapshotInfo>
   /** What the snapshot alone takes, without its parents: measured now where it is active, 0 for a view. */
   usage(key: string): Promise<Usage>
+  /** The committed layer with this chain id in full, where there is one: it was a tar, and its digest was verified. */
+  layerOf(chainId: string): LayerId | undefined
   /**
    * Makes a layer that is here already (an imported one, by its chain id, say) known as a committed snapshot on `parent`,
    * with these labels added to what it has. Where it has a snapshot name already that is kept, and told.

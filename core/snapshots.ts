@@ -6,6 +6,7 @@ import { messageOf, VarveError } from './errors.js'
 import { parseFilters } from './filter/filter.js'
 import type { Graph } from './graph.js'
 import { requireFree, requireNode } from './graph-rules.js'
+import { type ChainId, isDigest } from './ids.js'
 import { parseLabels } from './labels.js'
 import type { Mounts } from './mounts.js'
 import type { Resolver } from './references.js'
@@ -165,6 +166,11 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
         }
       }
       return { [Symbol.iterator]: infos }
+    },
+
+    layerOf(chainId) {
+      const row = isDigest(chainId) ? db.layers.byChain(chainId as ChainId) : undefined
+      return row && db.nodes.get(row.node)?.layer
     },
 
     usage: async (key) => graph.usage(find(key).id),

@@ -224,6 +224,7 @@ async function assemble(
       if (target.kind === 'image') return images.remove(target.image, reference, { force })
       const { node } = target
       if (force) await mounts.unmountAll(node)
+      else refuseSnapshot(db, node)
       await graph.remove(node.id)
       return [node.layer]
     },
@@ -328,4 +329,14 @@ async function assemble(
     },
     close: () => closeAll(held, warn),
   }
+}
+
+/** What an engine counts on is its own to remove. @throws VarveError FAILED_PRECONDITION */
+function refuseSnapshot(db: Database, row: NodeRow): void {
+  const name = db.names.byNode(row.id).find(({ space }) => space === 'snapshot')?.name
+  if (name === undefined) return
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `remove layer ${row.layer}: it is containerd's snapshot ${JSON.stringify(name)}; remove it there, or force it`,
+  )
 }

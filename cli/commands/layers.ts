@@ -49,8 +49,14 @@ const COLUMNS = [
 
 function usedBy(layer: LayerInfo, images: ReadonlyMap<string, ImageInfo>): string {
   const names = layer.images.map((id) => images.get(id)?.names[0] ?? short(id))
+  const snapshots = layer.snapshots.map((name) => `containerd ${shortName(name)}`)
   const mounts = layer.mounts.map((path) => `mounted at ${path}`)
-  const all = [...names, ...mounts]
+  const all = [...names, ...snapshots, ...mounts]
   if (all.length === 0) return '-'
   return all.length <= 3 ? all.join(', ') : `${all.slice(0, 2).join(', ')} and ${all.length - 2} more`
+}
+
+/** `default/2/sha256:1a2b…` with twelve digits of the digest. */
+function shortName(name: string): string {
+  return name.replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1')
 }

@@ -150,10 +150,10 @@ function requireName(asked: string, name: string): void {
  * another copy of the parent. What containerd unpacked itself is not asked: only of an import the digest was verified.
  */
 function isHere(store: Store, chainId: string, parent: string | undefined): boolean {
-  const layer = store.layers().find((each) => each.chainId === chainId)
+  const layer = store.snapshots.layerOf(chainId)
   if (layer === undefined) return false
   try {
-    const info = store.snapshots.adopt(layer.id, chainId, { parent, labels: { [REF]: chainId } })
+    const info = store.snapshots.adopt(layer, chainId, { parent, labels: { [REF]: chainId } })
     return info.parent === parent
   } catch (error) {
     const expected = ['ALREADY_EXISTS', 'FAILED_PRECONDITION', 'INVALID_ARGUMENT', 'NOT_FOUND']

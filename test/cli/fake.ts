@@ -14,6 +14,7 @@ export function layer(id: string, rest: Partial<LayerInfo> = {}): LayerInfo {
     kind: 'committed',
     parent: undefined,
     names: [],
+    snapshots: [],
     chainId: undefined,
     diffId: undefined,
     tarSize: undefined,

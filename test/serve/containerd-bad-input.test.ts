@@ -11,6 +11,7 @@ import { type Varve, varveAt } from '../varve.js'
 import { type Serving, startServing } from './serving.js'
 import * as client from './snapshot-client.js'
 import { isStatus, openClient, type SnapshotClient } from './snapshot-client.js'
+import { field } from './wire.js'
 
 const MIB = 1024 * 1024
 /** A service at rest has some 100 MiB. */
@@ -232,12 +233,6 @@ async function rawCall(
   } finally {
     session.destroy()
   }
-}
-
-/** A length-delimited field of protobuf's wire format. */
-function field(number: number, content: string | Buffer): Buffer {
-  const bytes = Buffer.from(content as string)
-  return Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), bytes])
 }
 
 async function refused(call: Promise<unknown>, code: number): Promise<void> {

@@ -45,6 +45,9 @@ export async function openRemoteSnapshots(socket: string): Promise<RemoteSnapsho
     async cleanup() {
       await call('Cleanup', {})
     },
+    layerOf() {
+      throw new Error('the protocol has no such call')
+    },
     adopt() {
       throw new Error('the protocol has no such call')
     },

@@ -36,7 +36,11 @@ async function populate({ commit, db, graph }: World) {
     'localhost/sha256:cc33',
   )
   const active = await graph.prepare({ name: { space: 'id', name: 'work' }, parent: left.node })
-  return { base, left, other, right, again, web, near, active }
+  const engine = (space: 'id' | 'snapshot', name: string) => graph.prepare({ name: { space, name } })
+  const snapshot = await engine('snapshot', 'default/7/shop')
+  const run = await engine('snapshot', 'k8s.io/8/run 1')
+  const docker = await engine('id', digest('abcd').slice(7))
+  return { base, left, other, right, again, web, near, active, snapshot, run, docker }
 }
 
 test('References name images and layers in all their forms.', () =>
@@ -74,6 +78,13 @@ test('References name images and layers in all their forms.', () =>
       ['sha256:cc33', undefined, made.other.node],
       [layerOf(made.again.node), undefined, made.again.node],
       ['work', undefined, made.active.id],
+      // Engines' layers.
+      ['default/7/shop', undefined, made.snapshot.id],
+      ['default/7', undefined, made.snapshot.id],
+      ['shop', undefined, made.snapshot.id],
+      ['run 1', undefined, made.run.id],
+      [digest('abcd').slice(7), undefined, made.docker.id],
+      [digest('abcd').slice(7, 19), undefined, made.docker.id],
     ]
     for (const [reference, image, node] of cases) {
       const target = resolver.target(reference)

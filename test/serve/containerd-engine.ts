@@ -1,0 +1,94 @@
+/** A real containerd in a world of its own (fixtures/world.ts), all its directories and sockets in one place, that uses us. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { command, ended } from '../../fixtures/command.js'
+import { startWorld } from '../../fixtures/world.js'
+
+export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
+
+export interface ContainerdOptions {
+  /** An existing directory; what containerd makes is below it. */
+  readonly place: string
+  /** Our socket. */
+  readonly snapshotter: string
+  /** Kubernetes' part of it, off where not said: it is told to take images by way of us. */
+  readonly cri?: boolean
+}
+
+export interface Containerd {
+  readonly socket: string
+  /** Runs `ctr`, by way of us where it does not say another snapshotter; its standard output. */
+  ctr(...args: readonly string[]): Promise<string>
+  log(): string
+}
+
+/** Starts it, lets `use` use it, and ends it with all that it started. A failure tells its log. Needs root. */
+export async function withContainerd<T>(
+  options: ContainerdOptions,
+  use: (containerd: Containerd) => Promise<T>,
+): Promise<T> {
+  const { place } = options
+  const [config, logFile, socket] = ['config.toml', 'containerd.log', 'c.sock'].map((name) =>
+    join(place, name),
+  )
+  if (config === undefined || logFile === undefined || socket === undefined) throw new Error('no paths')
+  mkdirSync(join(place, 'tmp'))
+  writeFileSync(config, configOf(options, socket))
+  const start = `exec containerd --config "$1" >>"$2" 2>&1`
+  const world = startWorld(['/bin/sh', '-ec', start, 'containerd', config, logFile], {
+    TMPDIR: join(place, 'tmp'),
+  })
+  const end = ended(world)
+  const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
+  const inside = () => {
+    const pid = readFileSync(`/proc/${world.pid}/task/${world.pid}/children`, 'utf8').trim()
+    return ['--target', pid, '--mount', '--pid', '--', 'ctr', '--address', socket]
+  }
+  try {
+    await until('containerd answers', () => command('nsenter', [...inside(), 'version']))
+    return await use({
+      socket,
+      ctr: (...args) =>
+        command('nsenter', [...inside(), ...args], {
+          env: { CONTAINERD_SNAPSHOTTER: 'varve', TMPDIR: join(place, 'tmp') },
+        }),
+      log,
+    })
+  } catch (error) {
+    throw new Error(`containerd said:\n${log().slice(-8000)}`, { cause: error })
+  } finally {
+    world.kill('SIGKILL')
+    await end
+  }
+}
+
+/** Tries for a minute. @throws Error of the last try */
+export async function until<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + 60_000
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (Date.now() > deadline) throw new Error(`in a minute it was not so that ${what}`, { cause: error })
+      await sleep(50)
+    }
+  }
+}
+
+function configOf({ place, snapshotter, cri = false }: ContainerdOptions, socket: string): string {
+  return `version = 2
+root = "${place}/data"
+state = "${place}/state"
+disabled_plugins = [${cri ? '' : '"io.containerd.grpc.v1.cri"'}]
+[grpc]
+  address = "${socket}"
+[ttrpc]
+  address = "${place}/t.sock"
+[proxy_plugins.varve]
+  type = "snapshot"
+  address = "${snapshotter}"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "varve"
+`
+}

@@ -1,0 +1,46 @@
+/** As much of a registry as a pull needs: the one image of an OCI layout, under every name and tag. */
+import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+
+export interface Registry {
+  /** `127.0.0.1:PORT` */
+  readonly host: string
+  /** What was asked for, in order: `GET blobs sha256:…`. */
+  readonly requests: readonly string[]
+  close(): void
+}
+
+export async function openRegistry(layout: string): Promise<Registry> {
+  const [manifest] = (JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as Index).manifests
+  if (manifest === undefined) throw new Error(`${layout}: no manifest`)
+  const requests: string[] = []
+  const server = createServer(({ url = '', method = '' }, response) => {
+    const [, kind = '', reference = ''] = /^\/v2\/.+\/(manifests|blobs)\/([^/?]+)/.exec(url) ?? []
+    if (url === '/v2/') return response.end('{}')
+    requests.push(`${method} ${kind} ${reference}`)
+    const digest = reference.startsWith('sha256:') ? reference : manifest.digest
+    const file = join(layout, 'blobs', digest.replace(':', '/'))
+    if (kind === '' || !existsSync(file)) return response.writeHead(404).end()
+    response.writeHead(200, {
+      'content-type': digest === manifest.digest ? manifest.mediaType : 'application/octet-stream',
+      'content-length': statSync(file).size,
+      'docker-content-digest': digest,
+    })
+    return method === 'HEAD' ? response.end() : createReadStream(file).pipe(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+interface Index {
+  readonly manifests: readonly { readonly digest: string; readonly mediaType: string }[]
+}
