@@ -66,7 +66,9 @@ export function printScript({ layers }: Script): string {
   const text = JSON.stringify({ layers }, (_, value) =>
     typeof value === 'bigint' ? `bigint:${value}` : value,
   )
-  return text.replace(/"bigint:(-?\d+)"/g, '$1n')
+  return text
+    .replace(/"bigint:(-?\d+)"/g, '$1n')
+    .replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`)
 }
 
 function doAll(root: string, edits: readonly Edit[]): void {

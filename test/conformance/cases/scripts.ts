@@ -1,20 +1,18 @@
 /**
  * Random edits against an independent comparison. `--seed` repeats a run; what failed is printed with as few edits as do it,
- * as data that can be added to {@link KEPT}.
+ * as data that can be added to scripts-kept.ts.
  */
 import assert from 'node:assert/strict'
 import type { DriverBench } from '../driver-bench.js'
 import { treeOf } from '../layer-check.js'
 import { createRandom } from '../random.js'
 import { randomEdits, randomTree } from '../random-edits.js'
-import { checkScript, printScript, runScript, type Script, shrink } from '../script.js'
+import { checkScript, printScript, runScript, shrink } from '../script.js'
 import type { Case } from '../suite.js'
 import type { Edit } from '../trees.js'
+import { KEPT } from './scripts-kept.js'
 
 const TREES = 10
-
-/** Scripts that once found a fault, or stand for a kind of them. */
-const KEPT: readonly (Script & { readonly title: string })[] = []
 
 export const scriptCases: readonly Case[] = [
   ...KEPT.map(
