@@ -42,13 +42,13 @@ export function requireFree(db: Database, { space, name }: NameOf): void {
   throw new VarveError('ALREADY_EXISTS', `${what} ${JSON.stringify(name)}: there is one of that name already`)
 }
 
-/** @throws VarveError FAILED_PRECONDITION where it is not active, or mounted */
+/** @throws VarveError FAILED_PRECONDITION where it is not active, or somebody may write to it (Mounts.freeze) */
 export function requireActive(db: Database, row: NodeRow): void {
   const name = nameOf(db, row)
   if (row.kind !== 'active') {
     throw new VarveError('FAILED_PRECONDITION', `layer ${name}: is ${row.kind}, not a writable layer`)
   }
-  const mounts = db.mounts.byNode(row.id)
+  const mounts = db.mounts.byNode(row.id).filter((mount) => !mount.readonly)
   if (mounts.length > 0) {
     const targets = mounts.map((mount) => mount.target).join(', ')
     throw new VarveError('FAILED_PRECONDITION', `layer ${name}: is mounted at ${targets}; unmount it first`)

@@ -4,6 +4,9 @@ import { VarveError } from './errors.js'
 /** Key and value together, in bytes of UTF-8; containerd's limit, so that its labels fit and ours fit there. */
 const MAX_SIZE = 4096
 
+/** Which engine made the layer, where that was not the admin. */
+export const ENGINE = 'varve.engine'
+
 /** @throws VarveError INVALID_ARGUMENT */
 export function parseLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(labels).map(([key, value]) => parseLabel(key, value)))

@@ -2,11 +2,11 @@
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { messageOf } from './errors.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
-import { newLayerId, requireFree, requireNode, requireParent } from './graph-rules.js'
+import { newLayerId, requireActive, requireFree, requireNode, requireParent } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import type { Removal } from './removal.js'
 import { step } from './steps.js'
-import { lockFresh } from './sys/lock.js'
+import { type Lock, lockFresh } from './sys/lock.js'
 
 export interface MakingTools {
   readonly lockFile: (layer: LayerId) => string
@@ -33,6 +33,14 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     } catch (error) {
       held.release()
       throw error
+    }
+  }
+
+  const moveNames = (from: NodeId, to: NodeId): void => {
+    for (const { space, name } of db.names.byNode(from)) {
+      db.names.delete(space, name)
+      db.names.insert(space, name, to)
+      db.nodes.unclaim(to)
     }
   }
 
@@ -86,13 +94,27 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     },
 
     /**
-     * Makes the content durable, seals the layer and declares it ready, with its digests, in one transaction. Where
-     * another process brought the same chain meanwhile, ours goes and theirs is the answer (`existed`). On failure
-     * nothing of the node stays.
+     * Takes a writable layer that nobody wrote to back to where `begin` leaves one, under its name: from now on it goes
+     * with whatever interrupts its filling. The caller holds its lock, which is the begun layer's from here on.
+     * @throws VarveError FAILED_PRECONDITION (not active, or mounted)
+     */
+    rebegin(node: NodeId, held: Lock): Begun {
+      return db.tx(() => {
+        const row = requireNode(db, node)
+        requireActive(db, row)
+        db.nodes.setState(node, 'creating')
+        return { node, layer: row.layer, parent: row.parent ?? undefined, lock: held }
+      })
+    },
+
+    /**
+     * Makes the content durable, seals the layer and declares it ready, with its digests (where it has any), in one
+     * transaction. Where the same chain is here already, ours goes, that one takes over its names and is the answer
+     * (`existed`). On failure nothing of the node stays.
      */
     finish(
       begun: Begun,
-      tar: TarFacts,
+      tar: TarFacts | undefined,
       options: { readonly claim?: string | undefined } = {},
     ): Promise<{ readonly node: NodeId; readonly layer: LayerId; readonly existed: boolean }> {
       return make(begun, async () => {
@@ -101,10 +123,13 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
         const { size, inodes } = await driver.usage(begun.layer)
         const winner = await step('import:ready', () =>
           db.tx(() => {
-            const other = db.layers.byChain(tar.chainId)
-            if (other !== undefined) return requireNode(db, other.node)
+            const other = tar && db.layers.byChain(tar.chainId)
+            if (other !== undefined) {
+              moveNames(begun.node, other.node)
+              return requireNode(db, other.node)
+            }
             db.nodes.setReady(begun.node, { kind: 'committed', size, inodes, claim: options.claim })
-            db.layers.insert({ node: begun.node, ...tar })
+            if (tar !== undefined) db.layers.insert({ node: begun.node, ...tar })
             return undefined
           }),
         )

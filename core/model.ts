@@ -1,6 +1,7 @@
 /** What the store hands out: the types of the public face (core/store.ts). All data, all readonly. */
 import type { Change, DriverModule, Mount, Probe, Supports, Usage } from './driver.js'
 import type { ChainId, Digest, LayerId } from './ids.js'
+import type { RawLayers } from './raw-model.js'
 import type { Snapshots } from './snapshot-model.js'
 
 export interface StoreOptions {
@@ -259,6 +260,13 @@ export interface Store {
 
   /** The same layers as a snapshotter has them. */
   readonly snapshots: Snapshots
+  /** The same layers as a graph driver has them. */
+  readonly raw: RawLayers
+  /** Small texts that a service on the store has to find again. */
+  readonly settings: {
+    get(key: string): string | undefined
+    set(key: string, value: string): void
+  }
 
   // the store itself
   info(): Promise<StoreInfo>

@@ -22,6 +22,7 @@ import type { Looking } from './looking.js'
 import type { LongOptions, Store, StoreOptions } from './model.js'
 import { createMounts } from './mounts.js'
 import { optionsFor } from './options.js'
+import { createRawLayers } from './raw-layers.js'
 import { recover } from './recover.js'
 import { createResolver } from './references.js'
 import { ensureFolder, openRoot, removeRoot } from './root.js'
@@ -57,6 +58,7 @@ export type { ErrorCode } from './errors.js'
 export { STATUS, VarveError } from './errors.js'
 export type { ChainId, Digest, LayerId } from './ids.js'
 export type * from './model.js'
+export type * from './raw-model.js'
 export type * from './snapshot-model.js'
 
 /**
@@ -306,6 +308,11 @@ async function assemble(
       )
     },
 
+    raw: createRawLayers({ db, driver, graph, mounts, views, layers }, 'docker'),
+    settings: {
+      get: (key) => db.meta.get(`service.${key}`),
+      set: (key, value) => db.meta.set(`service.${key}`, value),
+    },
     snapshots: createSnapshots({ db, graph, mounts, resolver, warn, recover: recoverNow }),
 
     async info() {

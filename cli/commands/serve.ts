@@ -57,7 +57,7 @@ export const command = defineCommand({
       import('../serve/ready.js'),
       import('../serve/metrics-server.js'),
       import('../serve/lifetime.js'),
-      serviceOf(engine ?? 'docker', name),
+      serviceOf(engine ?? 'docker', name, global.storageOptions),
     ])
     const quietest: Level = global.quiet ? 'error' : 'info'
     const log = createLog({
@@ -79,9 +79,19 @@ export const command = defineCommand({
   },
 })
 
-async function serviceOf(engine: (typeof ENGINES)[number], name: string | undefined) {
+async function serviceOf(
+  engine: (typeof ENGINES)[number],
+  name: string | undefined,
+  storageOptions: readonly string[],
+) {
   if (engine === 'containerd') return (await import('../serve/containerd.js')).containerdService({ name })
-  if (name === undefined) return (await import('../serve/docker.js')).service
+  if (name === undefined) {
+    const [{ dockerService }, { drivers }] = await Promise.all([
+      import('../serve/docker.js'),
+      import('../../drivers/all.js'),
+    ])
+    return dockerService({ drivers, storageOptions })
+  }
   throw new VarveError(
     'INVALID_ARGUMENT',
     "--name is for containerd; dockerd's plug-in is called as its socket",

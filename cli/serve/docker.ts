@@ -1,11 +1,135 @@
-/** The graph-driver plugin of dockerd. */
-import { VarveError } from '../../core/errors.js'
-import type { Service } from './service.js'
+/**
+ * A graph-driver plug-in for dockerd: HTTP at a unix socket, `POST /GraphDriver.METHOD` with JSON. A failure has the status
+ * of core/errors.ts and says `{"Err": …}`, which dockerd passes on. Requests of one connection come one after the other, so
+ * it opens as many as it has to do.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { DriverModule } from '../../core/driver.js'
+import { STATUS, VarveError } from '../../core/errors.js'
+import { failureOf } from '../failure.js'
+import { toldBefore } from './docker-init.js'
+import { type Answer, createMethods, layer } from './docker-methods.js'
+import { readJson } from './docker-request.js'
+import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff } from './docker-streams.js'
+import type { Fields } from './log.js'
+import { listen } from './metrics-server.js'
+import type { ServeContext, Service } from './service.js'
 
-export const service: Service = {
-  name: 'docker',
-  socket: '/run/docker/plugins/varve.sock',
-  start() {
-    throw new VarveError('UNIMPLEMENTED', 'comes in a moment')
-  },
+export interface DockerOptions {
+  readonly drivers: readonly DriverModule[]
+  /** What the store was opened with. */
+  readonly storageOptions: readonly string[]
+}
+
+interface Prepared {
+  readonly name: string
+  readonly fields: Fields
+  /** Gives what is to be answered, or answers itself. */
+  work(signal: AbortSignal): Promise<Answer | undefined>
+}
+
+/** Of a body that nobody wants any more: so much is still read, that the answer may be. */
+const MAX_REST = 64 * 1024 * 1024
+
+export function dockerService(options: DockerOptions): Service {
+  return {
+    name: 'docker',
+    socket: '/run/docker/plugins/varve.sock',
+    start(context) {
+      const { store, log } = context
+      const told = toldBefore(store)
+      if (told !== undefined) log.info('dockerd was here before', { home: told.home })
+      const handle = createHandler(context, options)
+      // No clock: a layer takes as long as it takes, and a connection that closes on an idle engine is one that its next
+      // request fails on.
+      const server = createServer(
+        { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
+        (request, response) => void handle(request, response),
+      )
+      return {
+        listen: (path) => listen(server, { path }),
+        stop: () => void server.close(),
+        close: () => server.closeAllConnections(),
+      }
+    },
+  }
+}
+
+function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {
+  const { raw } = store
+  const methods = createMethods({ store, ...options })
+  const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
+
+  const prepare = async (request: IncomingMessage, response: ServerResponse): Promise<Prepared> => {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://plugin')
+    if (request.method !== 'POST')
+      throw new VarveError('UNIMPLEMENTED', `${request.method}: only POST is served`)
+    const name = /^\/(?:GraphDriver|Plugin)\.(\w+)$/.exec(pathname)?.[1] ?? ''
+    const exchange = (signal: AbortSignal): Exchange => ({ request, response, signal })
+    if (name === 'ApplyDiff') {
+      const work = async (signal: AbortSignal) => {
+        const Size = await takeDiff(raw, searchParams, exchange(signal))
+        metrics.imported('docker', Size)
+        return { Size }
+      }
+      return { name, fields: { id: searchParams.get('id')?.slice(0, 300) }, work }
+    }
+    const stream = streams.get(name)
+    const method = methods.get(name)
+    if (stream === undefined && method === undefined) {
+      throw new VarveError('NOT_FOUND', `${pathname.slice(0, 300)}: there is no such method`)
+    }
+    const asked = await readJson(request)
+    if (method !== undefined) {
+      return { name, fields: method.fields(asked), work: async (signal) => method.answer(asked, signal) }
+    }
+    const work = async (signal: AbortSignal) => {
+      await stream?.(raw, asked, exchange(signal))
+      return undefined
+    }
+    return { name, fields: layer(asked), work }
+  }
+
+  const call = async (request: IncomingMessage, response: ServerResponse): Promise<Answer | undefined> => {
+    const { name, fields, work } = await prepare(request, response).catch((error: unknown) => {
+      const refuse = () => Promise.reject(error)
+      return { name: 'refused', fields: { path: request.url?.slice(0, 300) }, work: refuse }
+    })
+    return calls.run(name, fields, work)
+  }
+
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // A peer that goes away: what was asked for is done, and streams see it themselves.
+    request.on('error', () => {})
+    response.on('error', () => {})
+    try {
+      const answer = await call(request, response)
+      if (answer !== undefined) send(response, 200, answer)
+    } catch (error) {
+      if (response.headersSent) response.destroy()
+      else {
+        const { code, message } = failureOf(error)
+        send(response, code === 'INTERNAL' ? 500 : STATUS[code].http, { Err: message })
+      }
+    } finally {
+      dropRest(request)
+    }
+  }
+}
+
+function send(response: ServerResponse, status: number, answer: Answer): void {
+  const text = JSON.stringify(answer)
+  response.writeHead(status, { 'content-type': JSON_TYPE, 'content-length': Buffer.byteLength(text) })
+  response.end(text)
+}
+
+/** Whoever still sends can read the answer only when he is done or sees the end of the connection. */
+function dropRest(request: IncomingMessage): void {
+  if (request.complete) return
+  let rest = 0
+  request.on('data', (chunk: Buffer) => {
+    rest += chunk.length
+    if (rest > MAX_REST) request.destroy()
+  })
+  request.resume()
 }

@@ -1,8 +1,8 @@
 /** Table `meta`: facts about the store itself. */
 import type { Sql } from './open.js'
 
-/** `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time. */
-export type MetaKey = 'driver' | 'uuid' | 'created'
+/** `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `service.…`: what services keep. */
+export type MetaKey = 'driver' | 'uuid' | 'created' | `service.${string}`
 
 export type Meta = ReturnType<typeof createMeta>
 

@@ -1,0 +1,86 @@
+/**
+ * GraphDriver.Init: what dockerd says once, when it starts. It does not say it again to a service that was started anew, so
+ * the store keeps it.
+ */
+import { resolve } from 'node:path'
+import type { DriverModule } from '../../core/driver.js'
+import { VarveError } from '../../core/errors.js'
+import type { Store } from '../../core/model.js'
+import { optionsFor } from '../../core/options.js'
+import { type IdMap, idMapsIn, optionalIn, type Request, textsIn } from './docker-request.js'
+
+export interface InitContext {
+  readonly store: Store
+  readonly drivers: readonly DriverModule[]
+  /** The `--storage-opt` that the store was opened with. */
+  readonly storageOptions: readonly string[]
+}
+
+export interface Told {
+  /** dockerd's folder for this driver; varve keeps nothing there. */
+  readonly home: string | undefined
+  readonly options: readonly string[]
+  readonly uidMaps: readonly IdMap[]
+  readonly gidMaps: readonly IdMap[]
+}
+
+const KEY = 'docker.init'
+
+/** @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION, UNIMPLEMENTED: what can't be done as it was told */
+export function init(context: InitContext, request: Request): void {
+  const told: Told = {
+    home: optionalIn(request, 'Home'),
+    options: textsIn(request, 'Opts'),
+    uidMaps: idMapsIn(request, 'UIDMaps'),
+    gidMaps: idMapsIn(request, 'GIDMaps'),
+  }
+  for (const option of told.options) requireOption(context, option)
+  requireNoShift('UIDMaps', told.uidMaps)
+  requireNoShift('GIDMaps', told.gidMaps)
+  const text = JSON.stringify(told)
+  if (context.store.settings.get(KEY) !== text) context.store.settings.set(KEY, text)
+}
+
+/** What the last Init said; undefined where there was none yet. */
+export function toldBefore(store: Store): Told | undefined {
+  const text = store.settings.get(KEY)
+  return text === undefined ? undefined : (JSON.parse(text) as Told)
+}
+
+/** `varve.driver=NAME`, `varve.root=DIR`, or an option of the driver: they must be what the store was opened with. */
+function requireOption({ store, drivers, storageOptions }: InitContext, option: string): void {
+  const [key = '', value = ''] = option.split(/=(.*)/s)
+  const differs = (is: string, then: string) =>
+    new VarveError('FAILED_PRECONDITION', `storage option ${JSON.stringify(option)}: ${is}; ${then}`)
+  if (key === 'varve.driver') {
+    if (value === store.driverName) return
+    throw differs(
+      `the store in ${store.root} is on ${store.driverName}`,
+      'leave the option out, or start varve serve with another --root and --driver',
+    )
+  }
+  if (key === 'varve.root') {
+    if (resolve(value) === store.root) return
+    throw differs(`the service's store is in ${store.root}`, 'leave the option out')
+  }
+  const module = drivers.find((each) => each.name === store.driverName)
+  if (module === undefined) throw new RangeError(`no driver ${store.driverName}`)
+  const own = (words: readonly string[]) => optionsFor(module, drivers, words)
+  const opened = own(storageOptions)
+  for (const [name, wanted] of own([option])) {
+    if (opened.get(name) === wanted) continue
+    throw differs(
+      `the store was opened ${opened.has(name) ? `with ${name}=${opened.get(name)}` : 'without it'}`,
+      `it is for the service: varve --storage-opt ${option} serve docker`,
+    )
+  }
+}
+
+function requireNoShift(field: string, maps: readonly IdMap[]): void {
+  const shift = maps.find((map) => map.container !== map.host)
+  if (shift === undefined) return
+  throw new VarveError(
+    'UNIMPLEMENTED',
+    `${field}: container id ${shift.container} is to be ${shift.host} on the host, but this version keeps owners as they are; start dockerd without --userns-remap`,
+  )
+}

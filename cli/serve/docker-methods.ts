@@ -1,0 +1,104 @@
+/** The methods of the plug-in that answer with one JSON object. Those that stream are in docker-streams.ts. */
+import { VarveError } from '../../core/errors.js'
+import type { Store } from '../../core/model.js'
+import { type InitContext, init, toldBefore } from './docker-init.js'
+import { mapIn, optionalIn, type Request, textIn } from './docker-request.js'
+import type { Fields } from './log.js'
+
+export type Answer = Readonly<Record<string, unknown>>
+
+export interface Method {
+  /** What the request is about, for the log. */
+  fields(request: Request): Fields
+  answer(request: Request, signal: AbortSignal): Promise<Answer> | Answer
+}
+
+/**
+ * By name, without the leading `GraphDriver.`. dockerd is told that it can't get a layer's tar back as it was: one that it
+ * had written through a mount (BuildKit) never was a tar. So it keeps its own record and reads the files.
+ */
+export function createMethods(context: InitContext): ReadonlyMap<string, Method> {
+  const { store } = context
+  const { raw } = store
+  const create = (request: Request) => {
+    refuseLabel(request)
+    const options = new Map(
+      [...mapIn(request, 'StorageOpt')].map(([key, value]) => [key.toLowerCase(), value]),
+    )
+    return done(raw.create(textIn(request, 'ID'), { parent: optionalIn(request, 'Parent'), options }))
+  }
+  const exact = { ReproducesExactDiffs: false }
+  return new Map(
+    Object.entries({
+      Activate: method(nothing, () => ({ Implements: ['GraphDriver'] })),
+      Init: method(nothing, (request) => {
+        init(context, request)
+        return {}
+      }),
+      // The documentation has it at the top, the engine looks below Capabilities.
+      Capabilities: method(nothing, () => ({ Capabilities: exact, ...exact })),
+      Create: method(layer, create),
+      CreateReadWrite: method(layer, create),
+      Remove: method(layer, (request) => done(raw.remove(textIn(request, 'ID')))),
+      Get: method(layer, async (request) => {
+        refuseLabel(request)
+        return { Dir: await raw.get(textIn(request, 'ID')) }
+      }),
+      Put: method(layer, (request) => done(raw.put(textIn(request, 'ID')))),
+      Exists: method(layer, (request) => ({ Exists: raw.exists(textIn(request, 'ID')) })),
+      Status: method(nothing, async () => ({ Status: await statusOf(store) })),
+      GetMetadata: method(layer, async (request) => ({
+        Metadata: await raw.metadata(textIn(request, 'ID')),
+      })),
+      // What is mounted is the containers' that outlive dockerd (live restore); the last Put unmounts.
+      Cleanup: method(nothing, () => ({})),
+      DiffSize: method(layer, async (request, signal) => ({
+        Size: await raw.diffSize(textIn(request, 'ID'), optionalIn(request, 'Parent'), { signal }),
+      })),
+    }),
+  )
+}
+
+/** For the log: of any request, whatever it holds. */
+export function layer(request: Request): Fields {
+  const text = (field: string) =>
+    typeof request[field] === 'string' ? request[field].slice(0, 300) : undefined
+  return { id: text('ID'), parent: text('Parent') || undefined }
+}
+
+function nothing(): Fields {
+  return {}
+}
+
+function method(fields: Method['fields'], answer: Method['answer']): Method {
+  return { fields, answer }
+}
+
+async function done(work: Promise<void>): Promise<Answer> {
+  await work
+  return {}
+}
+
+/** An SELinux context for all files of the layer. */
+function refuseLabel(request: Request): void {
+  const label = optionalIn(request, 'MountLabel')
+  if (label === undefined) return
+  throw new VarveError(
+    'UNIMPLEMENTED',
+    `mount label ${JSON.stringify(label.slice(0, 300))}: this version mounts without an SELinux context; start dockerd without --selinux-enabled`,
+  )
+}
+
+/** The lines of `docker info`. */
+async function statusOf(store: Store): Promise<readonly (readonly [string, string])[]> {
+  const { root, driver, layers, mounts, status } = await store.info()
+  const home = toldBefore(store)?.home
+  return [
+    ['Driver', driver],
+    ['Root', root],
+    ...(home === undefined ? [] : [['Engine Home', home] as const]),
+    ['Layers', String(layers)],
+    ['Mounts', String(mounts)],
+    ...status,
+  ]
+}

@@ -1,0 +1,109 @@
+/** What dockerd asks, parsed: https://github.com/moby/moby/blob/v20.10.24/daemon/graphdriver/proxy.go is who asks. */
+import type { IncomingMessage } from 'node:http'
+import { VarveError } from '../../core/errors.js'
+
+/** One JSON object, its values yet unknown. */
+export type Request = Readonly<Record<string, unknown>>
+
+/** Bytes of JSON: a request has some hundred, an Init with id maps some thousand. */
+const MAX_JSON = 1024 * 1024
+
+/**
+ * The body as one JSON object; an empty one is that without fields.
+ * @throws VarveError INVALID_ARGUMENT, RESOURCE_EXHAUSTED (too long: no more than the limit was read), CANCELLED
+ */
+export async function readJson(request: IncomingMessage): Promise<Request> {
+  if (Number(request.headers['content-length'] ?? 0) > MAX_JSON) throw tooLong()
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of bodyOf(request)) {
+    size += chunk.length
+    if (size > MAX_JSON) throw tooLong()
+    chunks.push(chunk)
+  }
+  const text = Buffer.concat(chunks).toString('utf8').trim()
+  if (text === '') return {}
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON', { cause: error })
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Request
+  throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON object')
+}
+
+/** The bytes as they come. Whoever stops early leaves the rest in the request. @throws VarveError CANCELLED */
+export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Buffer, void> {
+  try {
+    yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+  } catch (error) {
+    throw new VarveError('CANCELLED', 'the engine hung up in the middle of its request', { cause: error })
+  }
+}
+
+/** @throws VarveError INVALID_ARGUMENT where it is missing, empty or no text */
+export function textIn(request: Request, field: string): string {
+  const value = optionalIn(request, field)
+  if (value !== undefined) return value
+  throw new VarveError('INVALID_ARGUMENT', `the request has no ${field}`)
+}
+
+/** An empty text counts as missing. @throws VarveError INVALID_ARGUMENT where it is no text */
+export function optionalIn(request: Request, field: string): string | undefined {
+  const value = request[field] ?? ''
+  if (typeof value !== 'string') throw wrong(field, 'a text')
+  return value === '' ? undefined : value
+}
+
+/** A list of texts, missing or null: none. @throws VarveError INVALID_ARGUMENT */
+export function textsIn(request: Request, field: string): readonly string[] {
+  const value = request[field] ?? []
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value
+  throw wrong(field, 'a list of texts')
+}
+
+/** Key and value; missing or null: none. @throws VarveError INVALID_ARGUMENT */
+export function mapIn(request: Request, field: string): ReadonlyMap<string, string> {
+  const value = request[field] ?? {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(field, 'an object')
+  return new Map(
+    Object.entries(value).map(([key, each]) => {
+      if (typeof each !== 'string') throw wrong(`${field}.${key.slice(0, 100)}`, 'a text')
+      return [key, each]
+    }),
+  )
+}
+
+export interface IdMap {
+  readonly container: number
+  readonly host: number
+  readonly size: number
+}
+
+/** The documentation spells the fields as Go does, the engine sends them in lower case. @throws VarveError INVALID_ARGUMENT */
+export function idMapsIn(request: Request, field: string): readonly IdMap[] {
+  const value = request[field] ?? []
+  if (!Array.isArray(value)) throw wrong(field, 'a list')
+  return value.map((each: unknown) => {
+    const entry = (typeof each === 'object' && each !== null ? each : {}) as Request
+    const numberIn = (...spellings: readonly string[]) => {
+      const number = spellings.map((spelling) => entry[spelling]).find((found) => found !== undefined)
+      if (typeof number === 'number' && Number.isInteger(number) && number >= 0) return number
+      throw wrong(`${field}: ${spellings.join(' or ')}`, 'a number')
+    }
+    return {
+      container: numberIn('container_id', 'ContainerID'),
+      host: numberIn('host_id', 'HostID'),
+      size: numberIn('size', 'Size'),
+    }
+  })
+}
+
+function wrong(field: string, want: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', `the request's ${field}: want ${want}`)
+}
+
+function tooLong(): VarveError {
+  return new VarveError('RESOURCE_EXHAUSTED', `the request is longer than ${MAX_JSON} bytes`)
+}

@@ -1,0 +1,125 @@
+/** The methods of the plug-in whose request or answer may be of any length: nothing of it is held. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { VarveError } from '../../core/errors.js'
+import type { RawLayers } from '../../core/raw-model.js'
+import { bodyOf, optionalIn, type Request, textIn } from './docker-request.js'
+
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Ends when the service can wait no longer. */
+  readonly signal: AbortSignal
+}
+
+export const JSON_TYPE = 'application/vnd.docker.plugins.v1.2+json'
+
+const KINDS = { modify: 0, add: 1, delete: 2 } as const
+/** Characters of JSON written at a time. */
+const BLOCK = 64 * 1024
+
+/**
+ * The tar of a layer's changes. Until the first bytes are there an error is told as any; then there is no way left but to
+ * break the connection, which the caller does.
+ */
+export async function sendDiff(raw: RawLayers, asked: Request, exchange: Exchange): Promise<void> {
+  await withReader(exchange, async (signal) => {
+    const tar = raw.diff(textIn(asked, 'ID'), optionalIn(asked, 'Parent'), { signal })
+    await sendAll(tar, exchange.response, { type: 'application/x-tar', signal })
+  })
+}
+
+/** The list of changes; there may be a million. */
+export async function sendChanges(raw: RawLayers, asked: Request, exchange: Exchange): Promise<void> {
+  await withReader(exchange, async (signal) => {
+    const [id, parent] = [textIn(asked, 'ID'), optionalIn(asked, 'Parent')]
+    async function* json() {
+      let text = '{"Changes":['
+      let separator = ''
+      for await (const { path, kind } of raw.changes(id, parent, { signal })) {
+        // Names that are no UTF-8 can't be in JSON: dockerd loses such bytes too, as U+FFFD.
+        const name = `/${Buffer.from(path, 'latin1').toString('utf8')}`
+        text += `${separator}${JSON.stringify({ Path: name, Kind: KINDS[kind] })}`
+        separator = ','
+        if (text.length < BLOCK) continue
+        yield Buffer.from(text)
+        text = ''
+      }
+      yield Buffer.from(`${text}]}`)
+    }
+    await sendAll(json(), exchange.response, { type: JSON_TYPE, signal })
+  })
+}
+
+/** Lays the request's body, a plain tar, into a layer; the bytes of its content. */
+export async function takeDiff(
+  raw: RawLayers,
+  query: URLSearchParams,
+  { request, signal }: Exchange,
+): Promise<number> {
+  const id = query.get('id') ?? ''
+  if (id === '') throw new VarveError('INVALID_ARGUMENT', 'the request has no id')
+  const parent = query.get('parent') || undefined
+  return raw.apply(id, requireBytes(bodyOf(request), id), { parent, signal })
+}
+
+/** An engine that had to ask again has used up its tar, and sends nothing: that is no empty layer. */
+async function* requireBytes(body: AsyncIterable<Buffer>, id: string): AsyncGenerator<Buffer, void> {
+  let isEmpty = true
+  for await (const chunk of body) {
+    isEmpty = false
+    yield chunk
+  }
+  if (isEmpty)
+    throw new VarveError('INVALID_ARGUMENT', `layer ${id}: its tar has no bytes, not even the end mark`)
+}
+
+/** Writes it at the reader's pace. The answer begins with the first bytes. */
+async function sendAll(
+  chunks: AsyncIterable<Uint8Array>,
+  response: ServerResponse,
+  { type, signal }: { readonly type: string; readonly signal: AbortSignal },
+): Promise<void> {
+  for await (const chunk of chunks) {
+    if (!response.headersSent) response.writeHead(200, { 'content-type': type })
+    await written(response, chunk, signal)
+  }
+  if (!response.headersSent) response.writeHead(200, { 'content-type': type })
+  response.end()
+}
+
+/** The chunk is reused by whoever gave it, so it has to be gone before the next is asked for. */
+function written(response: ServerResponse, chunk: Uint8Array, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const aborted = () => reject(signal.reason)
+    signal.addEventListener('abort', aborted, { once: true })
+    response.write(chunk, (error) => {
+      signal.removeEventListener('abort', aborted)
+      if (error) reject(new VarveError('CANCELLED', 'the engine does not read on', { cause: error }))
+      else resolve()
+    })
+  })
+}
+
+/** The signal ends as well when the reader goes away. */
+async function withReader(
+  { response, signal }: Exchange,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const controller = new AbortController()
+  const gone = () => {
+    if (response.writableFinished) return
+    controller.abort(new VarveError('CANCELLED', 'the engine hung up in the middle of the answer'))
+  }
+  const stop = () => controller.abort(signal.reason)
+  response.once('close', gone)
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    if (signal.aborted) stop()
+    if (response.destroyed) gone()
+    await work(controller.signal)
+  } finally {
+    response.off('close', gone)
+    signal.removeEventListener('abort', stop)
+  }
+}

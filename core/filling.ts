@@ -1,0 +1,239 @@
+/**
+ * The content of a layer that is being made: its tar through recorder and driver at once (DESIGN.md draws it).
+ *
+ *     blob or stream ─► recorder thread ─ hashes, split record, file index → database
+ *                              └─ channel → driver.apply → the layer
+ */
+import { constants } from 'node:fs'
+import { type ByteChannel, createChannel, pump } from './channel.js'
+import type { Blob } from './compress/blob.js'
+import { openDecompressed } from './compress/decompress.js'
+import { sniffBlob } from './compress/sniff.js'
+import type { Database } from './db/database.js'
+import type { NodeId } from './db/nodes.js'
+import type { Applied, Driver } from './driver.js'
+import { isCode, VarveError } from './errors.js'
+import type { Begun } from './graph.js'
+import { clearContent } from './graph-rules.js'
+import type { Digest } from './ids.js'
+import type { LongOptions, Progress } from './model.js'
+import { type Recorded, recordTar, type TarInput } from './record/record.js'
+import { close, open, read, unlink } from './sys/files.js'
+
+export interface FillingContext {
+  readonly db: Database
+  readonly driver: Driver
+  /** A 0700 directory on the store's file system, this process's own. Byte string. */
+  readonly scratch: string
+  readonly warn: (message: string) => void
+}
+
+/** A plain tar on its way in. */
+export interface TarSource {
+  /** What it is and where from, for messages. */
+  readonly label: string
+  readonly input: TarInput
+  /** Bytes, for progress. */
+  readonly total: number | undefined
+  /** The other end of the input; `digest` is that of the compressed bytes, where there are such. Never unhandled. */
+  readonly finished: Promise<{ readonly digest: Digest | undefined }>
+  /** After `finished`: that these bytes are all there is. @throws VarveError CORRUPT */
+  confirm(tarSize: number): Promise<void>
+  /** Nobody wants it any more; `finished` settles. Idempotent. */
+  cancel(): void
+  close(): Promise<void>
+}
+
+export interface FillOptions extends LongOptions {
+  /** What the tar must hash to. */
+  readonly diffId?: Digest | undefined
+  /** What the blob, as it is, must hash to. */
+  readonly digest?: Digest | undefined
+  readonly step?: string
+}
+
+export interface Filled {
+  readonly recorded: Recorded
+  readonly applied: Omit<Applied, 'replaced'>
+}
+
+export type Filling = ReturnType<typeof createFilling>
+
+export function createFilling({ db, driver, scratch, warn }: FillingContext) {
+  /** The first real error wins over those it causes elsewhere. */
+  const transfer = async (
+    begun: Begun,
+    source: TarSource,
+    options: FillOptions,
+  ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined }> => {
+    const { signal } = options
+    const { sink, channels } = createChannel()
+    const recording = recordTar(source.input, {
+      output: sink,
+      rows: (rows) => db.files.insertMany(begun.node, rows),
+      split: (chunk) => db.split.append(begun.node, chunk),
+      progress: reportBytes(options, source.total),
+      signal,
+    })
+    const applying = driver.apply(begun.layer, sole(channels), { scratch, ...(signal && { signal }) })
+    // Whichever side fails breaks the channel, so that the other one ends too, and stops the source.
+    recording.catch(source.cancel)
+    applying.catch(source.cancel)
+    const results = await Promise.allSettled([source.finished, recording, applying])
+    const [sent, recorded, applied] = results
+    try {
+      if (sent.status === 'rejected' || recorded.status === 'rejected' || applied.status === 'rejected') {
+        throw firstCause(results)
+      }
+      await source.confirm(recorded.value.tarSize)
+      return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest }
+    } catch (error) {
+      if (applied.status === 'fulfilled') for (const payload of applied.value.replaced) unlink(payload.file)
+      throw labelled(source.label, error)
+    } finally {
+      await source.close()
+    }
+  }
+
+  const keepPayload = (node: NodeId, payload: Applied['replaced'][number]): void => {
+    if (db.payloads.has(node, payload.sha256)) return
+    const fd = open(payload.file, constants.O_RDONLY)
+    try {
+      const buffer = new Uint8Array(1024 * 1024)
+      for (let length = read(fd, buffer, 0, buffer.length, null); length > 0; ) {
+        db.payloads.append(node, payload.sha256, buffer.subarray(0, length))
+        length = read(fd, buffer, 0, buffer.length, null)
+      }
+    } finally {
+      close(fd)
+    }
+  }
+
+  /**
+   * The tar named directories through symlinks, so its paths are not all where the files are: the index is made from
+   * what the driver says the layer has.
+   */
+  const reindex = async (begun: Begun): Promise<void> => {
+    while (db.files.clear(begun.node, 5_000) > 0);
+    await recordStream(driver.diff(begun.layer), {
+      rows: (rows) => db.files.insertMany(begun.node, rows),
+      split: () => {},
+    })
+  }
+
+  return {
+    /** Lays the tar into the begun layer, and records it. @throws VarveError CORRUPT, INVALID_ARGUMENT, CANCELLED … */
+    async fill(begun: Begun, source: TarSource, options: FillOptions = {}): Promise<Filled> {
+      const { label } = source
+      const { recorded, applied, digest } = await transfer(begun, source, options)
+      try {
+        requireDigest(label, 'the blob', digest ?? recorded.diffId, options.digest)
+        requireDigest(label, 'its content', recorded.diffId, options.diffId)
+        for (const payload of applied.replaced) keepPayload(begun.node, payload)
+      } finally {
+        for (const payload of applied.replaced) unlink(payload.file)
+      }
+      if (applied.aliases.length > 0) await reindex(begun)
+      for (const notice of applied.notices) warn(`${label}: ${notice}`)
+      return { recorded, applied }
+    },
+
+    /** Makes the record alone, of a layer whose content is there. On failure nothing of it stays. */
+    async record(
+      node: NodeId,
+      tar: AsyncIterable<Uint8Array>,
+      options: LongOptions & { readonly step?: string } = {},
+    ): Promise<Recorded> {
+      clearContent(db, node)
+      try {
+        return await recordStream(tar, {
+          rows: (rows) => db.files.insertMany(node, rows),
+          split: (chunk) => db.split.append(node, chunk),
+          progress: reportBytes({ step: 'record', ...options }, undefined),
+          signal: options.signal,
+        })
+      } catch (error) {
+        clearContent(db, node)
+        throw error
+      }
+    },
+  }
+}
+
+/** A blob of whatever compression. */
+export function blobSource(blob: Blob, signal: AbortSignal | undefined): TarSource {
+  const compression = sniffBlob(blob)
+  const plain = openDecompressed(blob, compression, { signal })
+  const { finished, confirm, cancel, close: end } = plain
+  const total = compression === 'none' ? blob.size : undefined
+  return { label: blob.label, input: plain, total, finished, confirm, cancel, close: end }
+}
+
+/** A plain tar as it comes in. An error of `tar` is the source's. */
+export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): TarSource {
+  const { sink, channels } = createChannel()
+  const stop = new AbortController()
+  const stopped = new Promise<never>((_, reject) => {
+    stop.signal.addEventListener('abort', () =>
+      reject(new VarveError('CANCELLED', `${label}: nobody reads on`)),
+    )
+  })
+  const finished = Promise.race([pump(tar, sink), stopped]).then(() => ({ digest: undefined }))
+  finished.catch(() => {}) // told by `finished`; what still comes after a cancel is nobody's
+  return {
+    label,
+    input: { channel: sole(channels) },
+    total: undefined,
+    finished,
+    confirm: async () => {},
+    cancel: () => stop.abort(),
+    close: async () => {},
+  }
+}
+
+async function recordStream(
+  tar: AsyncIterable<Uint8Array>,
+  options: Parameters<typeof recordTar>[1],
+): Promise<Recorded> {
+  const { sink, channels } = createChannel()
+  const results = await Promise.allSettled([pump(tar, sink), recordTar({ channel: sole(channels) }, options)])
+  const [pumped, recorded] = results
+  if (pumped.status === 'fulfilled' && recorded.status === 'fulfilled') return recorded.value
+  throw firstCause(results)
+}
+
+/** The error to tell: not the CANCELLED of a side that another one's failure stopped. */
+function firstCause(results: readonly PromiseSettledResult<unknown>[]): unknown {
+  const reasons = results.flatMap((result): readonly unknown[] =>
+    result.status === 'rejected' ? [result.reason] : [],
+  )
+  return reasons.find((error) => !isCode(error, 'CANCELLED')) ?? reasons[0]
+}
+
+function labelled(label: string, error: unknown): unknown {
+  if (!(error instanceof VarveError) || error.code === 'CANCELLED') return error
+  if (error.message.startsWith(label)) return error
+  return new VarveError(error.code, `${label}: ${error.message}`, { cause: error })
+}
+
+function requireDigest(label: string, what: string, actual: Digest, expected: Digest | undefined): void {
+  if (expected === undefined || actual === expected) return
+  throw new VarveError(
+    'CORRUPT',
+    `${label}: ${what} has the digest ${actual}, but ${expected} was announced; the archive is damaged or was altered, fetch it again`,
+  )
+}
+
+function reportBytes(
+  { progress, step = 'import' }: FillOptions,
+  total: number | undefined,
+): ((bytes: number) => void) | undefined {
+  if (progress === undefined) return undefined
+  return (done) => progress({ step, done, total, unit: 'bytes' } satisfies Progress)
+}
+
+function sole(channels: readonly ByteChannel[]): ByteChannel {
+  const [channel] = channels
+  if (channel === undefined) throw new RangeError('a channel without consumers')
+  return channel
+}

@@ -1,0 +1,90 @@
+/** What one layer has and another has not, by their nodes; undefined is the empty tree. */
+import type { NodeRow } from './db/nodes.js'
+import type { Change, Driver } from './driver.js'
+import { errnoOf } from './errors.js'
+import type { Graph } from './graph.js'
+import { isFile } from './sys/stat.js'
+import { compareInThread } from './tree/compare.js'
+import { type Entered, enterDirectory, lstatAtOrUndefined, parentOf } from './tree/confined.js'
+import { packDifference } from './tree/pack-changes.js'
+import { type Views, withView } from './views.js'
+
+export interface RawDiffContext {
+  readonly driver: Driver
+  readonly graph: Graph
+  readonly views: Views
+}
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+/** Sorted, complete, or an error. */
+export async function* changesOf(
+  { driver, graph, views }: RawDiffContext,
+  row: NodeRow,
+  parent: NodeRow | undefined,
+  options: Options = {},
+): AsyncGenerator<Change, void> {
+  // Without a parent the driver would take the layer's own.
+  if (parent !== undefined || row.parent === null) {
+    yield* driver.changes(row.layer, parent && graph.sourceOf(parent))
+    return
+  }
+  yield* await withView(views, row.layer, (root) => compareInThread(undefined, root, options))
+}
+
+/** The tar of it, made anew. */
+export async function* tarOf(
+  { driver, graph, views }: RawDiffContext,
+  row: NodeRow,
+  parent: NodeRow | undefined,
+  options: Options = {},
+): AsyncGenerator<Uint8Array, void> {
+  if (parent !== undefined || row.parent === null) {
+    yield* driver.diff(row.layer, parent && graph.sourceOf(parent), options)
+    return
+  }
+  const view = await views.open(row.layer)
+  try {
+    yield* packDifference(view.fd, undefined, options)
+  } finally {
+    await view.close()
+  }
+}
+
+/** Bytes of regular files in it, each inode once. */
+export function sizeOf(
+  context: RawDiffContext,
+  row: NodeRow,
+  parent: NodeRow | undefined,
+  options: Options = {},
+): Promise<number> {
+  return withView(context.views, row.layer, async (root) => {
+    const sizes = new Map<string, number>()
+    for await (const { path, kind } of changesOf(context, row, parent, options)) {
+      if (kind === 'delete' || path === '') continue
+      const file = fileAt(root, path)
+      if (file !== undefined) sizes.set(file.inode, file.size)
+    }
+    return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  })
+}
+
+/** Undefined where it is no regular file, or gone since. */
+function fileAt(root: number, path: string): { readonly inode: string; readonly size: number } | undefined {
+  let directory: Entered
+  try {
+    directory = enterDirectory({ fd: root }, parentOf(path))
+  } catch (error) {
+    // ENOENT, ENOTDIR, ELOOP: whoever writes there took the directory away meanwhile.
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined
+    throw error
+  }
+  try {
+    const stat = lstatAtOrUndefined(directory.fd, path.slice(path.lastIndexOf('/') + 1))
+    return stat && isFile(stat.mode) ? { inode: `${stat.dev}:${stat.ino}`, size: stat.size } : undefined
+  } finally {
+    directory.close()
+  }
+}

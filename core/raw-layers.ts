@@ -1,0 +1,181 @@
+/** The raw face of the store (raw-model.ts says what it promises): names of space `id` over the graph. */
+import { asText } from './bytes.js'
+import type { Database } from './db/database.js'
+import type { NodeRow } from './db/nodes.js'
+import type { Driver } from './driver.js'
+import { VarveError } from './errors.js'
+import type { Graph } from './graph.js'
+import { requireActive } from './graph-rules.js'
+import { parseLayerId } from './ids.js'
+import { ENGINE } from './labels.js'
+import type { Layers } from './layers.js'
+import type { Mounts } from './mounts.js'
+import { changesOf, sizeOf, tarOf } from './raw-diff.js'
+import type { RawLayers } from './raw-model.js'
+import type { Views } from './views.js'
+
+export interface RawLayersContext {
+  readonly db: Database
+  readonly driver: Driver
+  readonly graph: Graph
+  readonly mounts: Mounts
+  readonly views: Views
+  readonly layers: () => Promise<Layers>
+}
+
+const nameOf = (id: string) => ({ space: 'id', name: parseLayerId(id) }) as const
+
+/** `engine` is what its layers are labelled with. */
+export function createRawLayers(context: RawLayersContext, engine: string): RawLayers {
+  const { db, driver, graph, mounts, layers } = context
+
+  const find = (id: string): NodeRow => {
+    const row = graph.find(nameOf(id))
+    if (row !== undefined) return row
+    throw new VarveError('NOT_FOUND', `layer ${id}: there is none of that id`)
+  }
+  const findParent = (id: string | undefined): NodeRow | undefined => {
+    if (id === undefined) return undefined
+    const row = graph.find(nameOf(id))
+    if (row !== undefined) return row
+    throw new VarveError('NOT_FOUND', `parent ${id}: there is no layer of that id`)
+  }
+  const isEngines = (row: NodeRow) => row.labels[ENGINE] === engine
+
+  /** Under the layer's lock, with the layer as it is then. */
+  const locked = async <T>(id: string, work: (row: NodeRow) => Promise<T>): Promise<T> => {
+    for (;;) {
+      const { layer } = find(id)
+      const lock = await graph.lockNode(layer)
+      try {
+        const row = find(id)
+        if (row.layer === layer) return await work(row)
+      } finally {
+        lock.release()
+      }
+    }
+  }
+
+  /** A parent must be sealed; whoever reads there goes on. */
+  const seal = (id: string): Promise<NodeRow> =>
+    locked(id, async (row) => {
+      if (row.kind !== 'active') return row
+      await mounts.freeze(row)
+      return graph.commit(row.id, { labels: row.labels })
+    })
+
+  /** In a transaction: does the layer outlive the id? Then only that goes. */
+  const leave = (id: string, row: NodeRow): boolean => {
+    const others = db.names.byNode(row.id).filter((each) => each.space !== 'id' || each.name !== id)
+    const children = db.nodes.children(row.id)
+    const isOthers = others.length > 0 || db.images.byNode(row.id).length > 0 || !isEngines(row)
+    if (!isOthers && (children.length === 0 || children.some(isEngines))) return false
+    db.names.delete('id', id)
+    return true
+  }
+
+  const requireOwn = (id: string, row: NodeRow, parent: string | undefined): void => {
+    if (parent === undefined || findParent(parent)?.id === row.parent) return
+    throw new VarveError('FAILED_PRECONDITION', `layer ${id}: its parent is not ${parent}`)
+  }
+
+  const requireUnwritten = async (id: string, row: NodeRow): Promise<void> => {
+    for await (const { path } of driver.changes(row.layer)) {
+      throw new VarveError(
+        'FAILED_PRECONDITION',
+        `apply a tar to layer ${id}: it was written to (${JSON.stringify(`/${path}`)}); make a new layer for it`,
+      )
+    }
+  }
+
+  return {
+    async create(id, { parent, options } = {}) {
+      const name = nameOf(id)
+      const lock = await graph.lockName(name)
+      try {
+        const below = findParent(parent)
+        const known = graph.find(name)
+        if (known?.kind === 'active' && known.parent === (below?.id ?? null)) return
+        const sealed = parent === undefined || below?.kind === 'committed' ? below : await seal(parent)
+        await graph.prepare({
+          name,
+          parent: sealed?.id,
+          labels: { [ENGINE]: engine },
+          ...(options && options.size > 0 && { options }),
+        })
+      } finally {
+        lock.release()
+      }
+    },
+
+    async remove(id) {
+      const name = nameOf(id)
+      const row = graph.find(name)
+      if (row === undefined) return
+      const isLast = db.tx(() => !leave(id, row))
+      if (!isLast) return
+      if (db.mounts.byNode(row.id).length > 0 && db.nodes.countChildren(row.id) === 0) {
+        await mounts.unmountAll(row)
+      }
+      await graph.remove(row.id, { before: () => graph.find(name)?.id === row.id })
+    },
+
+    exists: (id) => graph.find(nameOf(id)) !== undefined,
+
+    get: (id) => mounts.mount(find(id)),
+
+    async put(id) {
+      const row = graph.find(nameOf(id))
+      const place = row && mounts.placeOf(row.layer)
+      if (row === undefined || place === undefined) return
+      const target = asText(place)
+      const count = () => db.mounts.get(row.id, target)?.count ?? 0
+      if (count() === 0) return
+      try {
+        await mounts.unmount(row, target)
+      } catch (error) {
+        if (count() > 0) throw error // else somebody else's put came first
+      }
+    },
+
+    async *changes(id, parent, options) {
+      yield* changesOf(context, find(id), findParent(parent), options)
+    },
+
+    async *diff(id, parent, options) {
+      const [row, below] = [find(id), findParent(parent)]
+      const isOwn = (below?.id ?? null) === row.parent
+      if (isOwn && db.layers.get(row.id) !== undefined) yield* (await layers()).export(row.id, options)
+      else yield* tarOf(context, row, below, options)
+    },
+
+    diffSize: async (id, parent, options) => sizeOf(context, find(id), findParent(parent), options),
+
+    async apply(id, tar, { parent, ...options } = {}) {
+      const { layer } = find(id)
+      const lock = await graph.lockNode(layer)
+      try {
+        const row = find(id)
+        requireOwn(id, row, parent)
+        requireActive(db, row)
+        await requireUnwritten(id, row)
+        const begun = graph.rebegin(row.id, lock)
+        const { size } = await (await layers()).fill(begun, tar, { label: `layer ${id}`, ...options })
+        return size
+      } finally {
+        lock.release()
+      }
+    },
+
+    async metadata(id) {
+      const row = find(id)
+      const tar = db.layers.get(row.id)
+      return {
+        ID: id,
+        Layer: row.layer,
+        ...(tar && { DiffID: tar.diffId, ChainID: tar.chainId }),
+        ...(await driver.metadata(graph.sourceOf(row))),
+      }
+    },
+  }
+}

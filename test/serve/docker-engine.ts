@@ -1,0 +1,202 @@
+/**
+ * A real dockerd that uses us, in a world of its own (fixtures/world.ts): containerd, our service and dockerd are started in
+ * there one by one, so that each can be ended, killed and started again. All their directories are in one place.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { appendFileSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type CommandOptions, command, commandBytes, ended, searchPath } from '../../fixtures/command.js'
+import { startWorld } from '../../fixtures/world.js'
+import { CLI } from '../varve.js'
+import { until } from './containerd-engine.js'
+
+export const DOCKERD_COMMANDS = ['dockerd', 'containerd', 'runc', 'docker', 'setpriv', 'unshare', 'nsenter']
+
+/** Debian's client: another one earlier in PATH may be too new for its daemon. */
+const CLIENT = existsSync('/usr/bin/docker') ? '/usr/bin/docker' : 'docker'
+
+export interface DockerOptions {
+  /** An existing directory; everything is below it. */
+  readonly place: string
+  /** Our backend; the storage driver of dockerd's own instead of us. */
+  readonly storage: { readonly varve: string } | { readonly own: string }
+}
+
+/** A process of the world. */
+export interface Running {
+  readonly pid: number
+  end(signal: NodeJS.Signals): Promise<void>
+}
+
+export interface Docker {
+  /** Runs the client; its standard output. */
+  docker(...args: readonly string[]): Promise<string>
+  /** The same with what it needs beside arguments. */
+  dockerWith(args: readonly string[], options: CommandOptions): Promise<Buffer>
+  /** Runs `varve` as an admin would while all this runs; its standard output. */
+  varve(...args: readonly string[]): Promise<string>
+  /** Runs any command in the world; its standard output. */
+  inside(...args: readonly string[]): Promise<string>
+  startService(): Promise<Running>
+  startDockerd(): Promise<Running>
+  readonly service: () => Running
+  readonly dockerd: () => Running
+  /** Our store. */
+  readonly root: string
+}
+
+/** Starts all of it, lets `use` use it, and ends it with all that it started. A failure tells the logs. Needs root. */
+export async function withDockerd<T>(
+  options: DockerOptions,
+  use: (docker: Docker) => Promise<T>,
+): Promise<T> {
+  const { place, storage } = options
+  const root = join(place, 'varve')
+  const logs = ['containerd', 'varve', 'dockerd'].map((name) => join(place, `${name}.log`))
+  for (const name of ['config', 'tmp']) mkdirSync(join(place, name))
+  writeFileSync(join(place, 'daemon.json'), '{}')
+  writeFileSync(join(place, 'containerd.toml'), containerdConfig(place))
+  const world = startWorld(['/bin/sh', '-c', 'exec sleep infinity'], {})
+  const end = ended(world)
+  const words = async (args: readonly string[]) => [
+    '--target',
+    await initOf(world),
+    '--mount',
+    '--pid',
+    '--',
+    ...args,
+  ]
+  const inside = async (args: readonly string[], more: CommandOptions = {}) =>
+    commandBytes('nsenter', await words(args), { ...more, env: { ...environment(place), ...more.env } })
+  const start = async (
+    name: string,
+    args: readonly string[],
+    answers: () => Promise<unknown>,
+  ): Promise<Running> => {
+    const log = openSync(join(place, `${name}.log`), 'a')
+    const child = spawn('nsenter', await words(args), {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, PATH: searchPath(), ...environment(place) },
+    })
+    const over = ended(child)
+    const alive = () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} has ended`)
+    }
+    await until(`${name} answers`, async () => {
+      alive()
+      await answers()
+    })
+    const pid = Number(childOf(child.pid ?? 0))
+    return {
+      pid,
+      async end(signal) {
+        process.kill(pid, signal)
+        await over
+      },
+    }
+  }
+  const client = async (args: readonly string[], more: CommandOptions = {}) =>
+    inside([CLIENT, '--host', `unix://${place}/docker.sock`, ...args], more)
+
+  let service: Running | undefined
+  let dockerd: Running | undefined
+  const running = (what: Running | undefined): Running => {
+    if (what === undefined) throw new Error('it was not started')
+    return what
+  }
+  const docker: Docker = {
+    docker: async (...args) => (await client(args)).toString('utf8'),
+    dockerWith: client,
+    inside: async (...args) => (await inside(args)).toString('utf8'),
+    varve: async (...args) =>
+      (await inside([process.execPath, CLI, '--root', root, ...args])).toString('utf8'),
+    async startService() {
+      if (!('varve' in storage)) throw new Error('dockerd is on its own here')
+      const args = ['--root', root, '--driver', storage.varve, 'serve', 'docker', '--log-level', 'debug']
+      service = await start('varve', [process.execPath, CLI, ...args], () =>
+        inside(['test', '-S', '/run/docker/plugins/varve.sock']),
+      )
+      return service
+    },
+    async startDockerd() {
+      const driver =
+        'varve' in storage
+          ? ['--experimental', '--storage-driver', 'varve']
+          : ['--storage-driver', storage.own]
+      dockerd = await start('dockerd', ['dockerd', ...driver, ...dockerdArguments(place)], () =>
+        client(['version']),
+      )
+      return dockerd
+    },
+    service: () => running(service),
+    dockerd: () => running(dockerd),
+    root,
+  }
+  try {
+    await start('containerd', ['containerd', '--config', join(place, 'containerd.toml')], () =>
+      command('test', ['-S', join(place, 'containerd.sock')]),
+    )
+    if ('varve' in storage) await docker.startService()
+    await docker.startDockerd()
+    return await use(docker)
+  } catch (error) {
+    const said = logs.map(
+      (file) => `${file}:\n${existsSync(file) ? readFileSync(file, 'utf8').slice(-6000) : 'none'}`,
+    )
+    throw new Error(said.join('\n'), { cause: error })
+  } finally {
+    world.kill('SIGKILL')
+    await end
+  }
+}
+
+/** A line in dockerd's log, to find one's place in it. */
+export function mark(place: string, text: string): void {
+  appendFileSync(join(place, 'dockerd.log'), `--- ${text}\n`)
+}
+
+async function initOf(world: ChildProcess): Promise<string> {
+  return until('the world is there', async () => {
+    const init = childOf(world.pid ?? 0)
+    // Until then it is the shell that prepares the world.
+    if (init === '' || readFileSync(`/proc/${init}/comm`, 'utf8').trim() !== 'sleep')
+      throw new Error('not yet')
+    return init
+  })
+}
+
+/** The only child of a process; empty where it has none. */
+function childOf(pid: number): string {
+  const file = `/proc/${pid}/task/${pid}/children`
+  return existsSync(file) ? (readFileSync(file, 'utf8').trim().split(' ')[0] ?? '') : ''
+}
+
+function environment(place: string): Readonly<Record<string, string>> {
+  return { TMPDIR: join(place, 'tmp'), DOCKER_CONFIG: join(place, 'config'), DOCKER_BUILDKIT: '0' }
+}
+
+function dockerdArguments(place: string): readonly string[] {
+  return [
+    ...[
+      '--config-file',
+      `${place}/daemon.json`,
+      '--data-root',
+      `${place}/data`,
+      '--exec-root',
+      `${place}/exec`,
+    ],
+    ...['--pidfile', `${place}/dockerd.pid`, '--host', `unix://${place}/docker.sock`],
+    ...['--containerd', `${place}/containerd.sock`, '--debug'],
+    ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
+  ]
+}
+
+function containerdConfig(place: string): string {
+  return `version = 2
+root = "${place}/containerd"
+state = "${place}/containerd-state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "${place}/containerd.sock"
+`
+}
