@@ -141,7 +141,7 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
 
 /** What engines call their layers: by the last part of a snapshot's key, and by the beginning of what is long. */
 function layersByName(db: Database, reference: string): readonly Match[] {
-  return db.names.all().flatMap(({ space, name, node }) => {
+  const matches = db.names.all().flatMap(({ space, name, node }): readonly Match[] => {
     const last = space === 'snapshot' ? name.slice(name.lastIndexOf('/') + 1) : name
     const isMeant =
       last === reference ||
@@ -150,6 +150,8 @@ function layersByName(db: Database, reference: string): readonly Match[] {
     const row = isMeant ? db.nodes.get(node) : undefined
     return row?.state === 'ready' ? [{ kind: 'layer', node: row, digest: name, chain: false }] : []
   })
+  // dockerd makes `ID-init` below `ID`: what both begin with means the container's.
+  return matches.filter(({ digest }) => !matches.some((other) => digest === `${other.digest}-init`))
 }
 
 /**

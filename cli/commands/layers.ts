@@ -50,13 +50,19 @@ const COLUMNS = [
 function usedBy(layer: LayerInfo, images: ReadonlyMap<string, ImageInfo>): string {
   const names = layer.images.map((id) => images.get(id)?.names[0] ?? short(id))
   const snapshots = layer.snapshots.map((name) => `containerd ${shortName(name)}`)
+  // A label of core/labels.ts says which engine made it.
+  const engine = layer.labels['varve.engine']
+  const ids = layer.names.filter((name) => !layer.snapshots.includes(name))
+  const raw = ids
+    .filter((name) => engine !== undefined || name !== shortHandle(layer))
+    .map((name) => `${engine ?? 'as'} ${shortName(name)}`)
   const mounts = layer.mounts.map((path) => `mounted at ${path}`)
-  const all = [...names, ...snapshots, ...mounts]
+  const all = [...names, ...snapshots, ...raw, ...mounts]
   if (all.length === 0) return '-'
   return all.length <= 3 ? all.join(', ') : `${all.slice(0, 2).join(', ')} and ${all.length - 2} more`
 }
 
-/** `default/2/sha256:1a2b…` with twelve digits of the digest. */
+/** `default/2/sha256:1a2b…` with twelve digits of the digest, and dockerd's ids of 64 digits too. */
 function shortName(name: string): string {
-  return name.replace(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1')
+  return name.replace(/((?:sha256:|^)[0-9a-f]{12})[0-9a-f]{52}/g, '$1')
 }

@@ -40,6 +40,7 @@ async function populate({ commit, db, graph }: World) {
   const snapshot = await engine('snapshot', 'default/7/shop')
   const run = await engine('snapshot', 'k8s.io/8/run 1')
   const docker = await engine('id', digest('abcd').slice(7))
+  await engine('id', `${digest('abcd').slice(7)}-init`)
   return { base, left, other, right, again, web, near, active, snapshot, run, docker }
 }
 
