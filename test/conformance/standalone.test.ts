@@ -72,7 +72,7 @@ function reachable(main: string): {
     if (files.has(name)) return
     files.add(name)
     const text = readFileSync(file, 'utf8')
-    for (const [, specifier = ''] of text.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)) {
+    for (const [, specifier = ''] of text.matchAll(/(?:\bfrom\s|\bimport\s*\(?)\s*'([^'\n]+)'/g)) {
       if (specifier.startsWith('.')) visit(resolve(dirname(file), specifier))
       else if (!specifier.startsWith('node:'))
         packages.add(/^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier)
