@@ -4,7 +4,7 @@
  *
  * Whoever gives a thread back says that nothing of the job is left in it: a thread whose job failed is never kept.
  */
-import { Worker } from 'node:worker_threads'
+import { SHARE_ENV, Worker } from 'node:worker_threads'
 
 /** Of one script: as many layers as are likely to be worked on at once. */
 const MOST = 2
@@ -22,8 +22,9 @@ const waiting = new Map<string, Waiting[]>()
 /** A thread that runs `script` and has no job. The caller listens to its end, and gives it back or ends it. */
 export function takeThread({ href }: URL): Worker {
   const thread = waiting.get(href)?.at(-1)
-  // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file.
-  if (thread === undefined) return new Worker(new URL(href), { execArgv: [] })
+  // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file. Its environment is the
+  // program's as it is then, not as it was when the thread began.
+  if (thread === undefined) return new Worker(new URL(href), { execArgv: [], env: SHARE_ENV })
   thread.leave()
   thread.worker.ref()
   return thread.worker

@@ -57,6 +57,7 @@ export function createOverlay(statements: OverlayStatements): (node: NodeId, row
       return
     }
     if (row.marksOnly && old.type !== 'directory') return
+    if (row.hardlink === row.path) return // a link to itself, which it already is
     if (row.type !== 'directory') {
       if (old.type === 'directory') removeBelow(node, row.path)
       else bequeath(node, path)

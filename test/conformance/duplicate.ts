@@ -1,10 +1,45 @@
-/** A copy of a file or a whole tree with all that it is, as `cp -a` makes it. */
+/** Copies of a file or a whole tree with all that it is, as `cp -a` makes them, and what is done by such a copy. */
 import * as fs from 'node:fs'
-import { makeNode, readAttributes, setAttribute, setTime } from '../libc.js'
+import { cloneFile, makeNode, readAttributes, setAttribute, setTime } from '../libc.js'
 
 /** `to` must not be there. Names of one file within the tree stay names of one file. */
 export function duplicate(from: Buffer, to: Buffer): void {
   copyEntry(from, to, new Map())
+}
+
+/** A copy takes its place. */
+export function part(place: Buffer): void {
+  const copy = Buffer.concat([place, Buffer.from('~copy')])
+  duplicate(place, copy)
+  fs.rmSync(place, { recursive: true })
+  fs.renameSync(copy, place)
+}
+
+/** The content of one file over that of another, as a clone where that can be. By hand: Node's copyFile never ends where the two are one file of a union. */
+export function copyOver(place: Buffer, to: Buffer): void {
+  const content = fs.readFileSync(place)
+  const from = fs.openSync(place, 'r')
+  const into = fs.openSync(to, 'r+')
+  try {
+    fs.ftruncateSync(into, content.length)
+    if (!cloneFile(from, into)) fs.writeSync(into, content, 0, content.length, 0)
+  } finally {
+    fs.closeSync(from)
+    fs.closeSync(into)
+  }
+}
+
+/** As mv(1): what can't be renamed is copied and removed. */
+export function move(place: Buffer, to: Buffer): void {
+  try {
+    fs.renameSync(place, to)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
+    // What a rename of a directory takes away: nothing, or an empty directory.
+    if (fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined) fs.rmdirSync(to)
+    duplicate(place, to)
+    fs.rmSync(place, { recursive: true })
+  }
 }
 
 function copyEntry(from: Buffer, to: Buffer, links: Map<bigint, Buffer>): void {

@@ -29,23 +29,24 @@ export function keepsTimes(times: readonly bigint[]): Probe {
     })
 }
 
-/** Whether `make`, called with a path that is free, is let: file systems limit device numbers and lengths of symlinks. */
-export function lets(make: (path: Buffer) => void): Probe {
-  return (world) =>
-    inLayer(world, (file) => {
-      fs.unlinkSync(file)
+/** Whether `make`, called with the root of a writable layer, does not throw. */
+export function lets(make: (root: string) => void): (world: World) => Promise<boolean> {
+  return async (world) => {
+    const reason = await inLayer(world, (_, root) => {
       try {
-        make(file)
+        make(root)
         return undefined
       } catch (error) {
-        return error instanceof Error ? error.message.slice(0, 200) : String(error)
+        return String(error)
       }
     })
+    return reason === undefined
+  }
 }
 
 async function inLayer(
   world: World,
-  look: (file: Buffer) => string | undefined,
+  look: (file: Buffer, root: string) => string | undefined,
 ): Promise<string | undefined> {
   let found: string | undefined
   await world.withDriver(async (bench) => {
@@ -53,7 +54,7 @@ async function inLayer(
     found = await bench.mounted(id, 'rw', (root) => {
       const file = Buffer.from(`${root}/probe`)
       fs.writeFileSync(file, '')
-      return look(file)
+      return look(file, root)
     })
   })
   return found

@@ -1,7 +1,7 @@
 /** Trees and edits as data: what a case starts from and what it does, so that both can be read, printed and repeated. */
 import * as fs from 'node:fs'
-import { cloneFile, makeNode, punchHole, removeAttribute, setAttribute, setTime } from '../libc.js'
-import { duplicate } from './duplicate.js'
+import { makeNode, punchHole, removeAttribute, setAttribute, setTime } from '../libc.js'
+import { copyOver, move, part } from './duplicate.js'
 
 /** What any file may be given beside its content; what is not said stays as the system makes it. */
 export interface Attributes {
@@ -240,37 +240,4 @@ function keepingTime(place: Buffer, edit: () => void): void {
   const { mtimeNs } = fs.lstatSync(place, { bigint: true })
   edit()
   setTime(place, mtimeNs)
-}
-
-function part(place: Buffer): void {
-  const copy = Buffer.concat([place, Buffer.from('~copy')])
-  duplicate(place, copy)
-  fs.rmSync(place, { recursive: true })
-  fs.renameSync(copy, place)
-}
-
-/** By hand: Node's copyFile never ends where the two are one file of a union. */
-function copyOver(place: Buffer, to: Buffer): void {
-  const content = fs.readFileSync(place)
-  const from = fs.openSync(place, 'r')
-  const into = fs.openSync(to, 'r+')
-  try {
-    fs.ftruncateSync(into, content.length)
-    if (!cloneFile(from, into)) fs.writeSync(into, content, 0, content.length, 0)
-  } finally {
-    fs.closeSync(from)
-    fs.closeSync(into)
-  }
-}
-
-function move(place: Buffer, to: Buffer): void {
-  try {
-    fs.renameSync(place, to)
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
-    // What a rename of a directory takes away: nothing, or an empty directory.
-    if (fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined) fs.rmdirSync(to)
-    duplicate(place, to)
-    fs.rmSync(place, { recursive: true })
-  }
 }

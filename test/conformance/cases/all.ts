@@ -17,6 +17,7 @@ import { snapshotEditCases } from './snapshot-edits.js'
 import { snapshotFileCases } from './snapshot-files.js'
 import { snapshotWalkCases } from './snapshot-walks.js'
 import { snapshotCases } from './snapshots.js'
+import { tarCases } from './tar.js'
 import { usageCases } from './usage.js'
 
 export const CASES: readonly Case[] = [
@@ -32,6 +33,7 @@ export const CASES: readonly Case[] = [
   ...brokenOffCases,
   ...changesCases,
   ...scriptCases,
+  ...tarCases,
   ...layerCases,
   ...layerFailureCases,
   ...snapshotCases,

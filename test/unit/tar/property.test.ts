@@ -6,8 +6,8 @@ import { VarveError } from '../../../core/errors.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { randomRuns } from '../../seed.js'
+import { END, write } from '../../tar-bytes.js'
 import { dialects, type Sample, sample } from './arbitrary.js'
-import { END, write } from './archive.js'
 import { readTar } from './reading.js'
 
 const cuts = fc.array(fc.integer({ min: 1, max: 1500 }), { minLength: 1, maxLength: 20 })

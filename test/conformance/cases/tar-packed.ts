@@ -1,0 +1,110 @@
+/** What a diff's tar looks like. */
+import assert from 'node:assert/strict'
+import { BASE } from '../edit-case.js'
+import { readTar } from '../read-tar.js'
+import type { Case } from '../suite.js'
+import { applyEdits, directory, type Edit, file, makeTree } from '../trees.js'
+import type { World } from '../world.js'
+
+const EDITS: readonly Edit[] = [
+  { do: 'remove', path: 'd/f' },
+  { do: 'remove', path: 'e' },
+  { do: 'append', path: 'd/sub/deep', content: '!' },
+  { do: 'make', path: 'd.x', entry: file() },
+  { do: 'make', path: 'd-x', entry: directory() },
+  { do: 'make', path: 'd-x/f', entry: file() },
+  { do: 'make', path: '.a', entry: file() },
+]
+
+/** The diff of {@link EDITS}, and of the same again. */
+async function diffs(world: World, between: () => void): Promise<readonly [Buffer, Buffer]> {
+  let found: [Buffer, Buffer] | undefined
+  await world.withDriver(async (bench) => {
+    const parent = await bench.written(undefined, (root) => makeTree(root, BASE))
+    const child = await bench.written(parent, (root) => applyEdits(root, EDITS))
+    const first = await bench.diff(child)
+    between()
+    found = [first, await bench.diff(child)]
+  })
+  assert.ok(found !== undefined)
+  return found
+}
+
+/** Runs `use` with SOURCE_DATE_EPOCH as given. */
+async function atEpoch<T>(value: string | undefined, use: () => Promise<T>): Promise<T> {
+  const before = process.env.SOURCE_DATE_EPOCH
+  setEpoch(value)
+  try {
+    return await use()
+  } finally {
+    setEpoch(before)
+  }
+}
+
+function setEpoch(value: string | undefined): void {
+  if (value === undefined) delete process.env.SOURCE_DATE_EPOCH
+  else process.env.SOURCE_DATE_EPOCH = value
+}
+
+export const packedCases: readonly Case[] = [
+  {
+    group: 'tar',
+    title: 'a diff has the directories above a change, is sorted, and ends with two blocks of zeros',
+    async run(world) {
+      const [diff] = await atEpoch(undefined, () => diffs(world, () => {}))
+      const names = readTar(diff).map(({ path }) => path)
+      assert.deepEqual(names, [
+        './',
+        '.a',
+        '.wh.e',
+        'd/',
+        'd-x/',
+        'd-x/f',
+        'd.x',
+        'd/.wh.f',
+        'd/sub/',
+        'd/sub/deep',
+      ])
+      assert.equal(diff.length % 512, 0)
+      assert.ok(diff.subarray(-1024).equals(Buffer.alloc(1024)))
+      const owners = [265, 297].map((at) => diff.toString('latin1', at, at + 32).replaceAll('\0', ''))
+      assert.deepEqual(owners, ['', ''], 'no name of an owner')
+    },
+  },
+  {
+    group: 'tar',
+    title:
+      'whiteouts are empty files of mode 0 and of 1970, or of SOURCE_DATE_EPOCH; nothing else in a diff depends on that',
+    async run(world) {
+      const [plain, dated] = await atEpoch(undefined, () => diffs(world, () => setEpoch('1234567890')))
+      const seen = [plain, dated].map((diff) =>
+        readTar(diff)
+          .filter(({ path }) => path.includes('.wh.'))
+          .map(({ path, type, mode, mtime, content }) => [path, type, mode, mtime, content.length]),
+      )
+      assert.deepEqual(seen, [
+        [
+          ['.wh.e', '0', 0, 0, 0],
+          ['d/.wh.f', '0', 0, 0, 0],
+        ],
+        [
+          ['.wh.e', '0', 0, 1_234_567_890, 0],
+          ['d/.wh.f', '0', 0, 1_234_567_890, 0],
+        ],
+      ])
+      const others = [plain, dated].map((diff) => readTar(diff).filter(({ path }) => !path.includes('.wh.')))
+      assert.deepEqual(others[0], others[1])
+    },
+  },
+  {
+    group: 'tar',
+    title: 'a SOURCE_DATE_EPOCH that is no number is an error that says so',
+    run: (world) =>
+      atEpoch('yesterday', () =>
+        assert.rejects(
+          diffs(world, () => {}),
+          { code: 'INVALID_ARGUMENT', message: /SOURCE_DATE_EPOCH="yesterday"/ },
+        ),
+      ),
+  },
+]

@@ -1,0 +1,15 @@
+/** Tar in, tar out: the whole group. */
+import type { Case } from '../suite.js'
+import { hostileCases } from './tar-hostile.js'
+import { linkTarCases } from './tar-links.js'
+import { oddTarCases } from './tar-odd.js'
+import { packedCases } from './tar-packed.js'
+import { whiteoutTarCases } from './tar-whiteouts.js'
+
+export const tarCases: readonly Case[] = [
+  ...whiteoutTarCases,
+  ...linkTarCases,
+  ...oddTarCases,
+  ...packedCases,
+  ...hostileCases,
+]
