@@ -76,12 +76,13 @@ function parseSelector(reader: Reader): Selector {
     return { path, states: 0, holds: (value = '') => value !== unwanted }
   }
   if (operator !== '~=') throw reader.fail(`no operator ${operator}: want one of ==, !=, ~=`, operator.length)
+  const start = reader.place()
   const source = parseValue(reader, '"/|')
   try {
     const pattern = compilePattern(source)
     return { path, states: pattern.size, holds: (value = '') => pattern.test(value) }
   } catch (error) {
-    throw reader.fail(messageOf(error))
+    throw reader.fail(messageOf(error), reader.place() - start, error)
   }
 }
 
@@ -101,10 +102,11 @@ type Reader = ReturnType<typeof createReader>
 
 function createReader(text: string) {
   let at = 0
-  const fail = (why: string, back = 0): VarveError =>
+  const fail = (why: string, back = 0, cause?: unknown): VarveError =>
     new VarveError(
       'INVALID_ARGUMENT',
       `filter ${JSON.stringify(text.slice(0, 300))}: at character ${at - back + 1}: ${why}`,
+      { cause },
     )
   const takeRaw = (what: RegExp): string | undefined => {
     const sticky = new RegExp(what.source, 'uy')
@@ -137,6 +139,11 @@ function createReader(text: string) {
 
   return {
     fail,
+    /** Of what comes next that is no white space: from 0. */
+    place(): number {
+      skip()
+      return at
+    },
     isAtEnd(): boolean {
       skip()
       return at >= text.length

@@ -4,23 +4,27 @@ export type CharSet = (code: number) => boolean
 
 /** What `\d`, `\s` and `\w` mean: ASCII only, as in RE2. */
 export function perlClass(letter: string): CharSet | undefined {
-  return PERL[letter]
+  return PERL.get(letter)
 }
 
 /** `[:name:]`, ASCII only. */
 export function posixClass(name: string): CharSet | undefined {
-  return POSIX[name]
+  return POSIX.get(name)
 }
 
-/** `\p{name}`: a general category (`L`, `Lu`) or a script (`Greek`), as Unicode has them. */
+/**
+ * `\p{name}`: a general category (`L`, `Lu`), a script (`Greek`) or `Any`, as Unicode has them. Their other names are taken
+ * too (`Letter`, `Grek`), where Go takes one alone; no other property is (`Alphabetic`).
+ */
 export function unicodeClass(name: string): CharSet | undefined {
   if (!/^\w+$/.test(name)) return undefined
-  for (const property of [name, `Script=${name}`]) {
+  if (name === 'Any') return () => true
+  for (const property of [`General_Category=${name}`, `Script=${name}`]) {
     try {
       const one = new RegExp(`^\\p{${property}}$`, 'u')
       return (code) => one.test(String.fromCodePoint(code))
     } catch {
-      // SyntaxError: this is no property of that kind; undefined is the answer where it is of neither.
+      // SyntaxError: Unicode has no such category or script; undefined is the answer where it has neither.
     }
   }
   return undefined
@@ -67,21 +71,26 @@ const ALPHA = union([LOWER, UPPER])
 const ALNUM = union([ALPHA, DIGIT])
 const GRAPH = span('!~')
 
-const PERL: Readonly<Record<string, CharSet>> = { d: DIGIT, s: among('\t\n\f\r '), w: WORD }
+// Maps: the names come from outside, and `constructor` is one of every object's.
+const PERL: ReadonlyMap<string, CharSet> = new Map([
+  ['d', DIGIT],
+  ['s', among('\t\n\f\r ')],
+  ['w', WORD],
+])
 
-const POSIX: Readonly<Record<string, CharSet>> = {
-  alnum: ALNUM,
-  alpha: ALPHA,
-  ascii: range(0, 0x7f),
-  blank: among('\t '),
-  cntrl: union([range(0, 0x1f), only(0x7f)]),
-  digit: DIGIT,
-  graph: GRAPH,
-  lower: LOWER,
-  print: union([GRAPH, only(0x20)]),
-  punct: (code) => GRAPH(code) && !ALNUM(code),
-  space: among('\t\n\v\f\r '),
-  upper: UPPER,
-  word: WORD,
-  xdigit: union([DIGIT, span('af'), span('AF')]),
-}
+const POSIX: ReadonlyMap<string, CharSet> = new Map([
+  ['alnum', ALNUM],
+  ['alpha', ALPHA],
+  ['ascii', range(0, 0x7f)],
+  ['blank', among('\t ')],
+  ['cntrl', union([range(0, 0x1f), only(0x7f)])],
+  ['digit', DIGIT],
+  ['graph', GRAPH],
+  ['lower', LOWER],
+  ['print', union([GRAPH, only(0x20)])],
+  ['punct', (code) => GRAPH(code) && !ALNUM(code)],
+  ['space', among('\t\n\v\f\r ')],
+  ['upper', UPPER],
+  ['word', WORD],
+  ['xdigit', union([DIGIT, span('af'), span('AF')])],
+])

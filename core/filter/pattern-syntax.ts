@@ -14,13 +14,13 @@ import {
 
 export type Assertion = 'text-start' | 'text-end' | 'line-start' | 'line-end' | 'word-edge' | 'no-word-edge'
 
-export type Node =
+export type Expression =
   | { readonly kind: 'set'; readonly set: CharSet }
   | { readonly kind: 'assertion'; readonly assertion: Assertion }
-  | { readonly kind: 'sequence'; readonly parts: readonly Node[] }
-  | { readonly kind: 'choice'; readonly options: readonly Node[] }
+  | { readonly kind: 'sequence'; readonly parts: readonly Expression[] }
+  | { readonly kind: 'choice'; readonly options: readonly Expression[] }
   /** `max` may be Infinity. */
-  | { readonly kind: 'repeat'; readonly node: Node; readonly min: number; readonly max: number }
+  | { readonly kind: 'repeat'; readonly expression: Expression; readonly min: number; readonly max: number }
 
 interface Flags {
   readonly i: boolean
@@ -28,16 +28,18 @@ interface Flags {
   readonly s: boolean
 }
 
-/** Limits of RE2: how deep groups may be, and how often a part may be repeated. */
+/** Ours, where Go has 1000: how deep groups may be. Both parser and compiler go down by calls, and nobody means so many. */
 const MAX_DEPTH = 100
+/** As in RE2: how often a part may be repeated. Repetitions inside repetitions are bounded by the states that they make. */
 const MAX_REPEAT = 1000
 
-const REPETITION = /[*+?]|\{(\d{1,6})(?:(,)(\d{0,6}))?\}/
+/** As in Go, braces around anything else, such as a number with a leading zero, stand for themselves. */
+const REPETITION = /[*+?]|\{(0|[1-9]\d*)(?:(,)(0|[1-9]\d*|))?\}/
 
 const CONTROLS: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 }
 
 /** @throws VarveError INVALID_ARGUMENT, with the place */
-export function parsePattern(source: string): Node {
+export function parsePattern(source: string): Expression {
   let at = 0
   let depth = 0
 
@@ -59,28 +61,35 @@ export function parsePattern(source: string): Node {
   /** Case is ignored in what a class names, and what is left is the opposite of that. */
   const classOf = (found: CharSet, flags: Flags, negated: boolean): CharSet =>
     negated ? not(fold(found, flags)) : fold(found, flags)
-  const literal = (code: number, flags: Flags): Node => ({ kind: 'set', set: fold(only(code), flags) })
+  const literal = (code: number, flags: Flags): Expression => ({ kind: 'set', set: fold(only(code), flags) })
 
-  const choice = (outer: Flags): Node => {
-    const options: Node[] = []
+  const choice = (outer: Flags): Expression => {
+    const options: Expression[] = []
     let flags = outer
     do {
-      const parts: Node[] = []
+      const parts: Expression[] = []
       while (at < source.length && source[at] !== '|' && source[at] !== ')') {
         const switched = take(/\(\?([imsU]*)(?:-([imsU]+))?\)/)
-        if (switched === undefined) parts.push(repeated(flags))
+        if (switched === undefined) parts.push(...(quoted(flags) ?? [atom(flags)]))
         else flags = withFlags(flags, switched[1] ?? '', switched[2] ?? '')
+        const last = parts.pop()
+        if (last !== undefined) parts.push(repeated(last))
       }
       options.push({ kind: 'sequence', parts })
     } while (take(/\|/) !== undefined)
     return { kind: 'choice', options }
   }
 
-  const repeated = (flags: Flags): Node => {
+  /** `\Q…\E`: a repetition after it is its last character's. */
+  const quoted = (flags: Flags): readonly Expression[] | undefined => {
+    const found = take(/\\Q([\s\S]*?)(?:\\E|$)/)
+    return found && Array.from(found[1] ?? '', (each) => literal(each.codePointAt(0) ?? 0, flags))
+  }
+
+  const repeated = (expression: Expression): Expression => {
     const start = at
-    const node = atom(flags)
     const found = take(REPETITION)
-    if (found === undefined) return node
+    if (found === undefined) return expression
     take(/\?/) // what is preferred makes no difference to whether it matches
     const again = take(REPETITION)
     if (again !== undefined) throw fail('a repetition of a repetition; use a group', at - again[0].length)
@@ -91,10 +100,10 @@ export function parsePattern(source: string): Node {
         start,
       )
     }
-    return { kind: 'repeat', node, min, max }
+    return { kind: 'repeat', expression, min, max }
   }
 
-  const atom = (flags: Flags): Node => {
+  const atom = (flags: Flags): Expression => {
     const start = at
     const group = take(/\((?:\?(?:P?<\w+>|([imsU]*)(?:-([imsU]+))?:))?/)
     if (group !== undefined) {
@@ -117,14 +126,9 @@ export function parsePattern(source: string): Node {
     return literal(one.codePointAt(0) ?? 0, flags)
   }
 
-  const escaped = (flags: Flags): Node => {
+  const escaped = (flags: Flags): Expression => {
     const assertion = take(/\\([AzbB])/)?.[1]
     if (assertion !== undefined) return { kind: 'assertion', assertion: ASSERTIONS[assertion] ?? 'text-end' }
-    const quoted = take(/\\Q([\s\S]*?)(?:\\E|$)/)
-    if (quoted !== undefined) {
-      const parts = Array.from(quoted[1] ?? '', (each) => literal(each.codePointAt(0) ?? 0, flags))
-      return { kind: 'sequence', parts }
-    }
     const named = escapedClass(flags)
     return named === undefined ? literal(escapedChar(), flags) : { kind: 'set', set: named }
   }
@@ -211,7 +215,8 @@ function boundsOf([text, min, comma, max]: RegExpExecArray): readonly [min: numb
   if (text === '?') return [0, 1]
   if (min === undefined) return [text === '+' ? 1 : 0, Number.POSITIVE_INFINITY]
   if (comma === undefined) return [Number(min), Number(min)]
-  return [Number(min), max === '' ? Number.POSITIVE_INFINITY : Number(max)]
+  // So many digits that the number is Infinity are no "without end".
+  return [Number(min), max === '' ? Number.POSITIVE_INFINITY : Math.min(Number(max), Number.MAX_SAFE_INTEGER)]
 }
 
 function withFlags(flags: Flags, on: string, off: string): Flags {

@@ -5,7 +5,7 @@
  */
 import { VarveError } from '../errors.js'
 import { type CharSet, WORD } from './pattern-class.js'
-import { type Assertion, type Node, parsePattern } from './pattern-syntax.js'
+import { type Assertion, type Expression, parsePattern } from './pattern-syntax.js'
 
 export interface Pattern {
   /** States: the cost of one character. */
@@ -29,7 +29,10 @@ export function compilePattern(source: string): Pattern {
   return { size: states.length, test: (text) => run(states, start, text) }
 }
 
-function compile(tree: Node, source: string): { readonly states: readonly State[]; readonly start: number } {
+function compile(
+  tree: Expression,
+  source: string,
+): { readonly states: readonly State[]; readonly start: number } {
   const states: State[] = []
   const push = (state: State): number => {
     if (states.length >= MAX_STATES) {
@@ -42,29 +45,33 @@ function compile(tree: Node, source: string): { readonly states: readonly State[
   }
 
   /** Gives the state to begin with; `next` is where it goes on. */
-  const emit = (node: Node, next: number): number => {
-    if (node.kind === 'set' || node.kind === 'assertion') return push({ ...node, next })
-    if (node.kind === 'sequence') return node.parts.reduceRight((after, part) => emit(part, after), next)
-    if (node.kind === 'choice') {
-      const [only, ...others] = node.options
+  const emit = (expression: Expression, next: number): number => {
+    if (expression.kind === 'set' || expression.kind === 'assertion') return push({ ...expression, next })
+    if (expression.kind === 'sequence')
+      return expression.parts.reduceRight((after, part) => emit(part, after), next)
+    if (expression.kind === 'choice') {
+      const [only, ...others] = expression.options
       if (only !== undefined && others.length === 0) return emit(only, next)
-      return push({ kind: 'split', next: node.options.map((option) => emit(option, next)) })
+      return push({ kind: 'split', next: expression.options.map((option) => emit(option, next)) })
     }
-    return repeat(node, next)
+    return repeat(expression, next)
   }
 
-  const repeat = ({ node, min, max }: Extract<Node, { kind: 'repeat' }>, next: number): number => {
+  const repeat = (
+    { expression, min, max }: Extract<Expression, { kind: 'repeat' }>,
+    next: number,
+  ): number => {
     let start = next
     if (max === Number.POSITIVE_INFINITY) {
       start = push({ kind: 'match' }) // its place, for the body to come back to
-      states[start] = { kind: 'split', next: [emit(node, start), next] }
+      states[start] = { kind: 'split', next: [emit(expression, start), next] }
     } else {
       for (let count = max; count > min; count--) {
-        start = push({ kind: 'split', next: [emit(node, start), next] })
+        start = push({ kind: 'split', next: [emit(expression, start), next] })
       }
     }
     for (let count = min; count > 0; count--) {
-      const before = emit(node, start)
+      const before = emit(expression, start)
       if (before === start) break // nothing, however often
       start = before
     }

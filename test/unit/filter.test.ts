@@ -101,7 +101,8 @@ const MALFORMED: readonly (readonly [filter: string, words: RegExp])[] = [
   ['name=="\\q"', /at character 8: the escape \\q is not known/],
   ['name=="\\U00110000"', /is no character/],
   ['name~=/a', /at character 7: this \/ is not closed/],
-  ['name~=(', /regular expression "\(": at character 1: this group is not closed/],
+  ['kind==view,name~= /(/ ', /at character 19: regular expression "\(": at character 1: this group/],
+  ['name~=(', /at character 7: regular expression "\(": at character 1: this group is not closed/],
   ['näme==a', /at character 2: want one of/],
 ]
 
@@ -110,6 +111,13 @@ for (const [filter, words] of MALFORMED) {
     assert.throws(() => parseFilters(['name==fine', filter]), fails(words))
   })
 }
+
+test('A malformed regular expression is told with its cause.', () => {
+  assert.throws(
+    () => parseFilters(['name~=[']),
+    ({ cause }: Error) => cause instanceof VarveError && cause.message.startsWith('regular expression'),
+  )
+})
 
 test('What a request may ask for is bounded.', () => {
   assert.throws(() => parseFilters([`name==${'a'.repeat(70_000)}`]), fails(/have 70006 characters, at most/))
@@ -151,7 +159,14 @@ const PATTERNS: readonly (readonly [source: string, fits: readonly string[], not
   ['(?P<name>a)(?<other>b)', ['ab'], ['a']],
   ['^\\x41\\x{1F600}\\101$', ['A😀A'], []],
   ['^\\Qa.b\\E.$', ['a.bx'], ['axbx']],
+  ['^\\Qab\\E*$', ['a', 'abb'], ['', 'abab']],
+  ['^a\\Q\\E{2}$', ['aa'], ['a']],
+  ['^(?i)\\Qa*\\E{2}$', ['A**'], ['A*', 'aa']],
+  ['^\\Q*|)', ['*|)'], ['']],
+  ['^b(?i)+(?)a$', ['bbA'], ['A', 'Ba']],
+  ['^a{01}$', ['a{01}'], ['a']],
   ['^\\pL\\p{Lu}\\p{Greek}\\PL$', ['äÄλ1'], ['1Äλ1']],
+  ['^\\p{Any}\\p{^Any}?$', ['\n'], ['ab']],
   ['^(a*)*$', ['', 'aaa'], ['b']],
   ['^(a|a)*?b', ['aab', 'b'], ['aac']],
   ['^(|a)+$', ['', 'aa'], ['b']],
@@ -174,11 +189,21 @@ const BAD_PATTERNS: readonly (readonly [source: string, words: RegExp])[] = [
   ['[]', /this \[ is not closed/],
   ['[b-a]', /at character 2: .*wrong way round/],
   ['[[:nope:]]', /no such class/],
+  ['[[:__proto__:]]', /no such class/],
+  ['[[:constructor:]]', /no such class/],
+  ['[[:^toString:]]', /no such class/],
+  ['\\p{constructor}', /no such class/],
+  ['\\p{Alphabetic}', /no such class/],
   ['*a', /at character 1: nothing to repeat with \*/],
   ['a|+', /at character 3: nothing to repeat/],
   ['a**', /at character 3: a repetition of a repetition/],
   ['a{2}{3}', /at character 5: a repetition of a repetition/],
-  ['a{1001}', /no repetition/],
+  ['\\Q\\E*', /at character 5: nothing to repeat/],
+  ['(?i)*', /at character 5: nothing to repeat/],
+  ['a{1001}', /at character 2: .*no repetition/],
+  ['a{10000000}', /no repetition/],
+  ['a{1,10000000}', /no repetition/],
+  [`a{1,${'9'.repeat(400)}}`, /no repetition/],
   ['a{3,2}', /no repetition/],
   ['a(?=b)', /at character 3: this kind of group/],
   ['(?<!a)b', /this kind of group/],
