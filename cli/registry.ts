@@ -59,6 +59,12 @@ export const commands: readonly Entry[] = [
     load: () => import('./commands/driver.js'),
   },
   {
+    name: 'usage',
+    positionals: '<target..>',
+    summary: 'The disk that a layer or image takes, and its inodes',
+    load: () => import('./commands/usage.js'),
+  },
+  {
     name: 'ls',
     positionals: '<target> [path]',
     summary: 'List the files of a layer or image',

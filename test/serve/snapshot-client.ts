@@ -1,5 +1,5 @@
 /** A client of the containerd service: grpc-js and snapshots.proto, without a line of the service's own code. */
-import { Client, credentials, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
+import { Client, credentials, Metadata, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
 import { loadService } from '../../cli/serve/snapshot-messages.js'
 
 export type Message = Readonly<Record<string, unknown>>
@@ -21,7 +21,7 @@ export interface Mount {
 }
 
 export interface SnapshotClient {
-  /** One call; `snapshotter` is `varve` where the request has none. @throws ServiceError */
+  /** One call; `snapshotter` is the client's where the request has none. @throws ServiceError */
   call<A = Message>(method: string, request?: Message): Promise<A>
   /** The messages of a List. @throws ServiceError */
   batches(filters?: readonly string[]): Promise<readonly (readonly Info[])[]>
@@ -40,14 +40,20 @@ export const UNIMPLEMENTED = 12
 export const INTERNAL = 13
 export const UNAVAILABLE = 14
 
-export async function openClient(socket: string): Promise<SnapshotClient> {
+/** `namespace`: for containerd's own service. */
+export async function openClient(
+  socket: string,
+  { snapshotter = 'varve', namespace }: { readonly snapshotter?: string; readonly namespace?: string } = {},
+): Promise<SnapshotClient> {
   const service = await loadService()
   const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
     // Each client has a connection of its own.
     'grpc.use_local_subchannel_pool': 1,
   })
-  const withName = (request: Message) => ({ snapshotter: 'varve', ...request })
+  const withName = (request: Message) => ({ snapshotter, ...request })
+  const metadata = new Metadata()
+  if (namespace !== undefined) metadata.set('containerd-namespace', namespace)
   const method = (name: string): MethodDefinition<Message, unknown> => {
     const found = service[name]
     if (found === undefined) throw new Error(`the service has no method ${name}`)
@@ -60,6 +66,7 @@ export async function openClient(socket: string): Promise<SnapshotClient> {
       requestSerialize,
       responseDeserialize,
       withName({ filters: [...filters] }),
+      metadata,
     )
   }
   const batches = async (filters: readonly string[] = []) => {
@@ -76,6 +83,7 @@ export async function openClient(socket: string): Promise<SnapshotClient> {
           requestSerialize,
           responseDeserialize,
           withName(request),
+          metadata,
           (error: ServiceError | null, answer: unknown) => (error ? reject(error) : resolve(answer as A)),
         )
       })
