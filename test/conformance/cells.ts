@@ -19,6 +19,7 @@ export const CELLS: readonly CellName[] = [
 ]
 
 export const nameOfCell = ({ driver, kind }: CellName): string => `${driver} on ${kind}`
+export const fileOfCell = ({ driver, kind }: CellName): string => `${driver}-on-${kind}`
 
 /** What a case may say instead of running, by backend: anything else is a failure here. */
 export const MAY_BE_IMPOSSIBLE: readonly { readonly cell: RegExp; readonly reason: RegExp }[] = [

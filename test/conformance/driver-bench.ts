@@ -6,7 +6,7 @@ import { createChannel, pump } from '../../core/channel.js'
 import type { Applied, Change, Driver, DriverModule, Mount } from '../../core/driver.js'
 import { isCode } from '../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../core/ids.js'
-import { attach, unmount } from '../../core/sys/mount.js'
+import { createPlaces } from './places.js'
 
 export interface DriverBench {
   readonly driver: Driver
@@ -38,7 +38,7 @@ export interface DriverBench {
   applied(parent: LayerId | undefined, tar: Uint8Array): Promise<LayerId>
   changes(id: LayerId, parent?: LayerId): Promise<readonly Change[]>
   diff(id: LayerId, parent?: LayerId): Promise<Buffer>
-  /** Another driver on the same home, as another process would have it. */
+  /** Another driver on the same home, as another process would have it; `end` closes it. */
   reopen(): Promise<Driver>
   /** Unmounts what a failed case left. */
   unmountAll(): void
@@ -52,9 +52,9 @@ export async function openDriverBench(
   root: string,
   homeName = 'home',
 ): Promise<DriverBench> {
-  const mounts: string[] = []
-  const [home, scratch, places] = [join(root, homeName), join(root, 'scratch'), join(root, 'mounts')]
-  for (const path of [home, scratch, places]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  const [home, scratch] = [join(root, homeName), join(root, 'scratch')]
+  for (const path of [home, scratch]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  const places = createPlaces(join(root, 'mounts'))
   const parents = new Map<LayerId, LayerId>()
   const state = new Map<string, string>()
   const warnings: string[] = []
@@ -72,6 +72,7 @@ export async function openDriverBench(
       warn: (message) => warnings.push(message),
     })
   const driver = await open()
+  const others: Driver[] = []
   const names = () => readdirSync(home, { recursive: true, encoding: 'latin1' }).sort()
   const fresh = names()
   let count = 0
@@ -81,7 +82,11 @@ export async function openDriverBench(
     home,
     root,
     warnings,
-    reopen: open,
+    async reopen() {
+      const other = await open()
+      others.push(other)
+      return other
+    },
     async create({ id = `layer${count++}`, parent, writable = false, options: own } = {}) {
       const layer = parseLayerId(id)
       if (parent !== undefined) parents.set(layer, parent)
@@ -100,18 +105,7 @@ export async function openDriverBench(
         await driver.put(id)
       }
     },
-    async performed(recipe, use) {
-      const path = join(places, `${count++}`)
-      mkdirSync(path)
-      attach(recipe, path)
-      mounts.push(path)
-      try {
-        return await use(path)
-      } finally {
-        unmount(path)
-        mounts.splice(mounts.indexOf(path), 1)
-      }
-    },
+    performed: places.performed,
     async written(parent, write) {
       const id = await bench.create({ writable: true, ...(parent === undefined ? {} : { parent }) })
       await bench.mounted(id, 'rw', write)
@@ -146,9 +140,7 @@ export async function openDriverBench(
       for await (const chunk of driver.diff(id, parent)) chunks.push(Buffer.from(chunk))
       return Buffer.concat(chunks)
     },
-    unmountAll() {
-      for (const path of mounts.splice(0).reverse()) unmount(path, { lazy: true })
-    },
+    unmountAll: places.unmountAll,
     async end() {
       bench.unmountAll()
       const last = await open() // which removes what a failed case left half-made
@@ -164,8 +156,7 @@ export async function openDriverBench(
         assert.deepEqual(names(), fresh, 'what is in the home when all layers are removed')
         assert.deepEqual(readdirSync(scratch), [], 'what is in the scratch directory at the end')
       } finally {
-        await last.close()
-        await driver.close()
+        for (const each of [last, ...others, driver]) await each.close()
       }
     },
   }

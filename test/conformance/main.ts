@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { DriverModule } from '../../core/driver.js'
 import { drivers } from '../../drivers/all.js'
-import { type Cell, type Outcome, runSuite, selectCases } from './suite.js'
+import { type Cell, type Outcome, runSuite, SCRIPTS, selectCases } from './suite.js'
 
 const HELP = `usage: node main.js --driver NAME --root DIR [OPTION]…
 
@@ -20,7 +20,7 @@ Tries a backend on the file system of DIR, where all that is made is removed aga
   --opt KEY=VALUE  an option of the driver; as often as needed
   --only TEXT      cases with this in their group or title; as often as needed
   --seed NUMBER    repeats the random cases of a run
-  --scripts N      how many random edit scripts (default 500)
+  --scripts N      how many random edit scripts (default ${SCRIPTS})
   --timeout S      seconds that one case may take (default 900)
   --name TEXT      the cell's name in the results (default: NAME on DIR)
   --list           the cases, and nothing else
@@ -49,17 +49,16 @@ async function main(args: string[]): Promise<number> {
     return 2
   }
   const counts = { passed: 0, failed: 0, impossible: 0 }
+  const interrupt = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const started = (found: { readonly group: string; readonly title: string }) => {
     clearTimeout(timer)
-    timer = setTimeout(() => {
-      process.stderr.write(`${cell.name}: ${found.group}: ${found.title}: not done after ${timeout} s\n`)
-      process.exit(1)
-    }, timeout * 1000)
+    const late = `${found.group}: ${found.title}: not done after ${timeout} s`
+    timer = setTimeout(() => interrupt.abort({ why: late, status: 1 }), timeout * 1000)
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${found.group}: ${found.title}`)
   }
-  const interrupt = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort())
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => interrupt.abort({ why: 'interrupted', status: 130 }))
   const { signal } = interrupt
   try {
     for await (const outcome of runSuite(cell, { only, seed, scripts, started, signal })) {
@@ -69,8 +68,9 @@ async function main(args: string[]): Promise<number> {
     }
   } catch (error) {
     if (!signal.aborted) throw error
-    process.stderr.write(`${cell.name}: interrupted\n`)
-    process.exit(130) // the case that was cut off still has its threads
+    const { why, status } = signal.reason as { readonly why: string; readonly status: number }
+    process.stderr.write(`${cell.name}: ${why}\n`)
+    process.exit(status) // the case that was cut off still has its threads
   }
   clearTimeout(timer)
   const { passed, failed, impossible } = counts
@@ -84,7 +84,7 @@ interface Given {
   readonly cell: Cell
   readonly only: readonly string[]
   readonly seed: number
-  readonly scripts: number | undefined
+  readonly scripts: number
   readonly timeout: number
   readonly list: boolean
 }
@@ -100,7 +100,7 @@ function readArguments(args: string[]): Given | string {
         opt: { type: 'string', multiple: true, default: [] },
         only: { type: 'string', multiple: true, default: [] },
         seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-        scripts: { type: 'string', default: '500' },
+        scripts: { type: 'string', default: String(SCRIPTS) },
         timeout: { type: 'string', default: '900' },
         name: { type: 'string' },
         list: { type: 'boolean', default: false },

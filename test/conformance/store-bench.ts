@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
 import { openStore, type Store } from '../../core/store.js'
-import { attach, unmount } from '../../core/sys/mount.js'
+import { createPlaces } from './places.js'
 import type { Cell } from './suite.js'
 
 export interface StoreBench {
@@ -28,11 +28,10 @@ export interface StoreBench {
 }
 
 export async function openStoreBench(cell: Cell, directory: string): Promise<StoreBench> {
-  const [root, work, places] = ['root', 'work', 'mounts'].map((name) => join(directory, name))
-  if (root === undefined || work === undefined || places === undefined) throw new Error('no paths')
-  for (const path of [work, places]) mkdirSync(path, { mode: 0o700 })
+  const [root, work] = [join(directory, 'root'), join(directory, 'work')]
+  mkdirSync(work, { mode: 0o700 })
+  const places = createPlaces(join(directory, 'mounts'))
   const warnings: string[] = []
-  const mounts: string[] = []
   let count = 0
   const open = () =>
     openStore({
@@ -43,6 +42,9 @@ export async function openStoreBench(cell: Cell, directory: string): Promise<Sto
       warn: (message) => warnings.push(message),
     })
   let store = await open()
+  const names = () =>
+    readdirSync(join(root, cell.module.name), { recursive: true, encoding: 'latin1' }).sort()
+  const fresh = names()
 
   const bench: StoreBench = {
     get store() {
@@ -64,34 +66,24 @@ export async function openStoreBench(cell: Cell, directory: string): Promise<Sto
         await store.unmount(reference)
       }
     },
-    async performed(recipe, use) {
-      const path = join(places, `${count++}`)
-      mkdirSync(path)
-      attach(recipe, path)
-      mounts.push(path)
-      try {
-        return await use(path)
-      } finally {
-        unmount(path)
-        mounts.splice(mounts.indexOf(path), 1)
-      }
-    },
+    performed: places.performed,
     file(bytes) {
       const path = join(work, `file${count++}`)
       writeFileSync(path, bytes)
       return path
     },
     async end() {
-      for (const path of mounts.reverse()) unmount(path, { lazy: true })
-      const findings = []
-      for await (const finding of store.check({ data: true })) findings.push(finding)
-      await removeAll(store)
-      const left = store.layers().length
-      const kept = readdirSync(join(root, cell.module.name), { recursive: true, encoding: 'latin1' })
-      await store.close()
-      assert.deepEqual(findings, [], 'what the full check found')
-      assert.equal(left, 0, 'layers that could not be removed')
-      assert.ok(kept.length < 10, `the driver keeps files when all layers are removed: ${kept.join(' ')}`)
+      places.unmountAll()
+      try {
+        const findings = []
+        for await (const finding of store.check({ data: true })) findings.push(finding)
+        await removeAll(store)
+        assert.deepEqual(findings, [], 'what the full check found')
+        assert.deepEqual(store.layers(), [], 'layers that could not be removed')
+        assert.deepEqual(names(), fresh, "what is in the driver's home when all layers are removed")
+      } finally {
+        await store.close()
+      }
     },
   }
   return bench

@@ -42,12 +42,15 @@ export interface Outcome {
   readonly seed: number
 }
 
+/** Random edit scripts of a whole run. */
+export const SCRIPTS = 500
+
 export interface SuiteOptions {
   /** Only cases whose group or title has one of these in it. */
   readonly only?: readonly string[]
   readonly seed: number
-  /** How many random edit scripts; 500 where not said. */
-  readonly scripts?: number | undefined
+  /** How many random edit scripts. */
+  readonly scripts: number
   /** Called before each case. */
   readonly started?: (found: Case) => void
   /** Ends the run; what the running case has made is taken away first. */
@@ -67,7 +70,7 @@ export function selectCases(only: readonly string[] = []): readonly Case[] {
  */
 export async function* runSuite(
   cell: Cell,
-  { only, seed, scripts = 500, started, signal }: SuiteOptions,
+  { only, seed, scripts, started, signal }: SuiteOptions,
 ): AsyncGenerator<Outcome> {
   const world = await openWorld(cell, { seed, scripts })
   for (const each of selectCases(only)) {

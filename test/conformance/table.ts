@@ -2,10 +2,10 @@
  * `npm run table`: writes the README's table of cells from the lines that the last `npm test` kept. Refuses where a cell that
  * must run has none.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkoutDirectory } from '../../fixtures/cache.js'
-import { CELLS, nameOfCell } from './cells.js'
+import { CELLS, fileOfCell, nameOfCell } from './cells.js'
 import type { Outcome } from './suite.js'
 import { resultsDirectory } from './test-cell.js'
 
@@ -19,17 +19,13 @@ if (before === -1 || after < before) throw new Error(`README.md: wants the lines
 writeFileSync(readme, `${text.slice(0, before)}${START}\n\n${table(readOutcomes())}\n\n${text.slice(after)}`)
 
 function readOutcomes(): ReadonlyMap<string, readonly Outcome[]> {
-  const directory = resultsDirectory()
-  const cells = new Map<string, readonly Outcome[]>(CELLS.map((cell) => [nameOfCell(cell), []]))
-  for (const name of existsSync(directory) ? readdirSync(directory).sort() : []) {
-    const lines = readFileSync(join(directory, name), 'utf8').trim().split('\n')
-    const outcomes = lines.map((line) => JSON.parse(line) as Outcome)
-    const [first] = outcomes
-    if (first !== undefined) cells.set(first.cell, outcomes)
-  }
-  const missing = [...cells].filter(([, outcomes]) => outcomes.length === 0).map(([name]) => name)
-  if (missing.length > 0) throw new Error(`no results of ${missing.join(', ')}: run npm test -- conformance`)
-  return cells
+  const cells = CELLS.map((cell) => {
+    const file = join(resultsDirectory(), `${fileOfCell(cell)}.jsonl`)
+    if (!existsSync(file)) throw new Error(`no results of ${nameOfCell(cell)}: run npm test -- conformance`)
+    const lines = readFileSync(file, 'utf8').trim().split('\n')
+    return [nameOfCell(cell), lines.map((line) => JSON.parse(line) as Outcome)] as const
+  })
+  return new Map(cells)
 }
 
 function table(cells: ReadonlyMap<string, readonly Outcome[]>): string {

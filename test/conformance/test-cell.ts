@@ -12,7 +12,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../../fixtures/cache.js'
 import { openFileSystem, whyNoFileSystem } from '../file-system.js'
-import { type CellName, MAY_BE_IMPOSSIBLE, nameOfCell } from './cells.js'
+import { type CellName, fileOfCell, MAY_BE_IMPOSSIBLE, nameOfCell } from './cells.js'
 import type { Outcome } from './suite.js'
 
 const MAIN = fileURLToPath(new URL('main.js', import.meta.url))
@@ -24,11 +24,15 @@ export function testCell(cell: CellName): void {
   const name = nameOfCell(cell)
   test(name, { skip: whyNoFileSystem(cell.kind) ?? false }, async (t) => {
     const fileSystem = openFileSystem(cell.kind, { size: '4G' })
-    t.after(() => fileSystem.close())
     const seed = process.env.VARVE_SEED === undefined ? [] : ['--seed', process.env.VARVE_SEED]
     const args = ['--driver', cell.driver, '--root', fileSystem.path, '--name', name, ...seed]
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const closed = once(child, 'close')
+    const closed = once(child, 'close').catch((error: unknown) => [error])
+    t.after(async () => {
+      child.kill('SIGTERM') // where this test ended first: it cleans up and is gone before its file system is
+      await closed
+      fileSystem.close()
+    })
     let told = ''
     child.stderr.setEncoding('utf8').on('data', (text) => {
       told += text
@@ -44,7 +48,7 @@ export function testCell(cell: CellName): void {
     assert.ok(lines.length > 0, `the suite told nothing: ${told}`)
     assert.equal(status, 0, told)
     mkdirSync(resultsDirectory(), { recursive: true })
-    writeFileSync(join(resultsDirectory(), `${name.replaceAll(' ', '-')}.jsonl`), `${lines.join('\n')}\n`)
+    writeFileSync(join(resultsDirectory(), `${fileOfCell(cell)}.jsonl`), `${lines.join('\n')}\n`)
   })
 }
 

@@ -31,12 +31,13 @@ export async function openWorld(
 ): Promise<World> {
   const options = new Map(Object.entries(cell.options))
   /** Benches that are open, by their directory. */
-  const benches = new Map<string, { end(): Promise<void> }>()
+  const benches = new Map<string, { end(): Promise<void> } | undefined>()
   const within = async <Bench extends { end(): Promise<void> }>(
     open: (directory: string) => Promise<Bench>,
     use: (bench: Bench) => Promise<void>,
   ): Promise<void> => {
     const directory = mkdtempSync(join(cell.root, 'varve-conformance-'))
+    benches.set(directory, undefined)
     try {
       const bench = await open(directory)
       benches.set(directory, bench)
@@ -65,7 +66,7 @@ export async function openWorld(
     withStore: (use) => within((directory) => openStoreBench(cell, directory), use),
     async abandon() {
       for (const [directory, bench] of benches) {
-        await bench.end().catch(() => {
+        await bench?.end().catch(() => {
           // The case was cut off anywhere.
         })
         rmSync(directory, { recursive: true, force: true })

@@ -1,0 +1,37 @@
+/** Where a bench mounts what it is given as data. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Mount } from '../../core/driver.js'
+import { attach, unmount } from '../../core/sys/mount.js'
+
+export interface Places {
+  /** Runs `use` with these mounts performed at a place of its own. */
+  performed<T>(mounts: readonly Mount[], use: (path: string) => T | Promise<T>): Promise<T>
+  /** Unmounts what a failed case left. */
+  unmountAll(): void
+}
+
+/** `directory` is made; it holds nothing else. */
+export function createPlaces(directory: string): Places {
+  mkdirSync(directory, { mode: 0o700 })
+  const mounted = new Set<string>()
+  let count = 0
+  return {
+    async performed(mounts, use) {
+      const path = join(directory, `${count++}`)
+      mkdirSync(path)
+      attach(mounts, path)
+      mounted.add(path)
+      try {
+        return await use(path)
+      } finally {
+        unmount(path)
+        mounted.delete(path)
+      }
+    },
+    unmountAll() {
+      for (const path of [...mounted].reverse()) unmount(path, { lazy: true })
+      mounted.clear()
+    },
+  }
+}
