@@ -33,7 +33,8 @@ type Posted<Message> = Outcome | { readonly posted: Message }
 /**
  * Runs `script`, which calls {@link serve}, on `input`. An aborted signal makes the script's next checkpoint throw; the
  * promise settles when the work has ended, so that nothing goes on behind the caller's back.
- * @throws VarveError as the script threw it; CANCELLED where the signal aborted; what `message` threw
+ * @throws VarveError as the script threw it; CANCELLED where the signal aborted; what `message` threw; DataCloneError where
+ * `input` can't be sent to a thread
  */
 export function runInWorker<Input, Result, Message = never>(
   script: URL,
@@ -42,7 +43,10 @@ export function runInWorker<Input, Result, Message = never>(
 ): Promise<Result> {
   const { signal, onAbort, message } = options
   const job: Job = { input, cancel: new SharedArrayBuffer(4) }
+  let isAborted = false
   const abort = () => {
+    if (isAborted) return
+    isAborted = true
     Atomics.store(new Int32Array(job.cancel), 0, 1)
     onAbort?.()
   }
@@ -88,7 +92,12 @@ export function runInWorker<Input, Result, Message = never>(
     worker.on('message', onMessage).on('error', onError).on('exit', onExit)
     if (signal?.aborted === true) abort()
     else signal?.addEventListener('abort', abort, { once: true })
-    worker.postMessage(job)
+    try {
+      worker.postMessage(job)
+    } catch (error) {
+      crash = error
+      void worker.terminate() // onExit settles
+    }
   })
 }
 

@@ -1,12 +1,53 @@
-/**
- * Milliseconds since 1970 with fractions: engines want better than whole milliseconds. The fine clock stands still while
- * the host sleeps and is never set, so in a long-lived process it follows the coarse one.
- */
-export function now(): number {
-  const coarse = Date.now()
-  const fine = performance.now()
-  if (Math.abs(origin + fine - coarse) > 2) origin = coarse - fine
-  return origin + fine
+/** Both in milliseconds. */
+export interface Clocks {
+  /** The wall's, in whole ones. It may be set. */
+  readonly coarse: () => number
+  /** With fractions, from wherever. It stands still while the host sleeps, is never set, and never goes back. */
+  readonly fine: () => number
 }
 
-let origin: number = performance.timeOrigin
+/** Reads of the fine clock that are further apart tell nothing about the coarse one between them. */
+const CLOSE = 0.5
+/** More than the fine clock can be off by the coarse one's cut fraction (1) and by twice CLOSE. */
+const DRIFT = 2
+const TRIES = 3
+
+/**
+ * Milliseconds since 1970 with fractions: engines want better than whole milliseconds. It goes back only where the wall's
+ * clock did, however long the process is put aside between its reads.
+ */
+export const now = createClock({ coarse: () => Date.now(), fine: () => performance.now() })
+
+/** A wall clock as fine as `fine`, which follows `coarse`. */
+export function createClock({ coarse, fine }: Clocks): () => number {
+  let origin: number | undefined
+  let last = Number.NEGATIVE_INFINITY
+  let lastWall = Number.NEGATIVE_INFINITY
+  /** The wall's clock was set back, and the origin is still that of before. */
+  let mayGoBack = false
+
+  const read = (): { before: number; wall: number; after: number } => {
+    for (let tries = 1; ; tries++) {
+      const before = fine()
+      const wall = coarse()
+      const after = fine()
+      if (after - before <= CLOSE || tries === TRIES) return { before, wall, after }
+    }
+  }
+
+  return () => {
+    const { before, wall, after } = read()
+    if (wall < lastWall) mayGoBack = true
+    lastWall = wall
+    const isCertain = after - before <= CLOSE
+    // If in doubt, too early: it can be set right without going back.
+    if (origin === undefined) origin = wall - (isCertain ? before : after)
+    else if (isCertain && Math.abs(origin + after - wall) > DRIFT) {
+      origin = wall - before
+      if (mayGoBack) last = Number.NEGATIVE_INFINITY
+      mayGoBack = false
+    }
+    last = Math.max(last, origin + after)
+    return last
+  }
+}

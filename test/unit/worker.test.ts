@@ -42,16 +42,47 @@ test('a thread whose job failed gets no other', async () => {
 })
 
 test('a thread whose job was aborted gets no other, whether it had begun or not', async () => {
-  for (const early of [true, false]) {
+  for (const hasBegun of [true, false]) {
     const good = await run()
     const { wait, open } = gate()
     const controller = new AbortController()
-    if (early) controller.abort()
-    const running = run({ wait }, { signal: controller.signal, onAbort: open })
-    controller.abort()
+    const { signal } = controller
+    const told: number[] = []
+    const message = (each: number) => {
+      told.push(each)
+      controller.abort()
+    }
+    if (!hasBegun) controller.abort()
+    const running = run(hasBegun ? { posts: 1, wait } : { wait }, { signal, onAbort: open, message })
     await assert.rejects(running, { code: 'CANCELLED' })
+    assert.deepEqual(told, hasBegun ? [0] : [])
     assert.notEqual(await run(), good)
   }
+})
+
+test('a listener that throws and a signal that aborts after it tell onAbort once', async () => {
+  const { wait, open } = gate()
+  const controller = new AbortController()
+  let aborts = 0
+  const message = () => {
+    queueMicrotask(() => controller.abort())
+    throw new Error('unwanted')
+  }
+  const onAbort = () => {
+    aborts++
+    open()
+  }
+  await assert.rejects(run({ posts: 1, wait }, { signal: controller.signal, onAbort, message }), {
+    code: 'CANCELLED',
+  })
+  assert.equal(aborts, 1)
+})
+
+test('a job that can not be sent is an error, and its thread gets no other', async () => {
+  const good = await run()
+  const task = { posts: () => 0 } as unknown as ThreadTask
+  await assert.rejects(run(task), { name: 'DataCloneError' })
+  assert.notEqual(await run(), good)
 })
 
 test('a thread whose messages were not wanted gets no other, and the error is what the listener threw', async () => {
