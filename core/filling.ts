@@ -1,5 +1,5 @@
 /**
- * The content of a layer that is being made: its tar through recorder and driver at once (DESIGN.md draws it).
+ * The content of a layer that is being made: its tar through recorder and driver at once (core/README.md draws it).
  *
  *     blob or stream ─► recorder thread ─ hashes, split record, file index → database
  *                              └─ channel → driver.apply → the layer
@@ -12,7 +12,7 @@ import { sniffBlob } from './compress/sniff.js'
 import type { Database } from './db/database.js'
 import type { NodeId } from './db/nodes.js'
 import type { Applied, Driver } from './driver.js'
-import { isCode, VarveError } from './errors.js'
+import { isCode, messageOf, VarveError } from './errors.js'
 import type { Begun } from './graph.js'
 import { clearContent } from './graph-rules.js'
 import type { Digest } from './ids.js'
@@ -20,7 +20,7 @@ import type { LongOptions, Progress } from './model.js'
 import { type Recorded, recordTar, type TarInput } from './record/record.js'
 import { close, open, read, unlink } from './sys/files.js'
 
-export interface FillingContext {
+interface FillingContext {
   readonly db: Database
   readonly driver: Driver
   /** A 0700 directory on the store's file system, this process's own. Byte string. */
@@ -29,7 +29,7 @@ export interface FillingContext {
 }
 
 /** A plain tar on its way in. */
-export interface TarSource {
+interface TarSource {
   /** What it is and where from, for messages. */
   readonly label: string
   readonly input: TarInput
@@ -44,7 +44,7 @@ export interface TarSource {
   close(): Promise<void>
 }
 
-export interface FillOptions extends LongOptions {
+interface FillOptions extends LongOptions {
   /** What the tar must hash to. */
   readonly diffId?: Digest | undefined
   /** What the blob, as it is, must hash to. */
@@ -52,12 +52,10 @@ export interface FillOptions extends LongOptions {
   readonly step?: string
 }
 
-export interface Filled {
+interface Filled {
   readonly recorded: Recorded
   readonly applied: Omit<Applied, 'replaced'>
 }
-
-export type Filling = ReturnType<typeof createFilling>
 
 export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   /** The first real error wins over those it causes elsewhere. */
@@ -88,10 +86,23 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       await source.confirm(recorded.value.tarSize)
       return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest }
     } catch (error) {
-      if (applied.status === 'fulfilled') for (const payload of applied.value.replaced) unlink(payload.file)
+      if (applied.status === 'fulfilled') drop(applied.value.replaced)
       throw labelled(source.label, error)
     } finally {
       await source.close()
+    }
+  }
+
+  /** What fails about it hides no error: the files go with the scratch space. */
+  const drop = (payloads: Applied['replaced']): void => {
+    for (const { file } of payloads) {
+      try {
+        unlink(file)
+      } catch (error) {
+        warn(
+          `a replaced file's content stays in the scratch space until the store is closed: ${messageOf(error)}`,
+        )
+      }
     }
   }
 
@@ -131,7 +142,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
         requireDigest(label, 'its content', recorded.diffId, options.diffId)
         for (const payload of applied.replaced) keepPayload(begun.node, payload)
       } finally {
-        for (const payload of applied.replaced) unlink(payload.file)
+        drop(applied.replaced)
       }
       if (applied.aliases.length > 0) await reindex(begun)
       for (const notice of applied.notices) warn(`${label}: ${notice}`)

@@ -94,26 +94,17 @@ export function createLayers(context: LayersContext): Layers {
       return { node: row.node, layer, chainId, diffId: row.diffId, existed: true }
     })
 
-  /** What goes wrong in `work` takes the begun layer with it. */
-  const orAbandon = async <T>(begun: Begun, work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work()
-    } catch (error) {
-      await graph.abandon(begun)
-      throw error
-    }
-  }
-
   const importNew = async (blob: Blob, options: ImportLayerOptions): Promise<ImportedLayer> => {
     const parentChain = chainOf(options.parent)
     const begun = await graph.begin(options.parent)
-    const { recorded, applied } = await orAbandon(begun, () =>
-      step('import:apply', () => filling.fill(begun, blobSource(blob, options.signal), options)),
-    )
-    const { diffId } = recorded
-    const facts = { ...recorded, chainId: chainIdOf(parentChain, diffId), aliases: applied.aliases }
+    const facts = await graph.orAbandon(begun, async () => {
+      const { recorded, applied } = await step('import:apply', () =>
+        filling.fill(begun, blobSource(blob, options.signal), options),
+      )
+      return { ...recorded, chainId: chainIdOf(parentChain, recorded.diffId), aliases: applied.aliases }
+    })
     const finished = await graph.finish(begun, facts, { claim: options.claim })
-    return { ...finished, chainId: facts.chainId, diffId }
+    return { ...finished, chainId: facts.chainId, diffId: facts.diffId }
   }
 
   return {
@@ -133,16 +124,19 @@ export function createLayers(context: LayersContext): Layers {
     async fill(begun, tar, { label, ...options }) {
       const parent = begun.parent === undefined ? undefined : db.layers.get(begun.parent)
       const isRecorded = begun.parent === undefined || parent !== undefined
-      const { recorded, applied } = await orAbandon(begun, () =>
+      const { facts, size } = await graph.orAbandon(begun, () =>
         step('import:apply', async () => {
-          const filled = await filling.fill(begun, streamSource(tar, label), options)
-          if (!isRecorded) clearContent(db, begun.node)
-          return filled
+          const { recorded, applied } = await filling.fill(begun, streamSource(tar, label), options)
+          if (!isRecorded) {
+            clearContent(db, begun.node)
+            return { facts: undefined, size: applied.size }
+          }
+          const chainId = chainIdOf(parent?.chainId, recorded.diffId)
+          return { facts: { ...recorded, chainId, aliases: applied.aliases }, size: applied.size }
         }),
       )
-      const chainId = chainIdOf(parent?.chainId, recorded.diffId)
-      await graph.finish(begun, isRecorded ? { ...recorded, chainId, aliases: applied.aliases } : undefined)
-      return { size: applied.size }
+      await graph.finish(begun, facts)
+      return { size }
     },
     async record(node, tar, options = {}) {
       const parent = graph.get(node).parent ?? undefined

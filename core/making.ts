@@ -142,6 +142,9 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     /** Takes a begun node away, completely; what fails about it is a warning, never an error. */
     abandon,
 
+    /** Does `work` on a begun node; what goes wrong in it takes the node with it. */
+    orAbandon,
+
     /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
     async prepare(options: PrepareOptions = {}): Promise<NodeRow> {
       const begun = await step('prepare:node', () => insert({ ...options, kind: 'active' }))

@@ -30,6 +30,10 @@ export function takeThread({ href }: URL): Worker {
   return thread.worker
 }
 
+/**
+ * Gives a thread back, whose job went well and whose listeners are off. It may be ended here, now or later, or be somebody
+ * else's: the caller does not touch it any more.
+ */
 export function keepThread({ href }: URL, worker: Worker): void {
   const others = waiting.get(href) ?? []
   waiting.set(href, others)

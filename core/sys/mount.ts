@@ -94,8 +94,17 @@ export function unmountForGood(target: string): void {
   try {
     unmount(target)
   } catch (error) {
-    if (changed) setReadonly(target, false)
+    if (changed) writableAgain(target, error)
     throw error
+  }
+}
+
+/** After `failure`, which stays the error to tell; where this fails too, that is told beside it. */
+function writableAgain(target: string, failure: unknown): void {
+  try {
+    setReadonly(target, false)
+  } catch (error) {
+    if (failure instanceof Error) failure.cause = error
   }
 }
 

@@ -42,6 +42,11 @@ export function padOf(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK
 }
 
+/** @throws what `fail` throws where it is negative */
+export function requireSize(size: number, fail: Fail): number {
+  return size < 0 ? fail(`its size is ${size}`) : size
+}
+
 export type BlockKind = 'header' | 'zero' | 'neither'
 
 const CHECKSUM_AT = 148

@@ -23,7 +23,7 @@ import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
 import { createAssembler, guess, MAX_META } from './assemble.js'
 import type { TarEntry, TarHandler, TarParser } from './entry.js'
-import { BLOCK, classifyBlock, createBlock, type Header, padOf, readHeader } from './header.js'
+import { BLOCK, classifyBlock, createBlock, type Header, padOf, readHeader, requireSize } from './header.js'
 import { createSparseEntries, type SparseStep } from './sparse-entry.js'
 import { createStray } from './stray.js'
 
@@ -229,7 +229,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
       case 0x4b: // K
         return beginMeta(found)
       case 0x56: // V
-        return skip(sizeOf(found.size), padOf(found.size))
+        return skip(requireSize(found.size, fail), padOf(found.size))
       case 0x4d: // M
         name = found.path
         return fail('it continues a file of another volume; only whole archives can be read')
@@ -291,10 +291,6 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   function sparseStep(step: SparseStep): void {
     if (typeof step === 'object') tell(step)
     else collect(step === 'payload' ? SPARSE_MAP : OLD_GNU_EXTENSION, block.bytes, BLOCK)
-  }
-
-  function sizeOf(size: number): number {
-    return size < 0 ? fail(`its size is ${size}`) : size
   }
 
   function fail(what: string): never {

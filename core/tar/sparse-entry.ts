@@ -3,7 +3,7 @@
  * the old form of GNU, the first blocks of the payload in pax 1.0, none in pax 0.x. How a map is written: sparse.ts.
  */
 import type { TarEntry } from './entry.js'
-import { BLOCK, type Fail, type Header } from './header.js'
+import { BLOCK, type Fail, type Header, requireSize } from './header.js'
 import type { ExtendedSparse } from './pax.js'
 import {
   addPairs,
@@ -45,7 +45,6 @@ export function createSparseEntries(fail: Fail): SparseEntries {
     under = undefined
     return { ...entry, path: name, size, stored, sparse: segments.finish(stored) }
   }
-  const sizeOf = (size: number): number => (size < 0 ? fail(`its size is ${size}`) : size)
   const oldGnuMap = (block: Buffer, part: 'header' | 'extension'): SparseStep =>
     readOldGnuMap(block, part, current().segments, fail) ? 'header blocks' : whole()
   const nextOfPayload = (): SparseStep =>
@@ -54,7 +53,7 @@ export function createSparseEntries(fail: Fail): SparseEntries {
   return {
     oldGnu(entry, header, block) {
       if (header.dialect !== 'gnu') fail('it is a sparse file of a form that is not known')
-      const size = sizeOf(readOldGnuSize(block, fail))
+      const size = requireSize(readOldGnuSize(block, fail), fail)
       under = { entry, size, name: entry.path, segments: createSegments(size, fail), stored: entry.stored }
       return oldGnuMap(block, 'header')
     },
@@ -65,7 +64,7 @@ export function createSparseEntries(fail: Fail): SparseEntries {
       // As in Go: a version that is not known, or none and no map, leaves a plain file.
       if (!known) return undefined
       if (entry.type !== 'file') fail(`it is a ${entry.type} with a sparse map`)
-      const size = sizeOf(told.size ?? entry.size)
+      const size = requireSize(told.size ?? entry.size, fail)
       const segments = createSegments(size, fail)
       const made = { entry, size, segments, name: told.name || entry.path, stored: entry.stored }
       if (version === '1.0') {

@@ -25,7 +25,7 @@ import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { DEFAULT_ACL } from './entry-attributes.js'
 import { failure } from './failure.js'
-import { isRoot } from './own-access.js'
+import { isRoot, PERMISSIONS } from './own-access.js'
 
 export interface Copied {
   /** Entries made, the root not among them. */
@@ -35,7 +35,6 @@ export interface Copied {
 }
 
 const TYPE = 0o170000
-const PERMISSIONS = 0o7777
 const OWNER_ALL = 0o700
 
 /**

@@ -18,7 +18,7 @@ export interface Packed {
   readonly notices: readonly string[]
 }
 
-export interface PackSyncOptions {
+interface PackSyncOptions {
   /** Gets views of reused memory. */
   readonly emit: (bytes: Uint8Array) => void
   readonly leaveOut?: readonly string[]

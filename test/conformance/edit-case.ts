@@ -16,7 +16,7 @@ import {
 } from './trees.js'
 import type { World } from './world.js'
 
-export interface EditRow {
+interface EditRow {
   readonly title: string
   /** {@link BASE} where not said. */
   readonly base?: Tree

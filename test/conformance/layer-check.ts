@@ -6,7 +6,7 @@ import { differences, type Snapshot, snapshot } from '../oracle.js'
 import type { DriverBench } from './driver-bench.js'
 import { assertExact } from './exact.js'
 
-export interface Checked {
+interface Checked {
   readonly changes: readonly Change[]
   readonly diff: Buffer
   /** The layer's tree. */
