@@ -1,5 +1,6 @@
 /** A shell in a mount namespace of its own, with a copy of every mount there is. Needs root. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 
 export interface Shell {
   readonly pid: number | undefined
@@ -12,7 +13,8 @@ export function openNamespace(): Shell {
   const shell = spawn('unshare', ['--mount', '--propagation', 'private', 'sh'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
-  const ended = new Promise<void>((resolve) => shell.once('close', () => resolve()))
+  const ended = endOf(shell)
+  shell.stdin.on('error', () => {}) // EPIPE: it has ended, which `say` tells
   let text = ''
   let heard = () => {}
   shell.stdout.on('data', (chunk: Buffer) => {
@@ -23,7 +25,7 @@ export function openNamespace(): Shell {
     pid: shell.pid,
     say: (words) =>
       new Promise((resolve, reject) => {
-        ended.then(() => reject(new Error(`the shell ended: ${text}`)))
+        ended.then((why) => reject(new Error(`the shell ended (${why}): ${text}`)))
         heard = () => {
           if (!text.endsWith(`${END}\n`)) return
           const said = text.slice(0, -END.length - 1).trim()
@@ -38,6 +40,22 @@ export function openNamespace(): Shell {
       await ended
     },
   }
+}
+
+/** Resolves with the reason, also where it never began. */
+export function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('close', (status, signal) => resolve(`${signal ?? `status ${status}`}`))
+  })
+}
+
+/** The first that a child prints. Rejects where it ends before that, or never began. */
+export function firstOutput(child: ChildProcess & { readonly stdout: Readable }): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+    endOf(child).then((why) => reject(new Error(`${child.spawnfile} ended before it said anything: ${why}`)))
+  })
 }
 
 const END = '~end~'

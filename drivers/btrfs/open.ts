@@ -58,6 +58,17 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
     throw new VarveError('CORRUPT', `btrfs: layer ${id}: ${toText(path)} is no subvolume; run varve check`)
   }
   const seals = createSeals(state)
+  /** A layer as it was when it was sealed, if it was: nothing is made of one that somebody changed behind our back. */
+  const needSound = (id: LayerId): string => {
+    const path = need(id)
+    const problem = seals.problem(id, path)
+    if (problem === undefined) return path
+    throw new VarveError('CORRUPT', `btrfs: layer ${id} ${problem}; run varve check`)
+  }
+  /** Of a comparison. */
+  const needBoth = (id: LayerId, parent = parentOf(id)): void => {
+    for (const each of [id, parent]) if (each !== undefined) needSound(each)
+  }
   const comparing = createComparing(context, folder, need)
 
   return {
@@ -66,15 +77,8 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
 
     async create(id, { parent, writable, options }) {
       const size = limitOf(options, { writable, minimum })
-      const source = parent === undefined ? undefined : need(parent)
       await attempt(`btrfs: create layer ${id}`, async () => {
-        const problem = source && parent && seals.problem(parent, source)
-        if (problem !== undefined) {
-          throw new VarveError(
-            'CORRUPT',
-            `btrfs: create layer ${id}: its parent ${parent} ${problem}; run varve check`,
-          )
-        }
+        const source = parent === undefined ? undefined : needSound(parent)
         if (seals.has(id)) seals.forget(id) // of a layer that had the name before
         if (source !== undefined && size === undefined) snapshotWhole(source, directory(id), id)
         else {
@@ -102,16 +106,20 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
       }),
 
     get: async (id, { readonly }) => [
-      { type: 'bind', source: need(id), options: ['rbind', readonly ? 'ro' : 'rw'] },
+      { type: 'bind', source: needSound(id), options: ['rbind', readonly ? 'ro' : 'rw'] },
     ],
 
     async put() {},
 
     changes: (id, parent) =>
-      attempting(`btrfs: changes of layer ${id}`, () => comparing.compare(id, parent, (changes) => changes)),
+      attempting(`btrfs: changes of layer ${id}`, () => {
+        needBoth(id, parent)
+        return comparing.compare(id, parent, (changes) => changes)
+      }),
 
     diff: (id, parent, options = {}) =>
       attempting(`btrfs: diff of layer ${id}`, () => {
+        needBoth(id, parent)
         warnOfNested(id, need(id), warn)
         const noticing = { ...options, notice: (text: string) => warn(`btrfs: diff of layer ${id}: ${text}`) }
         return comparing.compare(id, parent, (changes, tree) => packQuickly(tree, changes, noticing), options)
@@ -132,7 +140,7 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
         if (!isReadonly(path) || !seals.has(id)) {
           warnOfNested(id, path, warn)
           syncFileSystem(path) // what is still to be written would come after the seal
-          setReadonly(path, true)
+          sealFull(path)
           seals.record(id, path, size)
         }
         if (size !== undefined) limitSubvolume(path, undefined) // it grows no more, and its children would inherit it
@@ -142,8 +150,9 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
       attempt(`btrfs: unseal layer ${id}`, () => {
         const path = need(id)
         const size = seals.sizeOf(id)
-        setReadonly(path, false)
+        // In this order: killed in between, it is still sealed or its size still known, and the next call does the rest.
         if (size !== undefined) limit(path, size, warn)
+        setReadonly(path, false)
         if (seals.has(id)) seals.forget(id)
       }),
 
@@ -179,6 +188,17 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
       }),
 
     async close() {},
+  }
+}
+
+/** A subvolume that has used up its limit can't even be marked: it grows no more, so the limit goes first. */
+function sealFull(path: string): void {
+  try {
+    setReadonly(path, true)
+  } catch (error) {
+    if (errnoOf(error) !== 'EDQUOT') throw error
+    limitSubvolume(path, undefined)
+    setReadonly(path, true)
   }
 }
 

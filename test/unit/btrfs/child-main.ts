@@ -41,6 +41,10 @@ async function perform(driver: Driver, layer: LayerId): Promise<unknown> {
     })
   }
   if (action === 'seal') return driver.seal(layer)
+  if (action === 'unseal') {
+    await driver.seal(layer)
+    return driver.unseal?.(layer)
+  }
   if (action === 'remove') return driver.remove(layer)
   const changes: unknown[] = []
   for await (const change of driver.changes(layer)) changes.push(change)

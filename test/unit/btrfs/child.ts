@@ -11,7 +11,10 @@ export interface ChildResult {
   readonly status?: readonly (readonly [string, string])[]
 }
 
-/** `words`: `create ID PARENT [SIZE]`, `changes ID PARENT`, `seal ID`, `remove ID`, `open`; `-` for no parent. */
+/**
+ * `words`: `create ID PARENT [SIZE]`, `changes ID PARENT`, `seal ID`, `unseal ID` (seals it first), `remove ID`,
+ * `open`; `-` for no parent.
+ */
 export function runChild(home: string, words: readonly string[], fault = ''): ChildResult {
   const script = fileURLToPath(new URL('./child-main.js', import.meta.url))
   const { stdout, stderr, signal, status } = spawnSync(process.execPath, [script, home, ...words], {

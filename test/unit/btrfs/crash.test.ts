@@ -48,6 +48,29 @@ describe('the btrfs driver, killed', { skip: whyNot() ?? false }, () => {
     }
   })
 
+  layered(
+    'does not forget the size of a layer whose commit it undoes, wherever it is killed',
+    async (bench) => {
+      const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+      await bench.create({ id: 'sized', parent, writable: true, options: { size: '100M' } })
+      // The first of either is the seal's; the fault comes before the call.
+      for (const fault of ['kill:qgroup_limit:2', 'kill:subvol_setflags:2', undefined]) {
+        const { signal } = runChild(bench.home, ['unseal', 'sized', parent], fault)
+        assert.equal(signal, fault === undefined ? null : 'SIGKILL')
+        const facts = await bench.driver.metadata(parseLayerId('sized'))
+        const isLimited = facts['Size Limit'] === String(100 << 20)
+        assert.ok(facts['Read Only'] === 'true' || isLimited, JSON.stringify(facts))
+        assert.equal(isLimited, fault !== 'kill:qgroup_limit:2')
+        if (!isLimited) {
+          // The child's notes died with it: as it was before.
+          await bench.driver.remove(parseLayerId('sized'))
+          await bench.create({ id: 'sized', parent, writable: true, options: { size: '100M' } })
+        }
+      }
+      await bench.driver.remove(parseLayerId('sized'))
+    },
+  )
+
   layered('makes and removes a layer whole or not at all, wherever it is killed', async (bench) => {
     const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
     for (const words of [

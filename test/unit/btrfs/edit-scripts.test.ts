@@ -13,13 +13,13 @@ import { randomEdits, randomTree } from '../../conformance/random-edits.js'
 import { printScript } from '../../conformance/script.js'
 import type { Edit } from '../../conformance/trees.js'
 import { differences, snapshot } from '../../oracle.js'
+import { SEED } from '../../seed.js'
 import type { Bench } from '../drivers/bench.js'
 import { type Loop, openLoop, subvolumeOf, whyNot, withLayers } from './loop.js'
 import { streamedChanges } from './stream.js'
 
 const SCRIPTS = 200
 const BASES = 10
-const SEED = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000)
 
 describe(`random edits on btrfs, seed ${SEED}`, { skip: whyNot() ?? false }, () => {
   let loop: Loop

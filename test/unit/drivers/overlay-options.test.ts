@@ -1,29 +1,39 @@
 /** The suite's diff cases where overlayfs renames lower directories and copies up metadata alone. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { it } from 'node:test'
 import { overlay } from '../../../drivers/overlay/driver.js'
-import { type Outcome, runSuite } from '../../conformance/suite.js'
+import { type Outcome, runSuite, selectCases } from '../../conformance/suite.js'
+import { openFileSystem, whyNoFileSystem } from '../../file-system.js'
+import { SEED } from '../../seed.js'
 
-const SEED = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000)
+const ONLY = ['changes: ', 'scripts: ']
+const OPTIONS = { redirect_dir: 'on', metacopy: 'on' }
 
-it(`changes and 100 random edit scripts with redirect_dir=on and metacopy=on, seed ${SEED}`, async () => {
-  const root = mkdtempSync(join(realpathSync(tmpdir()), `varve-options-${process.pid}-`))
+it('changes and 100 random edit scripts with redirect_dir=on and metacopy=on', {
+  skip: whyNoFileSystem('ext4') ?? false,
+}, async () => {
+  const fileSystem = openFileSystem('ext4')
   try {
-    const options = { redirect_dir: 'on', metacopy: 'on' }
-    const failed: Outcome[] = []
-    const cell = { name: 'overlay with redirects', module: overlay, options, root }
-    for await (const outcome of runSuite(cell, {
-      only: ['changes: ', 'scripts: '],
-      seed: SEED,
-      scripts: 100,
-    })) {
-      if (outcome.result === 'failed') failed.push(outcome)
+    const cell = {
+      name: 'overlay with redirects',
+      module: overlay,
+      options: OPTIONS,
+      root: fileSystem.path,
     }
-    assert.deepEqual(failed, [])
+    const outcomes: Outcome[] = []
+    for await (const outcome of runSuite(cell, { only: ONLY, seed: SEED, scripts: 100 })) {
+      outcomes.push(outcome)
+    }
+    assert.deepEqual(
+      outcomes.filter(({ result }) => result !== 'passed'),
+      [],
+    )
+    assert.deepEqual(
+      outcomes.map((each) => each.case),
+      selectCases(ONLY).map((each) => each.title),
+    )
+    for (const only of ONLY) assert.ok(selectCases([only]).length > 10, `${only}has its cases`)
   } finally {
-    rmSync(root, { recursive: true })
+    fileSystem.close()
   }
 })

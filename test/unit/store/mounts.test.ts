@@ -24,7 +24,7 @@ import { createMountSpace } from '../../../core/mount-space.js'
 import { createMounts } from '../../../core/mounts.js'
 import { recover } from '../../../core/recover.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
-import { openNamespace } from '../../namespace.js'
+import { endOf, firstOutput, openNamespace } from '../../namespace.js'
 import { CLI, type Varve, varveAt, withVarve } from '../../varve.js'
 import { inWorld } from './world.js'
 
@@ -97,9 +97,9 @@ test(
   () =>
     inWorld(async ({ db, root, graph, driver, recover }) => {
       const other = spawn('unshare', ['-m', 'sh', '-c', 'echo here && exec sleep 60'], { stdio: 'pipe' })
-      const ended = new Promise((resolve) => other.once('close', resolve))
+      const ended = endOf(other)
       try {
-        await new Promise((resolve) => other.stdout.once('data', resolve))
+        await firstOutput(other)
         const row = await graph.prepare()
         const [boot] = createMountSpace().id.split(' ')
         const bootId = `${boot} ${readlinkSync(`/proc/${other.pid}/ns/mnt`)}`
@@ -217,11 +217,11 @@ for (const driver of ['overlay', 'vfs']) {
     const other = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...command], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    const ended = new Promise((resolve) => other.once('close', resolve))
+    const ended = endOf(other)
     try {
       await new Promise<void>((resolve, reject) => {
         other.stdout.on('data', (chunk: Buffer) => chunk.toString().includes('done') && resolve())
-        other.once('close', () => reject(new Error('no mount there')))
+        ended.then((why) => reject(new Error(`no mount there: ${why}`)))
       })
       for (const args of [
         ['mount', 'work'],
