@@ -4,6 +4,7 @@
  * it opens as many as it has to do.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DriverModule } from '../../core/driver.js'
 import { STATUS, VarveError } from '../../core/errors.js'
 import { failureOf } from '../failure.js'
@@ -30,6 +31,8 @@ interface Prepared {
 
 /** Of a body that nobody wants any more: so much is still read, that the answer may be. */
 const MAX_REST = 64 * 1024 * 1024
+/** Milliseconds that the last answers get to be read. */
+const LAST_WORDS = 1000
 
 export function dockerService(options: DockerOptions): Service {
   return {
@@ -40,19 +43,40 @@ export function dockerService(options: DockerOptions): Service {
       const told = toldBefore(store)
       if (told !== undefined) log.info('dockerd was here before', { home: told.home })
       const handle = createHandler(context, options)
+      const answering = new Set<ServerResponse>()
       // No clock: a layer takes as long as it takes, and a connection that closes on an idle engine is one that its next
       // request fails on.
       const server = createServer(
         { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
-        (request, response) => void handle(request, response),
+        (request, response) => {
+          response.once('prefinish', () => answering.add(response))
+          response.once('close', () => answering.delete(response))
+          void handle(request, response)
+        },
       )
       return {
         listen: (path) => listen(server, { path }),
         stop: () => void server.close(),
-        close: () => server.closeAllConnections(),
+        async close() {
+          await allGone(answering)
+          server.closeAllConnections()
+        },
       }
     },
   }
+}
+
+/** What was answered just now is on its way to the peer. */
+async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
+  // Whoever waited for the last call came first: its answer is written in this turn of the loop.
+  await new Promise((resolve) => setImmediate(resolve))
+  const gone = [...answering].map((each) => new Promise((resolve) => each.once('close', resolve)))
+  const limit = new AbortController()
+  await Promise.race([
+    Promise.all(gone),
+    sleep(LAST_WORDS, undefined, { signal: limit.signal }).catch(() => {}),
+  ])
+  limit.abort()
 }
 
 function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {
@@ -104,32 +128,36 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
     response.on('error', () => {})
     try {
       const answer = await call(request, response)
-      if (answer !== undefined) send(response, 200, answer)
+      if (answer !== undefined) send(request, response, { status: 200, answer })
     } catch (error) {
       if (response.headersSent) response.destroy()
       else {
         const { code, message } = failureOf(error)
-        send(response, code === 'INTERNAL' ? 500 : STATUS[code].http, { Err: message })
+        const status = code === 'INTERNAL' ? 500 : STATUS[code].http
+        send(request, response, { status, answer: { Err: message } })
       }
-    } finally {
-      dropRest(request)
     }
   }
 }
 
-function send(response: ServerResponse, status: number, answer: Answer): void {
+/** An answer that comes before the request is over ends with it: a peer that still sends would not see it otherwise. */
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, answer }: { readonly status: number; readonly answer: Answer },
+): void {
   const text = JSON.stringify(answer)
   response.writeHead(status, { 'content-type': JSON_TYPE, 'content-length': Buffer.byteLength(text) })
-  response.end(text)
-}
-
-/** Whoever still sends can read the answer only when he is done or sees the end of the connection. */
-function dropRest(request: IncomingMessage): void {
-  if (request.complete) return
+  if (request.complete || request.destroyed) {
+    response.end(text)
+    return
+  }
+  response.write(text)
   let rest = 0
   request.on('data', (chunk: Buffer) => {
     rest += chunk.length
     if (rest > MAX_REST) request.destroy()
   })
+  request.once('end', () => response.end())
   request.resume()
 }
