@@ -150,10 +150,10 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
       attempt(`btrfs: unseal layer ${id}`, () => {
         const path = need(id)
         const size = seals.sizeOf(id)
-        // In this order: killed in between, it is still sealed or its size still known, and the next call does the rest.
+        // In this order: killed in between, it has its limit or its size is still known, and the next call does the rest.
         if (size !== undefined) limit(path, size, warn)
-        setReadonly(path, false)
         if (seals.has(id)) seals.forget(id)
+        setReadonly(path, false)
       }),
 
     // A directory in a subvolume's place is no layer.

@@ -151,16 +151,23 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     ],
   ]
   for (const [title, meddle, problem] of meddling) {
-    layered(`tells of a sealed layer that was ${title}, and makes no child of it`, async (bench) => {
+    layered(`tells of a sealed layer that was ${title}, and makes nothing of it`, async (bench) => {
       const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+      const child = await bench.create({ parent: id, writable: true })
       assert.equal((await bench.driver.metadata(id)).Problem, undefined)
       meddle(subvolumeOf(bench, id))
       assert.match((await bench.driver.metadata(id)).Problem ?? '', problem)
-      await assert.rejects(bench.create({ parent: id, writable: true }), {
+      const refused = {
         code: 'CORRUPT',
-        message: new RegExp(`its parent ${id} .*${problem.source}`),
-      })
-      assert.deepEqual(folderOf(bench), [id])
+        message: new RegExp(`layer ${id} .*${problem.source}.*; run varve check`),
+      }
+      await assert.rejects(bench.create({ parent: id, writable: true }), refused)
+      await assert.rejects(bench.driver.get(id, { readonly: true }), refused)
+      await assert.rejects(bench.changes(id), refused)
+      await assert.rejects(bench.changes(child), refused)
+      await assert.rejects(bench.diff(child), refused)
+      assert.deepEqual(folderOf(bench), [id, child])
+      await bench.driver.remove(child)
       await bench.driver.remove(id)
       const again = await bench.create({ id, writable: true })
       assert.equal(
