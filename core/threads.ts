@@ -10,6 +10,8 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 const MOST = 2
 /** Milliseconds: from one layer of an image to the next, on a slow disk. */
 const PATIENCE = 2_000
+/** Jobs of one thread: what they leave in its heap (4 MiB of channel each, until it collects them) goes with it. */
+const JOBS = 32
 
 interface Waiting {
   readonly worker: Worker
@@ -18,6 +20,7 @@ interface Waiting {
 }
 
 const waiting = new Map<string, Waiting[]>()
+const jobsDone = new WeakMap<Worker, number>()
 
 /** A thread that runs `script` and has no job. The caller listens to its end, and gives it back or ends it. */
 export function takeThread({ href }: URL): Worker {
@@ -37,7 +40,9 @@ export function takeThread({ href }: URL): Worker {
 export function keepThread({ href }: URL, worker: Worker): void {
   const others = waiting.get(href) ?? []
   waiting.set(href, others)
-  if (others.length >= MOST) {
+  const jobs = (jobsDone.get(worker) ?? 0) + 1
+  jobsDone.set(worker, jobs)
+  if (others.length >= MOST || jobs >= JOBS) {
     void worker.terminate()
     return
   }

@@ -1,10 +1,10 @@
 /**
  * The suite by itself, on any host that has Node: `node dist/test/conformance/main.js --driver overlay --root DIR`. It needs
  * the compiled folder and the packages that varve needs to run, nothing else. One JSON line a case on standard output;
- * for people, on standard error. Exit status: 0 all passed or impossible, 1 something failed, 2 the driver can't be used here,
- * 130 interrupted, after cleaning up.
+ * for people, on standard error. Exit status: 0 all passed or impossible, 1 something failed, 2 the driver can't be used here.
+ * The first Ctrl-C waits for the running case, which cleans up after itself; the second does not wait.
  */
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { DriverModule } from '../../core/driver.js'
@@ -24,6 +24,7 @@ Tries a backend on the file system of DIR, where all that is made is removed aga
   --timeout S      seconds that one case may take (default 900)
   --name TEXT      the cell's name in the results (default: NAME on DIR)
   --list           the cases, and nothing else
+  --help           this
 `
 
 process.exitCode = await main(process.argv.slice(2))
@@ -31,8 +32,9 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(args: string[]): Promise<number> {
   const given = readArguments(args)
   if (typeof given === 'string') {
-    process.stderr.write(`${given}\n\n${HELP}`)
-    return 2
+    if (given === '') process.stdout.write(HELP)
+    else process.stderr.write(`${given}\n\n${HELP}`)
+    return given === '' ? 0 : 2
   }
   const { cell, only, seed, scripts, timeout, list } = given
   if (list) {
@@ -54,23 +56,37 @@ async function main(args: string[]): Promise<number> {
   const started = (found: { readonly group: string; readonly title: string }) => {
     clearTimeout(timer)
     const late = `${found.group}: ${found.title}: not done after ${timeout} s`
-    timer = setTimeout(() => interrupt.abort({ why: late, status: 1 }), timeout * 1000)
+    timer = setTimeout(() => {
+      process.stderr.write(`${cell.name}: ${late}\n`)
+      interrupt.abort('SIGTERM')
+    }, timeout * 1000)
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${found.group}: ${found.title}`)
   }
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => interrupt.abort({ why: 'interrupted', status: 130 }))
+  let stopped: NodeJS.Signals | undefined
+  const stop = (name: NodeJS.Signals): void => {
+    if (stopped !== undefined) interrupt.abort(name)
+    stopped = name
+    process.stderr.write(`\n${cell.name}: interrupted; the running case ends first (again: now)\n`)
+  }
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop)
+  // EPIPE: nobody reads on.
+  process.stdout.on('error', () => stop('SIGPIPE'))
   const { signal } = interrupt
   try {
     for await (const outcome of runSuite(cell, { only, seed, scripts, started, signal })) {
       counts[outcome.result]++
       process.stdout.write(`${JSON.stringify(outcome)}\n`)
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line(outcome)}\n`)
+      if (stopped !== undefined) break
     }
   } catch (error) {
     if (!signal.aborted) throw error
-    const { why, status } = signal.reason as { readonly why: string; readonly status: number }
-    process.stderr.write(`${cell.name}: ${why}\n`)
-    process.exit(status) // the case that was cut off still has its threads
+    stopped = signal.reason as NodeJS.Signals
+  }
+  if (stopped !== undefined) {
+    // By the signal itself: the case that was cut off may have threads that wait for each other.
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+    process.kill(process.pid, stopped)
   }
   clearTimeout(timer)
   const { passed, failed, impossible } = counts
@@ -89,7 +105,7 @@ interface Given {
   readonly list: boolean
 }
 
-/** What is wrong with the arguments, as text. */
+/** What is wrong with the arguments, as text; empty where help was asked for. */
 function readArguments(args: string[]): Given | string {
   try {
     const { values } = parseArgs({
@@ -104,16 +120,19 @@ function readArguments(args: string[]): Given | string {
         timeout: { type: 'string', default: '900' },
         name: { type: 'string' },
         list: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     })
+    if (values.help) return ''
     const module = drivers.find(({ name }) => name === (values.driver ?? (values.list ? 'vfs' : undefined)))
     if (module === undefined) return values.driver ? `no driver ${values.driver}` : 'which --driver?'
     const root = values.root ?? (values.list ? '/' : undefined)
     if (root === undefined) return 'which --root?'
     const numbers = [values.seed, values.scripts, values.timeout].map(Number)
     const [seed = 0, scripts = 0, timeout = 0] = numbers
-    if (numbers.some((number) => !Number.isInteger(number) || number < 0))
-      return '--seed, --scripts and --timeout take whole numbers'
+    if (numbers.some((number) => !Number.isInteger(number) || number < 0) || scripts < 1 || timeout < 1)
+      return '--seed, --scripts and --timeout take whole numbers, the last two from 1'
+    if (!statSync(root).isDirectory()) return `--root ${root}: not a directory`
     const options = values.opt.map((text) => text.split(/=(.*)/s, 2) as [string, string | undefined])
     const odd = options.find(([key, value]) => key === '' || value === undefined)
     if (odd !== undefined) return `--opt ${odd[0]}: want KEY=VALUE`
@@ -131,6 +150,9 @@ function readArguments(args: string[]): Given | string {
 
 /** Why the driver can't be used there, by its own probe. */
 async function whyNot({ module, root, options }: Cell): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'the suite mounts what it looks at, which takes root'
+  const odd = Object.keys(options).find((key) => !module.options.some((each) => each.key === key))
+  if (odd !== undefined) return `${module.name} has no option ${odd}`
   const scratch = mkdtempSync(join(root, 'varve-probe-'))
   try {
     const { verdict, reason } = await probe(module, scratch, options)

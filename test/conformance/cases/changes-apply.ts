@@ -133,7 +133,7 @@ export const applyCases: readonly Case[] = [
   },
   {
     group: 'changes',
-    title: 'a diff of deletes alone has size 0 and adds nothing to the disk but their signs',
+    title: 'a diff of deletes alone has size 0 and makes an equal tree',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) =>

@@ -22,7 +22,7 @@ export const quotaCases: readonly Case[] = [
         await bench.mounted(id, 'rw', (path) => {
           assert.equal(fill(`${path}/half`, 25), 25)
           const more = fill(`${path}/more`, 40)
-          assert.ok(more <= 25, `${25 + more} MiB in a layer of 50`)
+          assert.ok(more > 15 && more <= 25, `${25 + more} MiB in a layer of 50`)
           // It is full and not broken: what is there can be read and removed, and then there is room again.
           assert.equal(fs.statSync(`${path}/half`).size, 25 * MIB)
           fs.rmSync(`${path}/half`)
@@ -78,7 +78,8 @@ export const quotaCases: readonly Case[] = [
       world.withDriver(async (bench) => {
         const id = await bench.create({ writable: true, options: { size: '20M' } })
         await bench.driver.seal(id)
-        await bench.driver.unseal?.(id)
+        assert.ok(bench.driver.unseal, 'a driver whose seal is read-only can undo it')
+        await bench.driver.unseal(id)
         await bench.mounted(id, 'rw', (path) => {
           const fitted = fill(`${path}/big`, 40)
           assert.ok(fitted > 10 && fitted <= 20, `${fitted} MiB in a layer of 20`)
