@@ -5,7 +5,7 @@
 import { constants } from 'node:fs'
 import { toText } from '../../core/bytes.js'
 import type { Host, Mount, Probe, Verdict } from '../../core/driver.js'
-import { errnoOf, VarveError } from '../../core/errors.js'
+import { errnoOf, isCode, VarveError } from '../../core/errors.js'
 import {
   chmod,
   close,
@@ -58,6 +58,8 @@ export async function probe(host: Host): Promise<Probe> {
         : { ...broken, facts: found }
     })
   } catch (error) {
+    // A mistake in an option's value is the user's to mend: passing overlay over would hide it.
+    if (isCode(error, 'INVALID_ARGUMENT')) throw error
     if (error instanceof VarveError) return no('prerequisite missing', error.message)
     const errno = errnoOf(error)
     if (errno !== 'EACCES' && errno !== 'EPERM' && errno !== 'EROFS') throw error

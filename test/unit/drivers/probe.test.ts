@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Probe } from '../../../core/driver.js'
+import { selectDriver } from '../../../core/select.js'
 import { mountInfo } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
 
@@ -83,6 +84,27 @@ describe('probes', () => {
         }
         await assert.rejects(open(context), { code: 'UNIMPLEMENTED', message: new RegExp(words) })
       }
+    }))
+
+  it("a mistake in the value of an option of overlay's is an error: it is not passed over for another", (t) =>
+    inFolder(async (scratch) => {
+      const overlay = drivers.find(({ name }) => name === 'overlay')
+      assert.ok(overlay)
+      const { verdict, reason } = await overlay.probe({ scratch, options: new Map() })
+      if (verdict !== 'supported') return t.skip(reason)
+      for (const value of ['maybe', '']) {
+        await assert.rejects(overlay.probe({ scratch, options: new Map([['metacopy', value]]) }), {
+          code: 'INVALID_ARGUMENT',
+          message: `overlay: metacopy=${value}: say on or off`,
+        })
+        const context = { root: scratch, prior: undefined, scratch: () => scratch }
+        const first = drivers.filter(({ name }) => name === 'overlay' || name === 'vfs')
+        await assert.rejects(
+          selectDriver({ ...context, drivers: first, storageOptions: [`overlay.metacopy=${value}`] }),
+          { code: 'INVALID_ARGUMENT' },
+        )
+      }
+      assert.deepEqual(fs.readdirSync(scratch), [])
     }))
 
   it('without root overlay lacks a prerequisite, and vfs is supported', () =>
