@@ -70,7 +70,9 @@ async function main(args: string[]): Promise<number> {
   }
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop)
   // EPIPE: nobody reads on.
-  process.stdout.on('error', () => stop('SIGPIPE'))
+  process.stdout.on('error', () => {
+    stopped ??= 'SIGTERM'
+  })
   const { signal } = interrupt
   try {
     for await (const outcome of runSuite(cell, { only, seed, scripts, started, signal })) {
