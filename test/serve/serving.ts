@@ -31,7 +31,9 @@ export interface Serving {
 export async function startServing(engine: string, options: ServeOptions): Promise<Serving> {
   const { root, driver, socket, args = [], env = {} } = options
   const words = ['--root', root, '--driver', driver, 'serve', engine, '--socket', socket, '--ready-fd', '3']
-  const child = spawn(process.execPath, [CLI, ...words, '--log-level', 'debug', ...args], {
+  // It ends with the test, however that ends.
+  const outlived = ['--pdeathsig', 'KILL', process.execPath]
+  const child = spawn('setpriv', [...outlived, CLI, ...words, '--log-level', 'debug', ...args], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })
