@@ -7,7 +7,9 @@ import Sqlite from 'better-sqlite3'
 import { fromText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
 import { chmod, close, open } from '../sys/files.js'
+import { writeInPlace } from '../sys/in-place.js'
 import { isFile, lstatOrUndefined } from '../sys/stat.js'
+import { fsName, statfs } from '../sys/statfs.js'
 import { migrate } from './schema.js'
 import { mapSqliteError } from './sqlite-errors.js'
 
@@ -57,7 +59,10 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
       throw mapSqliteError(error, file)
     }
   }
-  if (file !== ':memory:') keepPrivate(fromText(file))
+  if (file !== ':memory:') {
+    keepPrivate(fromText(file))
+    holdMemory(fromText(file))
+  }
   const database = guard(() => new Sqlite(file, { timeout: options.busyTimeout ?? 10_000 }))
   const sql = wrap(database, file, guard)
   try {
@@ -88,6 +93,43 @@ function keepPrivate(file: string): void {
     if (stat.uid === process.geteuid?.()) chmod(each, stat.mode & 0o700)
   }
 }
+
+/**
+ * On btrfs each page that SQLite writes in its memory-mapped -shm is copied to a new place on disk; where that is full
+ * there is none, and the kernel kills the process with SIGBUS. So the file is made here, to be overwritten in place:
+ * SQLite takes the one it finds. Where it is already, somebody has it open or had it made so.
+ */
+function holdMemory(file: string): void {
+  const database = lstatOrUndefined(file)
+  // Somebody else's: SQLite gives -shm the owner of the database, this would not.
+  if (database === undefined || !isFile(database.mode) || database.uid !== process.geteuid?.()) return
+  try {
+    if (fsName(statfs(file).type) !== 'btrfs') return
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
+    const fd = open(`${file}-shm`, flags, database.mode & 0o777)
+    try {
+      writeInPlace(fd)
+    } finally {
+      close(fd)
+    }
+  } catch (error) {
+    // EEXIST: it is here. EOPNOTSUPP, ENOTTY, EINVAL: this kernel doesn't take the flag; it goes without. EACCES, EPERM,
+    // EROFS, ENOSPC, EDQUOT: SQLite says in a moment what there is to say.
+    if (!IGNORED.has(errnoOf(error) ?? '')) throw error
+  }
+}
+
+const IGNORED: ReadonlySet<string> = new Set([
+  'EEXIST',
+  'EOPNOTSUPP',
+  'ENOTTY',
+  'EINVAL',
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOSPC',
+  'EDQUOT',
+])
 
 function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T) => T): Sql {
   const lazily = <R>(text: string) => {

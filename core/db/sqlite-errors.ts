@@ -1,11 +1,17 @@
 /** The one place where SQLite's result codes (https://www.sqlite.org/rescode.html) become VarveErrors. */
+
+import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
+import { fromText } from '../bytes.js'
 import { type ErrorCode, VarveError } from '../errors.js'
+import { statfs } from '../sys/statfs.js'
 
 /** What to throw for `error` that came out of SQLite while working on `file`; other errors are returned as they are. */
 export function mapSqliteError(error: unknown, file: string): unknown {
   if (!(error instanceof Database.SqliteError)) return error
-  const found = RULES.find(([pattern]) => pattern.test(error.code))
+  const { code: sqliteCode } = error
+  const found =
+    MAY_BE_FULL.test(sqliteCode) && isFull(file) ? FULL : RULES.find(([pattern]) => pattern.test(sqliteCode))
   if (found === undefined) return error
   const [, code, advice] = found
   return new VarveError(code, `database ${file}: ${error.message} (${error.code})${advice}`, { cause: error })
@@ -17,7 +23,28 @@ export function isDatabaseError(error: unknown): boolean {
   return error instanceof VarveError && error.cause instanceof Database.SqliteError
 }
 
-const RULES: readonly (readonly [pattern: RegExp, code: ErrorCode, advice: string])[] = [
+/** Is its file system too full for the 32 KiB that -shm grows by, and what a copy-on-write one wants besides? */
+function isFull(file: string): boolean {
+  try {
+    const { bavail, bsize } = statfs(dirname(fromText(file)))
+    return bavail * bsize < 1 << 20
+  } catch {
+    return false // then SQLite's own words are the better ones
+  }
+}
+
+type Rule = readonly [pattern: RegExp, code: ErrorCode, advice: string]
+
+/** SQLite tells ENOSPC by SQLITE_FULL of its write(2)s only. */
+const MAY_BE_FULL = /^SQLITE_IOERR_(SHM(SIZE|MAP|OPEN)|FSYNC|DIR_FSYNC)$/
+
+const FULL: Rule = [
+  MAY_BE_FULL,
+  'RESOURCE_EXHAUSTED',
+  '; the disk is full. Free some space on its file system and try again',
+]
+
+const RULES: readonly Rule[] = [
   [
     /^SQLITE_(CORRUPT|NOTADB|FORMAT)/,
     'CORRUPT',

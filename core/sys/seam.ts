@@ -19,12 +19,13 @@ const CHANGING = [
   'chmod', 'copy_file_range', 'create', 'exec', 'fchmod', 'fchown', 'ficlone', 'fsetxattr', 'fsync', 'ftruncate',
   'lchown', 'link', 'mkdir', 'mknod', 'mount', 'move_mount', 'rename', 'rmdir', 'removexattr', 'setxattr', 'symlink',
   'sync_file_range', 'syncfs', 'umount', 'unlink', 'utimens', 'write',
-  'qgroup_limit', 'qgroup_remove', 'quota_enable', 'snap_create', 'snap_destroy', 'subvol_create', 'subvol_setflags',
+  'qgroup_limit', 'qgroup_remove', 'quota_enable', 'setflags', 'snap_create', 'snap_destroy', 'subvol_create',
+  'subvol_setflags',
 ] as const
 // biome-ignore format: a table
 const READING = [
   'chroot', 'close', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fspick', 'fstat', 'getdents',
-  'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
+  'getflags', 'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
   'readlink', 'sendto', 'socket', 'stat', 'statfs', 'unshare',
   'ino_lookup', 'ino_paths', 'send', 'subvol_getflags', 'subvol_info', 'subvol_rootref', 'tree_search',
 ] as const

@@ -11,8 +11,9 @@ import {
   setReadonly,
   subvolumeInfo,
 } from '../../core/sys/btrfs.js'
-import { close, removeTree } from '../../core/sys/files.js'
+import { close, readdir, removeTree } from '../../core/sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
+import { statfs } from '../../core/sys/statfs.js'
 import { at, openDirectory, openTree, parentOf } from '../../core/tree/confined.js'
 import { walk } from '../../core/tree/walk.js'
 import type { Kind } from '../temporary.js'
@@ -55,6 +56,7 @@ export function removeAny(path: string): void {
 
 function removeSubvolume(path: string): void {
   const counted = hasQuota(parentOf(path)) ? subvolumeInfo(path).id : undefined
+  if (isNearlyFull(path)) empty(path)
   try {
     destroySubvolume(path)
   } catch (error) {
@@ -65,6 +67,27 @@ function removeSubvolume(path: string): void {
   }
   if (counted !== undefined) forget(parentOf(path), counted)
 }
+
+/**
+ * What a destroyed subvolume held is freed by a thread of the kernel's, by and by; what is unlinked, at once. On a full
+ * disk the store needs room for its next transaction, the one that forgets this layer.
+ */
+function empty(path: string): void {
+  try {
+    for (const name of readdir(path)) removeTree(`${path}/${name}`)
+  } catch (error) {
+    // EROFS: it is sealed. Others: destroying it takes what is left, or says why not.
+    if (errnoOf(error) === undefined) throw error
+  }
+}
+
+function isNearlyFull(path: string): boolean {
+  const { bavail, bsize } = statfs(path)
+  return bavail * bsize < NEARLY_FULL
+}
+
+/** Bytes; btrfs keeps some room from those who write in large pieces. */
+const NEARLY_FULL = 8 << 20
 
 /** Reaches each through real directories only: somebody may still have a way into the tree, and put a symlink there. */
 function removeInside(path: string, nested: readonly string[]): void {
