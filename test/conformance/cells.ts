@@ -1,5 +1,6 @@
 /** The cells that a Linux with these file systems must run: what `npm test` fails without. */
 import type { FileSystemKind } from '../file-system.js'
+import { SCRIPTS } from './suite.js'
 
 export interface CellName {
   readonly driver: string
@@ -17,6 +18,11 @@ export const CELLS: readonly CellName[] = [
   { driver: 'vfs', kind: 'tmpfs' },
   { driver: 'btrfs', kind: 'btrfs' },
 ]
+
+/** Of a backend: its cells share the random edit scripts, each with a seed of its own. */
+export function scriptsOfCell({ driver }: CellName): number {
+  return Math.ceil(SCRIPTS / CELLS.filter((cell) => cell.driver === driver).length)
+}
 
 export const nameOfCell = ({ driver, kind }: CellName): string => `${driver} on ${kind}`
 export const fileOfCell = ({ driver, kind }: CellName): string => `${driver}-on-${kind}`

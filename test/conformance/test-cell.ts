@@ -12,7 +12,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../../fixtures/cache.js'
 import { openFileSystem, whyNoFileSystem } from '../file-system.js'
-import { type CellName, fileOfCell, MAY_BE_IMPOSSIBLE, nameOfCell } from './cells.js'
+import { type CellName, fileOfCell, MAY_BE_IMPOSSIBLE, nameOfCell, scriptsOfCell } from './cells.js'
 import type { Outcome } from './suite.js'
 
 const MAIN = fileURLToPath(new URL('main.js', import.meta.url))
@@ -25,7 +25,8 @@ export function testCell(cell: CellName): void {
   test(name, { skip: whyNoFileSystem(cell.kind) ?? false }, async (t) => {
     const fileSystem = openFileSystem(cell.kind, { size: '4G' })
     const seed = process.env.VARVE_SEED === undefined ? [] : ['--seed', process.env.VARVE_SEED]
-    const args = ['--driver', cell.driver, '--root', fileSystem.path, '--name', name, ...seed]
+    const scripts = ['--scripts', String(scriptsOfCell(cell))]
+    const args = ['--driver', cell.driver, '--root', fileSystem.path, '--name', name, ...scripts, ...seed]
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const closed = once(child, 'close').catch((error: unknown) => [error])
     t.after(async () => {
