@@ -11,11 +11,21 @@ import { isDirectory, lstatOrUndefined, stat } from './sys/stat.js'
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
 const MAX_TRIES = 100
 
+/** What making sure of a root made. */
+export interface Made {
+  /** The root itself. */
+  readonly made: boolean
+  /** Its folders. */
+  readonly folders: readonly string[]
+  /** The mode that it had, where it was changed. */
+  readonly mode: number | undefined
+}
+
 /**
  * Makes the root, 0700, and its folders, where they are missing; its parent must exist. `made`: it was not there.
  * @throws VarveError FAILED_PRECONDITION
  */
-export function prepareRoot(root: string, warn?: Warn): { readonly made: boolean } {
+export function prepareRoot(root: string, warn?: Warn): Made {
   try {
     return make(root, warn)
   } catch (error) {
@@ -27,14 +37,11 @@ export function prepareRoot(root: string, warn?: Warn): { readonly made: boolean
  * {@link prepareRoot}, and the lock `open` that keeps {@link removeRoot} off: to be held until the database says which
  * driver the root is of. @throws VarveError FAILED_PRECONDITION
  */
-export async function openRoot(
-  root: string,
-  warn?: Warn,
-): Promise<{ readonly made: boolean; readonly opening: Lock }> {
+export async function openRoot(root: string, warn?: Warn): Promise<Made & { readonly opening: Lock }> {
   for (let tries = 1; ; tries++) {
     try {
-      const { made } = make(root, warn)
-      return { made, opening: await lock(`${fromText(root)}/locks/open`) }
+      const made = make(root, warn)
+      return { ...made, opening: await lock(`${fromText(root)}/locks/open`) }
     } catch (error) {
       // ENOENT where the parent is there: its maker took the root away just now; so we make it.
       if (errnoOf(error) !== 'ENOENT' || tries === MAX_TRIES || isMissing(dirname(root)))
@@ -59,39 +66,74 @@ export function ensureFolder(root: string, name: string): string {
 /**
  * Takes a root away that {@link prepareRoot} made and that turned out to be of no use, unless another process is at it:
  * whoever opens a fresh root has a lock in it, or waits for one. It goes by one rename, so that nobody sees half of it.
+ * `isUnused` is asked when nobody can make a store of it any more. False: it stays.
  */
-export function removeRoot(root: string): void {
+export function removeRoot(root: string, isUnused: () => boolean = () => true): boolean {
   const path = fromText(root)
+  return withAllLocks(path, () => {
+    if (!isUnused()) return false
+    const gone = `${path}.gone-${randomBytes(6).toString('hex')}`
+    rename(path, gone)
+    removeTree(gone)
+    return true
+  })
+}
+
+/**
+ * The same for a root that was there before, empty or with other people's things: only what was `made` there goes, with
+ * the `files` of the same opening. Who waits for the lock `open` finds it gone, and makes all anew.
+ */
+export function clearRoot(
+  root: string,
+  made: Made,
+  files: readonly string[],
+  isUnused: () => boolean,
+): boolean {
+  const path = fromText(root)
+  // Without a folder of locks that is ours others may be at it whom no lock tells of.
+  if (!made.folders.includes('locks')) return false
+  return withAllLocks(path, () => {
+    if (!isUnused()) return false
+    for (const name of [...files, ...made.folders.filter((folder) => folder !== 'locks')]) {
+      if (!isMissing(`${root}/${name}`)) removeTree(`${path}/${name}`)
+    }
+    if (made.mode !== undefined) chmod(path, made.mode)
+    const gone = `${path}/.gone-${randomBytes(6).toString('hex')}`
+    rename(`${path}/locks`, gone)
+    removeTree(gone)
+    return true
+  })
+}
+
+/** False, and nothing done, where another process has one of them. */
+function withAllLocks(path: string, work: () => boolean): boolean {
   const locks: Lock[] = []
   try {
     for (const name of new Set(['open', ...readdir(`${path}/locks`)])) {
       const lock = tryLock(`${path}/locks/${name}`)
-      if (lock === undefined) return
+      if (lock === undefined) return false
       locks.push(lock)
     }
-    const gone = `${path}.gone-${randomBytes(6).toString('hex')}`
-    rename(path, gone)
-    removeTree(gone)
+    return work()
   } finally {
     for (const lock of locks) lock.release()
   }
 }
 
-function make(root: string, warn: Warn = () => {}): { readonly made: boolean } {
+function make(root: string, warn: Warn = () => {}): Made {
   const path = fromText(root)
   const made = ensure(path)
   if (!isDirectory(stat(path).mode))
     throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
-  for (const folder of FOLDERS) ensure(`${path}/${folder}`)
-  if (!made) keepPrivate(root, warn)
-  return { made }
+  const folders = FOLDERS.filter((folder) => ensure(`${path}/${folder}`))
+  return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }
 }
 
-/** Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. */
-function keepPrivate(root: string, warn: Warn): void {
+/** Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. Gives the mode it had, where that changed. */
+function keepPrivate(root: string, warn: Warn): number | undefined {
   const path = fromText(root)
   const { mode, uid } = stat(path)
-  if ((mode & 0o077) === 0 || uid !== process.geteuid?.()) return
+  if ((mode & 0o077) === 0 || uid !== process.geteuid?.()) return undefined
   const names = readdir(path)
   const isOurs = names.includes('varve.db') || names.length === FOLDERS.length
   if (isOurs) chmod(path, 0o700)
@@ -99,6 +141,7 @@ function keepPrivate(root: string, warn: Warn): void {
   warn(
     `root ${root}: its mode was ${was}, open to others; ${isOurs ? 'it is 0700 now' : 'better make it 0700'}`,
   )
+  return isOurs ? mode & 0o7777 : undefined
 }
 
 function isMissing(directory: string): boolean {

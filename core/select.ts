@@ -122,8 +122,14 @@ export function moduleNamed(drivers: readonly DriverModule[], name: string): Dri
   throw new VarveError('INVALID_ARGUMENT', `no such driver: ${JSON.stringify(name)}${near}`)
 }
 
-/** Layers of a backend that is not this root's: somebody lost a database, or mixed two roots. Never just ignored. */
-function refuseForeignState(context: SelectOptions, mine: string | undefined): void {
+/**
+ * Layers of a backend that is not this root's: somebody lost a database, or mixed two roots. Never just ignored.
+ * @throws VarveError FAILED_PRECONDITION
+ */
+export function refuseForeignState(
+  context: Pick<SelectOptions, 'root' | 'drivers' | 'prior'>,
+  mine: string | undefined,
+): void {
   const { root, prior } = context
   const holders = context.drivers.filter((each) => holdsLayers(root, each.name)).map((each) => each.name)
   const others = holders.filter((name) => name !== mine)

@@ -25,12 +25,13 @@ import { optionsFor } from './options.js'
 import { createRawLayers } from './raw-layers.js'
 import { recover } from './recover.js'
 import { createResolver } from './references.js'
-import { ensureFolder, openRoot, removeRoot } from './root.js'
+import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, isScratchInUse, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver, verdicts } from './select.js'
 import { createSnapshots } from './snapshots.js'
 import { realpath } from './sys/files.js'
 import type { Lock } from './sys/lock.js'
+import { lstatOrUndefined } from './sys/stat.js'
 import { createViews } from './views.js'
 
 export type { ByteChannel } from './channel.js'
@@ -69,7 +70,13 @@ export type * from './snapshot-model.js'
 export async function openStore(options: StoreOptions): Promise<Store> {
   const root = resolve(options.root)
   refuseMistakes(options)
-  const { made, opening } = await openRoot(root, options.warn)
+  const words: string[] = []
+  const { opening, ...made } = await openRoot(root, (message) => words.push(message))
+  const say = () => {
+    for (const message of words.splice(0)) options.warn?.(message)
+  }
+  // Whoever else opens it waits for the lock: what is missing now is this opening's to make.
+  const files = filesMissing(root, options.drivers)
   const held: Closer[] = [() => opening.release()]
   let db: Database | undefined
   try {
@@ -79,10 +86,15 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     held.push(db.close)
     const parts = { db, scratch, held }
     const { driver, home } = await openDriver({ ...options, root }, parts, opening)
+    say()
     return await assemble({ ...options, root }, { ...parts, driver, home })
   } catch (error) {
-    const unused = made && isUnused(db)
-    return await closeAfter(error, [() => (unused ? removeRoot(root) : undefined), ...held], options.warn)
+    const undo = () => {
+      const isUnused = () => isUnusedNow(root)
+      const gone = made.made ? removeRoot(root, isUnused) : clearRoot(root, made, files, isUnused)
+      if (!gone) say()
+    }
+    return await closeAfter(error, [isUnused(db) ? undo : say, ...held], options.warn)
   }
 }
 
@@ -93,12 +105,35 @@ interface Parts {
   readonly held: Closer[]
 }
 
+/** Of what an opening may make in a root beside its folders, what isn't there. */
+function filesMissing(root: string, drivers: StoreOptions['drivers']): readonly string[] {
+  const database = ['varve.db', 'varve.db-wal', 'varve.db-shm']
+  return [...database, ...drivers.map((driver) => driver.name)].filter(
+    (name) => lstatOrUndefined(fromText(`${root}/${name}`)) === undefined,
+  )
+}
+
 /** A root that no store was made in. Where that can't be told it is not. */
 function isUnused(db: Database | undefined): boolean {
   try {
     return db?.meta.get('driver') === undefined
   } catch {
     return false // the database's error, which is being thrown or soon will be
+  }
+}
+
+/** The same, of a database that was closed again: another process may have come in between. */
+function isUnusedNow(root: string): boolean {
+  const file = `${root}/varve.db`
+  if (lstatOrUndefined(fromText(file)) === undefined) return true
+  let db: Database | undefined
+  try {
+    db = openDatabase(file)
+    return isUnused(db)
+  } catch {
+    return false // it can't be told
+  } finally {
+    db?.close()
   }
 }
 

@@ -1,3 +1,4 @@
+import { VarveError } from '../../core/errors.js'
 import type { DriverVerdict } from '../../core/model.js'
 import { type Context, defineCommand } from '../command.js'
 import { oneOf } from '../options.js'
@@ -42,10 +43,21 @@ const COLUMNS = [
   { title: 'REASON' },
 ] as const
 
-/** A question makes no data root. */
+/** A question makes no data root. One that is refused is asked about all the more: why is a note, and none is selected. */
 async function driversOf({ global, store }: Context): Promise<readonly DriverVerdict[]> {
-  const { isRoot, probeDrivers } = await import('../../core/probing.js')
-  if (isRoot(global.root)) return (await store()).drivers()
-  const { drivers } = await import('../../drivers/all.js')
+  const [{ isRoot, probeDrivers }, { refuseForeignState }, { drivers }] = await Promise.all([
+    import('../../core/probing.js'),
+    import('../../core/select.js'),
+    import('../../drivers/all.js'),
+  ])
+  try {
+    if (isRoot(global.root)) return await (await store()).drivers()
+    refuseForeignState({ root: global.root, drivers, prior: undefined }, undefined)
+  } catch (error) {
+    if (!(error instanceof VarveError) || error.code === 'INVALID_ARGUMENT') throw error
+    if (!global.quiet) process.stderr.write(`varve: warning: ${error.message}\n`)
+    const verdicts = await probeDrivers({ ...global, drivers })
+    return verdicts.map((verdict) => ({ ...verdict, selected: false }))
+  }
   return probeDrivers({ ...global, drivers })
 }

@@ -303,6 +303,31 @@ test('a root that can not be used is refused, and nothing is made there', async 
   }
   oneMessage(await varveAt(join(folder, 'root'), 'btrfs').attempt(['images']), { status: 5, says: /btrfs/ })
   assert.deepEqual(readdirSync(folder), ['file'])
+  for (const inside of [[], ['mnt', 'notes']]) {
+    const root = join(folder, `there-${inside.length}`)
+    mkdirSync(root)
+    for (const name of inside) mkdirSync(join(root, name))
+    chmodSync(root, 0o755)
+    const ran = await varveAt(root, 'btrfs').attempt(['create'])
+    oneMessage(ran, { status: 5, says: /btrfs/ })
+    assert.deepEqual(readdirSync(root).sort(), inside)
+    assert.equal(statSync(root).mode & 0o7777, 0o755)
+    rmSync(root, { recursive: true })
+  }
+  const lost = join(folder, 'lost')
+  for (const path of ['overlay/abc/diff', 'locks', 'mnt', 'tmp']) {
+    mkdirSync(join(lost, path), { recursive: true, mode: 0o700 })
+    const listed = await varveAt(lost, 'vfs').attempt(['--json', 'driver', 'ls'])
+    assert.equal(listed.status, 0, listed.stderr)
+    assert.match(listed.stderr, /holds layers of overlay, but its database has no memory of them/)
+    const verdicts = listed.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    assert.equal(verdicts.find(({ name }) => name === 'overlay').hasState, true)
+    assert.ok(verdicts.every(({ selected }) => selected === false))
+  }
+  rmSync(lost, { recursive: true })
   if (process.getuid?.() !== 0) return t.skip('needs root')
 
   const readonly = join(folder, 'readonly')
