@@ -30,7 +30,7 @@ export function timed(what: string, ours: Measured | undefined, seconds?: number
 export function print(rows: readonly Row[]): void {
   for (const { what, ours, theirs, target } of rows) {
     const value = theirs === undefined ? ours.seconds : ours.seconds / theirs.seconds
-    const say = theirs === undefined ? time : (ratio: number) => `${Number(ratio.toPrecision(2))} ×`
+    const say = theirs === undefined ? time : (ratio: number) => `${Number(ratio.toPrecision(3))} ×`
     const wanted = target === undefined ? '' : `, wanted at most ${say(target)}`
     console.log(`${markOf(value, target)} ${what}: ${say(value)}${wanted}`)
     if (theirs !== undefined)
