@@ -15,7 +15,7 @@ import { SEED } from '../seed.js'
 import { type Varve, varveAt } from '../varve.js'
 import { SERVE_CELLS } from './cells.js'
 import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
-import { type ServeOptions, startServing } from './serving.js'
+import { type ServeOptions, type Serving, startServing } from './serving.js'
 import { type Mount, openClient } from './snapshot-client.js'
 
 const ROUNDS = Number(process.env.VARVE_ROUNDS ?? 3)
@@ -71,13 +71,7 @@ async function undisturbed(bench: Bench): Promise<readonly Snapshot[]> {
 /** When it was killed, in words. */
 async function killedAt(bench: Bench, call: number, reference: readonly Snapshot[]): Promise<string> {
   const { varve, options } = bench
-  const doomed = await startServing('containerd', { ...options, env: { VARVE_FAULT: `kill:call:${call}` } })
-  const failed = await work(bench, 'killed').then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  const when = failed === undefined ? 'killed at rest: the round needed fewer calls' : 'killed at work'
-  assert.equal(await doomed.end('SIGKILL'), 'SIGKILL', `${failed}\n${doomed.log()}`)
+  const { when, log } = await workKilledAt(bench, call)
   const service = await startServing('containerd', options)
   try {
     let tries = 0
@@ -91,15 +85,35 @@ async function killedAt(bench: Bench, call: number, reference: readonly Snapshot
     assert.deepEqual(await varve.json('check', '--data'), [])
     return when
   } catch (error) {
-    throw new Error(
-      `the killed service: ${doomed.log().slice(-2000)}\nthe next: ${service.log().slice(-4000)}`,
-      {
-        cause: error,
-      },
-    )
+    throw new Error(`the killed service: ${log.slice(-2000)}\nthe next: ${service.log().slice(-4000)}`, {
+      cause: error,
+    })
   } finally {
     await service.end('SIGKILL')
   }
+}
+
+/** Starts the service and works until it is gone. */
+async function workKilledAt(
+  bench: Bench,
+  call: number,
+): Promise<{ readonly when: string; readonly log: string }> {
+  const env = { VARVE_FAULT: `kill:call:${call}` }
+  let doomed: Serving
+  try {
+    doomed = await startServing('containerd', { ...bench.options, env })
+  } catch (error) {
+    // It had something to clean up after the last round.
+    assert.match(String(error), /: SIGKILL\n/)
+    return { when: 'killed as it started', log: String(error) }
+  }
+  const failed = await work(bench, 'killed').then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  assert.equal(await doomed.end('SIGKILL'), 'SIGKILL', `${failed}\n${doomed.log()}`)
+  const when = failed === undefined ? 'killed at rest: the round needed fewer calls' : 'killed at work'
+  return { when, log: doomed.log() }
 }
 
 /** What an engine does: two images, a container of each, and a snapshot written by hand. */
