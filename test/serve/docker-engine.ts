@@ -3,8 +3,10 @@
  * there one by one, so that each can be ended, killed and started again. All their directories are in one place.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { type CommandOptions, command, commandBytes, ended, searchPath } from '../../fixtures/command.js'
 import { startWorld } from '../../fixtures/world.js'
 import { CLI } from '../varve.js'
@@ -25,14 +27,15 @@ export interface DockerOptions {
 /** A process of the world. */
 export interface Running {
   readonly pid: number
-  end(signal: NodeJS.Signals): Promise<void>
+  /** The exit status, or 128 and the signal's number. */
+  end(signal: NodeJS.Signals): Promise<number | string>
 }
 
 export interface Docker {
   /** Runs the client; its standard output. */
   docker(...args: readonly string[]): Promise<string>
-  /** The same with what it needs beside arguments. */
-  dockerWith(args: readonly string[], options: CommandOptions): Promise<Buffer>
+  /** The same with an environment; standard error too. */
+  dockerWith(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
   /** Runs `varve` as an admin would while all this runs; its standard output. */
   varve(...args: readonly string[]): Promise<string>
   /** Runs any command in the world; its standard output. */
@@ -71,32 +74,30 @@ export async function withDockerd<T>(
   const start = async (
     name: string,
     args: readonly string[],
-    answers: () => Promise<unknown>,
+    answers: (child: ChildProcess) => Promise<unknown>,
   ): Promise<Running> => {
     const log = openSync(join(place, `${name}.log`), 'a')
     const child = spawn('nsenter', await words(args), {
-      stdio: ['ignore', log, log],
+      stdio: ['ignore', log, log, 'pipe'],
       env: { ...process.env, PATH: searchPath(), ...environment(place) },
     })
+    closeSync(log)
     const over = ended(child)
-    const alive = () => {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} has ended`)
-    }
     await until(`${name} answers`, async () => {
-      alive()
-      await answers()
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} has ended`)
+      await answers(child)
     })
     const pid = Number(childOf(child.pid ?? 0))
     return {
       pid,
       async end(signal) {
         process.kill(pid, signal)
-        await over
+        return over
       },
     }
   }
-  const client = async (args: readonly string[], more: CommandOptions = {}) =>
-    inside([CLIENT, '--host', `unix://${place}/docker.sock`, ...args], more)
+  const clientWords = (args: readonly string[]) => [CLIENT, '--host', `unix://${place}/docker.sock`, ...args]
+  const client = (args: readonly string[]) => inside(clientWords(args))
 
   let service: Running | undefined
   let dockerd: Running | undefined
@@ -106,15 +107,16 @@ export async function withDockerd<T>(
   }
   const docker: Docker = {
     docker: async (...args) => (await client(args)).toString('utf8'),
-    dockerWith: client,
+    dockerWith: async (args, env) =>
+      (await inside(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...clientWords(args)], { env })).toString('utf8'),
     inside: async (...args) => (await inside(args)).toString('utf8'),
     varve: async (...args) =>
       (await inside([process.execPath, CLI, '--root', root, ...args])).toString('utf8'),
     async startService() {
       if (!('varve' in storage)) throw new Error('dockerd is on its own here')
       const args = ['--root', root, '--driver', storage.varve, 'serve', 'docker', '--log-level', 'debug']
-      service = await start('varve', [process.execPath, CLI, ...args], () =>
-        inside(['test', '-S', '/run/docker/plugins/varve.sock']),
+      service = await start('varve', [process.execPath, CLI, ...args, '--ready-fd', '3'], (child) =>
+        once(child.stdio[3] as Readable, 'data'),
       )
       return service
     },
@@ -140,19 +142,27 @@ export async function withDockerd<T>(
     await docker.startDockerd()
     return await use(docker)
   } catch (error) {
-    const said = logs.map(
-      (file) => `${file}:\n${existsSync(file) ? readFileSync(file, 'utf8').slice(-6000) : 'none'}`,
-    )
+    const said = logs.map((file) => `${file}:\n${endOf(file)}`)
     throw new Error(said.join('\n'), { cause: error })
   } finally {
+    const init = childOf(world.pid ?? 0)
     world.kill('SIGKILL')
     await end
+    // The first process of the world is the last to go; its files are open until then.
+    await until('the world has ended', async () => {
+      if (init !== '' && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
+    })
   }
 }
 
-/** A line in dockerd's log, to find one's place in it. */
-export function mark(place: string, text: string): void {
-  appendFileSync(join(place, 'dockerd.log'), `--- ${text}\n`)
+/** What matters of a log. */
+function endOf(file: string): string {
+  if (!existsSync(file)) return 'none'
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines
+    .filter((line) => !/Registering |loading plugin|Calling /.test(line))
+    .join('\n')
+    .slice(-5000)
 }
 
 async function initOf(world: ChildProcess): Promise<string> {
