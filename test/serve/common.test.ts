@@ -1,0 +1,203 @@
+/** What both services share: the log, metrics, the socket's place, and who is told that it is ready. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import koffi from 'koffi'
+import { createCalls } from '../../cli/serve/calls.js'
+import { createLog, type Fields } from '../../cli/serve/log.js'
+import { createMetrics } from '../../cli/serve/metrics.js'
+import { parseEndpoint } from '../../cli/serve/metrics-server.js'
+import { reserveSocket } from '../../cli/serve/socket.js'
+import { VarveError } from '../../core/errors.js'
+import type { Store } from '../../core/model.js'
+import { notify } from '../../core/sys/notify.js'
+
+const lib = koffi.load(null)
+/** Node has no sockets for datagrams of this family. */
+const libc = {
+  socket: lib.func('int socket(int, int, int)') as (family: number, type: number, protocol: number) => number,
+  bind: lib.func('int bind(int, const void *, uint32)') as (fd: number, name: Buffer, size: number) => number,
+  recv: lib.func('int64 recv(int, void *, size_t, int)') as (
+    fd: number,
+    into: Buffer,
+    size: number,
+    flags: number,
+  ) => number,
+}
+const NOW = () => new Date('2026-01-31T10:00:00.000Z')
+
+test('A log line is text or JSON, and nothing in it can steer a terminal or begin another line.', () => {
+  const cases: readonly (readonly [fields: Fields, text: string])[] = [
+    [{ id: 'a1-init', ms: 0.5 }, 'id=a1-init ms=0.5'],
+    [{ id: undefined, ok: true }, 'ok=true'],
+    [{ error: 'no such "x"' }, 'error="no such \\"x\\""'],
+    [{ id: 'a\nb\x1b[31m' }, 'id="a\\nb\\u001b[31m"'],
+    [{ id: '' }, 'id=""'],
+  ]
+  for (const [fields, text] of cases) {
+    const lines: string[] = []
+    const write = (line: string) => void lines.push(line)
+    createLog({ level: 'info', json: false, write, now: NOW }).info('Get', fields)
+    createLog({ level: 'info', json: true, write, now: NOW }).info('Get', fields)
+    assert.equal(lines[0], `2026-01-31T10:00:00.000Z info  Get ${text}\n`)
+    const parsed: unknown = JSON.parse(lines[1] ?? '')
+    const expected = { time: '2026-01-31T10:00:00.000Z', level: 'info', message: 'Get', ...fields }
+    assert.deepEqual(parsed, JSON.parse(JSON.stringify(expected)))
+    assert.equal(lines.join('').split('\n').length, 3)
+  }
+})
+
+test('Only what is loud enough is written.', () => {
+  const lines: string[] = []
+  const log = createLog({ level: 'warn', json: false, write: (line) => void lines.push(line), now: NOW })
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) log[level](level)
+  assert.deepEqual(
+    lines.map((line) => line.split(' ').at(-1)),
+    ['warn\n', 'error\n'],
+  )
+})
+
+test('A call is counted, timed and logged as loud as its failure is, and waited for.', async () => {
+  const lines: string[] = []
+  const log = createLog({ level: 'debug', json: false, write: (line) => void lines.push(line), now: NOW })
+  const metrics = createMetrics()
+  const calls = createCalls('docker', log, metrics)
+  const fail = (error: Error) => () => Promise.reject(error)
+  const codes = { NOT_FOUND: 'debug', RESOURCE_EXHAUSTED: 'warn', CORRUPT: 'warn' } as const
+  for (const [code, level] of Object.entries(codes)) {
+    await assert.rejects(calls.run('Get', { id: 'x' }, fail(new VarveError(code as 'CORRUPT', 'why'))), /why/)
+    assert.match(lines.at(-1) ?? '', new RegExp(` ${level} +Get id=x ms=\\S+ code=${code} error=why\\n$`))
+  }
+  await assert.rejects(calls.run('Get', {}, fail(new TypeError('a mistake'))), /a mistake/)
+  assert.match(lines.at(-1) ?? '', / error Get .*code=INTERNAL.*a mistake.*stack=/)
+  const running = calls.run('Diff', {}, (signal) => once(signal, 'abort'))
+  assert.equal(calls.running(), 1)
+  const idle = calls.idle()
+  calls.abort()
+  await Promise.all([running, idle])
+  assert.equal(calls.running(), 0)
+  metrics.imported('docker', 10)
+  const text = await metrics.text(STORE)
+  const expected = [
+    'varve_calls_total{service="docker",method="Get"} 4',
+    'varve_call_errors_total{service="docker",method="Get",code="CORRUPT"} 1',
+    'varve_call_duration_seconds_bucket{service="docker",method="Get",le="+Inf"} 4',
+    'varve_call_duration_seconds_count{service="docker",method="Get"} 4',
+    'varve_calls_running{service="docker",method="Diff"} 0',
+    'varve_imported_bytes_total{service="docker"} 10',
+    'varve_layers{driver="overlay"} 3',
+    'varve_layer_bytes{driver="overlay"} 4096',
+  ]
+  for (const line of expected) assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`)
+  const sample = /^[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+$/
+  for (const line of text.split('\n').filter((each) => each !== '' && !each.startsWith('# '))) {
+    assert.match(line, sample)
+  }
+})
+
+test('Where metrics are served: a path, a port of this machine alone, or an address that was said.', () => {
+  const cases: readonly (readonly [text: string, endpoint: ReturnType<typeof parseEndpoint> | undefined])[] =
+    [
+      ['/run/m.sock', { kind: 'socket', path: '/run/m.sock' }],
+      ['unix:/run/m.sock', { kind: 'socket', path: '/run/m.sock' }],
+      ['9323', { kind: 'tcp', host: '127.0.0.1', port: 9323 }],
+      [':9323', { kind: 'tcp', host: '127.0.0.1', port: 9323 }],
+      ['0.0.0.0:1', { kind: 'tcp', host: '0.0.0.0', port: 1 }],
+      ['[::1]:9323', { kind: 'tcp', host: '::1', port: 9323 }],
+      ['node-1.example:80', { kind: 'tcp', host: 'node-1.example', port: 80 }],
+      ['', undefined],
+      ['localhost', undefined],
+      ['host:65536', undefined],
+      ['run/m.sock', undefined],
+      ['::1:80', undefined],
+    ]
+  for (const [text, endpoint] of cases) {
+    if (endpoint === undefined) assert.throws(() => parseEndpoint(text), { code: 'INVALID_ARGUMENT' }, text)
+    else assert.deepEqual(parseEndpoint(text), endpoint, text)
+  }
+})
+
+test('A socket is there at once and whole, for its owner alone; a stale one is replaced, a living one not.', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'new', 'deep', 'v.sock')
+    const place = await reserveSocket(path)
+    assert.ok(!existsSync(path))
+    const server = createServer()
+    server.listen(place.binding)
+    await once(server, 'listening')
+    await assert.rejects(reserveSocket(path), /another varve serve listens there/)
+    place.publish()
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    assert.deepEqual(readdirSync(join(folder, 'new/deep')).sort(), ['.v.sock.lock', 'v.sock'])
+    place.withdraw()
+    place.withdraw()
+    server.close()
+    assert.deepEqual(readdirSync(join(folder, 'new/deep')), [])
+
+    // One that nobody listens at: its maker was killed.
+    const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+    await once(spawn(process.execPath, ['-e', script]), 'close')
+    assert.ok(statSync(path).isSocket())
+    const again = await reserveSocket(path)
+    again.withdraw()
+    assert.ok(statSync(path).isSocket(), 'what was there stays until it is replaced')
+
+    const other = createServer()
+    rmSync(path)
+    other.listen(path)
+    await once(other, 'listening')
+    await assert.rejects(reserveSocket(path), /another program listens there/)
+    other.close()
+    writeFileSync(path, '')
+    await assert.rejects(reserveSocket(path), /something else than a socket/)
+    await assert.rejects(reserveSocket(join(folder, 'x'.repeat(100))), { code: 'INVALID_ARGUMENT' })
+  }))
+
+test('systemd is told by a datagram, at a path or an abstract name; without it nothing is.', () =>
+  inFolder(async (folder) => {
+    notify('READY=1', undefined)
+    notify('READY=1', '')
+    assert.throws(() => notify('READY=1', join(folder, 'nobody')), /ENOENT.*sendto/)
+    for (const address of [join(folder, 'notify'), `@varve-test-${process.pid}`]) {
+      const fd = libc.socket(1, 2, 0)
+      try {
+        const name = Buffer.from(address.replace('@', '\0'))
+        const bytes = Buffer.concat([Buffer.from(new Uint16Array([1]).buffer), name])
+        assert.equal(libc.bind(fd, bytes, bytes.length), 0)
+        notify('READY=1\nMAINPID=5', address)
+        const got = Buffer.alloc(100)
+        const length = libc.recv(fd, got, got.length, 0)
+        assert.equal(got.toString('utf8', 0, length), 'READY=1\nMAINPID=5')
+      } finally {
+        closeSync(fd)
+      }
+    }
+  }))
+
+const STORE = {
+  info: async () => ({ driver: 'overlay', layers: 3, images: 1, mounts: 2, size: 4096 }),
+} as unknown as Store
+
+async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'vk-'))
+  mkdirSync(join(folder, 'x'))
+  try {
+    await use(folder)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
