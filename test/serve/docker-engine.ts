@@ -29,18 +29,19 @@ export interface Running {
   readonly pid: number
   /** The exit status, or 128 and the signal's number. */
   end(signal: NodeJS.Signals): Promise<number | string>
+  readonly ended: Promise<number | string>
 }
 
 export interface Docker {
   /** Runs the client; its standard output. */
   docker(...args: readonly string[]): Promise<string>
   /** The same with an environment; standard error too. */
-  dockerWith(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string>
+  dockerWith(args: readonly string[], env: Readonly<Record<string, string>>, input?: string): Promise<string>
   /** Runs `varve` as an admin would while all this runs; its standard output. */
   varve(...args: readonly string[]): Promise<string>
   /** Runs any command in the world; its standard output. */
   inside(...args: readonly string[]): Promise<string>
-  startService(): Promise<Running>
+  startService(env?: Readonly<Record<string, string>>): Promise<Running>
   startDockerd(): Promise<Running>
   readonly service: () => Running
   readonly dockerd: () => Running
@@ -75,18 +76,20 @@ export async function withDockerd<T>(
     name: string,
     args: readonly string[],
     answers: (child: ChildProcess) => Promise<unknown>,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<Running> => {
     const log = openSync(join(place, `${name}.log`), 'a')
     const child = spawn('nsenter', await words(args), {
       stdio: ['ignore', log, log, 'pipe'],
-      env: { ...process.env, PATH: searchPath(), ...environment(place) },
+      env: { ...process.env, PATH: searchPath(), ...environment(place), ...env },
     })
     closeSync(log)
     const over = ended(child)
+    const isOver = () => child.exitCode !== null || child.signalCode !== null
     await until(`${name} answers`, async () => {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} has ended`)
-      await answers(child)
+      if (!isOver()) await Promise.race([answers(child), over])
     })
+    if (isOver()) throw new Error(`${name} has ended: ${await over}`)
     const pid = Number(childOf(child.pid ?? 0))
     return {
       pid,
@@ -94,6 +97,7 @@ export async function withDockerd<T>(
         process.kill(pid, signal)
         return over
       },
+      ended: over,
     }
   }
   const clientWords = (args: readonly string[]) => [CLIENT, '--host', `unix://${place}/docker.sock`, ...args]
@@ -107,16 +111,21 @@ export async function withDockerd<T>(
   }
   const docker: Docker = {
     docker: async (...args) => (await client(args)).toString('utf8'),
-    dockerWith: async (args, env) =>
-      (await inside(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...clientWords(args)], { env })).toString('utf8'),
+    dockerWith: async (args, env, input = '') =>
+      (await inside(['sh', '-c', 'exec "$@" 2>&1', 'sh', ...clientWords(args)], { env, input })).toString(
+        'utf8',
+      ),
     inside: async (...args) => (await inside(args)).toString('utf8'),
     varve: async (...args) =>
       (await inside([process.execPath, CLI, '--root', root, ...args])).toString('utf8'),
-    async startService() {
+    async startService(env = {}) {
       if (!('varve' in storage)) throw new Error('dockerd is on its own here')
       const args = ['--root', root, '--driver', storage.varve, 'serve', 'docker', '--log-level', 'debug']
-      service = await start('varve', [process.execPath, CLI, ...args, '--ready-fd', '3'], (child) =>
-        once(child.stdio[3] as Readable, 'data'),
+      service = await start(
+        'varve',
+        [process.execPath, CLI, ...args, '--ready-fd', '3'],
+        (child) => once(child.stdio[3] as Readable, 'data'),
+        env,
       )
       return service
     },
