@@ -26,7 +26,7 @@ import { createMountSpace, IN_PLACE } from './mount-space.js'
 import { onlyPlace, realTarget, requireTarget } from './mount-target.js'
 import { step } from './steps.js'
 import { mkdir } from './sys/files.js'
-import { attach, makeReadonly, unmount as unmountNow } from './sys/mount.js'
+import { attach, makeReadonly, makeWritable, unmount as unmountNow } from './sys/mount.js'
 
 export interface MountsContext {
   readonly db: Database
@@ -260,10 +260,12 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       const recipe = await driver.get(graph.sourceOf(row), { readonly: false })
       // A bind is one mount of many of somebody's file system; anything else is the layer's own file system.
       const scope = recipe.at(-1)?.type === 'bind' ? 'mount' : 'file system'
-      for (const { target } of rows) {
+      for (const [i, { target }] of rows.entries()) {
         try {
           makeReadonly(fromText(target), scope)
         } catch (error) {
+          // A file system is read-only everywhere or nowhere, so the first of its mounts decides.
+          if (scope === 'mount') for (const each of rows.slice(0, i)) makeWritable(fromText(each.target))
           throw failed('make read-only', nameOf(db, row), target, error)
         }
       }

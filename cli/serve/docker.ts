@@ -72,6 +72,7 @@ async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve))
   const gone = [...answering].map((each) => new Promise((resolve) => each.once('close', resolve)))
   const limit = new AbortController()
+  // Its abort is the end of the wait.
   await Promise.race([
     Promise.all(gone),
     sleep(LAST_WORDS, undefined, { signal: limit.signal }).catch(() => {}),

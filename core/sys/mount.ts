@@ -81,6 +81,11 @@ export function makeReadonly(target: string, scope: 'mount' | 'file system'): vo
   call('', target, '', flags, '')
 }
 
+/** Undoes {@link makeReadonly} of one mount. @throws SysError */
+export function makeWritable(target: string): void {
+  call('', target, '', MS_REMOUNT | MS_BIND, '')
+}
+
 /**
  * Unmounts a file system of which there is no other mount here, and ends all writing to it: copies of the mount in other
  * namespaces, and whatever was mounted by them there, are read-only from then on.
