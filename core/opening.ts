@@ -1,0 +1,164 @@
+/**
+ * The first half of opening a store: root, database and driver, in that order; where one of them can't be had, what this
+ * opening made goes again.
+ */
+import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
+import { fromText } from './bytes.js'
+import { type Closer, closeAfter } from './closing.js'
+import { type Database, openDatabase } from './db/database.js'
+import type { Driver } from './driver.js'
+import type { StoreOptions } from './model.js'
+import { optionsFor } from './options.js'
+import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
+import { createScratch, type Scratch } from './scratch.js'
+import { moduleNamed, type Selected, selectDriver } from './select.js'
+import type { Lock } from './sys/lock.js'
+import { lstatOrUndefined } from './sys/stat.js'
+
+interface Parts {
+  readonly db: Database
+  readonly scratch: Scratch
+  /** Whatever must be closed in the end, the last first. */
+  readonly held: Closer[]
+}
+
+export interface Opened extends Parts {
+  readonly driver: Driver
+  /** The driver's own directory. */
+  readonly home: string
+}
+
+/**
+ * Opens all that a store stands on and calls `use` with it, the root absolute. Where either fails, all is closed again, and
+ * a root that no store was made in is as it was.
+ */
+export async function withOpened<T>(
+  options: StoreOptions,
+  use: (options: StoreOptions, opened: Opened) => Promise<T>,
+): Promise<T> {
+  const root = resolve(options.root)
+  refuseMistakes(options)
+  const words: string[] = []
+  const { opening, ...made } = await openRoot(root, (message) => words.push(message))
+  const say = () => {
+    for (const message of words.splice(0)) options.warn?.(message)
+  }
+  // Whoever else opens it waits for the lock: what is missing now is this opening's to make.
+  const files = filesMissing(root, options.drivers)
+  const held: Closer[] = [() => opening.release()]
+  let db: Database | undefined
+  try {
+    const scratch = createScratch(fromText(root))
+    held.push(() => scratch.close())
+    db = openDatabase(`${root}/varve.db`)
+    held.push(db.close)
+    const parts = { db, scratch, held }
+    const { driver, home } = await openDriver({ ...options, root }, parts, opening)
+    say()
+    return await use({ ...options, root }, { ...parts, driver, home })
+  } catch (error) {
+    const undo = () => {
+      const isUnused = () => isUnusedNow(root)
+      const gone = made.made ? removeRoot(root, isUnused) : clearRoot(root, made, files, isUnused)
+      if (!gone) say()
+    }
+    return await closeAfter(error, [isUnused(db) ? undo : say, ...held], options.warn)
+  }
+}
+
+/** Of what an opening may make in a root beside its folders, what isn't there. */
+function filesMissing(root: string, drivers: StoreOptions['drivers']): readonly string[] {
+  const database = ['varve.db', 'varve.db-wal', 'varve.db-shm']
+  return [...database, ...drivers.map((driver) => driver.name)].filter(
+    (name) => lstatOrUndefined(fromText(`${root}/${name}`)) === undefined,
+  )
+}
+
+/** A root that no store was made in. Where that can't be told it is not. */
+function isUnused(db: Database | undefined): boolean {
+  try {
+    return db?.meta.get('driver') === undefined
+  } catch {
+    return false // the database's error, which is being thrown or soon will be
+  }
+}
+
+/** The same, of a database that was closed again: another process may have come in between. */
+function isUnusedNow(root: string): boolean {
+  const file = `${root}/varve.db`
+  if (lstatOrUndefined(fromText(file)) === undefined) return true
+  let db: Database | undefined
+  try {
+    db = openDatabase(file)
+    return isUnused(db)
+  } catch {
+    return false // it can't be told
+  } finally {
+    db?.close()
+  }
+}
+
+/** What can be told before anything is made. */
+function refuseMistakes({ drivers, driver, storageOptions = [] }: StoreOptions): void {
+  if (driver !== undefined) optionsFor(moduleNamed(drivers, driver), drivers, storageOptions)
+}
+
+/** The backend of this root; the first opening of a root decides, and the others wait for its lock `opening`. */
+async function openDriver(
+  options: StoreOptions,
+  parts: Parts,
+  opening: Lock,
+): Promise<{ readonly driver: Driver; readonly home: string }> {
+  const { db, scratch } = parts
+  try {
+    if (db.meta.get('driver') !== undefined) {
+      opening.release()
+      return await openSelected(options, parts, await select(options, db, scratch))
+    }
+    const opened = await openSelected(options, parts, await select(options, db, scratch))
+    db.tx(() => {
+      if (db.meta.get('driver') !== undefined) return
+      db.meta.set('driver', opened.driver.name)
+      db.meta.set('uuid', randomUUID())
+      db.meta.set('created', new Date().toISOString())
+    })
+    return opened
+  } finally {
+    opening.release()
+  }
+}
+
+/** What a driver is selected by. */
+export function selection(options: StoreOptions, db: Database, scratch: Scratch) {
+  const { root, drivers, driver, storageOptions = [] } = options
+  return {
+    root,
+    drivers,
+    driver,
+    storageOptions,
+    prior: db.meta.get('driver'),
+    scratch: () => scratch.directory(),
+  }
+}
+
+function select(options: StoreOptions, db: Database, scratch: Scratch): Promise<Selected> {
+  return selectDriver(selection(options, db, scratch))
+}
+
+async function openSelected(
+  { root, warn = () => {} }: StoreOptions,
+  { db, held }: Parts,
+  { module, options }: Selected,
+): Promise<{ readonly driver: Driver; readonly home: string }> {
+  const home = ensureFolder(root, module.name)
+  const driver = await module.open({
+    home,
+    options,
+    parentOf: (id) => db.nodes.parentOf(id),
+    state: db.driverState,
+    warn,
+  })
+  held.push(() => driver.close())
+  return { driver, home }
+}
