@@ -13,8 +13,8 @@ import { type Answer, createMethods, layer } from './docker-methods.js'
 import { readJson } from './docker-request.js'
 import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff } from './docker-streams.js'
 import type { Fields } from './log.js'
-import { listen } from './metrics-server.js'
 import type { ServeContext, Service } from './service.js'
+import { listen } from './socket.js'
 
 export interface DockerOptions {
   readonly drivers: readonly DriverModule[]

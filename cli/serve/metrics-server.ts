@@ -1,11 +1,10 @@
 /** `--metrics`: a small HTTP server of its own, with `/metrics` and `/healthz`. */
 import { createServer, type Server } from 'node:http'
-import type { Server as SocketServer } from 'node:net'
 import { messageOf, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'
-import { reserveSocket, type SocketPlace } from './socket.js'
+import { listen, reserveSocket, type SocketPlace } from './socket.js'
 
 export interface MetricsServer {
   /** Where it listens, for the log. */
@@ -73,23 +72,6 @@ export async function serveMetrics(
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : endpoint.port
   return ends(server, `http://${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${port}`)
-}
-
-/** Connections that wait to be accepted; the kernel's own limit is 4096 (net.core.somaxconn). */
-const BACKLOG = 4096
-
-/** Of node:http and node:net servers. @throws VarveError UNAVAILABLE */
-export function listen(
-  server: SocketServer,
-  where: { path: string } | { host: string; port: number },
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      const name = 'path' in where ? where.path : `${where.host}:${where.port}`
-      reject(new VarveError('UNAVAILABLE', `listen at ${name}: ${messageOf(error)}`, { cause: error }))
-    })
-    server.listen({ backlog: BACKLOG, ...where }, () => resolve())
-  })
 }
 
 function ends(server: Server, address: string, place?: SocketPlace): MetricsServer {

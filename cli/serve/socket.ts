@@ -4,7 +4,7 @@
  * beside it says that its service lives; so a stale one can be told from a living one, and replaced.
  */
 import { randomBytes } from 'node:crypto'
-import { createConnection } from 'node:net'
+import { createConnection, type Server } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { fromText } from '../../core/bytes.js'
 import { errnoOf, messageOf, VarveError } from '../../core/errors.js'
@@ -14,6 +14,8 @@ import { isSocket, lstatOrUndefined } from '../../core/sys/stat.js'
 
 /** `sun_path` has 108 bytes, with its NUL (unix(7)). */
 const MAX_PATH = 107
+/** Connections that wait to be accepted; the kernel's own limit is 4096 (net.core.somaxconn). */
+const BACKLOG = 4096
 
 export interface SocketPlace {
   /** The absolute path in the end. */
@@ -60,6 +62,20 @@ export async function reserveSocket(path: string): Promise<SocketPlace> {
     throw error instanceof VarveError ? error : refuse(messageOf(error), error)
   }
   return place({ path: resolve(path), target, room, lock })
+}
+
+/** Of node:http and node:net servers. @throws VarveError UNAVAILABLE */
+export function listen(
+  server: Server,
+  where: { path: string } | { host: string; port: number },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      const name = 'path' in where ? where.path : `${where.host}:${where.port}`
+      reject(new VarveError('UNAVAILABLE', `listen at ${name}: ${messageOf(error)}`, { cause: error }))
+    })
+    server.listen({ backlog: BACKLOG, ...where }, () => resolve())
+  })
 }
 
 function place({
