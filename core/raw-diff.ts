@@ -3,9 +3,9 @@ import type { NodeRow } from './db/nodes.js'
 import type { Change, Driver } from './driver.js'
 import { errnoOf } from './errors.js'
 import type { Graph } from './graph.js'
-import { isFile } from './sys/stat.js'
+import { inodeOf, isFile } from './sys/stat.js'
 import { compareInThread } from './tree/compare.js'
-import { type Entered, enterDirectory, lstatAtOrUndefined, parentOf } from './tree/confined.js'
+import { baseOf, type Entered, enterDirectory, lstatAtOrUndefined, parentOf } from './tree/confined.js'
 import { packDifference } from './tree/pack-changes.js'
 import { type Views, withView } from './views.js'
 
@@ -82,8 +82,8 @@ function fileAt(root: number, path: string): { readonly inode: string; readonly 
     throw error
   }
   try {
-    const stat = lstatAtOrUndefined(directory.fd, path.slice(path.lastIndexOf('/') + 1))
-    return stat && isFile(stat.mode) ? { inode: `${stat.dev}:${stat.ino}`, size: stat.size } : undefined
+    const stat = lstatAtOrUndefined(directory.fd, baseOf(path))
+    return stat && isFile(stat.mode) ? { inode: inodeOf(stat), size: stat.size } : undefined
   } finally {
     directory.close()
   }

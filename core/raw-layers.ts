@@ -23,23 +23,19 @@ export interface RawLayersContext {
   readonly layers: () => Promise<Layers>
 }
 
-const nameOf = (id: string) => ({ space: 'id', name: parseLayerId(id) }) as const
+const inIdSpace = (id: string) => ({ space: 'id', name: parseLayerId(id) }) as const
 
 /** `engine` is what its layers are labelled with. */
 export function createRawLayers(context: RawLayersContext, engine: string): RawLayers {
   const { db, driver, graph, mounts, layers } = context
 
-  const find = (id: string): NodeRow => {
-    const row = graph.find(nameOf(id))
+  const find = (id: string, missing = `layer ${id}: there is none of that id`): NodeRow => {
+    const row = graph.find(inIdSpace(id))
     if (row !== undefined) return row
-    throw new VarveError('NOT_FOUND', `layer ${id}: there is none of that id`)
+    throw new VarveError('NOT_FOUND', missing)
   }
-  const findParent = (id: string | undefined): NodeRow | undefined => {
-    if (id === undefined) return undefined
-    const row = graph.find(nameOf(id))
-    if (row !== undefined) return row
-    throw new VarveError('NOT_FOUND', `parent ${id}: there is no layer of that id`)
-  }
+  const findParent = (id: string | undefined): NodeRow | undefined =>
+    id === undefined ? undefined : find(id, `parent ${id}: there is no layer of that id`)
   const isEngines = (row: NodeRow) => row.labels[ENGINE] === engine
 
   /** Under the layer's lock, with the layer as it is then. */
@@ -90,7 +86,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
 
   return {
     async create(id, { parent, options } = {}) {
-      const name = nameOf(id)
+      const name = inIdSpace(id)
       const lock = await graph.lockName(name)
       try {
         const below = findParent(parent)
@@ -109,7 +105,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
     },
 
     async remove(id) {
-      const name = nameOf(id)
+      const name = inIdSpace(id)
       const row = graph.find(name)
       if (row === undefined) return
       const isLast = db.tx(() => !leave(id, row))
@@ -120,12 +116,12 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       await graph.remove(row.id, { before: () => graph.find(name)?.id === row.id })
     },
 
-    exists: (id) => graph.find(nameOf(id)) !== undefined,
+    exists: (id) => graph.find(inIdSpace(id)) !== undefined,
 
     get: (id) => mounts.mount(find(id)),
 
     async put(id) {
-      const row = graph.find(nameOf(id))
+      const row = graph.find(inIdSpace(id))
       const place = row && mounts.placeOf(row.layer)
       if (row === undefined || place === undefined) return
       const target = asText(place)

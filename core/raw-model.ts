@@ -25,7 +25,7 @@ export interface RawOptions {
 /** Everything throws VarveErrors: INVALID_ARGUMENT for an illegal id, and NOT_FOUND for one that no layer has. */
 export interface RawLayers {
   /**
-   * A new writable layer; nothing happens where there is one of that id on that parent. A parent that is still writable is
+   * A new writable layer; nothing happens where there is a writable one of that id on that parent. A parent that is still writable is
    * sealed first, what is mounted of it becomes read-only.
    * @throws VarveError ALREADY_EXISTS (another layer has the id), NOT_FOUND (the parent), FAILED_PRECONDITION (a file of the
    * parent is open for writing)

@@ -151,8 +151,10 @@ async function finishUnmount(
   for (const { target } of doomed.sort((a, b) => Number(own(a.target)) - Number(own(b.target)))) {
     const row = db.mounts.get(id, target)
     if (row === undefined) continue
-    if (row.bootId !== IN_PLACE && space.isHere(row)) (own(target) ? unmountLayer : unmount)(fromText(target))
-    else if (row.bootId !== IN_PLACE && space.isMounted(row)) continue // another living namespace's, which this process can't reach
+    if (row.bootId !== IN_PLACE) {
+      if (space.isHere(row)) (own(target) ? unmountLayer : unmount)(fromText(target))
+      else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
+    }
     if (own(target)) removeMountPoint(fromText(target))
     db.mounts.delete(id, target)
     warn(`layer ${layer}: unmounted from ${target}, which had been interrupted`)

@@ -4,13 +4,12 @@
  * - IMAGE: `name[:tag]` in any of its forms, or its id (the config's digest) or a prefix of it.
  * - LAYER: a chain id, a diff id, or a prefix of one; a layer id; `IMAGE#N`, counted from 0 at the base; a writable
  *   layer's name.
- * - TARGET: either.
- *
  * - An engine's layer: its id or key; what follows the last slash of a key (`default/7/web` is `web`); a prefix of an id of
  *   64 hex digits, and one of a key that goes to its first slash at least.
+ * - TARGET: any of these.
  *
- * A prefix of a digest has two hex digits or more, with or without `sha256:`; a prefix must be unique. What several of these fit means,
- * in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and 64 hex digits are
+ * A prefix of a digest has two hex digits or more, with or without `sha256:`; a prefix must be unique. What several of
+ * these fit means, in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and 64 hex digits are
  * ids before anything else. A digest that is the diff id of several layers means none of them, unless it is a base
  * layer's chain id in full.
  */

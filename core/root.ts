@@ -129,7 +129,10 @@ function make(root: string, warn: Warn = () => {}): Made {
   return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }
 }
 
-/** Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. Gives the mode it had, where that changed. */
+/**
+ * Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. Gives
+ * the mode it had, where that changed.
+ */
 function keepPrivate(root: string, warn: Warn): number | undefined {
   const path = fromText(root)
   const { mode, uid } = stat(path)

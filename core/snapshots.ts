@@ -49,7 +49,7 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
   }
 
   /** What `make` made under `key`, and its mounts; where these can't be had nothing stays. */
-  const made = async (
+  const makeAndTell = async (
     make: Graph['prepare'],
     key: string,
     { parent, labels = {} }: SnapshotOptions,
@@ -94,8 +94,8 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
   }
 
   return {
-    prepare: (key, options = {}) => made(graph.prepare, key, options),
-    view: (key, options = {}) => made(graph.view, key, options),
+    prepare: (key, options = {}) => makeAndTell(graph.prepare, key, options),
+    view: (key, options = {}) => makeAndTell(graph.view, key, options),
 
     async mounts(key) {
       const row = find(key)

@@ -35,6 +35,11 @@ export interface Stat {
   readonly ctimeNsec: number
 }
 
+/** The same for all names of a file. */
+export function inodeOf({ dev, ino }: Stat): string {
+  return `${dev}:${ino}`
+}
+
 /** @throws SysError, as all of these */
 export function lstat(path: string): Stat {
   enter('lstat', path)

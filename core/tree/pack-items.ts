@@ -2,7 +2,7 @@
 import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { VarveError } from '../errors.js'
-import { isDirectory, lstatAt, type Stat } from '../sys/stat.js'
+import { inodeOf, isDirectory, lstatAt } from '../sys/stat.js'
 import { whiteoutPath } from '../tar/whiteout.js'
 import { baseOf, type Entered, enterDirectory, parentOf, type Tree } from './confined.js'
 import { walk } from './walk.js'
@@ -86,11 +86,6 @@ export function itemsOf(
     }
   }
   return [...items].sort(([a], [b]) => (a < b ? -1 : 1))
-}
-
-/** The same for all names of a file. */
-export function inodeOf(stat: Stat): string {
-  return `${stat.dev}:${stat.ino}`
 }
 
 function reserved(path: string): VarveError {
