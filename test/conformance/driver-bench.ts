@@ -6,6 +6,7 @@ import { createChannel, pump } from '../../core/channel.js'
 import type { Applied, Change, Driver, DriverModule, Mount } from '../../core/driver.js'
 import { isCode } from '../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../core/ids.js'
+import { createDriverState } from './driver-state.js'
 import { createPlaces } from './places.js'
 
 export interface DriverBench {
@@ -56,19 +57,14 @@ export async function openDriverBench(
   for (const path of [home, scratch]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const places = createPlaces(join(root, 'mounts'))
   const parents = new Map<LayerId, LayerId>()
-  const state = new Map<string, string>()
+  const state = createDriverState()
   const warnings: string[] = []
   const open = () =>
     module.open({
       home,
       options,
       parentOf: (id) => parents.get(id),
-      state: {
-        get: (key) => state.get(key),
-        set: (key, value) => void state.set(key, value),
-        delete: (key) => void state.delete(key),
-        entries: (prefix) => [...state].filter(([key]) => key.startsWith(prefix)),
-      },
+      state,
       warn: (message) => warnings.push(message),
     })
   const driver = await open()

@@ -15,7 +15,10 @@ export function part(place: Buffer): void {
   fs.renameSync(copy, place)
 }
 
-/** The content of one file over that of another, as a clone where that can be. By hand: Node's copyFile never ends where the two are one file of a union. */
+/**
+ * The content of one file over that of another, as a clone where that can be. By hand: Node's copyFile never ends where the
+ * two are one file of a union.
+ */
 export function copyOver(place: Buffer, to: Buffer): void {
   const content = fs.readFileSync(place)
   const from = fs.openSync(place, 'r')

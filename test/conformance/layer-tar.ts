@@ -1,4 +1,5 @@
 /** Layer tars byte by byte, from a tree as data; shares no code with core, so that a mistake there can't hide itself. */
+import { header, TYPEFLAGS } from '../tar-bytes.js'
 import type { Entry, Tree } from './trees.js'
 
 export interface TarOptions {
@@ -17,38 +18,19 @@ export function tarOf(tree: Tree, { tail = 1024, first = {} }: TarOptions = {}):
 function blocksOf(path: string, entry: Entry): readonly Buffer[] {
   const isDirectory = entry.type === 'directory'
   const content = entry.type === 'file' && typeof entry.content === 'string' ? entry.content : ''
-  const block = Buffer.alloc(512)
-  const text = (at: number, value: string) => block.write(value, at, 'latin1')
-  const octal = (at: number, digits: number, value: number | bigint) =>
-    text(at, `${value.toString(8).padStart(digits, '0')}\0`)
-  text(0, isDirectory ? `${path === '' ? '.' : path}/` : path)
-  octal(100, 7, entry.mode ?? (isDirectory ? 0o755 : 0o644))
-  octal(108, 7, entry.uid ?? 0)
-  octal(116, 7, entry.gid ?? 0)
-  octal(124, 11, content.length)
-  octal(136, 11, (entry.mtime ?? 0n) / 1_000_000_000n)
-  text(156, TYPES[entry.type])
-  if (entry.type === 'symlink') text(157, entry.target)
-  if (entry.type === 'link') text(157, entry.to)
-  text(257, 'ustar\x0000')
-  if (entry.type === 'char' || entry.type === 'block') {
-    octal(329, 7, entry.major)
-    octal(337, 7, entry.minor)
-  }
-  text(148, '        ')
-  const sum = block.reduce((total, byte) => total + byte, 0)
-  text(148, `${sum.toString(8).padStart(6, '0')}\0 `)
+  const isDevice = entry.type === 'char' || entry.type === 'block'
+  const block = header({
+    name: isDirectory ? `${path === '' ? '.' : path}/` : path,
+    type: entry.type === 'socket' ? TYPEFLAGS.file : TYPEFLAGS[entry.type],
+    size: content.length,
+    mode: entry.mode ?? (isDirectory ? 0o755 : 0o644),
+    uid: entry.uid ?? 0,
+    gid: entry.gid ?? 0,
+    mtime: Number((entry.mtime ?? 0n) / 1_000_000_000n),
+    ...(entry.type === 'symlink' && { linkname: entry.target }),
+    ...(entry.type === 'link' && { linkname: entry.to }),
+    ...(isDevice && { devMajor: entry.major, devMinor: entry.minor }),
+  })
   if (content === '') return [block]
   return [block, Buffer.from(content, 'latin1'), Buffer.alloc((512 - (content.length % 512)) % 512)]
-}
-
-const TYPES: Readonly<Record<Entry['type'], string>> = {
-  file: '0',
-  link: '1',
-  symlink: '2',
-  char: '3',
-  block: '4',
-  directory: '5',
-  fifo: '6',
-  socket: '0',
 }

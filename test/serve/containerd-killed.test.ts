@@ -6,7 +6,6 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { attach, unmount } from '../../core/sys/mount.js'
 import { missingCommands } from '../../fixtures/command.js'
 import { FIXTURES, missingFor } from '../../fixtures/images.js'
 import { createRandom } from '../conformance/random.js'
@@ -15,6 +14,7 @@ import { SEED } from '../seed.js'
 import { type Varve, varveAt } from '../varve.js'
 import { SERVE_CELLS } from './cells.js'
 import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
+import { mounted } from './mounted.js'
 import { type ServeOptions, type Serving, startServing } from './serving.js'
 import { type Mount, openClient } from './snapshot-client.js'
 
@@ -176,15 +176,4 @@ async function removeAll({ containerd: { ctr, socket }, varve }: Bench): Promise
   }
   await ctr('images', 'rm', '--sync', ...IMAGES)
   await until('nothing is left', async () => assert.deepEqual(await varve.json('layers'), []))
-}
-
-function mounted<T>(place: string, mounts: readonly Mount[], use: (path: string) => T): T {
-  const path = join(place, 'mnt')
-  mkdirSync(path, { recursive: true })
-  attach(mounts, path)
-  try {
-    return use(path)
-  } finally {
-    unmount(path)
-  }
 }

@@ -1,12 +1,12 @@
 /** containerd's protocol, call by call, by a client of our own: what each answers, and each error of its table. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { attach, unmount } from '../../core/sys/mount.js'
 import { SMALL_NAME, writeSmallImage } from '../../fixtures/small.js'
 import { type Varve, varveAt } from '../varve.js'
 import { SERVE_CELLS } from './cells.js'
+import { mounted } from './mounted.js'
 import { type Serving, startServing } from './serving.js'
 import * as client from './snapshot-client.js'
 import {
@@ -388,21 +388,9 @@ async function refused(call: Promise<unknown>, code: number, words: RegExp): Pro
 }
 
 function write(bench: Bench, mounts: readonly Mount[], name: string, content: string): void {
-  mounted(bench, mounts, (path) => writeFileSync(join(path, name), content))
+  mounted(bench.place, mounts, (path) => writeFileSync(join(path, name), content))
 }
 
 function read(bench: Bench, mounts: readonly Mount[], name: string): string {
-  return mounted(bench, mounts, (path) => readFileSync(join(path, name), 'utf8'))
-}
-
-/** Synchronous, so that one place does for everybody. */
-function mounted<T>({ place }: Bench, mounts: readonly Mount[], use: (path: string) => T): T {
-  const path = join(place, 'mnt')
-  mkdirSync(path, { recursive: true })
-  attach(mounts, path)
-  try {
-    return use(path)
-  } finally {
-    unmount(path)
-  }
+  return mounted(bench.place, mounts, (path) => readFileSync(join(path, name), 'utf8'))
 }

@@ -4,7 +4,6 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import { attach, unmount } from '../../core/sys/mount.js'
 import { missingCommands } from '../../fixtures/command.js'
 import { FIXTURES, missingFor, type RealImage } from '../../fixtures/images.js'
 import { skopeoCopy } from '../../fixtures/podman.js'
@@ -14,6 +13,7 @@ import { type Varve, varveAt } from '../varve.js'
 import { SERVE_CELLS, type ServeCell } from './cells.js'
 import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
 import { criPull } from './cri.js'
+import { mounted } from './mounted.js'
 import { openRegistry } from './registry.js'
 import { type Serving, startServing } from './serving.js'
 import { type Info, type Mount, openClient } from './snapshot-client.js'
@@ -420,15 +420,4 @@ function filesOf(tar: string): readonly string[] {
     .filter((name) => name !== '' && !name.endsWith('/'))
     .map((name) => name.replace(/^\.?\//, ''))
     .sort()
-}
-
-function mounted<T>(place: string, mounts: readonly Mount[], use: (path: string) => T): T {
-  const path = join(place, 'mnt')
-  mkdirSync(path, { recursive: true })
-  attach(mounts, path)
-  try {
-    return use(path)
-  } finally {
-    unmount(path)
-  }
 }

@@ -8,6 +8,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { type CommandOptions, command, commandBytes, ended, searchPath } from '../../fixtures/command.js'
+import { containerdConfig } from '../../fixtures/docker.js'
 import { startWorld } from '../../fixtures/world.js'
 import { CLI } from '../varve.js'
 import { until } from './containerd-engine.js'
@@ -208,14 +209,4 @@ function dockerdArguments(place: string): readonly string[] {
     ...['--containerd', `${place}/containerd.sock`, '--debug'],
     ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
   ]
-}
-
-function containerdConfig(place: string): string {
-  return `version = 2
-root = "${place}/containerd"
-state = "${place}/containerd-state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "${place}/containerd.sock"
-`
 }

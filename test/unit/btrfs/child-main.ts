@@ -2,12 +2,13 @@
 import type { Driver } from '../../../core/driver.js'
 import { type LayerId, parseLayerId } from '../../../core/ids.js'
 import { btrfs } from '../../../drivers/btrfs/driver.js'
+import { createDriverState } from '../../conformance/driver-state.js'
 
 const [home = '', action, id = '-', parent = '-', size] = process.argv.slice(2)
 const layer = id === '-' ? undefined : parseLayerId(id)
 const lower = parent === '-' ? undefined : parseLayerId(parent)
 const warnings: string[] = []
-const state = new Map<string, string>()
+const state = createDriverState()
 
 let output: object
 try {
@@ -15,12 +16,7 @@ try {
     home,
     options: new Map(),
     parentOf: (each) => (each === layer ? lower : undefined),
-    state: {
-      get: (key) => state.get(key),
-      set: (key, value) => void state.set(key, value),
-      delete: (key) => void state.delete(key),
-      entries: (prefix) => [...state].filter(([key]) => key.startsWith(prefix)),
-    },
+    state,
     warn: (message) => warnings.push(message),
   })
   const result = layer === undefined ? undefined : await perform(driver, layer)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
+import { collect } from '../../collect.js'
 import { layerTar } from './layer-tar.js'
 
 const BASE = layerTar([
@@ -121,10 +122,4 @@ for (const driver of ['vfs', 'overlay']) {
       }
     })
   }
-}
-
-async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = []
-  for await (const each of source) all.push(each)
-  return all
 }

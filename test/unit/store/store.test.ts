@@ -11,6 +11,7 @@ import type { Store } from '../../../core/model.js'
 import { openStore } from '../../../core/store.js'
 import { unmount } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
+import { collect } from '../../collect.js'
 import { randomRuns } from '../../seed.js'
 import { layerTar } from './layer-tar.js'
 
@@ -53,12 +54,6 @@ async function inPlace(driver: string, work: (place: Place) => Promise<void>): P
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = []
-  for await (const each of source) all.push(each)
-  return all
 }
 
 async function bytesOf(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
