@@ -12,6 +12,7 @@ import { containerdConfig } from '../../fixtures/docker.js'
 import { startWorld } from '../../fixtures/world.js'
 import { CLI } from '../varve.js'
 import { until } from './containerd-engine.js'
+import { openTap, type Tap } from './docker-tap.js'
 
 export const DOCKERD_COMMANDS = ['dockerd', 'containerd', 'runc', 'docker', 'setpriv', 'unshare', 'nsenter']
 
@@ -23,6 +24,8 @@ export interface DockerOptions {
   readonly place: string
   /** Our backend; the storage driver of dockerd's own instead of us. */
   readonly storage: { readonly varve: string } | { readonly own: string }
+  /** All that dockerd and we say to each other goes through a tap. */
+  readonly tapped?: true
 }
 
 /** A process of the world. */
@@ -43,9 +46,11 @@ export interface Docker {
   /** Runs any command in the world; its standard output. */
   inside(...args: readonly string[]): Promise<string>
   startService(env?: Readonly<Record<string, string>>): Promise<Running>
-  startDockerd(): Promise<Running>
+  /** With more words for it. */
+  startDockerd(...args: readonly string[]): Promise<Running>
   readonly service: () => Running
   readonly dockerd: () => Running
+  readonly tap: () => Tap
   /** Our store. */
   readonly root: string
 }
@@ -55,8 +60,9 @@ export async function withDockerd<T>(
   options: DockerOptions,
   use: (docker: Docker) => Promise<T>,
 ): Promise<T> {
-  const { place, storage } = options
+  const { place, storage, tapped } = options
   const root = join(place, 'varve')
+  const tappedSocket = join(place, 'tapped.sock')
   const logs = ['containerd', 'varve', 'dockerd'].map((name) => join(place, `${name}.log`))
   for (const name of ['config', 'tmp']) mkdirSync(join(place, name))
   writeFileSync(join(place, 'daemon.json'), '{}')
@@ -106,7 +112,8 @@ export async function withDockerd<T>(
 
   let service: Running | undefined
   let dockerd: Running | undefined
-  const running = (what: Running | undefined): Running => {
+  let tap: Tap | undefined
+  const started = <T>(what: T | undefined): T => {
     if (what === undefined) throw new Error('it was not started')
     return what
   }
@@ -122,32 +129,39 @@ export async function withDockerd<T>(
     async startService(env = {}) {
       if (!('varve' in storage)) throw new Error('dockerd is on its own here')
       const args = ['--root', root, '--driver', storage.varve, 'serve', 'docker', '--log-level', 'debug']
+      const socket = tapped ? ['--socket', tappedSocket] : []
       service = await start(
         'varve',
-        [process.execPath, CLI, ...args, '--ready-fd', '3'],
+        [process.execPath, CLI, ...args, ...socket, '--ready-fd', '3'],
         (child) => once(child.stdio[3] as Readable, 'data'),
         env,
       )
       return service
     },
-    async startDockerd() {
+    async startDockerd(...more) {
       const driver =
         'varve' in storage
           ? ['--experimental', '--storage-driver', 'varve']
           : ['--storage-driver', storage.own]
-      dockerd = await start('dockerd', ['dockerd', ...driver, ...dockerdArguments(place)], () =>
+      dockerd = await start('dockerd', ['dockerd', ...driver, ...dockerdArguments(place), ...more], () =>
         client(['version']),
       )
       return dockerd
     },
-    service: () => running(service),
-    dockerd: () => running(dockerd),
+    service: () => started(service),
+    dockerd: () => started(dockerd),
+    tap: () => started(tap),
     root,
   }
   try {
     await start('containerd', ['containerd', '--config', join(place, 'containerd.toml')], () =>
       command('test', ['-S', join(place, 'containerd.sock')]),
     )
+    if (tapped) {
+      const plugins = `/proc/${await initOf(world)}/root/run/docker/plugins`
+      mkdirSync(plugins, { recursive: true })
+      tap = await openTap({ listen: join(plugins, 'varve.sock'), forward: tappedSocket })
+    }
     if ('varve' in storage) await docker.startService()
     await docker.startDockerd()
     return await use(docker)
@@ -155,6 +169,7 @@ export async function withDockerd<T>(
     const said = logs.map((file) => `${file}:\n${endOf(file)}`)
     throw new Error(said.join('\n'), { cause: error })
   } finally {
+    tap?.close()
     const init = childOf(world.pid ?? 0)
     world.kill('SIGKILL')
     await end
