@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { command, ended } from '../../fixtures/command.js'
-import { startWorld } from '../../fixtures/world.js'
+import { type OtherSystem, startWorld } from '../../fixtures/world.js'
 
 export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
 
@@ -14,6 +14,8 @@ export interface ContainerdOptions {
   readonly snapshotter: string
   /** Kubernetes' part of it, off where not said: it is told to take images by way of us. */
   readonly cri?: boolean
+  /** Another system whose containerd it is (fixtures/newest.ts); default the host's. */
+  readonly system?: OtherSystem
 }
 
 export interface Containerd {
@@ -36,9 +38,11 @@ export async function withContainerd<T>(
   mkdirSync(join(place, 'tmp'))
   writeFileSync(config, configOf(options, socket))
   const start = `exec containerd --config "$1" >>"$2" 2>&1`
-  const world = startWorld(['/bin/sh', '-ec', start, 'containerd', config, logFile], {
-    TMPDIR: join(place, 'tmp'),
-  })
+  const world = startWorld(
+    ['/bin/sh', '-ec', start, 'containerd', config, logFile],
+    { TMPDIR: join(place, 'tmp') },
+    options.system,
+  )
   const end = ended(world)
   const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
   const inside = () => {

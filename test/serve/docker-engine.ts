@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { type CommandOptions, command, commandBytes, ended, searchPath } from '../../fixtures/command.js'
 import { containerdConfig } from '../../fixtures/docker.js'
-import { startWorld } from '../../fixtures/world.js'
+import { type OtherSystem, startWorld } from '../../fixtures/world.js'
 import { CLI } from '../varve.js'
 import { until } from './containerd-engine.js'
 import { openTap, type Tap } from './docker-tap.js'
@@ -24,6 +24,8 @@ export interface DockerOptions {
   readonly place: string
   /** Our backend; the storage driver of dockerd's own instead of us. */
   readonly storage: { readonly varve: string } | { readonly own: string }
+  /** Another system whose engines they are (fixtures/newest.ts); default the host's. */
+  readonly system?: OtherSystem
   /** All that dockerd and we say to each other goes through a tap. */
   readonly tapped?: true
 }
@@ -67,7 +69,7 @@ export async function withDockerd<T>(
   for (const name of ['config', 'tmp']) mkdirSync(join(place, name))
   writeFileSync(join(place, 'daemon.json'), '{}')
   writeFileSync(join(place, 'containerd.toml'), containerdConfig(place))
-  const world = startWorld(['/bin/sh', '-c', 'exec sleep infinity'], {})
+  const world = startWorld(['/bin/sh', '-c', 'exec sleep infinity'], {}, options.system)
   const end = ended(world)
   const words = async (args: readonly string[]) => [
     '--target',
@@ -207,7 +209,13 @@ function childOf(pid: number): string {
 }
 
 function environment(place: string): Readonly<Record<string, string>> {
-  return { TMPDIR: join(place, 'tmp'), DOCKER_CONFIG: join(place, 'config'), DOCKER_BUILDKIT: '0' }
+  return {
+    TMPDIR: join(place, 'tmp'),
+    DOCKER_CONFIG: join(place, 'config'),
+    DOCKER_BUILDKIT: '0',
+    // From version 25 on dockerd wants to be told.
+    DOCKERD_DEPRECATED_GRAPHDRIVER_PLUGINS: '1',
+  }
 }
 
 function dockerdArguments(place: string): readonly string[] {
