@@ -7,10 +7,12 @@ import { once } from 'node:events'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { errnoOf } from '../../core/errors.js'
 import { type CommandOptions, command, commandBytes, ended, searchPath } from '../../fixtures/command.js'
 import { containerdConfig } from '../../fixtures/docker.js'
 import { type OtherSystem, startWorld } from '../../fixtures/world.js'
 import { CLI } from '../varve.js'
+import { removeGroups } from './cgroups.js'
 import { until } from './containerd-engine.js'
 import { openTap, type Tap } from './docker-tap.js'
 
@@ -28,6 +30,14 @@ export interface DockerOptions {
   readonly system?: OtherSystem
   /** All that dockerd and we say to each other goes through a tap. */
   readonly tapped?: true
+  /** Words for a dockerd that makes networks, in a network and with a host name of its own; default it makes none. */
+  readonly networks?: readonly string[]
+}
+
+/** Makes the world's own network and host name; enters them. */
+const NETWORK = {
+  start: ['unshare', '--net', '--uts', '/bin/sh', '-ec', 'ip link set lo up; hostname own; exec "$@"', 'own'],
+  enter: ['--net', '--uts'],
 }
 
 /** A process of the world. */
@@ -62,20 +72,22 @@ export async function withDockerd<T>(
   options: DockerOptions,
   use: (docker: Docker) => Promise<T>,
 ): Promise<T> {
-  const { place, storage, tapped } = options
+  const { place, storage, tapped, networks } = options
   const root = join(place, 'varve')
   const tappedSocket = join(place, 'tapped.sock')
   const logs = ['containerd', 'varve', 'dockerd'].map((name) => join(place, `${name}.log`))
   for (const name of ['config', 'tmp']) mkdirSync(join(place, name))
   writeFileSync(join(place, 'daemon.json'), '{}')
   writeFileSync(join(place, 'containerd.toml'), containerdConfig(place))
-  const world = startWorld(['/bin/sh', '-c', 'exec sleep infinity'], {}, options.system)
+  const network = networks === undefined ? { start: [], enter: [] } : NETWORK
+  const world = startWorld([...network.start, '/bin/sh', '-c', 'exec sleep infinity'], {}, options.system)
   const end = ended(world)
   const words = async (args: readonly string[]) => [
     '--target',
     await initOf(world),
     '--mount',
     '--pid',
+    ...network.enter,
     '--',
     ...args,
   ]
@@ -103,7 +115,11 @@ export async function withDockerd<T>(
     return {
       pid,
       async end(signal) {
-        process.kill(pid, signal)
+        try {
+          process.kill(pid, signal)
+        } catch (error) {
+          if (errnoOf(error) !== 'ESRCH') throw error // it has ended already
+        }
         return over
       },
       ended: over,
@@ -145,8 +161,10 @@ export async function withDockerd<T>(
         'varve' in storage
           ? ['--experimental', '--storage-driver', 'varve']
           : ['--storage-driver', storage.own]
-      dockerd = await start('dockerd', ['dockerd', ...driver, ...dockerdArguments(place), ...more], () =>
-        client(['version']),
+      dockerd = await start(
+        'dockerd',
+        ['dockerd', ...driver, ...dockerdArguments(place, networks), ...more],
+        () => client(['version']),
       )
       return dockerd
     },
@@ -179,6 +197,7 @@ export async function withDockerd<T>(
     await until('the world has ended', async () => {
       if (init !== '' && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
     })
+    await removeGroups(groupOf(place))
   }
 }
 
@@ -218,7 +237,12 @@ function environment(place: string): Readonly<Record<string, string>> {
   }
 }
 
-function dockerdArguments(place: string): readonly string[] {
+/** The parent of the containers' control groups. */
+function groupOf(place: string): string {
+  return `varve${place.replaceAll('/', '-')}`
+}
+
+function dockerdArguments(place: string, networks: DockerOptions['networks']): readonly string[] {
   return [
     ...[
       '--config-file',
@@ -230,6 +254,7 @@ function dockerdArguments(place: string): readonly string[] {
     ],
     ...['--pidfile', `${place}/dockerd.pid`, '--host', `unix://${place}/docker.sock`],
     ...['--containerd', `${place}/containerd.sock`, '--debug'],
-    ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
+    ...['--cgroup-parent', `/${groupOf(place)}`],
+    ...['--bridge=none', '--ip6tables=false', ...(networks ?? ['--iptables=false'])],
   ]
 }
