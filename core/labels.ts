@@ -6,6 +6,8 @@ const MAX_SIZE = 4096
 
 /** Which engine made the layer, where that was not the admin. */
 export const ENGINE = 'varve.engine'
+/** In which run of that engine, where it tells when it begins. */
+export const RUN = 'varve.engine.run'
 
 /** @throws VarveError INVALID_ARGUMENT */
 export function parseLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {

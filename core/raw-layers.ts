@@ -1,13 +1,13 @@
 /** The raw face of the store (raw-model.ts says what it promises): names of space `id` over the graph. */
 import { asText } from './bytes.js'
 import type { Database } from './db/database.js'
-import type { NodeRow } from './db/nodes.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver } from './driver.js'
 import { VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { requireActive } from './graph-rules.js'
 import { parseLayerId } from './ids.js'
-import { ENGINE } from './labels.js'
+import { ENGINE, RUN } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Mounts } from './mounts.js'
 import { changesOf, sizeOf, tarOf } from './raw-diff.js'
@@ -37,6 +37,11 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
   const findParent = (id: string | undefined): NodeRow | undefined =>
     id === undefined ? undefined : find(id, `parent ${id}: there is no layer of that id`)
   const isEngines = (row: NodeRow) => row.labels[ENGINE] === engine
+  const runKey = `service.${engine}.run` as const
+  const run = () => db.meta.get(runKey) ?? '0'
+  const hasId = (row: NodeRow) => db.names.byNode(row.id).some(({ space }) => space === 'id')
+  /** Does the engine know of it, for all we can tell? */
+  const isKnown = (row: NodeRow) => isEngines(row) && row.labels[RUN] === run() && hasId(row)
 
   /** Under the layer's lock, with the layer as it is then. */
   const locked = async <T>(id: string, work: (row: NodeRow) => Promise<T>): Promise<T> => {
@@ -60,14 +65,24 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       return graph.commit(row.id, { labels: row.labels })
     })
 
-  /** In a transaction: does the layer outlive the id? Then only that goes. */
+  /**
+   * In a transaction: does the layer outlive the id? Then only that goes. An engine asks for a parent's removal when it
+   * knows of no child: those that an earlier run of it made it has forgotten.
+   */
   const leave = (id: string, row: NodeRow): boolean => {
     const others = db.names.byNode(row.id).filter((each) => each.space !== 'id' || each.name !== id)
     const children = db.nodes.children(row.id)
     const isOthers = others.length > 0 || db.images.byNode(row.id).length > 0 || !isEngines(row)
-    if (!isOthers && (children.length === 0 || children.some(isEngines))) return false
+    if (!isOthers && (children.length === 0 || children.some(isKnown))) return false
     db.names.delete('id', id)
     return true
+  }
+
+  /** The nearest ancestors that were left without an id. */
+  const leftBelow = (row: NodeRow): readonly NodeId[] => {
+    const below = row.parent === null ? undefined : db.nodes.get(row.parent)
+    if (below === undefined || !isEngines(below) || hasId(below)) return []
+    return [below.id, ...leftBelow(below)]
   }
 
   const requireOwn = (id: string, row: NodeRow, parent: string | undefined): void => {
@@ -85,6 +100,8 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
   }
 
   return {
+    begin: () => db.tx(() => db.meta.set(runKey, String(Number(run()) + 1))),
+
     async create(id, { parent, options } = {}) {
       const name = inIdSpace(id)
       const lock = await graph.lockName(name)
@@ -96,7 +113,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         await graph.prepare({
           name,
           parent: sealed?.id,
-          labels: { [ENGINE]: engine },
+          labels: { [ENGINE]: engine, [RUN]: run() },
           ...(options && options.size > 0 && { options }),
         })
       } finally {
@@ -114,6 +131,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         await mounts.unmountAll(row)
       }
       await graph.remove(row.id, { before: () => graph.find(name)?.id === row.id })
+      await graph.removeUnneeded(leftBelow(row))
     },
 
     exists: (id) => graph.find(inIdSpace(id)) !== undefined,

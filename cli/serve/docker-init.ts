@@ -39,6 +39,7 @@ export function init(context: InitContext, request: Request): void {
   requireNoShift('GIDMaps', told.gidMaps)
   const text = JSON.stringify(told)
   if (context.store.settings.get(KEY) !== text) context.store.settings.set(KEY, text)
+  context.store.raw.begin()
 }
 
 /** What the last Init said; undefined where there was none yet. */

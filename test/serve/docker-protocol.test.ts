@@ -208,6 +208,24 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.ok(!existsSync(place))
   },
 
+  async 'What an engine made and forgot keeps the files of its parents, and is not in its way.'({
+    client,
+    varve,
+  }) {
+    await fill(client)
+    await client.done('Create', { ID: 'forgotten', Parent: 'upper' })
+    assert.equal((await client.call('Remove', { ID: 'upper' })).status, 412, 'it knows of it')
+    await client.done('Init', { Home: '/nowhere' })
+    for (const ID of ['upper', 'base']) {
+      await client.done('Remove', { ID })
+      assert.deepEqual(await client.done('Exists', { ID }), { Exists: false })
+    }
+    assert.equal(readFileSync(join(await client.get('forgotten'), 'etc/hosts'), 'utf8'), 'other\n')
+    assert.equal((await varve.json('layers')).length, 3)
+    await client.done('Remove', { ID: 'forgotten' })
+    assert.deepEqual(await varve.json('layers'), [], 'they go with it')
+  },
+
   async 'Layers, mounts and their counts outlive the service.'({ client, restart }) {
     await fill(client)
     await client.done('Create', { ID: 'kept', Parent: 'upper' })
