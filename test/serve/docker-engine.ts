@@ -228,13 +228,7 @@ function childOf(pid: number): string {
 }
 
 function environment(place: string): Readonly<Record<string, string>> {
-  return {
-    TMPDIR: join(place, 'tmp'),
-    DOCKER_CONFIG: join(place, 'config'),
-    DOCKER_BUILDKIT: '0',
-    // From version 25 on dockerd wants to be told.
-    DOCKERD_DEPRECATED_GRAPHDRIVER_PLUGINS: '1',
-  }
+  return { TMPDIR: join(place, 'tmp'), DOCKER_CONFIG: join(place, 'config'), DOCKER_BUILDKIT: '0' }
 }
 
 /** The parent of the containers' control groups. */
