@@ -1,8 +1,9 @@
-/** What a test run may not leave: mounts, loop devices, temporary files, processes, changes in the checkout. */
+/** What a test run may not leave: mounts, loop devices, temporary files, processes, control groups, changes in the checkout. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { groupsBelow } from './serve/cgroups.js'
 
 export interface Host {
   readonly checkout: string
@@ -41,6 +42,7 @@ function look(before: Host, temporary: string): string[] {
   }
   for (const name of readdirSync(temporary)) lines.push(`temporary file ${join(temporary, name)}`)
   for (const line of processes(temporary)) lines.push(`process ${line}`)
+  for (const group of groupsBelow(temporary)) lines.push(`control group ${group}`)
   const status = gitStatus(before.checkout)
   if (status !== before.status) {
     lines.push(`changes in the checkout; git status was\n${before.status}\nand is\n${status}`)

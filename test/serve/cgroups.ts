@@ -3,11 +3,26 @@ import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from './containerd-engine.js'
 
-/** Removes a group, with all groups in it, from every hierarchy. Its processes are about to end, or have. */
-export async function removeGroups(name: string): Promise<void> {
+/** The name, in every hierarchy, of the group for an engine whose files are in `place`. */
+export function groupOf(place: string): string {
+  return `varve${place.replaceAll('/', '-')}`
+}
+
+/** Removes it, with all groups in it. Its processes are about to end, or have. */
+export async function removeGroup(place: string): Promise<void> {
   for (const root of hierarchies()) {
-    await until(`no process is in the group ${name} of ${root}`, async () => removeTree(join(root, name)))
+    const group = join(root, groupOf(place))
+    await until(`no process is in ${group}`, async () => removeTree(group))
   }
+}
+
+/** The groups of all engines whose files are somewhere below `directory`. */
+export function groupsBelow(directory: string): readonly string[] {
+  return hierarchies().flatMap((root) =>
+    readdirSync(root)
+      .filter((name) => name.startsWith(groupOf(`${directory}/`)))
+      .map((name) => join(root, name)),
+  )
 }
 
 /** The mount points of all hierarchies, of either version. */

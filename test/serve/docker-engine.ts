@@ -12,7 +12,7 @@ import { type CommandOptions, command, commandBytes, ended, searchPath } from '.
 import { containerdConfig } from '../../fixtures/docker.js'
 import { type OtherSystem, startWorld } from '../../fixtures/world.js'
 import { CLI } from '../varve.js'
-import { removeGroups } from './cgroups.js'
+import { groupOf, removeGroup } from './cgroups.js'
 import { until } from './containerd-engine.js'
 import { openTap, type Tap } from './docker-tap.js'
 
@@ -24,12 +24,17 @@ const CLIENT = existsSync('/usr/bin/docker') ? '/usr/bin/docker' : 'docker'
 export interface DockerOptions {
   /** An existing directory; everything is below it. */
   readonly place: string
-  /** Our backend; the storage driver of dockerd's own instead of us. */
-  readonly storage: { readonly varve: string } | { readonly own: string }
+  /** Our backend; the same beneath containerd, which keeps dockerd's images; or dockerd's own storage driver instead of us. */
+  readonly storage: { readonly varve: string } | { readonly store: string } | { readonly own: string }
   /** Another system whose engines they are (fixtures/newest.ts); default the host's. */
   readonly system?: OtherSystem
   /** All that dockerd and we say to each other goes through a tap. */
   readonly tapped?: true
+  /** The same with something else in between, which listens at the one and passes on to the other. */
+  readonly between?: (sockets: {
+    readonly listen: string
+    readonly forward: string
+  }) => Promise<{ close(): void }>
   /** Words for a dockerd that makes networks, in a network and with a host name of its own; default it makes none. */
   readonly networks?: readonly string[]
 }
@@ -72,13 +77,15 @@ export async function withDockerd<T>(
   options: DockerOptions,
   use: (docker: Docker) => Promise<T>,
 ): Promise<T> {
-  const { place, storage, tapped, networks } = options
+  const { place, storage, tapped, between, networks } = options
   const root = join(place, 'varve')
   const tappedSocket = join(place, 'tapped.sock')
   const logs = ['containerd', 'varve', 'dockerd'].map((name) => join(place, `${name}.log`))
   for (const name of ['config', 'tmp']) mkdirSync(join(place, name))
-  writeFileSync(join(place, 'daemon.json'), '{}')
-  writeFileSync(join(place, 'containerd.toml'), containerdConfig(place))
+  const features = 'store' in storage ? { features: { 'containerd-snapshotter': true } } : {}
+  writeFileSync(join(place, 'daemon.json'), JSON.stringify(features))
+  const plugin = 'store' in storage ? snapshotterConfig(place) : ''
+  writeFileSync(join(place, 'containerd.toml'), containerdConfig(place) + plugin)
   const network = networks === undefined ? { start: [], enter: [] } : NETWORK
   const world = startWorld([...network.start, '/bin/sh', '-c', 'exec sleep infinity'], {}, options.system)
   const end = ended(world)
@@ -131,6 +138,7 @@ export async function withDockerd<T>(
   let service: Running | undefined
   let dockerd: Running | undefined
   let tap: Tap | undefined
+  let other: { close(): void } | undefined
   const started = <T>(what: T | undefined): T => {
     if (what === undefined) throw new Error('it was not started')
     return what
@@ -145,22 +153,23 @@ export async function withDockerd<T>(
     varve: async (...args) =>
       (await inside([process.execPath, CLI, '--root', root, ...args])).toString('utf8'),
     async startService(env = {}) {
-      if (!('varve' in storage)) throw new Error('dockerd is on its own here')
-      const args = ['--root', root, '--driver', storage.varve, 'serve', 'docker', '--log-level', 'debug']
-      const socket = tapped ? ['--socket', tappedSocket] : []
+      if ('own' in storage) throw new Error('dockerd is on its own here')
+      const [driver, serve] =
+        'varve' in storage
+          ? [storage.varve, ['docker', ...(tapped || between ? ['--socket', tappedSocket] : [])]]
+          : [storage.store, ['containerd', '--socket', snapshotterSocket(place)]]
+      const args = ['--root', root, '--driver', driver, 'serve', ...serve, '--log-level', 'debug']
       service = await start(
         'varve',
-        [process.execPath, CLI, ...args, ...socket, '--ready-fd', '3'],
+        [process.execPath, CLI, ...args, '--ready-fd', '3'],
         (child) => once(child.stdio[3] as Readable, 'data'),
         env,
       )
       return service
     },
     async startDockerd(...more) {
-      const driver =
-        'varve' in storage
-          ? ['--experimental', '--storage-driver', 'varve']
-          : ['--storage-driver', storage.own]
+      const driver = ['--storage-driver', 'own' in storage ? storage.own : 'varve']
+      if ('varve' in storage) driver.push('--experimental')
       dockerd = await start(
         'dockerd',
         ['dockerd', ...driver, ...dockerdArguments(place, networks), ...more],
@@ -177,12 +186,14 @@ export async function withDockerd<T>(
     await start('containerd', ['containerd', '--config', join(place, 'containerd.toml')], () =>
       command('test', ['-S', join(place, 'containerd.sock')]),
     )
-    if (tapped) {
+    if (tapped || between) {
       const plugins = `/proc/${await initOf(world)}/root/run/docker/plugins`
       mkdirSync(plugins, { recursive: true })
-      tap = await openTap({ listen: join(plugins, 'varve.sock'), forward: tappedSocket })
+      const sockets = { listen: join(plugins, 'varve.sock'), forward: tappedSocket }
+      if (tapped) tap = await openTap(sockets)
+      else other = await between?.(sockets)
     }
-    if ('varve' in storage) await docker.startService()
+    if (!('own' in storage)) await docker.startService()
     await docker.startDockerd()
     return await use(docker)
   } catch (error) {
@@ -190,6 +201,7 @@ export async function withDockerd<T>(
     throw new Error(said.join('\n'), { cause: error })
   } finally {
     tap?.close()
+    other?.close()
     const init = childOf(world.pid ?? 0)
     world.kill('SIGKILL')
     await end
@@ -197,8 +209,16 @@ export async function withDockerd<T>(
     await until('the world has ended', async () => {
       if (init !== '' && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
     })
-    await removeGroups(groupOf(place))
+    await removeGroup(place)
   }
+}
+
+function snapshotterSocket(place: string): string {
+  return `${place}/snapshots.sock`
+}
+
+function snapshotterConfig(place: string): string {
+  return `[proxy_plugins.varve]\n  type = "snapshot"\n  address = "${snapshotterSocket(place)}"\n`
 }
 
 /** What matters of a log. */
@@ -229,11 +249,6 @@ function childOf(pid: number): string {
 
 function environment(place: string): Readonly<Record<string, string>> {
   return { TMPDIR: join(place, 'tmp'), DOCKER_CONFIG: join(place, 'config'), DOCKER_BUILDKIT: '0' }
-}
-
-/** The parent of the containers' control groups. */
-function groupOf(place: string): string {
-  return `varve${place.replaceAll('/', '-')}`
 }
 
 function dockerdArguments(place: string, networks: DockerOptions['networks']): readonly string[] {

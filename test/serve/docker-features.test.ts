@@ -9,51 +9,66 @@ import { test } from 'node:test'
 import { missingCommands } from '../../fixtures/command.js'
 import { SERVE_CELLS, type ServeCell } from './cells.js'
 import { DOCKERD_COMMANDS, type DockerOptions, withDockerd } from './docker-engine.js'
-import { FEATURE_WORDS, FEATURES, type FeatureOutcome, type Stage, tryFeature } from './docker-features.js'
+import { FEATURE_WORDS, FEATURES, type FeatureOutcome, tryFeature } from './docker-features.js'
 import { writeBusyImage } from './docker-image.js'
 import { keepFeatures } from './features-table.js'
 
+interface Engine {
+  readonly name: string
+  readonly storage: DockerOptions['storage']
+  /** Where it is tried. */
+  readonly cell: ServeCell
+}
+
 type Outcomes = ReadonlyMap<string, FeatureOutcome>
 
+const OWN = 'overlay2'
+const ENGINES: readonly Engine[] = [
+  ...SERVE_CELLS.map((cell) => ({ name: `varve on ${cell.driver}`, storage: { varve: cell.driver }, cell })),
+  // On the file system that ours of the same kind is on.
+  ...SERVE_CELLS.filter(({ driver }) => driver === 'overlay').map((cell) => ({
+    name: OWN,
+    storage: { own: OWN },
+    cell,
+  })),
+]
 const missing = missingCommands([...DOCKERD_COMMANDS, 'ip', 'iptables', 'hostname'])
-const [beside, ...others] = SERVE_CELLS
-if (beside === undefined) throw new Error('there is no backend')
-const skip = beside.skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)
+const possible = ENGINES.filter(({ cell }) => !cell.skip)
+const skip =
+  missing.length > 0
+    ? `there is no ${missing.join(', ')}`
+    : (ENGINES.find(({ name, cell }) => name === OWN && cell.skip)?.cell.skip ?? false)
 
 test('dockerd can do on us what it can do on overlay2', { skip }, async (t) => {
-  // At once, for there are two cores; the others one after the other.
-  const [own, ours] = await Promise.all([onOverlay2(beside), onUs(beside)])
-  const engines = new Map([['overlay2', own]])
-  const settle = async (name: string, outcomes: Outcomes) => {
-    engines.set(name, outcomes)
-    for (const feature of FEATURES.map(({ name }) => name)) {
+  const all = await inTwoLanes(possible)
+  const own = all.get(OWN)
+  for (const { name, cell } of ENGINES) {
+    if (cell.skip) await t.test(name, { skip: cell.skip }, () => {})
+    for (const [feature, { result, reason }] of all.get(name) ?? []) {
       await t.test(`${feature} on ${name}`, (sub) => {
-        const { result, reason = '' } = outcomes.get(feature) ?? { result: 'failed', reason: 'not tried' }
         if (result === 'failed') throw new Error(reason)
-        assert.deepEqual({ result, reason }, { reason: '', ...own.get(feature) })
+        assert.deepEqual({ result, reason }, { reason: undefined, ...own?.get(feature) })
         if (result === 'impossible') sub.skip(`this kernel lacks what it needs: ${reason}`)
       })
     }
   }
-  await settle('overlay2', own)
-  await settle(`varve, ${beside.driver}`, ours)
-  for (const cell of others) {
-    if (cell.skip) await t.test(cell.driver, { skip: cell.skip }, () => {})
-    else await settle(`varve, ${cell.driver}`, await onUs(cell))
-  }
-  keepFeatures(engines)
+  keepFeatures(all)
 })
 
-function onUs(cell: ServeCell): Promise<Outcomes> {
-  return cell.within((directory) => featuresOf(directory, { varve: cell.driver }))
+/** Two at a time, for two cores are what we have at least; by name, in the engines' order. */
+async function inTwoLanes(engines: readonly Engine[]): Promise<ReadonlyMap<string, Outcomes>> {
+  const found = new Map<string, Outcomes>(engines.map(({ name }) => [name, new Map()]))
+  const lanes = [0, 1].map(async (lane) => {
+    for (const engine of engines.filter((_, i) => i % 2 === lane)) {
+      found.set(engine.name, await engine.cell.within((directory) => featuresOf(engine, directory)))
+    }
+  })
+  // Both are over before a failure is told: neither leaves an engine that runs.
+  for (const lane of await Promise.allSettled(lanes)) if (lane.status === 'rejected') throw lane.reason
+  return found
 }
 
-/** On the file system that ours is on. */
-function onOverlay2(cell: ServeCell): Promise<Outcomes> {
-  return cell.within((directory) => featuresOf(directory, { own: 'overlay2' }))
-}
-
-async function featuresOf(directory: string, storage: DockerOptions['storage']): Promise<Outcomes> {
+async function featuresOf({ storage }: Engine, directory: string): Promise<Outcomes> {
   const place = join(directory, 'engine')
   const archive = join(directory, 'busy.tar')
   mkdirSync(place)
@@ -64,9 +79,9 @@ async function featuresOf(directory: string, storage: DockerOptions['storage']):
     for (const [i, feature] of FEATURES.entries()) {
       const work = join(directory, `work${i}`)
       mkdirSync(work)
-      outcomes.set(feature.name, await tryFeature(feature, { docker, work } satisfies Stage))
+      outcomes.set(feature.name, await tryFeature(feature, docker, work))
     }
-    assert.equal(await docker.docker('ps', '--all', '--quiet'), '', 'all containers are gone')
+    assert.equal(await docker.docker('ps', '--all', '--quiet'), '')
     if ('varve' in storage) await docker.varve('check', '--data')
     return outcomes
   })

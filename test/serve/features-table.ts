@@ -18,7 +18,7 @@ export function keepFeatures(engines: ReadonlyMap<string, ReadonlyMap<string, Fe
   writeFileSync(file(), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 }
 
-/** A row for each feature, a column for each engine. @throws Error where the test has not run */
+/** A row for each feature, a column for each engine and one for the reasons. @throws Error where the test has not run */
 export function featuresTable(): string {
   if (!existsSync(file())) throw new Error('no results of the features: run npm test -- features')
   const lines = readFileSync(file(), 'utf8')
@@ -27,15 +27,15 @@ export function featuresTable(): string {
     .map((line) => JSON.parse(line) as Line)
   const engines = [...new Set(lines.map(({ engine }) => engine))]
   const rows = [...new Set(lines.map(({ feature }) => feature))].map((feature) => {
-    const cells = engines.map((engine) => {
-      const line = lines.find((each) => each.engine === engine && each.feature === feature)
-      return line?.reason === undefined ? (line?.result ?? '') : `${line.result}: “${line.reason}”`
-    })
-    return [feature, ...cells]
+    const outcomes = engines.map((engine) =>
+      lines.find((line) => line.engine === engine && line.feature === feature),
+    )
+    const impossible = outcomes.filter((outcome) => outcome?.result === 'impossible')
+    const reasons = new Set(impossible.map((outcome) => `“${outcome?.reason}”`))
+    return [feature, ...outcomes.map((outcome) => outcome?.result ?? ''), [...reasons].join(', ')]
   })
-  return [['feature', ...engines], ['', ...engines].map(() => '---'), ...rows]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n')
+  const head = ['feature', ...engines, 'the reason, as dockerd says it']
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 const file = (): string => join(checkoutDirectory(), '.cache/features.jsonl')

@@ -9,8 +9,6 @@ export interface VolumePlugin {
   directoryOf(name: string): string
   /** Who has it mounted now: ids that dockerd made. */
   holders(name: string): readonly string[]
-  /** Every method that was called, in order. */
-  readonly calls: readonly string[]
   close(): void
 }
 
@@ -23,7 +21,6 @@ interface Question {
 export async function openVolumePlugin(socket: string, place: string): Promise<VolumePlugin> {
   mkdirSync(place)
   const held = new Map<string, Set<string>>()
-  const calls: string[] = []
   const directoryOf = (name: string) => join(place, name)
   const known = (name: string): Set<string> => {
     const holders = held.get(name)
@@ -58,7 +55,6 @@ export async function openVolumePlugin(socket: string, place: string): Promise<V
     },
   }
   const answerTo = (method: string, { Name = '', ID = '' }: Question): object => {
-    calls.push(method)
     try {
       const answer = methods[method]
       if (answer === undefined) throw new Error(`there is no method ${method}`)
@@ -80,7 +76,6 @@ export async function openVolumePlugin(socket: string, place: string): Promise<V
   return {
     directoryOf,
     holders: (name) => [...(held.get(name) ?? [])],
-    calls,
     close() {
       server.close()
       server.closeAllConnections()
