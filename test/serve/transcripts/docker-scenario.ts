@@ -1,0 +1,119 @@
+/** What dockerd is asked to do while its transcript is recorded. Files that it changes get times of 2024. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { withDockerd } from '../docker-engine.js'
+import { IMAGE, writeBusyImage } from '../docker-image.js'
+import { recordDocker } from './docker-recorder.js'
+import type { DockerLine } from './lines.js'
+
+const RUN = ['run', '--network', 'none', '--hostname', 'box'] as const
+
+const EDITS = [
+  'cd /srv',
+  'echo new >new',
+  'rm keep/3 keep/4',
+  'rm -r gone',
+  'mkdir gone',
+  'echo other >gone/1',
+  'chmod 700 keep',
+  'ln -s new link',
+  'mv two moved',
+  'mkdir -p deep/er',
+].join('; ')
+/** So that a layer of it has the same tar whenever it is made. */
+const SETTLE =
+  'for each in 1 2; do find /srv | while read f; do touch -d "2024-03-01 00:00:00" $f; done; done'
+
+const RECIPE = `FROM ${IMAGE} AS one
+RUN rm -r /srv/gone /srv/keep/7; echo one >/srv/first
+FROM ${IMAGE}
+COPY context /srv/context
+COPY --from=one /srv/first /srv/copied
+RUN rm /srv/context/b
+`
+
+/** Runs Debian's dockerd on an overlay of ours. Needs root and what DOCKERD_COMMANDS says. */
+export async function recordDockerd(): Promise<readonly DockerLine[]> {
+  const work = mkdtempSync(join(tmpdir(), 'vt-'))
+  try {
+    return await record(work)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+async function record(work: string): Promise<readonly DockerLine[]> {
+  const place = join(work, 'engine')
+  const context = join(work, 'build')
+  for (const directory of [place, context, join(context, 'context')]) mkdirSync(directory)
+  for (const name of ['a', 'b']) writeFileSync(join(context, 'context', name), `${name}\n`)
+  writeFileSync(join(context, 'Dockerfile'), RECIPE)
+  await writeBusyImage(join(work, 'busy.tar'))
+  const recorder = recordDocker({ ROOT: join(place, 'varve'), PLACE: place })
+  recorder.step('dockerd starts')
+  return withDockerd({ place, storage: { varve: 'overlay' }, between: recorder.open }, async (engine) => {
+    const step = async (...args: readonly string[]) => {
+      recorder.step(['docker', ...args].join(' ').replaceAll(work, 'WORK'))
+      return engine.docker(...args)
+    }
+    const restart = async (signal: 'SIGTERM' | 'SIGKILL') => {
+      recorder.restart(signal)
+      await engine.service().end(signal)
+      await engine.startService()
+    }
+    const build = async (kit: '0' | '1', tag: string) => {
+      recorder.step(`DOCKER_BUILDKIT=${kit} docker build --tag ${tag}`)
+      const args = ['build', '--network', 'none', '--tag', tag, context]
+      await engine.dockerWith(args, { DOCKER_BUILDKIT: kit, BUILDKIT_PROGRESS: 'plain' })
+    }
+    const version = (await engine.docker('version', '--format', '{{.Server.Version}}')).trim()
+    await step('info', '--format', '{{.Driver}}')
+    await step('load', '--input', join(work, 'busy.tar'))
+    await step('save', '--output', join(work, 'saved.tar'), IMAGE)
+    await step(...RUN, '--rm', IMAGE, 'true')
+    await step(...RUN, '--name', 'edited', IMAGE, 'sh', '-c', `${EDITS}; ${SETTLE}`)
+    await step('diff', 'edited')
+    await step('ps', '--all', '--size', '--format', '{{.Names}}')
+    await step('inspect', '--size', 'edited')
+    await step('commit', 'edited', 'committed:1')
+    await step(
+      ...RUN,
+      '--detach',
+      '--stop-signal',
+      'SIGKILL',
+      '--name',
+      'staying',
+      'committed:1',
+      'sleep',
+      '1000',
+    )
+    await step(
+      'exec',
+      'staying',
+      'sh',
+      '-c',
+      'echo more >/srv/more; touch -d "2024-03-01 00:00:00" /srv/more /srv',
+    )
+    await step('diff', 'staying')
+    await restart('SIGTERM')
+    await step('diff', 'staying')
+    await restart('SIGKILL')
+    await step('cp', join(context, 'Dockerfile'), 'staying:/srv/recipe')
+    await step('commit', '--pause=false', 'staying', 'committed:2')
+    await step('rm', '--force', 'staying')
+    await build('0', 'classic:1')
+    await build('1', 'kit:1')
+    await step('save', '--output', join(work, 'both.tar'), 'committed:2', 'kit:1')
+    recorder.step('dockerd ends, and starts again')
+    await engine.dockerd().end('SIGTERM')
+    await engine.startDockerd()
+    await step('start', '--attach', 'edited')
+    await step('rm', 'edited')
+    for (const image of ['committed:2', 'committed:1', 'classic:1', 'kit:1']) await step('rmi', image)
+    await step('system', 'prune', '--all', '--force')
+    recorder.step('dockerd ends')
+    await engine.dockerd().end('SIGTERM')
+    return recorder.lines(`dockerd ${version}`)
+  })
+}

@@ -1,0 +1,90 @@
+/** Names for what is another in every run: ids, digests, unique parts of keys, directories. */
+import { createHash } from 'node:crypto'
+import type { Json } from './lines.js'
+
+export interface Names {
+  /** What is told from run to run becomes a name: `ID1`, `ROOT`. In keys of objects too. */
+  short<T extends Json>(value: T): T
+  /** The names become what they stand for; where this run has nothing of that name yet, something is made up. */
+  long<T extends Json>(value: T): T
+}
+
+interface Kind {
+  readonly name: string
+  readonly pattern: RegExp
+  /** Of the bytes that belong to the name, something of this kind. */
+  invent(digest: string): string
+}
+
+/** What the engine makes up: it may be made up as well. */
+export const THEIRS: readonly Kind[] = [
+  // A layer's id, a digest.
+  { name: 'ID', pattern: /(?<![0-9a-z])[0-9a-f]{64}(?![0-9a-z])/g, invent: (digest) => digest },
+  // BuildKit's.
+  { name: 'KEY', pattern: /(?<![0-9a-z])[0-9a-z]{25}(?![0-9a-z])/g, invent: (digest) => digest.slice(0, 25) },
+  // containerd's: nanoseconds and three random bytes.
+  {
+    name: 'UNIQUE',
+    pattern: /(?<=-)[0-9]{1,9}-[\w-]{4}(?![\w-])/g,
+    invent: (digest) => `${Number.parseInt(digest.slice(0, 7), 16)}-${digest.slice(0, 4)}`,
+  },
+]
+
+/** And our folders for a layer: what they are in this run, the comparison finds out. */
+const ALL: readonly Kind[] = [
+  ...THEIRS,
+  {
+    name: 'DIR',
+    pattern: /(?<=ROOT\/[a-z/]+\/)[0-9a-z]{8}(?![0-9a-z])/g,
+    invent: (digest) => digest.slice(0, 8),
+  },
+]
+
+const NAME = /(?<![A-Za-z0-9])(ID|KEY|UNIQUE)[0-9]+(?![A-Za-z0-9])/g
+
+/** `places`: directories by their name, the inner before the outer. */
+export function createNames(places: Readonly<Record<string, string>>, kinds = ALL): Names {
+  const names = new Map<string, string>()
+  const counts = new Map<string, number>()
+  const nameOf = (kind: string, value: string) => {
+    const known = names.get(value)
+    if (known !== undefined) return known
+    const count = (counts.get(kind) ?? 0) + 1
+    counts.set(kind, count)
+    names.set(value, `${kind}${count}`)
+    return `${kind}${count}`
+  }
+  const short = (text: string) => {
+    let result = text
+    for (const [name, path] of Object.entries(places)) result = result.replaceAll(path, name)
+    for (const { name, pattern } of kinds) result = result.replace(pattern, (found) => nameOf(name, found))
+    // Where it stands for itself its kind does not show.
+    return names.get(result) ?? result
+  }
+  const long = (text: string) => {
+    let result = text.replace(NAME, (name, kind: string) => {
+      const digest = createHash('sha256').update(name).digest('hex')
+      const value = kinds.find((each) => each.name === kind)?.invent(digest) ?? ''
+      names.set(value, name)
+      return value
+    })
+    for (const [name, path] of Object.entries(places))
+      result = result.replace(new RegExp(`(?<![A-Za-z])${name}(?![A-Za-z])`, 'g'), path)
+    return result
+  }
+  return {
+    short: (value) => mapped(value, short),
+    long: (value) => mapped(value, long),
+  }
+}
+
+function mapped<T extends Json>(value: T, change: (text: string) => string): T {
+  const map = (each: Json): Json => {
+    if (typeof each === 'string') return change(each)
+    if (typeof each !== 'object' || each === null) return each
+    if (Array.isArray(each)) return each.map(map)
+    return Object.fromEntries(Object.entries(each).map(([key, item]) => [change(key), map(item as Json)]))
+  }
+  // The same shape with other texts.
+  return map(value) as T
+}

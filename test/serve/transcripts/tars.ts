@@ -1,0 +1,52 @@
+/** Tars as a transcript has them: entries as text, bytes without what is long. */
+import { createHash } from 'node:crypto'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { extract } from 'tar-stream'
+
+/** Files beyond it are known by their size alone. */
+export const LONG = 8192
+
+const BLOCK = 512
+
+/** An entry a line: name, type, mode, owner, size, time (`now` from `since` on, in milliseconds), content. */
+export async function entriesOf(tar: Buffer, since: number): Promise<readonly string[]> {
+  const entries: string[] = []
+  const parser = extract()
+  parser.end(tar)
+  for await (const entry of parser) {
+    const { name, type, mode = 0, uid, gid, size = 0, mtime, linkname } = entry.header
+    const chunks: Buffer[] = []
+    for await (const chunk of entry) chunks.push(chunk as Buffer)
+    const time = mtime === undefined || mtime.getTime() >= since ? 'now' : mtime.toISOString()
+    const words = [name, type, `0${mode.toString(8)}`, `${uid}:${gid}`, `${size}`, time]
+    if (linkname) words.push(`-> ${linkname}`)
+    if (size > 0 && size <= LONG) words.push(digestOf(Buffer.concat(chunks)).slice(0, 16))
+    entries.push(words.join(' '))
+  }
+  return entries
+}
+
+/** The same tar, long contents zeroed: every header, size and offset stays. */
+export function hollow(tar: Buffer): Buffer {
+  const result = Buffer.from(tar)
+  for (let at = 0; at + BLOCK <= tar.length; ) {
+    const size = Number.parseInt(tar.toString('latin1', at + 124, at + 136), 8) || 0
+    const type = tar.toString('latin1', at + 156, at + 157)
+    at += BLOCK
+    if ((type === '0' || type === '\0') && size > LONG) result.fill(0, at, at + size)
+    at += Math.ceil(size / BLOCK) * BLOCK
+  }
+  return result
+}
+
+export function pack(bytes: Buffer): string {
+  return gzipSync(bytes, { level: 9 }).toString('base64')
+}
+
+export function unpack(text: string): Buffer {
+  return gunzipSync(Buffer.from(text, 'base64'))
+}
+
+export function digestOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
