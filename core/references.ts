@@ -141,7 +141,7 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
 /** What engines call their layers: by the last part of a snapshot's key, and by the beginning of what is long. */
 function layersByName(db: Database, reference: string): readonly Match[] {
   const matches = db.names.all().flatMap(({ space, name, node }): readonly Match[] => {
-    const last = space === 'snapshot' ? name.slice(name.lastIndexOf('/') + 1) : name
+    const last = space === 'snapshot' ? lastOf(name) : name
     const isMeant =
       last === reference ||
       (hexOf(reference) !== undefined && /^[0-9a-f]{64}/.test(last) && last.startsWith(reference)) ||
@@ -149,8 +149,13 @@ function layersByName(db: Database, reference: string): readonly Match[] {
     const row = isMeant ? db.nodes.get(node) : undefined
     return row?.state === 'ready' ? [{ kind: 'layer', node: row, digest: name, chain: false }] : []
   })
-  // dockerd makes `ID-init` below `ID`: what both begin with means the container's.
-  return matches.filter(({ digest }) => !matches.some((other) => digest === `${other.digest}-init`))
+  // dockerd makes `ID-init` below `ID`, and `ID-parent-view-…` to compare: what all begin with means the container's.
+  const containers = matches.map(({ digest }) => lastOf(digest)).filter((last) => /^[0-9a-f]{64}$/.test(last))
+  return matches.filter(({ digest }) => !containers.some((id) => lastOf(digest).startsWith(`${id}-`)))
+}
+
+function lastOf(key: string): string {
+  return key.slice(key.lastIndexOf('/') + 1)
 }
 
 /**

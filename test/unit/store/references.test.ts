@@ -41,7 +41,11 @@ async function populate({ commit, db, graph }: World) {
   const run = await engine('snapshot', 'k8s.io/8/run 1')
   const docker = await engine('id', digest('abcd').slice(7))
   await engine('id', `${digest('abcd').slice(7)}-init`)
-  return { base, left, other, right, again, web, near, active, snapshot, run, docker }
+  const store = await engine('snapshot', `moby/9/${digest('ef').slice(7)}`)
+  for (const more of ['8/%-init', '11/%-parent-view-1']) {
+    await engine('snapshot', `moby/${more.replace('%', digest('ef').slice(7))}`)
+  }
+  return { base, left, other, right, again, web, near, active, snapshot, run, docker, store }
 }
 
 test('References name images and layers in all their forms.', () =>
@@ -86,6 +90,9 @@ test('References name images and layers in all their forms.', () =>
       ['run 1', undefined, made.run.id],
       [digest('abcd').slice(7), undefined, made.docker.id],
       [digest('abcd').slice(7, 19), undefined, made.docker.id],
+      // dockerd by way of containerd.
+      [digest('ef').slice(7), undefined, made.store.id],
+      [digest('ef').slice(7, 19), undefined, made.store.id],
     ]
     for (const [reference, image, node] of cases) {
       const target = resolver.target(reference)
