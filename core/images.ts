@@ -7,6 +7,7 @@ import { normalizeName } from './formats/names.js'
 import type { Graph } from './graph.js'
 import { nameOf, requireNode } from './graph-rules.js'
 import type { Digest, LayerId } from './ids.js'
+import { engineOf } from './labels.js'
 import type { LongOptions } from './model.js'
 import { formsOf, type Referent } from './references.js'
 import { step } from './steps.js'
@@ -57,7 +58,7 @@ export interface Images {
 export function createImages(db: Database, graph: Graph, isLiving: (claim: string) => boolean): Images {
   /**
    * The image, where `stillDoomed` says so in the transaction that deletes it. The raw id of a layer that was committed
-   * into the image is no reason to keep it.
+   * into the image is no reason to keep it, unless it is an engine's.
    */
   const removeImage = (
     image: ImageRow,
@@ -70,7 +71,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
         if (doomed) db.images.delete(image.key)
         return doomed
       },
-      keep: ['snapshot'],
+      keep: ({ space }, row) => space === 'snapshot' || engineOf(row.labels) !== undefined,
       signal,
     })
 

@@ -6,8 +6,15 @@ const MAX_SIZE = 4096
 
 /** Which engine made the layer, where that was not the admin. */
 export const ENGINE = 'varve.engine'
+/** Which engine has ids for a layer that was here before. */
+export const SHARED = 'varve.engine.shared'
 /** In which run of that engine, where it tells when it begins. */
 export const RUN = 'varve.engine.run'
+
+/** Which engine the ids of a layer are of; undefined where they are the admin's. */
+export function engineOf(labels: Readonly<Record<string, string>>): string | undefined {
+  return labels[ENGINE] ?? labels[SHARED]
+}
 
 /** @throws VarveError INVALID_ARGUMENT */
 export function parseLabels(labels: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {

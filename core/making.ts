@@ -4,6 +4,7 @@ import { messageOf } from './errors.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
 import { newLayerId, requireActive, requireFree, requireNode, requireParent } from './graph-rules.js'
 import type { LayerId } from './ids.js'
+import { ENGINE, engineOf, SHARED } from './labels.js'
 import type { Removal } from './removal.js'
 import { step } from './steps.js'
 import { type Lock, lockFresh } from './sys/lock.js'
@@ -36,11 +37,17 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     }
   }
 
+  /** An engine whose layer was here already has its ids at one that somebody else brought: that layer tells so. */
   const moveNames = (from: NodeId, to: NodeId): void => {
     for (const { space, name } of db.names.byNode(from)) {
       db.names.delete(space, name)
       db.names.insert(space, name, to)
       db.nodes.unclaim(to)
+    }
+    const engine = db.nodes.get(from)?.labels[ENGINE]
+    const { labels } = requireNode(db, to)
+    if (engine !== undefined && engineOf(labels) === undefined) {
+      db.nodes.setLabels(to, { ...labels, [SHARED]: engine })
     }
   }
 

@@ -1,5 +1,5 @@
 /** The way out of the graph: row 'removing' → driver.remove → row gone, under the node's lock (see core/graph.ts). */
-import type { NameSpace } from './db/names.js'
+import type { NameRow } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { GraphContext, LockNode } from './graph.js'
 import { eraseRows, requireNode, requireUnused, usersOf } from './graph-rules.js'
@@ -13,8 +13,8 @@ export interface RemoveUnneededOptions {
    * the locks may be wrong by then: read it again here. `false` leaves everything as it is, a throw undoes it.
    */
   readonly before?: () => boolean
-  /** A node with a name of these spaces stays. */
-  readonly keep?: readonly NameSpace[]
+  /** A node with such a name stays; default any. */
+  readonly keep?: (name: NameRow, row: NodeRow) => boolean
   /** Only nodes that still wait for one of these imports (`NodeRow.claim`): another one is somebody else's by now. */
   readonly claims?: ReadonlySet<string>
   /** Ends the waiting for locks; what is decided is done. */
@@ -84,7 +84,7 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
       nodes: readonly NodeId[],
       options: RemoveUnneededOptions = {},
     ): Promise<readonly NodeRow[]> {
-      const { before, keep = ['id', 'snapshot'], claims, signal } = options
+      const { before, keep = () => true, claims, signal } = options
       const decide = (): readonly NodeId[] => {
         if (before?.() === false) return []
         const doomed = new Set<NodeId>()
@@ -92,7 +92,7 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
           const row = db.nodes.get(node)
           if (row?.state !== 'ready') continue
           if (claims !== undefined && (row.claim === null || !claims.has(row.claim))) continue
-          const named = db.names.byNode(node).some((name) => keep.includes(name.space))
+          const named = db.names.byNode(node).some((name) => keep(name, row))
           if (!named && usersOf(db, node, doomed).length === 0) doomed.add(node)
         }
         return [...doomed]

@@ -13,7 +13,7 @@ import { normalizeName } from './formats/names.js'
 import { createGraph } from './graph.js'
 import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
-import { parseLabels } from './labels.js'
+import { engineOf, parseLabels } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Looking } from './looking.js'
 import type { LongOptions, Store, StoreOptions } from './model.js'
@@ -123,7 +123,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
       if (target.kind === 'image') return images.remove(target.image, reference, { force })
       const { node } = target
       if (force) await mounts.unmountAll(node)
-      else refuseSnapshot(db, node)
+      else refuseEngines(db, node)
       await graph.remove(node.id)
       return [node.layer]
     },
@@ -236,11 +236,13 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
 }
 
 /** What an engine counts on is its own to remove. @throws VarveError FAILED_PRECONDITION */
-function refuseSnapshot(db: Database, row: NodeRow): void {
-  const name = db.names.byNode(row.id).find(({ space }) => space === 'snapshot')?.name
-  if (name === undefined) return
+function refuseEngines(db: Database, row: NodeRow): void {
+  const engine = engineOf(row.labels)
+  const found = db.names.byNode(row.id).find(({ space }) => space === 'snapshot' || engine !== undefined)
+  if (found === undefined) return
+  const what = found.space === 'snapshot' ? "containerd's snapshot" : `${engine}'s layer`
   throw new VarveError(
     'FAILED_PRECONDITION',
-    `remove layer ${row.layer}: it is containerd's snapshot ${JSON.stringify(name)}; remove it there, or force it`,
+    `remove layer ${row.layer}: it is ${what} ${JSON.stringify(found.name)}; remove it there, or force it`,
   )
 }

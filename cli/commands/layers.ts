@@ -1,4 +1,4 @@
-import { ENGINE } from '../../core/labels.js'
+import { engineOf } from '../../core/labels.js'
 import type { ImageInfo, LayerInfo } from '../../core/model.js'
 import { defineCommand } from '../command.js'
 import { handleOf, layerJson, shortHandle } from '../shapes.js'
@@ -51,7 +51,7 @@ const COLUMNS = [
 function usedBy(layer: LayerInfo, images: ReadonlyMap<string, ImageInfo>): string {
   const names = layer.images.map((id) => images.get(id)?.names[0] ?? short(id))
   const snapshots = layer.snapshots.map((name) => `containerd ${shortName(name)}`)
-  const engine = layer.labels[ENGINE]
+  const engine = engineOf(layer.labels)
   const ids = layer.names.filter((name) => !layer.snapshots.includes(name))
   const raw = ids
     .filter((name) => engine !== undefined || name !== shortHandle(layer))

@@ -305,6 +305,11 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.equal(await varve.varve('cat', short, '/file'), 'of a container\n')
     assert.match(await varve.varve('usage', short), /eed5eed5eed5 /)
     assert.match(await varve.varve('layers'), /docker eed5eed5eed5-init/)
+    assert.match(await varve.varve('layers'), /docker 5eed5eed5eed$/m)
+    for (const layer of [short, id.slice(0, 12)]) {
+      const refused = await varve.attempt(['rm', layer])
+      assert.deepEqual([refused.status, /docker's layer/.test(refused.stderr)], [5, true], refused.stderr)
+    }
     await varve.varve('check')
     await client.done('Put', { ID: `${id.slice(1)}0-init` })
     await removeAll(client, [`${id.slice(1)}0-init`, id])
