@@ -7,6 +7,7 @@ import { statSync } from 'node:fs'
 import { command } from '../../fixtures/command.js'
 import { btrfsBench, overlayBench } from './backends.js'
 import { imports, peers, reading, type Setting, smallImports, start } from './commands.js'
+import { dockerBench } from './docker.js'
 import { bigLayer, smallLayers } from './layer.js'
 import { openPlace } from './place.js'
 import { print, printMemory, type Row } from './report.js'
@@ -28,6 +29,7 @@ const sections: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   peers: () => peers(setting, layer),
   btrfs: () => btrfsBench(place, rounds),
   overlay: () => overlayBench(place),
+  docker: () => dockerBench(place, rounds),
 }
 
 try {
