@@ -136,19 +136,32 @@ export function openConsumer(channel: ByteChannel): Consumer {
   }
 }
 
-/** Feeds an async iterable into a channel from this thread and ends it; the iterable's error is rethrown. */
+/**
+ * Feeds an async iterable into a channel from this thread and ends it; the iterable's error is rethrown. A slot is handed
+ * on when it is full: each time a thread is woken costs more than to copy a few chunks. A chunk is copied when the next
+ * one is asked for.
+ */
 export async function pump(source: AsyncIterable<Uint8Array>, sink: ByteSink): Promise<void> {
   const producer = openProducer(sink)
+  let slot: Uint8Array | undefined
+  let filled = 0
+  const handOn = () => {
+    producer.commit(filled)
+    slot = undefined
+    filled = 0
+  }
   try {
     for await (const chunk of source) {
       for (let at = 0; at < chunk.length; ) {
-        const slot = await producer.acquireAsync()
-        const length = Math.min(slot.length, chunk.length - at)
-        slot.set(chunk.subarray(at, at + length))
-        producer.commit(length)
-        at += length
+        slot ??= await producer.acquireAsync()
+        const part = chunk.subarray(at, at + slot.length - filled)
+        slot.set(part, filled)
+        at += part.length
+        filled += part.length
+        if (filled === slot.length) handOn()
       }
     }
+    handOn()
     producer.end()
   } catch (error) {
     producer.fail()

@@ -8,8 +8,8 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 
 /** Of one script: as many layers as are likely to be worked on at once. */
 const MOST = 2
-/** Milliseconds: from one layer of an image to the next, on a slow disk. */
-const PATIENCE = 2_000
+/** Milliseconds: from one step of a build to the next. What a new thread has to compile again is a quarter of a large layer. */
+const PATIENCE = 60_000
 /** Jobs of one thread: what they leave in its heap (4 MiB of channel each, until it collects them) goes with it. */
 const JOBS = 32
 

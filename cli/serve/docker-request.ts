@@ -7,6 +7,8 @@ export type Request = Readonly<Record<string, unknown>>
 
 /** Bytes of JSON: a request has some hundred, an Init with id maps some thousand. */
 const MAX_JSON = 1024 * 1024
+/** Bytes that are read before they are asked for: some of the threads' buffers (channel.ts). */
+const AHEAD = 1024 * 1024
 
 /**
  * The body as one JSON object; an empty one is that without fields.
@@ -33,12 +35,50 @@ export async function readJson(request: IncomingMessage): Promise<Request> {
   throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON object')
 }
 
-/** The bytes as they come. Whoever stops early leaves the rest in the request. @throws VarveError CANCELLED */
+/**
+ * The bytes, in the pieces they came in (the stream's own iterator would copy what waits into one). Whoever stops early
+ * leaves the rest in the request. @throws VarveError CANCELLED
+ */
 export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Buffer, void> {
+  const waiting: Buffer[] = []
+  let size = 0
+  let state = 'open' as 'open' | 'ended' | 'broken'
+  let wake = () => {}
+  const onData = (chunk: Buffer) => {
+    waiting.push(chunk)
+    size += chunk.length
+    if (size >= AHEAD) request.pause()
+    wake()
+  }
+  const onEnd = () => {
+    state = 'ended'
+    wake()
+  }
+  const onClose = () => {
+    if (state === 'open') state = 'broken'
+    wake()
+  }
+  if (request.destroyed) onClose()
+  request.on('data', onData).on('end', onEnd).on('close', onClose)
   try {
-    yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
-  } catch (error) {
-    throw new VarveError('CANCELLED', 'the engine hung up in the middle of its request', { cause: error })
+    for (;;) {
+      const taken = waiting.splice(0)
+      size = 0
+      yield* taken
+      if (waiting.length > 0) continue
+      if (state === 'broken')
+        throw new VarveError('CANCELLED', 'the engine hung up in the middle of its request')
+      if (state === 'ended') return
+      const more = new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      request.resume()
+      await more
+    }
+  } finally {
+    request.off('data', onData).off('end', onEnd).off('close', onClose)
+    if (request.listenerCount('data') === 0) request.pause()
+    else request.resume() // somebody counts what still comes
   }
 }
 

@@ -1,5 +1,6 @@
 /** The methods of the plug-in whose request or answer may be of any length: nothing of it is held. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { VarveError } from '../../core/errors.js'
 import type { RawLayers } from '../../core/raw-model.js'
 import { bodyOf, optionalIn, type Request, textIn } from './docker-request.js'
@@ -62,15 +63,35 @@ export async function takeDiff(
   return raw.apply(id, requireBytes(bodyOf(request), id), { parent, signal })
 }
 
-/** An engine that had to ask again has used up its tar, and sends nothing: that is no empty layer. */
+/** An engine that had to ask again has used up its tar, and sends nothing: that is no empty layer. A chunk is gone with the next. */
 async function* requireBytes(body: AsyncIterable<Buffer>, id: string): AsyncGenerator<Buffer, void> {
   let isEmpty = true
   for await (const chunk of body) {
     isEmpty = false
     yield chunk
+    release(chunk)
   }
   if (isEmpty)
     throw new VarveError('INVALID_ARGUMENT', `layer ${id}: its tar has no bytes, not even the end mark`)
+}
+
+/**
+ * Gives a chunk's memory back at once. The collector would do so as well: it runs for every 14 MB that come in, which took
+ * a fifth of the time that a layer takes. What is transferred to a closed port goes nowhere (html.spec.whatwg.org, "message
+ * port post message steps").
+ */
+function release({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength)
+    nowhere.postMessage(undefined, [buffer])
+}
+
+const nowhere = closedPort()
+
+function closedPort(): MessagePort {
+  const { port1, port2 } = new MessageChannel()
+  port2.close()
+  port1.close()
+  return port1
 }
 
 /** Writes it at the reader's pace. The answer begins with the first bytes. */

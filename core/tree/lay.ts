@@ -47,9 +47,6 @@ const TYPES: Readonly<Record<string, number>> = {
   block: constants.S_IFBLK,
   fifo: constants.S_IFIFO,
 }
-/** From this size on the writing to disk starts at once, so that the sync at the end finds little left to do. */
-const WRITE_BACK = 1 << 20
-
 /** @throws VarveError from any of its methods, naming the entry */
 export function createLayer(options: GroundOptions): Layer {
   const { place, style, payloads } = options
@@ -190,7 +187,8 @@ export function createLayer(options: GroundOptions): Layer {
     try {
       if (entry.sparse !== undefined) ftruncate(fd, entry.size)
       attributes.file(fd, entry.path, entry)
-      if (entry.stored >= WRITE_BACK) syncFileRange(fd, 0, 0)
+      // The writing to disk starts at once, beside what comes next, so that the sync at the end finds little left to do.
+      if (entry.stored > 0) syncFileRange(fd, 0, 0)
       if (ambiguous) payloads.save(path, fstat(fd), false)
     } finally {
       close(fd)

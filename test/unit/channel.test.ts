@@ -39,6 +39,20 @@ test('every consumer sees every byte, however small the ring is', async () => {
   }
 })
 
+test('small pieces reach the readers together, in slots that are full but for the last', async () => {
+  const { sink, channels } = createChannel({ slots: 4, slotSize: 1000 })
+  async function* small(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 333; i++) yield Buffer.alloc(10, i)
+  }
+  const read = async () => {
+    const lengths: number[] = []
+    for await (const chunk of drain(sole(channels))) lengths.push(chunk.length)
+    return lengths
+  }
+  const [, lengths] = await Promise.all([pump(small(), sink), read()])
+  assert.deepEqual(lengths, [1000, 1000, 1000, 330])
+})
+
 test('a thread that blocks on the ring gets the bytes of another thread', async () => {
   const { sink, channels } = createChannel({ slots: 2, slotSize: 512 })
   const code = `
