@@ -9,7 +9,7 @@ import type { DockerLine } from './lines.js'
 
 const RUN = ['run', '--network', 'none', '--hostname', 'box'] as const
 
-const EDITS = [
+export const EDITS = [
   'cd /srv',
   'echo new >new',
   'rm keep/3 keep/4',
@@ -22,7 +22,7 @@ const EDITS = [
   'mkdir -p deep/er',
 ].join('; ')
 /** So that a layer of it has the same tar whenever it is made. */
-const SETTLE =
+export const SETTLE =
   'for each in 1 2; do find /srv | while read f; do touch -d "2024-03-01 00:00:00" $f; done; done'
 
 const RECIPE = `FROM ${IMAGE} AS one

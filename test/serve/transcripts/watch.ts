@@ -3,12 +3,14 @@ import { changesBetween, digestOfTree, type Tree } from './edits.js'
 import type { Edit } from './lines.js'
 
 export interface Watch {
-  /** The engine gets this layer; `look` reads its tree as it is, here and later. The digest of what it gets. */
+  /** The engine gets this layer, once more or for the first time; `look` reads its tree as it is. The digest of what it gets. */
   begin(id: string, look: () => Tree): string
   /** What was done since somebody looked last; undefined where that is nothing. */
   edit(id: string): Edit | undefined
-  /** The engine gives it back. */
+  /** The engine gives it back, as often as it got it. */
   end(id: string): void
+  /** There is no such layer any more. */
+  drop(id: string): void
 }
 
 /** `since`: nanoseconds; what has a time from then on was changed meanwhile. */
@@ -35,5 +37,6 @@ export function createWatch(since: bigint): Watch {
       layer.users -= 1
       if (layer.users === 0) layers.delete(id)
     },
+    drop: (id) => void layers.delete(id),
   }
 }

@@ -1,0 +1,92 @@
+/** Says again what containerd said, does to the files what it did, and looks whether we answer as we did. */
+import assert from 'node:assert/strict'
+import { isStatus, type Message, openClient, type SnapshotClient } from '../snapshot-client.js'
+import { differencesOf, tampered } from './compare.js'
+import { answerOf, treeOfMounts, withMounts } from './containerd-recorder.js'
+import { applyChanges, digestOfTree } from './edits.js'
+import type { ContainerdCall, ContainerdLine, Json } from './lines.js'
+import { createNames, THEIRS } from './names.js'
+
+export interface ContainerdReplay {
+  readonly driver: string
+  /** Of the store; and where all else is. */
+  readonly root: string
+  readonly place: string
+  readonly socket: string
+  restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+}
+
+/** @throws AssertionError at the first call that is answered otherwise; the number of calls */
+export async function replayContainerd(
+  lines: readonly ContainerdLine[],
+  { driver, root, place, socket, restart }: ContainerdReplay,
+): Promise<number> {
+  const since = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
+  const names = createNames({ ROOT: root, PLACE: place }, THEIRS)
+  const mounts = new Map<string, Json>()
+  const unknowns = new Map<string, string>()
+  let client = await openClient(socket)
+  let [step, calls] = ['', 0]
+
+  /** What came back, in the transcript's words. */
+  const outcome = async ({ call, request }: ContainerdCall): Promise<Json> => {
+    try {
+      const answer = answerOf(call, await send(client, call, names.long(request) as Message))
+      const told = (answer as { readonly mounts?: Json }).mounts
+      if (told === undefined) return { answer: names.short(answer) }
+      mounts.set(String((request as Message).key), told)
+      return { answer: names.short(answer), tree: digestOfTree(treeOfMounts(told), since) }
+    } catch (error) {
+      if (!isStatus(error)) throw error
+      return { error: names.short({ code: error.code, details: error.details }) }
+    }
+  }
+
+  try {
+    for (const line of lines) {
+      if ('engine' in line) continue
+      if ('step' in line) step = line.step
+      else if ('edit' in line) {
+        const where = mounts.get(line.edit)
+        if (where === undefined) throw new Error(`the transcript changes ${line.edit}, which is not mounted`)
+        withMounts(where, (path) => applyChanges(path, line.changes))
+      } else if ('restart' in line) {
+        client.close()
+        await restart(line.restart)
+        client = await openClient(socket)
+      } else {
+        calls += 1
+        const { call, request, namespace: _, ...recorded } = line
+        const [was, is] = [recorded as unknown as Json, await outcome(line)].map((each) =>
+          comparable(each, call, driver),
+        )
+        const found = differencesOf(was, is, unknowns)
+        assert.equal(found.length, 0, [`${step}: ${call} ${JSON.stringify(request)}`, ...found].join('\n'))
+        for (const other of tampered(was ?? null)) {
+          const passes = differencesOf(other, is, new Map(unknowns)).length === 0
+          assert.ok(!passes, `a wrong answer passes for the right one: ${JSON.stringify(other)}`)
+        }
+      }
+    }
+  } finally {
+    client.close()
+  }
+  return calls
+}
+
+async function send(client: SnapshotClient, call: string, request: Message) {
+  if (call !== 'List') return [await client.call<{ readonly [key: string]: Json }>(call, request)]
+  const info = await client.list(request.filters as readonly string[])
+  return [{ info: info as unknown as Json }]
+}
+
+/** On another backend than the transcript's: without what a backend tells of itself. */
+function comparable(outcome: Json, call: string, driver: string): Json {
+  if (driver === RECORDED_ON) return outcome
+  const { answer, ...rest } = outcome as { readonly answer?: { readonly [key: string]: Json } }
+  if (answer === undefined) return rest
+  if (answer.mounts !== undefined) return rest
+  return call === 'Usage' ? { ...rest, answer: { size: answer.size ?? null } } : outcome
+}
+
+const RECORDED_ON = 'overlay'
