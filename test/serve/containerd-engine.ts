@@ -1,4 +1,7 @@
-/** A real containerd in a world of its own (fixtures/world.ts), all its directories and sockets in one place, that uses us. */
+/**
+ * A real containerd in a world of its own (fixtures/world.ts), all its directories and sockets in one place, that uses us.
+ * The first process of the world starts it again whenever it ends, as systemd would.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,6 +25,9 @@ export interface Containerd {
   readonly socket: string
   /** Runs `ctr`, by way of us where it does not say another snapshotter; its standard output. */
   ctr(...args: readonly string[]): Promise<string>
+  /** SIGKILL to containerd alone: what it started lives on. Then wait for the next one's `answers`. */
+  kill(): void
+  answers(): Promise<void>
   log(): string
 }
 
@@ -37,7 +43,7 @@ export async function withContainerd<T>(
   if (config === undefined || logFile === undefined || socket === undefined) throw new Error('no paths')
   mkdirSync(join(place, 'tmp'))
   writeFileSync(config, configOf(options, socket))
-  const start = `exec containerd --config "$1" >>"$2" 2>&1`
+  const start = `while :; do containerd --config "$1" >>"$2" 2>&1 || :; done`
   const world = startWorld(
     ['/bin/sh', '-ec', start, 'containerd', config, logFile],
     { TMPDIR: join(place, 'tmp') },
@@ -45,14 +51,23 @@ export async function withContainerd<T>(
   )
   const end = ended(world)
   const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
-  const inside = () => {
-    const pid = readFileSync(`/proc/${world.pid}/task/${world.pid}/children`, 'utf8').trim()
-    return ['--target', pid, '--mount', '--pid', '--', 'ctr', '--address', socket]
-  }
+  /** The world's first process, and containerd; 0 until they are there. */
+  let [init, pid] = [0, 0]
+  const inside = () => ['--target', `${init}`, '--mount', '--pid', '--', 'ctr', '--address', socket]
+  const answers = () =>
+    until('containerd answers', async () => {
+      init = childrenOf(world.pid ?? 0)[0] ?? 0
+      const next = childrenOf(init).find((each) => nameOf(each) === 'containerd')
+      if (next === undefined || next === pid) throw new Error('it has not begun')
+      await command('nsenter', [...inside(), 'version'])
+      pid = next
+    })
   try {
-    await until('containerd answers', () => command('nsenter', [...inside(), 'version']))
+    await answers()
     return await use({
       socket,
+      kill: () => process.kill(pid, 'SIGKILL'),
+      answers,
       ctr: (...args) =>
         command('nsenter', [...inside(), ...args], {
           env: { CONTAINERD_SNAPSHOTTER: 'varve', TMPDIR: join(place, 'tmp') },
@@ -64,6 +79,10 @@ export async function withContainerd<T>(
   } finally {
     world.kill('SIGKILL')
     await end
+    // The first process of the world is the last to go; files are open until then.
+    await until('the world has ended', async () => {
+      if (init !== 0 && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
+    })
   }
 }
 
@@ -78,6 +97,16 @@ export async function until<T>(what: string, attempt: () => Promise<T>): Promise
       await sleep(50)
     }
   }
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const file = `/proc/${pid}/task/${pid}/children`
+  return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : []
+}
+
+function nameOf(pid: number): string {
+  const file = `/proc/${pid}/comm`
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
 }
 
 function configOf({ place, snapshotter, cri = false }: ContainerdOptions, socket: string): string {

@@ -12,9 +12,14 @@ const APPLETS = 'sh cat cp echo ln ls mkdir mv rm sleep stat test touch true chm
 
 /** Writes it as a docker archive. Needs what fixtures/base.ts needs. */
 export async function writeBusyImage(file: string): Promise<void> {
+  await writeDockerArchive(file, IMAGE, await busyLayers())
+}
+
+/** Its layers' tars, from the base up. */
+export async function busyLayers(): Promise<readonly Buffer[]> {
   const base = join(await baseImage('small'), 'base.tar')
   const busybox = await commandBytes('tar', ['-xOf', base, './usr/bin/busybox'])
-  await writeDockerArchive(file, IMAGE, [await tarOf(below(busybox)), await tarOf(ABOVE)])
+  return [await tarOf(below(busybox)), await tarOf(ABOVE)]
 }
 
 function below(busybox: Buffer): readonly CodeEntry[] {
