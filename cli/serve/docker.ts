@@ -40,6 +40,7 @@ export function dockerService(options: DockerOptions): Service {
     socket: '/run/docker/plugins/varve.sock',
     start(context) {
       const { store, log } = context
+      store.raw.begin()
       const told = toldBefore(store)
       if (told !== undefined) log.info('dockerd was here before', { home: told.home })
       const handle = createHandler(context, options)
@@ -86,10 +87,12 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
   const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
 
   const prepare = async (request: IncomingMessage, response: ServerResponse): Promise<Prepared> => {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://plugin')
+    // What is no URL is no method either.
+    const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s)
+    const searchParams = new URLSearchParams(query)
     if (request.method !== 'POST')
       throw new VarveError('UNIMPLEMENTED', `${request.method}: only POST is served`)
-    const name = /^\/(?:GraphDriver|Plugin)\.(\w+)$/.exec(pathname)?.[1] ?? ''
+    const name = /^\/(?:GraphDriver|Plugin)\.(\w+)$/.exec(path)?.[1] ?? ''
     const exchange = (signal: AbortSignal): Exchange => ({ request, response, signal })
     if (name === 'ApplyDiff') {
       const work = async (signal: AbortSignal) => {
@@ -102,7 +105,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
     const stream = streams.get(name)
     const method = methods.get(name)
     if (stream === undefined && method === undefined) {
-      throw new VarveError('NOT_FOUND', `${pathname.slice(0, 300)}: there is no such method`)
+      throw new VarveError('NOT_FOUND', `${path.slice(0, 300)}: there is no such method`)
     }
     const asked = await readJson(request)
     if (method !== undefined) {

@@ -13,6 +13,8 @@ import {
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { openStore } from '../../core/store.js'
+import { drivers } from '../../drivers/all.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
 import { SERVE_CELLS } from './cells.js'
 import { collect, type DockerClient } from './docker-client.js'
@@ -45,15 +47,18 @@ for (const cell of SERVE_CELLS) {
 
 /** They share one service; each cleans up after itself. */
 const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
-  async 'It shakes hands, and remembers what Init told after a restart.'({ client, driver, restart }) {
-    assert.deepEqual(await client.done('Plugin.Activate', ''), { Implements: ['GraphDriver'] })
-    const identity = { UIDMaps: [{ container_id: 0, host_id: 0, size: 10 }], GIDMaps: null }
-    await client.done('Init', { Home: '/engine/varve', Opts: [`varve.driver=${driver}`], ...identity })
+  async 'It shakes hands, and remembers what Init told after a restart.'({ client, driver, varve, restart }) {
+    for (const _ of [1, 2]) {
+      assert.deepEqual(await client.done('Plugin.Activate', ''), { Implements: ['GraphDriver'] })
+    }
     await client.done('Init', {
       Home: '/engine/varve',
       Opts: null,
       UIDMaps: [{ ContainerID: 0, HostID: 0, Size: 10 }],
     })
+    const [Opts, identity] = [[`varve.driver=${driver}`], { container_id: 0, host_id: 0, size: 10 }]
+    const told = { Home: '/engine/varve', Opts, UIDMaps: [identity], GIDMaps: null }
+    for (const _ of [1, 2]) await client.done('Init', told)
     const { Capabilities, ...rest } = await client.done('Capabilities')
     assert.deepEqual(Capabilities, rest)
     assert.deepEqual(Capabilities, { ReproducesExactDiffs: false })
@@ -62,8 +67,14 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       const status = new Map((await client.done('Status')).Status as [string, string][])
       assert.equal(status.get('Engine Home'), '/engine/varve')
       assert.equal(status.get('Driver'), driver)
+      assert.deepEqual(await remembered(varve), {
+        home: '/engine/varve',
+        options: Opts,
+        uidMaps: [{ container: 0, host: 0, size: 10 }],
+        gidMaps: [],
+      })
     }
-    await client.done('Cleanup')
+    for (const _ of [1, 2]) await client.done('Cleanup')
   },
 
   async 'What Init asks for and can not be done is refused, with the reason.'({ client, driver }) {
@@ -125,6 +136,11 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     for (const _ of [1, 2]) await client.done('CreateReadWrite', { ID: 'again-rw', Parent: 'again' })
     assert.deepEqual(await client.done('Exists', { ID: 'again' }), { Exists: true })
     assert.equal((await client.call('Create', { ID: 'again', Parent: 'again-rw' })).status, 409)
+    for (const method of ['Exists', 'GetMetadata', 'Changes', 'DiffSize', 'Status', 'Capabilities']) {
+      const asked = { ID: 'again-rw', Parent: 'again' }
+      assert.deepEqual(await client.done(method, asked), await client.done(method, asked), method)
+    }
+    assert.deepEqual(await client.diff('again-rw', 'again'), await client.diff('again-rw', 'again'))
     const [first, second] = [await client.get('again-rw'), await client.get('again-rw')]
     assert.equal(first, second)
     for (const _ of [1, 2]) await client.done('Put', { ID: 'again-rw' })
@@ -211,19 +227,22 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
   async 'What an engine made and forgot keeps the files of its parents, and is not in its way.'({
     client,
     varve,
+    restart,
   }) {
-    await fill(client)
-    await client.done('Create', { ID: 'forgotten', Parent: 'upper' })
-    assert.equal((await client.call('Remove', { ID: 'upper' })).status, 412, 'it knows of it')
-    await client.done('Init', { Home: '/nowhere' })
-    for (const ID of ['upper', 'base']) {
-      await client.done('Remove', { ID })
-      assert.deepEqual(await client.done('Exists', { ID }), { Exists: false })
+    for (const begin of [() => client.done('Init', { Home: '/engine/varve' }), () => restart('SIGKILL')]) {
+      await fill(client)
+      await client.done('Create', { ID: 'forgotten', Parent: 'upper' })
+      assert.equal((await client.call('Remove', { ID: 'upper' })).status, 412, 'it knows of it')
+      await begin()
+      for (const ID of ['upper', 'base']) {
+        await client.done('Remove', { ID })
+        assert.deepEqual(await client.done('Exists', { ID }), { Exists: false })
+      }
+      assert.equal(readFileSync(join(await client.get('forgotten'), 'etc/hosts'), 'utf8'), 'other\n')
+      assert.equal((await varve.json('layers')).length, 3)
+      await client.done('Remove', { ID: 'forgotten' })
+      assert.deepEqual(await varve.json('layers'), [], 'they go with it')
     }
-    assert.equal(readFileSync(join(await client.get('forgotten'), 'etc/hosts'), 'utf8'), 'other\n')
-    assert.equal((await varve.json('layers')).length, 3)
-    await client.done('Remove', { ID: 'forgotten' })
-    assert.deepEqual(await varve.json('layers'), [], 'they go with it')
   },
 
   async 'Layers, mounts and their counts outlive the service.'({ client, restart }) {
@@ -279,8 +298,17 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     } else assert.match(String(answer.body.Err), new RegExp(`${driver}: layer option "size": .*quota`))
     assert.equal(answer.status, driver === 'btrfs' ? 200 : 400)
     await client.done('Remove', { ID: 'limited' })
-    const labelled = await client.call('Create', { ID: 'labelled', MountLabel: 'system_u:object_r:x' })
-    assert.match(String(labelled.body.Err), /--selinux-enabled/)
+    await client.done('Create', { ID: 'plain', MountLabel: '', StorageOpt: null })
+    for (const [method, ID] of [
+      ['Create', 'labelled'],
+      ['CreateReadWrite', 'labelled'],
+      ['Get', 'plain'],
+    ] as const) {
+      const { status, body } = await client.call(method, { ID, MountLabel: 'system_u:object_r:x' })
+      assert.equal(status, 501, method)
+      assert.match(String(body.Err), /--selinux-enabled/)
+    }
+    await client.done('Remove', { ID: 'plain' })
     assert.equal((await client.call('Create', { ID: 'odd', StorageOpt: { color: 'red' } })).status, 400)
     for (const ID of ['labelled', 'odd']) {
       assert.deepEqual(await client.done('Exists', { ID }), { Exists: false })
@@ -334,6 +362,16 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.match(service().log(), /debug Get id=nobody ms=\S+ code=NOT_FOUND/)
     await removeAll(client, ['upper', 'base'])
   },
+}
+
+/** What the store keeps of the last Init. */
+async function remembered({ root }: DockerWorld['varve']): Promise<unknown> {
+  const store = await openStore({ root, drivers })
+  try {
+    return JSON.parse(store.settings.get('docker.init') ?? 'null')
+  } finally {
+    await store.close()
+  }
 }
 
 /** `upper` on `base`. */
