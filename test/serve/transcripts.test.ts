@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { loadService } from '../../cli/serve/snapshot-messages.js'
 import { varveAt } from '../varve.js'
 import { SERVE_CELLS } from './cells.js'
 import { withDocker } from './docker-world.js'
@@ -9,6 +10,7 @@ import { startServing } from './serving.js'
 import { replayContainerd } from './transcripts/containerd-replay.js'
 import { replayDocker } from './transcripts/docker-replay.js'
 import { readTranscript } from './transcripts/lines.js'
+import { byNumbers, filled, PUBLIC } from './transcripts/public-numbers.js'
 
 for (const cell of SERVE_CELLS) {
   test(`dockerd's transcript on ${cell.driver}`, { skip: cell.skip }, (t) =>
@@ -48,3 +50,21 @@ for (const cell of SERVE_CELLS) {
     }),
   )
 }
+
+test('every request of the real containerd is read and written as it was on the wire', async () => {
+  const service = await loadService()
+  const lines = readTranscript('containerd-wire')
+  const kinds = new Set(lines.map(({ request }) => request))
+  assert.deepEqual([...kinds].sort(), Object.keys(service).sort())
+  for (const { request, bytes, fields } of lines) {
+    const wire = Buffer.from(bytes, 'hex')
+    const message = service[request]
+    assert.ok(message)
+    const read = message.requestDeserialize(wire)
+    assert.deepEqual(JSON.parse(JSON.stringify(read)), fields)
+    // What snapshots.proto did not know would be lost on the way.
+    const set = filled(fields)
+    assert.equal(message.requestSerialize(set).toString('hex'), bytes, request)
+    assert.deepEqual(byNumbers(wire, PUBLIC[request] ?? {}), set, request)
+  }
+})

@@ -17,7 +17,7 @@ export interface ContainerdRecorder {
   step(title: string): void
   restart(signal: 'SIGTERM' | 'SIGKILL'): void
   lines(engine: string): readonly ContainerdLine[]
-  /** For each kind of message, as it first was and as it first was with more fields. */
+  /** Each kind of request as it first was, and as it first was with other fields. */
   wire(): readonly WireLine[]
 }
 
@@ -41,9 +41,11 @@ export async function recordContainerd(
     if (found === undefined) throw new Error(`containerd calls ${method}, which the service does not have`)
     return (part === 'request' ? found.requestDeserialize : found.responseDeserialize)(bytes) as Fields
   }
-  const keepBytes = (message: string, bytes: Buffer, fields: Fields) => {
-    const key = `${message} ${shapeOf(fields)}`
-    if (!wires.has(key)) wires.set(key, { message, bytes: bytes.toString('hex'), fields })
+  const keepBytes = (method: string, raw: Buffer) => {
+    const bytes = Buffer.from(names.disguise(raw.toString('latin1')), 'latin1')
+    const fields = decode(method, 'request', bytes)
+    const key = `${method} ${shapeOf(fields)}`
+    if (!wires.has(key)) wires.set(key, { request: method, bytes: bytes.toString('hex'), fields })
   }
   const timeless = (value: Json): Json => {
     if (typeof value !== 'object' || value === null) return value
@@ -63,7 +65,7 @@ export async function recordContainerd(
   const called = (call: GrpcCall) => {
     if (Object.keys(headers).length === 0) headers = ownHeaders(call.headers)
     const fields = requestOf(call)
-    keepBytes(`${call.method}Request`, call.requests[0] ?? Buffer.alloc(0), fields)
+    keepBytes(call.method, call.requests[0] ?? Buffer.alloc(0))
     const edit = watch.edit(String(fields.key))
     if (edit !== undefined) write(edit)
   }

@@ -61,7 +61,8 @@ async function record(work: string): Promise<Recorded> {
       await step('images', 'import', archive)
       await step('snapshots', 'ls')
       await step('snapshots', 'usage')
-      await step('run', IMAGE, 'web', 'sh', '-ec', `${EDITS}; ${SETTLE}`)
+      const label = ['--snapshotter-label', 'containerd.io/snapshot/note=recorded']
+      await step('run', ...label, IMAGE, 'web', 'sh', '-ec', `${EDITS}; ${SETTLE}`)
       await step('snapshots', 'diff', 'web')
       await step('snapshots', 'commit', 'mine', 'web')
       await step('containers', 'rm', 'web')

@@ -51,7 +51,7 @@ export function treeOf(root: string): Tree {
 
 /** Of all that an engine may see of it, but for times from `since` on (nanoseconds) and the contents of long files. */
 export function digestOfTree(tree: Tree, since: bigint): string {
-  return digestOf(Buffer.from(linesOfTree(tree, since).join('\n'))).slice(0, 16)
+  return digestOf(linesOfTree(tree, since).join('\n')).slice(0, 16)
 }
 
 export function linesOfTree(tree: Tree, since: bigint): readonly string[] {

@@ -83,11 +83,11 @@ export interface ContainerdCall {
 export type DockerLine = Begin | Step | KeptTar | Edit | Restart | DockerCall
 export type ContainerdLine = Begin | Step | Edit | Restart | ContainerdCall
 
-/** One message of containerd's as it was on the wire: hex, and what it means. */
+/** One request of containerd's as it was on the wire (hex; digests are others of the same length), and what it means. */
 export interface WireLine {
-  readonly message: string
+  readonly request: string
   readonly bytes: string
-  readonly fields: Json
+  readonly fields: { readonly [key: string]: Json }
 }
 
 export interface Transcripts {

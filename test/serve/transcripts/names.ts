@@ -1,10 +1,12 @@
 /** Names for what is another in every run: ids, digests, unique parts of keys, directories. */
-import { createHash } from 'node:crypto'
 import type { Json } from './lines.js'
+import { digestOf } from './tars.js'
 
 export interface Names {
   /** What is told from run to run becomes a name: `ID1`, `ROOT`. In keys of objects too. */
   short<T extends Json>(value: T): T
+  /** What the engine made up becomes something else of the same length, for bytes that tell lengths. */
+  disguise(text: string): string
   /** The names become what they stand for; where this run has nothing of that name yet, something is made up. */
   long<T extends Json>(value: T): T
 }
@@ -61,9 +63,19 @@ export function createNames(places: Readonly<Record<string, string>>, kinds = AL
     // Where it stands for itself its kind does not show.
     return names.get(result) ?? result
   }
+  const disguise = (text: string) => {
+    let result = text
+    for (const { name, pattern, invent } of THEIRS)
+      result = result.replace(pattern, (found) =>
+        invent(digestOf(nameOf(name, found)))
+          .padStart(found.length, '1')
+          .slice(-found.length),
+      )
+    return result
+  }
   const long = (text: string) => {
     let result = text.replace(NAME, (name, kind: string) => {
-      const digest = createHash('sha256').update(name).digest('hex')
+      const digest = digestOf(name)
       const value = kinds.find((each) => each.name === kind)?.invent(digest) ?? ''
       names.set(value, name)
       return value
@@ -74,6 +86,7 @@ export function createNames(places: Readonly<Record<string, string>>, kinds = AL
   }
   return {
     short: (value) => mapped(value, short),
+    disguise,
     long: (value) => mapped(value, long),
   }
 }

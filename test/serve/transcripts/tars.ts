@@ -47,6 +47,6 @@ export function unpack(text: string): Buffer {
   return gunzipSync(Buffer.from(text, 'base64'))
 }
 
-export function digestOf(bytes: Buffer): string {
+export function digestOf(bytes: Buffer | string): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
