@@ -17,6 +17,8 @@ export interface ContainerdOptions {
   readonly snapshotter: string
   /** Kubernetes' part of it, off where not said: it is told to take images by way of us. */
   readonly cri?: boolean
+  /** More of its configuration. */
+  readonly config?: string
   /** Another system whose containerd it is (fixtures/newest.ts); default the host's. */
   readonly system?: OtherSystem
 }
@@ -109,7 +111,10 @@ function nameOf(pid: number): string {
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
 }
 
-function configOf({ place, snapshotter, cri = false }: ContainerdOptions, socket: string): string {
+function configOf(
+  { place, snapshotter, cri = false, config = '' }: ContainerdOptions,
+  socket: string,
+): string {
   return `version = 2
 root = "${place}/data"
 state = "${place}/state"
@@ -123,5 +128,5 @@ disabled_plugins = [${cri ? '' : '"io.containerd.grpc.v1.cri"'}]
   address = "${snapshotter}"
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "varve"
-`
+${config}`
 }
