@@ -17,18 +17,20 @@
  *
  * The *store* (core) promises a driver: ids are legal; a parent exists, is sealed, and is in the chain that
  * {@link DriverContext.parentOf} tells; calls for one layer never overlap unless they are `get`, `put`, `changes`,
- * `diff` or reads; a row that names the layer is durable before `create` and gone only after `remove`.
- * The store hashes, decompresses, counts references, performs mounts and keeps all metadata; a driver does none of it.
+ * `diff` or reads; a row that names the layer is there before `create` and gone only after `remove` (a power cut may take
+ * the row first: then the next open removes the layer). The store hashes, decompresses, counts references, performs mounts and keeps all metadata; a driver does none of it.
  *
  * A *driver* promises: `create` is atomic (there or not, also after a power cut: work under a temporary name and
- * rename, and purge temporaries in `open`); `remove` is idempotent and leaves nothing; errors are VarveErrors whose
+ * rename, and purge temporaries in `open`). It need not be on disk when it returns, where all that makes the layer is
+ * its id and its parent: the store makes it again should a power cut take it. What was written in it is on disk after
+ * `sync`; `remove` is idempotent and leaves nothing; errors are VarveErrors whose
  * message names the driver, the layer and the system's own words; nothing outside its `home` is touched on behalf of a
  * layer's content; nothing that a reboot can change is cached on disk.
  *
  * ## A layer's life, as the store calls it
  *
- *     create(id, {parent, writable: false}) → apply(id, tar) → syncfs → seal(id)         an imported layer
- *     create(id, {parent, writable: true}) → get/put … → seal(id)                         a container's layer, committed
+ *     create(id, {parent, writable: false}) → apply(id, tar) → sync(id) → seal(id)       an imported layer
+ *     create(id, {parent, writable: true}) → get/put … → sync(id) → seal(id)              a container's layer, committed
  *     get(id, {readonly: true}) → read the merged view → put(id)                         export, cat, check
  *     remove(id)                                                                         any of them, at any point
  *
@@ -199,6 +201,8 @@ export interface Driver {
   diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Lays the uncompressed tar into a layer that was just created and never written. */
   apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>
+  /** Makes the layer and all that was written in it durable. Absent: the store syncs the whole file system of `home`. */
+  sync?(id: LayerId): Promise<void>
   /** No more writes. Idempotent. */
   seal(id: LayerId): Promise<void>
   /**

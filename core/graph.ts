@@ -2,7 +2,7 @@
  * One graph of nodes. Raw ids, snapshot keys and chain ids are three kinds of names for them; the driver knows a node by
  * its layer id. Everything that makes, seals or removes a layer goes through here, in the order that a crash can't hurt:
  *
- *     make:    lock → row 'creating' → driver.create → content → syncfs → driver.seal → row 'ready' → unlock
+ *     make:    lock → row 'creating' → driver.create → content → driver.sync → driver.seal → row 'ready' → unlock
  *     remove:  lock → row 'removing' → driver.remove → row gone → unlock
  *
  * The lock (`locks/node-<layer>`) dies with its process, so a row that is not ready and whose lock is free belongs to
@@ -78,7 +78,8 @@ export function createGraph(context: GraphContext) {
   const lockFile = (layer: LayerId) => `${locks}/node-${layer}`
   const lockNode: LockNode = (layer, options) => lock(lockFile(layer), options)
 
-  const sync = () => {
+  const sync = async (layer: LayerId): Promise<void> => {
+    if (driver.sync !== undefined) return driver.sync(layer)
     const fd = open(home, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
       syncfs(fd)
@@ -111,7 +112,7 @@ export function createGraph(context: GraphContext) {
     async commit(node: NodeId, options: CommitOptions = {}): Promise<NodeRow> {
       const row = requireNode(db, node)
       requireActive(db, row)
-      await step('commit:sync', sync)
+      await step('commit:sync', () => sync(row.layer))
       await step('commit:seal', () => driver.seal(row.layer))
       const { size, inodes } = await driver.usage(row.layer)
       const result = await step('commit:ready', () =>

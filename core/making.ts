@@ -12,16 +12,19 @@ import { type Lock, lockFresh } from './sys/lock.js'
 export interface MakingTools {
   readonly lockFile: (layer: LayerId) => string
   readonly erase: Removal['erase']
-  /** Makes what is written durable. */
-  readonly sync: () => void
+  /** Makes the layer durable. */
+  readonly sync: (layer: LayerId) => Promise<void>
 }
 
 export function createMaking({ db, driver, warn }: GraphContext, { lockFile, erase, sync }: MakingTools) {
-  /** Row 'creating' under a lock that is held before anybody can see the row. */
+  /**
+   * Row 'creating' under a lock that is held before anybody can see the row. Should a power cut take it and leave what the
+   * driver made, that is a layer nobody knows, and goes at the next open.
+   */
   const insert = (options: PrepareOptions & { readonly kind: NodeRow['kind'] }): Begun => {
     const { name: layer, lock: held } = lockFresh(newLayerId, lockFile)
     try {
-      const node = db.tx(() => {
+      const node = db.draft(() => {
         requireParent(db, options.parent)
         const name = options.name
         if (name !== undefined) requireFree(db, name)
@@ -125,7 +128,7 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
       options: { readonly claim?: string | undefined } = {},
     ): Promise<{ readonly node: NodeId; readonly layer: LayerId; readonly existed: boolean }> {
       return make(begun, async () => {
-        await step('import:sync', sync)
+        await step('import:sync', () => sync(begun.layer))
         await step('import:seal', () => driver.seal(begun.layer))
         const { size, inodes } = await driver.usage(begun.layer)
         const winner = await step('import:ready', () =>

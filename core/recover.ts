@@ -9,7 +9,7 @@ import type { Database } from './db/database.js'
 import type { NodeRow } from './db/nodes.js'
 import { isDatabaseError } from './db/sqlite-errors.js'
 import type { Driver } from './driver.js'
-import { messageOf } from './errors.js'
+import { isCode, messageOf } from './errors.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
 import { removeMountPoint, unmountLayer } from './mount-point.js'
@@ -17,7 +17,7 @@ import { createMountSpace, IN_PLACE, isMountPoint, type MountSpace } from './mou
 import { isScratchInUse, purgeScratch, scratchNames } from './scratch.js'
 import { readdir } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
-import { unmount } from './sys/mount.js'
+import { bootId, unmount } from './sys/mount.js'
 
 export interface RecoverContext {
   readonly db: Database
@@ -40,24 +40,28 @@ export async function recover(context: RecoverContext): Promise<void> {
   await each(context, db.nodes.unready(), (row) => eraseUnready(context, row.layer))
   await each(context, ['claims'], () => removeUnclaimed(context))
   await each(context, unknown, (layer) => removeOrphan(context, layer))
+  await remakeLost(context)
   // Lock files that nobody holds: taking and giving back a lock removes its file.
   await each(context, readdir(`${root}/locks`), (name) => tryLock(`${root}/locks/${name}`)?.release())
 }
 
-/** Does `work` for every item, whatever becomes of the others. @throws VarveError of the database's alone */
+/** Does `work` for every item, whatever becomes of the others; did all go well? @throws VarveError of the database's alone */
 async function each<T>(
   { warn }: RecoverContext,
   items: readonly T[],
   work: (item: T) => Promise<void> | void,
-): Promise<void> {
+): Promise<boolean> {
+  let failed = 0
   for (const item of items) {
     try {
       await work(item)
     } catch (error) {
       if (isDatabaseError(error)) throw error
       warn(`recovery: ${messageOf(error)}; left for the next start, see varve check`)
+      failed++
     }
   }
+  return failed === 0
 }
 
 /** What the driver has and the database does not. */
@@ -105,6 +109,48 @@ async function removeOrphan({ db, driver, root, warn }: RecoverContext, layer: L
     await driver.remove(layer)
     warn(`layer ${layer}: removed from the driver, the database does not know it`)
   })
+}
+
+/**
+ * Layers that a power cut took. A new writable layer is reported when its row is on disk, and what the driver made may not
+ * be yet: nothing is in it that its id and its parent don't tell, and who makes something durable in it brings it to disk
+ * too. So where it is not there at the first open after a boot, it is made again. One that goes missing at any other time is
+ * damage, of which `varve check` tells.
+ */
+async function remakeLost(context: RecoverContext): Promise<void> {
+  const { db, driver } = context
+  const boot = bootId()
+  if (db.meta.get('boot') === boot) return
+  let lost: readonly NodeRow[] = []
+  const isTold = await each(context, ['list'], async () => {
+    const rows = db.nodes.ready().filter(isMadeEmpty)
+    const held = new Set(await driver.list())
+    lost = rows.filter((row) => !held.has(row.layer))
+  })
+  const isMended = await each(context, lost, (row) => remake(context, row))
+  if (isTold && isMended) db.meta.set('boot', boot)
+}
+
+async function remake({ db, driver, root, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
+  await ifFree(root, `node-${layer}`, async () => {
+    const row = db.nodes.get(id)
+    if (row?.state !== 'ready' || !isMadeEmpty(row)) return
+    const parent = db.nodes.parentOf(layer)
+    const isView = row.kind === 'view'
+    try {
+      await driver.create(layer, { ...(parent !== undefined && { parent }), writable: !isView })
+    } catch (error) {
+      if (isCode(error, 'ALREADY_EXISTS')) return // another process was faster
+      throw error
+    }
+    if (isView) await driver.seal(layer)
+    warn(`layer ${layer}: a power cut took it before anything in it was on disk; made again, empty`)
+  })
+}
+
+/** A writable layer, or an empty tree to look at. */
+function isMadeEmpty({ kind, parent }: NodeRow): boolean {
+  return kind === 'active' || (kind === 'view' && parent === null)
 }
 
 async function dropStaleMounts(context: RecoverContext): Promise<void> {

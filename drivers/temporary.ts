@@ -2,8 +2,8 @@
  * Directories that are there whole or not at all.
  *
  * A directory is made, and taken apart, under the name `.varve~RANDOM`: `~` is in no layer id, so no layer is ever called
- * that. Meanwhile its owner holds a flock on `.varve~RANDOM.lock`, which dies with the process. So {@link purge} can tell
- * what a crash left from what another living process is working on, in every pid namespace and after every reboot.
+ * that. Meanwhile its owner holds a flock on it, which dies with the process. So {@link purge} can tell what a crash left
+ * from what another living process is working on, in every pid namespace and after every reboot.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -11,6 +11,7 @@ import { toText } from '../core/bytes.js'
 import { errnoOf, VarveError } from '../core/errors.js'
 import { type LayerId, parseLayerId } from '../core/ids.js'
 import {
+  chmod,
   close,
   fsync,
   mkdir,
@@ -22,7 +23,7 @@ import {
   renameat2,
   syncfs,
 } from '../core/sys/files.js'
-import { type Lock, lockFresh, tryLock } from '../core/sys/lock.js'
+import { type Lock, tryLockDirectory } from '../core/sys/lock.js'
 import { lstatOrUndefined } from '../core/sys/stat.js'
 
 /** What a backend keeps its layers in, where that is not plain directories. */
@@ -34,7 +35,7 @@ export interface Kind {
 }
 
 const PREFIX = '.varve~'
-const LOCK = '.lock'
+const TRIES = 32
 const DIRECTORIES: Kind = { make: (path) => mkdir(path, 0o700), remove: removeTree }
 
 /**
@@ -48,23 +49,30 @@ export async function makeWhole(
   options: { readonly durable: boolean; fill(directory: string): void | Promise<void> },
   kind = DIRECTORIES,
 ): Promise<void> {
-  if (lstatOrUndefined(`${folder}/${id}`) !== undefined) throw exists(id)
-  const fill = async (path: string) => {
+  const whole = `${folder}/${id}`
+  if (lstatOrUndefined(whole) !== undefined) throw exists(id)
+  const { path, lock } = makeTemporary(folder, kind)
+  try {
     await options.fill(path)
     if (options.durable) syncDirectory(path)
-    if (!renameNew(path, `${folder}/${id}`)) throw exists(id)
-    if (options.durable) syncDirectory(folder)
+    if (!renameNew(path, whole)) throw exists(id)
+  } catch (error) {
+    closeAfter(() => removeLocked(path, lock, kind))
+    throw error
   }
-  await withTemporary(folder, fill, kind)
+  lock.release()
+  if (options.durable) syncDirectory(folder)
 }
 
 /** Removes `<folder>/<id>`; under its own name it is there whole or gone. Not there is fine. @throws SysError */
 export function removeWhole(folder: string, id: LayerId, kind = DIRECTORIES): void {
-  const { path, lock } = reserve(folder)
+  const whole = `${folder}/${id}`
+  const path = temporaryIn(folder)
+  const lock = lockOf(whole)
   try {
-    if (renameOld(`${folder}/${id}`, path)) kind.remove(path)
+    if (renameOld(whole, path)) kind.remove(path)
   } finally {
-    lock.release()
+    lock?.release()
   }
 }
 
@@ -91,39 +99,18 @@ export function openTemporary(
   folder: string,
   kind = DIRECTORIES,
 ): { readonly path: string; readonly close: () => void } {
-  const { path, lock } = reserve(folder)
-  const close = () => {
-    try {
-      kind.remove(path)
-    } finally {
-      lock.release()
-    }
-  }
-  try {
-    kind.make(path)
-    return { path, close }
-  } catch (error) {
-    closeAfter(close)
-    throw error
-  }
+  const { path, lock } = makeTemporary(folder, kind)
+  return { path, close: () => removeLocked(path, lock, kind) }
 }
 
 /** Removes what crashed processes left in `folder`, and says what. @throws SysError */
 export function purge(folder: string, warn: (message: string) => void, kind = DIRECTORIES): void {
-  const left = readdir(folder).filter((name) => name.startsWith(PREFIX))
-  for (const name of new Set(
-    left.map((each) => (each.endsWith(LOCK) ? each.slice(0, -LOCK.length) : each)),
-  )) {
+  for (const name of readdir(folder).filter((each) => each.startsWith(PREFIX))) {
     const path = `${folder}/${name}`
-    const lock = tryLock(path + LOCK)
-    if (lock === undefined) continue // its owner lives
-    try {
-      if (lstatOrUndefined(path) === undefined) continue
-      kind.remove(path)
-      warn(`removed ${toText(path)}, left by a process that ended before its work was done`)
-    } finally {
-      lock.release()
-    }
+    const lock = lockOf(path)
+    if (lock === undefined) continue // its owner lives, or took it away just now
+    removeLocked(path, lock, kind)
+    warn(`removed ${toText(path)}, left by a process that ended before its work was done`)
   }
 }
 
@@ -163,12 +150,49 @@ function withDirectory(path: string, use: (fd: number) => void): void {
   }
 }
 
-function reserve(folder: string): { readonly path: string; readonly lock: Lock } {
-  const { name, lock } = lockFresh(
-    () => `${folder}/${PREFIX}${randomBytes(8).toString('hex')}`,
-    (path) => path + LOCK,
+function temporaryIn(folder: string): string {
+  return `${folder}/${PREFIX}${randomBytes(8).toString('hex')}`
+}
+
+/** Whoever purges may lock a directory before its owner does, and takes it away: then another one will do. */
+function makeTemporary(folder: string, kind: Kind): { readonly path: string; readonly lock: Lock } {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const path = temporaryIn(folder)
+    try {
+      kind.make(path)
+      const lock = lockOf(path)
+      if (lock !== undefined) return { path, lock }
+    } catch (error) {
+      closeAfter(() => kind.remove(path))
+      throw error
+    }
+  }
+  throw new VarveError(
+    'UNAVAILABLE',
+    `${toText(folder)}: ${TRIES} new directories were taken away; try again`,
   )
-  return { path: name, lock }
+}
+
+/** Undefined where somebody has it, or there is no directory of that name. */
+function lockOf(path: string): Lock | undefined {
+  try {
+    return tryLockDirectory(path)
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return undefined
+    if (errno !== 'EACCES') throw error
+  }
+  // Its mode keeps its owner out (who is not root): a layer's root may have any.
+  chmod(path, 0o700)
+  return tryLockDirectory(path)
+}
+
+function removeLocked(path: string, lock: Lock, kind: Kind): void {
+  try {
+    kind.remove(path)
+  } finally {
+    lock.release()
+  }
 }
 
 /** Closes after an error that matters more: what can't be removed now is without a lock, and so the next purge's. */

@@ -17,11 +17,15 @@ const mknodCall = lib.func('mknod', 'int', [PATH, 'uint', 'uint64'])
 const utimensat = lib.func('utimensat', 'int', ['int', PATH, 'const void *', 'int'])
 
 const ioctl = lib.func('ioctl', 'int', ['int', 'ulong', 'long'])
+const ioctlStruct = lib.func('ioctl', 'int', ['int', 'ulong', 'void *'])
 const fallocate = lib.func('fallocate', 'int', ['int', 'int', 'int64', 'int64'])
 
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
 const FICLONE = 0x40049409
+/** FS_IOC_SHUTDOWN, with EXT4_GOING_FLAGS_NOLOGFLUSH; XFS has the same numbers. */
+const SHUTDOWN = 0x8004587d
+const NO_LOG_FLUSH = 2
 const FALLOC_FL_KEEP_SIZE = 1
 const FALLOC_FL_PUNCH_HOLE = 2
 /** The kernel's own limits: XATTR_LIST_MAX and XATTR_SIZE_MAX. */
@@ -68,6 +72,16 @@ export function punchHole(path: Buffer, at: number, length: number): void {
 /** All blocks of one open file become another's too, false where the file system has no such thing. */
 export function cloneFile(from: number, to: number): boolean {
   return Number(ioctl(to, FICLONE, from)) === 0
+}
+
+/** Nothing more of what was written to the file system at `path` (ext4, XFS) gets to disk. It can only be unmounted then. */
+export function powerCut(path: Buffer): void {
+  const fd = openSync(path, 'r')
+  try {
+    check(ioctlStruct(fd, SHUTDOWN, new Uint8Array(new Uint32Array([NO_LOG_FLUSH]).buffer)), 'shutdown', path)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Sets the time of content to the nanosecond, and that of access as well; never through a symlink. */

@@ -28,6 +28,8 @@ export interface Database {
   readonly mounts: Mounts
   /** One short transaction; no await inside. Joins the one it is called in. */
   tx<T>(work: () => T): T
+  /** The same for what counts only once a later one says so: it does not wait for the disk (see Sql.draft). */
+  draft<T>(work: () => T): T
   close(): void
 }
 
@@ -48,6 +50,7 @@ export function openDatabase(file: string, options?: OpenOptions): Database {
     driverState: createDriverState(sql),
     mounts: createMountTable(sql),
     tx: (work) => sql.tx(work),
+    draft: (work) => sql.draft(work),
     close: () => sql.close(),
   }
 }

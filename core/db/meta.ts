@@ -1,8 +1,11 @@
 /** Table `meta`: facts about the store itself. */
 import type { Sql } from './open.js'
 
-/** `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `service.…`: what services keep. */
-export type MetaKey = 'driver' | 'uuid' | 'created' | `service.${string}`
+/**
+ * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last
+ * opened (recover.ts); `service.…`: what services keep.
+ */
+export type MetaKey = 'driver' | 'uuid' | 'created' | 'boot' | `service.${string}`
 
 export type Meta = ReturnType<typeof createMeta>
 

@@ -10,6 +10,7 @@ import { chmod, close, open } from '../sys/files.js'
 import { writeInPlace } from '../sys/in-place.js'
 import { isFile, lstatOrUndefined } from '../sys/stat.js'
 import { fsName, statfs } from '../sys/statfs.js'
+import { type Log, NO_LOG, openLog } from './log.js'
 import { migrate } from './schema.js'
 import { mapSqliteError } from './sqlite-errors.js'
 
@@ -26,14 +27,14 @@ export interface Sql {
   /** A query for all rows of a small result; large ones are read in pages (never with an open cursor, which would block writes). */
   all<P extends SqlParams, R>(text: string): (params: P) => readonly R[]
   /**
-   * One `BEGIN IMMEDIATE` transaction around `work`, which must not await; inside another one it joins it.
-   * @throws VarveError for every error of SQLite's
+   * One `BEGIN IMMEDIATE` transaction around `work`, which must not await; inside another one it joins it. On disk when
+   * this returns. @throws VarveError for every error of SQLite's; where the disk does not take the log (log.ts) it has
+   * happened, and a power cut may undo it
    */
   tx<T>(work: () => T): T
   /**
-   * The same without waiting for the disk: for what counts only once a later `tx` says so (the content of a layer that is
-   * not ready). The log keeps their order, so that one brings this one to disk with it (sqlite.org/pragma.html,
-   * synchronous=NORMAL in WAL mode).
+   * The same without waiting for the disk: for what counts only once a later `tx` says so (a layer that is not ready). The
+   * log keeps their order, so that one brings this one to disk with it.
    */
   draft<T>(work: () => T): T
   /** Text, several statements, no parameters (migrations, pragmas). */
@@ -64,15 +65,17 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
     holdMemory(fromText(file))
   }
   const database = guard(() => new Sqlite(file, { timeout: options.busyTimeout ?? 10_000 }))
-  const sql = wrap(database, file, guard)
+  let log: Log | undefined
   try {
-    configure(sql)
+    log = configure(database, file, guard)
+    const sql = wrap(database, { file, guard, log })
     migrate(sql)
+    return sql
   } catch (error) {
+    log?.close()
     database.close()
     throw error
   }
-  return sql
 }
 
 /**
@@ -131,7 +134,14 @@ const IGNORED: ReadonlySet<string> = new Set([
   'EDQUOT',
 ])
 
-function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T) => T): Sql {
+interface Connection {
+  readonly file: string
+  /** Does `work` and throws SQLite's errors as VarveErrors. */
+  readonly guard: <T>(work: () => T) => T
+  readonly log: Log
+}
+
+function wrap(database: Sqlite.Database, { file, guard, log }: Connection): Sql {
   const lazily = <R>(text: string) => {
     let statement: Sqlite.Statement<[SqlParams], R> | undefined
     return () => {
@@ -139,16 +149,22 @@ function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T)
       return statement
     }
   }
-  const tx = <T>(work: () => T): T => {
+  const word = (text: string) => {
+    const statement = lazily(text)
+    return () => void guard(() => statement().run({}))
+  }
+  const [begin, commit, rollback] = [word('BEGIN IMMEDIATE'), word('COMMIT'), word('ROLLBACK')]
+  const draft = <T>(work: () => T): T => {
     if (database.inTransaction) return work()
-    guard(() => database.exec('BEGIN IMMEDIATE'))
+    begin()
     try {
+      log.makeRoom()
       const result = work()
-      guard(() => database.exec('COMMIT'))
+      commit()
       return result
     } catch (error) {
       // SQLite has rolled back by itself after some errors (a full disk, for one).
-      if (database.inTransaction) guard(() => database.exec('ROLLBACK'))
+      if (database.inTransaction) rollback()
       throw error
     }
   }
@@ -159,6 +175,7 @@ function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T)
       return (params) =>
         guard(() => {
           const { changes, lastInsertRowid } = statement().run(params)
+          if (!database.inTransaction) log.sync()
           return { changes, rowid: Number(lastInsertRowid) }
         })
     },
@@ -170,31 +187,33 @@ function wrap(database: Sqlite.Database, file: string, guard: <T>(work: () => T)
       const statement = lazily<R>(text)
       return (params: P) => guard(() => statement().all(params))
     },
-    tx,
-    draft(work) {
-      if (database.inTransaction) return work()
-      guard(() => database.pragma('synchronous = NORMAL'))
-      try {
-        return tx(work)
-      } finally {
-        guard(() => database.pragma('synchronous = FULL'))
-      }
+    tx(work) {
+      const isOuter = !database.inTransaction
+      const result = draft(work)
+      if (isOuter) log.sync()
+      return result
     },
+    draft,
     exec: (text) => void guard(() => database.exec(text)),
     pragma: (text) => guard(() => database.pragma(text, { simple: true })),
-    close: () => void guard(() => database.close()),
+    close() {
+      log.close()
+      guard(() => database.close())
+    },
   }
 }
 
-function configure(sql: Sql): void {
+function configure(database: Sqlite.Database, file: string, guard: Connection['guard']): Log {
+  const pragma = (text: string) => guard(() => database.pragma(text, { simple: true }))
   // Written only where it is not WAL yet: the change wants the database for itself.
-  if (sql.pragma('journal_mode') !== 'wal') sql.pragma('journal_mode = WAL')
-  // FULL: what a transaction reported is on disk, also after a power cut; about 0.4 ms each.
-  sql.pragma('synchronous = FULL')
-  sql.pragma('foreign_keys = ON')
-  sql.pragma('cache_size = -32768')
-  sql.pragma('temp_store = MEMORY')
+  const mode = pragma('journal_mode') === 'wal' ? 'wal' : pragma('journal_mode = WAL')
+  // SQLite keeps what it writes in order; when it has to be on disk, `tx` says.
+  pragma(`synchronous = ${mode === 'wal' ? 'NORMAL' : 'FULL'}`)
+  pragma('foreign_keys = ON')
+  pragma('cache_size = -32768')
+  pragma('temp_store = MEMORY')
   // A layer's rows should not be copied into the database file in the middle of its import: pages of 4 KiB.
-  sql.pragma('wal_autocheckpoint = 8000')
-  sql.pragma('journal_size_limit = 67108864')
+  pragma('wal_autocheckpoint = 8000')
+  pragma('journal_size_limit = 67108864')
+  return mode === 'wal' ? openLog(file) : NO_LOG
 }

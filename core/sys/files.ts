@@ -242,6 +242,16 @@ export function fsync(fd: number): void {
   }
 }
 
+/** The content, and of the rest what is needed to find it. */
+export function fdatasync(fd: number): void {
+  enter('fdatasync')
+  try {
+    fs.fdatasyncSync(fd)
+  } catch (error) {
+    throw fromNode(error, 'fdatasync')
+  }
+}
+
 /** Everything of the file system that `fd` is on. */
 export function syncfs(fd: number): void {
   enter('syncfs')

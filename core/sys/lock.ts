@@ -27,15 +27,29 @@ export function tryLock(file: string): Lock | undefined {
         return undefined
       }
       // A holder unlinks the file before it lets go: what we locked may be nobody's file any more.
-      const mine = fstat(fd)
-      const there = lstatOrUndefined(file)
-      if (there !== undefined && there.ino === mine.ino && there.dev === mine.dev) return held(fd, file)
+      if (isAt(fd, file)) return held(fd, file)
     } catch (error) {
       close(fd)
       throw error
     }
     close(fd)
   }
+}
+
+/**
+ * The lock of a directory itself, which leaves nothing: undefined where somebody holds it, or it is no longer there under
+ * that name. @throws SysError ENOENT, ENOTDIR or ELOOP (no directory), EACCES
+ */
+export function tryLockDirectory(path: string): Lock | undefined {
+  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  try {
+    if (flock(fd, path) && isAt(fd, path)) return { release: once(() => close(fd)) }
+  } catch (error) {
+    close(fd)
+    throw error
+  }
+  close(fd)
+  return undefined
 }
 
 /**
@@ -89,11 +103,8 @@ function flock(fd: number, file: string): boolean {
 }
 
 function held(fd: number, file: string): Lock {
-  let released = false
   return {
-    release() {
-      if (released) return
-      released = true
+    release: once(() => {
       try {
         unlink(file)
       } catch (error) {
@@ -102,6 +113,22 @@ function held(fd: number, file: string): Lock {
       } finally {
         close(fd)
       }
-    },
+    }),
+  }
+}
+
+/** Is that the open file's name still? */
+function isAt(fd: number, path: string): boolean {
+  const mine = fstat(fd)
+  const there = lstatOrUndefined(path)
+  return there !== undefined && there.ino === mine.ino && there.dev === mine.dev
+}
+
+function once(work: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    work()
   }
 }

@@ -4,12 +4,13 @@ import { toText } from '../../core/bytes.js'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
-import { close, open, removeTree } from '../../core/sys/files.js'
+import { close, mkdir, open, removeTree } from '../../core/sys/files.js'
 import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { extract } from '../../core/tree/extract.js'
 import { packChanges, packDifference } from '../../core/tree/pack-changes.js'
+import { syncTree } from '../durable.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
 import { refuseLayerOptions } from '../options.js'
@@ -83,14 +84,11 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
       ancestorsOn(parent, parentOf) // refuses what could not be mounted
       await attempt(`overlay: create layer ${id}`, () =>
         makeWhole(home, id, {
-          // The store makes an imported layer durable itself (syncfs), when its content is in it.
-          durable: writable,
+          durable: false,
           fill(directory) {
             const below = parent === undefined ? undefined : layout.diff(parent)
             makeRoot(`${directory}/diff`, below, features.prefix)
-            if (!writable) return
-            makeIfMissing(`${directory}/work`)
-            syncDirectory(`${directory}/diff`)
+            if (writable) mkdir(`${directory}/work`, 0o700)
           },
         }),
       )
@@ -148,6 +146,11 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
         } finally {
           if (lower !== undefined) close(lower)
         }
+      }),
+
+    sync: (id) =>
+      attempt(`overlay: bring layer ${id} to disk`, () => {
+        syncTree(layout.diff(id), [layout.layer(id), home])
       }),
 
     seal: (id) =>

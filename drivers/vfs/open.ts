@@ -14,17 +14,10 @@ import { copyTree } from '../../core/tree/copy.js'
 import { type Extracted, extract } from '../../core/tree/extract.js'
 import { merge } from '../../core/tree/merge.js'
 import { packDifference } from '../../core/tree/pack-changes.js'
+import { syncTree } from '../durable.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { refuseLayerOptions } from '../options.js'
-import {
-  layersIn,
-  makeIfMissing,
-  makeWhole,
-  purge,
-  removeWhole,
-  syncFileSystem,
-  withTemporary,
-} from '../temporary.js'
+import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, withTemporary } from '../temporary.js'
 import { usageOf } from '../usage.js'
 
 export async function openVfs(context: DriverContext): Promise<Driver> {
@@ -60,12 +53,15 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
       const source = parent === undefined ? undefined : need(parent)
       await attempt(`vfs: create layer ${id}`, () =>
         makeWhole(folder, id, {
-          // The store makes an imported layer durable itself (syncfs), when its content is in it.
-          durable: writable,
+          // An imported layer is brought to disk when its content is in it, and an empty one can be made again.
+          durable: writable && source !== undefined,
           async fill(temporary) {
-            if (source === undefined) chmod(temporary, 0o755)
-            else await copyTree(source, temporary)
-            if (writable) syncFileSystem(temporary)
+            if (source === undefined) {
+              chmod(temporary, 0o755)
+              return
+            }
+            await copyTree(source, temporary)
+            if (writable) syncTree(temporary, [])
           },
         }),
       )
@@ -111,6 +107,8 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
           }
         })
       }),
+
+    sync: (id) => attempt(`vfs: bring layer ${id} to disk`, () => syncTree(need(id), [folder])),
 
     async seal(id) {
       need(id)

@@ -11,6 +11,7 @@ import { dockerBench } from './docker.js'
 import { bigLayer, smallLayers } from './layer.js'
 import { openPlace } from './place.js'
 import { print, printMemory, type Row } from './report.js'
+import { snapshotBench } from './snapshots.js'
 
 const MOST_MIB = 200
 
@@ -29,6 +30,7 @@ const sections: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   peers: () => peers(setting, layer),
   btrfs: () => btrfsBench(place, rounds),
   overlay: () => overlayBench(place),
+  snapshots: () => snapshotBench(place, rounds),
   docker: () => dockerBench(place, rounds),
 }
 

@@ -12,6 +12,8 @@ export interface ServeOptions {
   /** More words for the command. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Of its log; default `debug`. */
+  readonly level?: string
 }
 
 export interface Serving {
@@ -29,11 +31,11 @@ export interface Serving {
 
 /** Resolves when it says that it is ready. @throws Error with its words where it ends before */
 export async function startServing(engine: string, options: ServeOptions): Promise<Serving> {
-  const { root, driver, socket, args = [], env = {} } = options
+  const { root, driver, socket, args = [], env = {}, level = 'debug' } = options
   const words = ['--root', root, '--driver', driver, 'serve', engine, '--socket', socket, '--ready-fd', '3']
   // It ends with the test, however that ends.
   const outlived = ['--pdeathsig', 'KILL', process.execPath]
-  const child = spawn('setpriv', [...outlived, CLI, ...words, '--log-level', 'debug', ...args], {
+  const child = spawn('setpriv', [...outlived, CLI, ...words, '--log-level', level, ...args], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })

@@ -1,0 +1,80 @@
+/**
+ * The write-ahead log, brought to disk by us. With `synchronous=NORMAL` SQLite keeps its writes in order (the log is on
+ * disk before a page of it is in the database, and its header before its pages), so a power cut leaves the database whole
+ * and takes at most its last transactions (sqlite.org/pragma.html, sqlite.org/wal.html). Whoever reports one waits for
+ * {@link Log.sync}, which brings it to disk with all before it.
+ *
+ * `synchronous=FULL` would do that by fsync(2) of a file that grows, so that each transaction waits for the journal of the
+ * file system, and with it for what others wrote. The log is written over from its beginning after every checkpoint; until
+ * then {@link Log.makeRoom} puts zeros where it will grow to. No frame is valid there, so whoever reads it after a crash
+ * stops before them. fdatasync(2) then waits for the log's own pages only.
+ *
+ * SQLite removes the file when its last connection closes, and its locks are on other files: it may be held open for as
+ * long as there is a connection.
+ */
+import { constants } from 'node:fs'
+import { fromText } from '../bytes.js'
+import { errnoOf } from '../errors.js'
+import { close, fdatasync, open, write } from '../sys/files.js'
+import { fstat } from '../sys/stat.js'
+import { fsName, statfs } from '../sys/statfs.js'
+import { notOnDisk } from './sqlite-errors.js'
+
+export interface Log {
+  /** All that was committed is on disk. @throws VarveError RESOURCE_EXHAUSTED, UNAVAILABLE: then it may not be */
+  sync(): void
+  /** To be called in a transaction, when nobody else can write. */
+  makeRoom(): void
+  close(): void
+}
+
+/** Bytes of zeros at a time, at most; before that the log doubles, so that a short command's stays short. */
+const ROOM = 1 << 20
+/** That much of the file system must be free: nobody's transaction fails for want of what was only put by. */
+const FREE = 64 << 20
+
+/** Of the database `file`, to which there is a connection in WAL mode. */
+export function openLog(file: string): Log {
+  const path = `${fromText(file)}-wal`
+  let fd: number | undefined
+  /** Bytes of the file, as far as we know. */
+  let size = 0
+  let isOutgrown = false
+  return {
+    sync() {
+      try {
+        fd ??= open(path, constants.O_RDWR)
+        fdatasync(fd)
+        const now = fstat(fd).size
+        isOutgrown = now > size
+        size = now
+      } catch (error) {
+        throw notOnDisk(file, error)
+      }
+    },
+
+    makeRoom() {
+      if (fd === undefined || !isOutgrown) return
+      isOutgrown = false
+      size = fstat(fd).size
+      const { type, bavail, bsize } = statfs(path)
+      // btrfs never writes in place, so it has no use for room.
+      if (fsName(type) === 'btrfs' || bavail * bsize < FREE) return
+      const room = Math.min(size, ROOM)
+      try {
+        size += write(fd, new Uint8Array(room), 0, room, size)
+      } catch (error) {
+        // ENOSPC, EDQUOT: there is none, and what the transaction needs is SQLite's to find out.
+        if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error
+      }
+    },
+
+    close() {
+      if (fd !== undefined) close(fd)
+      fd = undefined
+    },
+  }
+}
+
+/** Where SQLite brings each transaction to disk itself: in memory, or on a file system that takes no WAL. */
+export const NO_LOG: Log = { sync() {}, makeRoom() {}, close() {} }

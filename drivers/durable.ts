@@ -1,0 +1,53 @@
+/** A layer that is a directory, brought to disk. */
+import { close, fsync, syncFileRange } from '../core/sys/files.js'
+import { isDirectory, isFile } from '../core/sys/stat.js'
+import { openInRoot, openTree, type Tree } from '../core/tree/confined.js'
+import { walk } from '../core/tree/walk.js'
+import { syncDirectory, syncFileSystem } from './temporary.js'
+
+/** Of more entries than this, one by one costs more than all that the file system has to write (test/bench). */
+const FEW = 128
+
+/**
+ * Makes all below the directory `tree` durable, and the directories `above` it, innermost first: by fsync(2) of each, so
+ * that nobody waits for what others wrote; by syncfs(2) where there are many, or some that can't be opened to be synced
+ * (symlinks, devices). @throws SysError
+ */
+export function syncTree(tree: string, above: readonly string[]): void {
+  const root = openTree(tree)
+  try {
+    const paths = fewIn(root)
+    if (paths === undefined) {
+      syncFileSystem(tree)
+      return
+    }
+    syncAll(root, paths)
+  } finally {
+    root.close()
+  }
+  for (const directory of above) syncDirectory(directory)
+}
+
+/** The paths of files and directories, parents first; undefined where there are more than a few, or others. */
+function fewIn(root: Tree): readonly string[] | undefined {
+  const paths: string[] = []
+  for (const { path, stat } of walk(root.fd)) {
+    if (paths.length === FEW || !(isFile(stat.mode) || isDirectory(stat.mode))) return undefined
+    paths.push(path)
+  }
+  return paths
+}
+
+/** Children before their parents, so that a name is not on disk before what it names. */
+function syncAll(root: Tree, paths: readonly string[]): void {
+  const open: number[] = []
+  try {
+    for (const path of paths.toReversed())
+      open.push(openInRoot(root.fd, path === '' ? '.' : path, { follow: false }))
+    // All of them are being written while the first is waited for.
+    for (const fd of open) syncFileRange(fd, 0, 0)
+    for (const fd of open) fsync(fd)
+  } finally {
+    for (const fd of open) close(fd)
+  }
+}
