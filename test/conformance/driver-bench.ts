@@ -51,9 +51,9 @@ export async function openDriverBench(
   module: DriverModule,
   options: ReadonlyMap<string, string>,
   root: string,
-  homeName = 'home',
+  { home = join(root, 'home') }: { readonly home?: string } = {},
 ): Promise<DriverBench> {
-  const [home, scratch] = [join(root, homeName), join(root, 'scratch')]
+  const scratch = join(root, 'scratch')
   for (const path of [home, scratch]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const places = createPlaces(join(root, 'mounts'))
   const parents = new Map<LayerId, LayerId>()

@@ -76,7 +76,7 @@ export async function openWorld(
 }
 
 /** Runs `end` in any case; where both fail, what `use` says matters more. */
-async function endWith(use: () => Promise<void>, end: () => Promise<void>): Promise<void> {
+export async function endWith(use: () => Promise<void>, end: () => Promise<void>): Promise<void> {
   try {
     await use()
   } catch (error) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import type { LayerId } from '../../../core/ids.js'
 import type { DriverBench } from '../driver-bench.js'
+import { treeOf } from '../layer-check.js'
 import { differencesOf, SAMPLE, SAMPLE_EDITS, sizeOf } from '../samples.js'
 import type { Case } from '../suite.js'
 import { applyEdits, makeTree } from '../trees.js'
@@ -16,9 +17,9 @@ export const applyCases: readonly Case[] = [
         const base = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
         await roundTrip(bench, { child: base, paths: Object.keys(SAMPLE) })
         const child = await bench.written(base, (root) => applyEdits(root, SAMPLE_EDITS))
-        const changed = (await bench.changes(child)).filter(({ kind }) => kind !== 'delete')
-        // A tar brings all names of a file, so `empty` comes with its new one; it weighs nothing.
-        await roundTrip(bench, { parent: base, child, paths: changed.map(({ path }) => path) })
+        const [before, after] = [await treeOf(bench, base), await treeOf(bench, child)]
+        const changed = [...after.keys()].filter((path) => after.get(path) !== before.get(path))
+        await roundTrip(bench, { parent: base, child, paths: changed })
       }),
   },
   {

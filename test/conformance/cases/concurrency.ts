@@ -9,43 +9,48 @@ import { differencesOf, SAMPLE, SAMPLE_EDITS } from '../samples.js'
 import type { Case } from '../suite.js'
 import { applyEdits, file, makeTree } from '../trees.js'
 
-const EIGHT = Array.from({ length: 8 }, (_, n) => n)
+/** `count` layers, each at work beside the others. */
+export function atOnceCases(count: number): readonly Case[] {
+  return [
+    {
+      group: 'driver',
+      title: `${count} layers are created, written, compared, sealed and removed at once`,
+      run: (world) =>
+        world.withDriver(async (bench) => {
+          const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
+          const tars = await Promise.all(numbers(count).map((n) => wholeLife(bench, parent, n)))
+          assert.equal(new Set(tars.map((tar) => tar.toString('latin1'))).size, count)
+          assert.deepEqual(await bench.driver.list(), [parent])
+        }),
+    },
+    {
+      group: 'driver',
+      title: `${count} tars are laid down at once, each in its own layer`,
+      run: (world) =>
+        world.withDriver(async (bench) => {
+          const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
+          const children = await Promise.all(
+            numbers(count).map((n) =>
+              bench.written(parent, (root) => {
+                applyEdits(root, SAMPLE_EDITS)
+                makeTree(root, { [`own-${n}`]: file({ size: 300_000 + n, fill: n }) })
+              }),
+            ),
+          )
+          const tars = await Promise.all(children.map((id) => bench.diff(id)))
+          const twins = await Promise.all(tars.map((tar) => bench.applied(parent, tar)))
+          for (const n of numbers(count)) {
+            const [child, twin] = [children[n], twins[n]]
+            assert.ok(child !== undefined && twin !== undefined)
+            assert.deepEqual(await differencesOf(bench, child, twin), [])
+          }
+        }),
+    },
+  ]
+}
 
 export const concurrencyCases: readonly Case[] = [
-  {
-    group: 'driver',
-    title: 'eight layers are created, written, compared, sealed and removed at once',
-    run: (world) =>
-      world.withDriver(async (bench) => {
-        const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
-        const tars = await Promise.all(EIGHT.map((n) => wholeLife(bench, parent, n)))
-        assert.equal(new Set(tars.map((tar) => tar.toString('latin1'))).size, 8)
-        assert.deepEqual(await bench.driver.list(), [parent])
-      }),
-  },
-  {
-    group: 'driver',
-    title: 'eight tars are laid down at once, each in its own layer',
-    run: (world) =>
-      world.withDriver(async (bench) => {
-        const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
-        const children = await Promise.all(
-          EIGHT.map((n) =>
-            bench.written(parent, (root) => {
-              applyEdits(root, SAMPLE_EDITS)
-              makeTree(root, { [`own-${n}`]: file({ size: 300_000 + n, fill: n }) })
-            }),
-          ),
-        )
-        const tars = await Promise.all(children.map((id) => bench.diff(id)))
-        const twins = await Promise.all(tars.map((tar) => bench.applied(parent, tar)))
-        for (const n of EIGHT) {
-          const [child, twin] = [children[n], twins[n]]
-          assert.ok(child !== undefined && twin !== undefined)
-          assert.deepEqual(await differencesOf(bench, child, twin), [])
-        }
-      }),
-  },
+  ...atOnceCases(8),
   {
     group: 'driver',
     title: 'two drivers on one home see the same layers, and go on with each other’s',
@@ -117,7 +122,7 @@ export const concurrencyCases: readonly Case[] = [
           await bench.apply(twin, source)
           await bench.driver.seal(twin)
           assert.deepEqual(await differencesOf(bench, child, twin), [])
-          await Promise.all(EIGHT.map((n) => wholeLife(bench, parent, n)))
+          await Promise.all(numbers(8).map((n) => wholeLife(bench, parent, n)))
           assert.deepEqual(await bench.driver.list(), [parent, child, twin].sort())
         } finally {
           working = false
@@ -129,6 +134,10 @@ export const concurrencyCases: readonly Case[] = [
       }),
   },
 ]
+
+function numbers(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, n) => n)
+}
 
 async function openAgainWhile(bench: DriverBench, wanted: () => boolean): Promise<void> {
   for (let count = 0; wanted() || count < 3; count++) {

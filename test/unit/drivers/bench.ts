@@ -15,7 +15,9 @@ export async function withBench(
 ): Promise<void> {
   const root = mkdtempSync(join(realpathSync(tmpdir()), `varve-driver-${process.pid}-`))
   try {
-    const bench = await openDriverBench(module, new Map(Object.entries(options)), root, homeName)
+    const bench = await openDriverBench(module, new Map(Object.entries(options)), root, {
+      home: join(root, homeName),
+    })
     try {
       await use(bench)
     } finally {
