@@ -22,9 +22,12 @@ import { createLog, type Fields } from '../../cli/serve/log.js'
 import { createMetrics } from '../../cli/serve/metrics.js'
 import { parseEndpoint } from '../../cli/serve/metrics-server.js'
 import { reserveSocket } from '../../cli/serve/socket.js'
-import { VarveError } from '../../core/errors.js'
+import { STATUS, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
 import { notify } from '../../core/sys/notify.js'
+import { varveAt } from '../varve.js'
+import { dockerClient, parsed, responseOf } from './docker-client.js'
+import { startServing } from './serving.js'
 
 const lib = koffi.load(null)
 /** Node has no sockets for datagrams of this family. */
@@ -38,6 +41,8 @@ const libc = {
     flags: number,
   ) => number,
 }
+const MSG_DONTWAIT = 0x40
+const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 const NOW = () => new Date('2026-01-31T10:00:00.000Z')
 
 test('A log line is text or JSON, and nothing in it can steer a terminal or begin another line.', () => {
@@ -173,24 +178,111 @@ test('systemd is told by a datagram, at a path or an abstract name; without it n
     notify('READY=1', '')
     assert.throws(() => notify('READY=1', join(folder, 'nobody')), /ENOENT.*sendto/)
     for (const address of [join(folder, 'notify'), `@varve-test-${process.pid}`]) {
-      const fd = libc.socket(1, 2, 0)
+      const manager = listenForDatagrams(address)
       try {
-        const name = Buffer.from(address.replace('@', '\0'))
-        const bytes = Buffer.concat([Buffer.from(new Uint16Array([1]).buffer), name])
-        assert.equal(libc.bind(fd, bytes, bytes.length), 0)
         notify('READY=1\nMAINPID=5', address)
-        const got = Buffer.alloc(100)
-        const length = libc.recv(fd, got, got.length, 0)
-        assert.equal(got.toString('utf8', 0, length), 'READY=1\nMAINPID=5')
+        assert.equal(manager.next(), 'READY=1\nMAINPID=5')
       } finally {
-        closeSync(fd)
+        manager.close()
       }
     }
   }))
 
+test(
+  'A service tells the manager that it is ready and that it stops, logs JSON, and has metrics at a port.',
+  {
+    skip: NEEDS_ROOT,
+  },
+  () =>
+    inFolder(async (folder) => {
+      const manager = listenForDatagrams(join(folder, 'notify'))
+      const [root, socket] = [join(folder, 'root'), join(folder, 'socket')]
+      try {
+        const service = await startServing('docker', {
+          root,
+          driver: 'vfs',
+          socket,
+          args: ['--json', '--metrics', '127.0.0.1:0'],
+          env: { NOTIFY_SOCKET: join(folder, 'notify') },
+        })
+        assert.equal(manager.next(), `READY=1\nMAINPID=${service.pid}`)
+        assert.equal(statSync(socket).mode & 0o777, 0o600)
+        const client = dockerClient(socket)
+        await client.done('Exists', { ID: 'x' })
+        const lines = () =>
+          service
+            .log()
+            .trim()
+            .split('\n')
+            .map((line) => JSON.parse(line) as Fields)
+        const { metrics } = lines().find(({ message }) => message === 'serving docker') ?? {}
+        for (const [method, path, status, words] of [
+          ['GET', '/healthz', 200, /^ok\n$/],
+          ['GET', '/metrics?x=y', 200, /^varve_calls_total\{service="docker",method="Exists"\} 1$/m],
+          ['GET', '/other', 404, /there is \/metrics/],
+          ['POST', '/metrics', 405, /^$/],
+        ] as const) {
+          const answer = await fetch(`${metrics}${path}`, { method })
+          assert.equal(answer.status, status, path)
+          assert.match(await answer.text(), words)
+        }
+        assert.equal(await service.end('SIGTERM'), 0, service.log())
+        assert.equal(manager.next(), 'STOPPING=1')
+        assert.deepEqual(
+          lines().map(({ level, message }) => `${level} ${message}`),
+          ['info serving docker', 'debug Exists', 'info stopping docker', 'info stopped docker'],
+        )
+        assert.ok(!existsSync(socket))
+      } finally {
+        manager.close()
+      }
+    }),
+)
+
+test(
+  'A service that is told to end breaks off in ten seconds what would not, and leaves nothing of it.',
+  {
+    skip: NEEDS_ROOT,
+  },
+  () =>
+    inFolder(async (folder) => {
+      const [root, socket] = [join(folder, 'root'), join(folder, 'socket')]
+      const service = await startServing('docker', { root, driver: 'vfs', socket })
+      const client = dockerClient(socket)
+      await client.done('Create', { ID: 'endless' })
+      const asking = client.open('/GraphDriver.ApplyDiff?id=endless')
+      const answer = responseOf(asking).then(parsed)
+      asking.write(Buffer.alloc(100))
+      const deadline = Date.now() + 60_000
+      while ((await client.done('Exists', { ID: 'endless' })).Exists !== false) {
+        assert.ok(Date.now() < deadline, 'it was not taken on in a minute')
+      }
+      assert.equal(await service.end('SIGTERM'), 0, service.log())
+      const { status } = await answer
+      assert.equal(status, STATUS.CANCELLED.http)
+      assert.deepEqual(await varveAt(root, 'vfs').json('layers'), [])
+    }),
+)
+
 const STORE = {
   info: async () => ({ driver: 'overlay', layers: 3, images: 1, mounts: 2, size: 4096 }),
 } as unknown as Store
+
+/** A socket such as a service manager has; `@` begins an abstract name. */
+function listenForDatagrams(address: string) {
+  const fd = libc.socket(1, 2, 0)
+  const name = Buffer.from(address.replace('@', '\0'))
+  const bytes = Buffer.concat([Buffer.from(new Uint16Array([1]).buffer), name])
+  assert.equal(libc.bind(fd, bytes, bytes.length), 0)
+  return {
+    /** One that is there already; empty where there is none. */
+    next(): string {
+      const got = Buffer.alloc(100)
+      return got.toString('utf8', 0, Math.max(0, libc.recv(fd, got, got.length, MSG_DONTWAIT)))
+    },
+    close: () => closeSync(fd),
+  }
+}
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'vk-'))

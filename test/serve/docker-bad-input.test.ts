@@ -5,9 +5,12 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFil
 import type { ClientRequest } from 'node:http'
 import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { tryLock } from '../../core/sys/lock.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
+import { END, header } from '../tar-bytes.js'
 import { SERVE_CELLS } from './cells.js'
 import { collect, type DockerClient, dockerClient, parsed, responseOf } from './docker-client.js'
 import { type DockerWorld, withDocker } from './docker-world.js'
@@ -88,6 +91,27 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Remove', { ID: 'x'.repeat(255) })
   },
 
+  async 'Nothing but POST is served, and nothing but the plug-in.'({ client }) {
+    for (const [method, path, status] of [
+      ['GET', '/GraphDriver.Status', 501],
+      ['PUT', '/GraphDriver.ApplyDiff?id=x', 501],
+      ['POST', '/', 404],
+      ['POST', '//GraphDriver.Status', 404],
+      ['POST', '//', 404],
+      ['POST', 'http://[', 404],
+      ['POST', '/GraphDriver.%zz', 404],
+      ['POST', '/GraphDriver.Status/more', 404],
+      ['POST', '/GraphDriver.constructor', 404],
+    ] as const) {
+      const asking = client.open(path, {}, method)
+      const answer = responseOf(asking)
+      asking.end()
+      const { status: is, body } = await parsed(await answer)
+      assert.equal(is, status, `${method} ${path}: ${JSON.stringify(body)}`)
+      assert.notEqual(String(body.Err ?? ''), '')
+    }
+  },
+
   async 'JSON of a gigabyte, announced or not, is refused before it is there.'({ client }) {
     for (const headers of [{ 'content-length': 1024 * MIB }, { 'transfer-encoding': 'chunked' }]) {
       const asking = client.open('/GraphDriver.Create', headers)
@@ -143,6 +167,34 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       await until('the id is free', async () => (await client.call('Create', { ID: 'hung' })).status === 200)
       await client.done('Remove', { ID: 'hung' })
     }
+  },
+
+  async 'A tar is not read faster than it is laid down.'({ client, varve }) {
+    await client.done('Create', { ID: 'slow' })
+    const { Layer } = (await client.done('GetMetadata', { ID: 'slow' })).Metadata as Record<string, string>
+    const inTheWay = tryLock(join(varve.root, 'locks', `node-${Layer}`))
+    assert.ok(inTheWay !== undefined)
+    let sent = 0
+    const tar = (async function* () {
+      yield header({ name: 'file', size: 256 * MIB })
+      for (; sent < 256; sent++) yield Buffer.alloc(MIB)
+      yield END
+    })()
+    const asking = client.open('/GraphDriver.ApplyDiff?id=slow')
+    const answer = responseOf(asking)
+    const sending = pipeline(tar, asking)
+    try {
+      await client.done('Create', { ID: 'meanwhile' })
+      assert.equal((await client.applyDiff('meanwhile', '', LARGE)).status, 200)
+      assert.deepEqual(await client.diff('meanwhile'), LARGE)
+      await client.done('Remove', { ID: 'meanwhile' })
+      assert.ok(sent < 32, `${sent} MiB were taken of a tar that nobody wants yet`)
+    } finally {
+      inTheWay?.release()
+    }
+    await sending
+    assert.deepEqual(await parsed(await answer), { status: 200, body: { Size: 256 * MIB } })
+    await client.done('Remove', { ID: 'slow' })
   },
 
   async 'A peer that hangs up in the middle of our tar, or stops reading.'({ client, service }) {

@@ -18,12 +18,12 @@ export interface DockerClient {
   diff(id: string, parent?: string): Promise<Buffer>
   applyDiff(id: string, parent: string, tar: Buffer): Promise<Answer>
   /** A request on its way: its body is the caller's to send. */
-  open(path: string, headers?: Readonly<Record<string, string | number>>): ClientRequest
+  open(path: string, headers?: Readonly<Record<string, string | number>>, method?: string): ClientRequest
 }
 
 export function dockerClient(socketPath: string): DockerClient {
-  const open: DockerClient['open'] = (path, headers = {}) =>
-    request({ socketPath, path, method: 'POST', headers, agent: false })
+  const open: DockerClient['open'] = (path, headers = {}, method = 'POST') =>
+    request({ socketPath, path, method, headers, agent: false })
   const send = async (path: string, body: Buffer | string) => {
     const asking = open(path)
     const answer = responseOf(asking)
