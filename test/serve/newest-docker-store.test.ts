@@ -115,6 +115,24 @@ const CASES: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     }
   },
 
+  async 'our service is killed beneath a container, then dockerd: both go on'({ docker }) {
+    const script = 'echo x >> /srv/x; sleep 1000'
+    await docker.docker(...RUN, '--detach', '--name', 'through', IMAGE, 'sh', '-c', script)
+    await docker.service().end('SIGKILL')
+    await docker.startService()
+    // containerd looks for us again at most 3 s after it failed to find us.
+    await until('containerd has found the service again', async () => {
+      assert.ok(lines(await docker.docker('diff', 'through')).includes('A /srv/x'))
+    })
+    assert.equal(await docker.docker('cp', 'through:/srv/x', '-').then((tar) => tar.includes('x\n')), true)
+    await docker.dockerd().end('SIGKILL')
+    await docker.startDockerd()
+    await docker.docker('start', 'through')
+    assert.match(await docker.docker('exec', 'through', 'cat', '/srv/x'), /^x\n/)
+    await docker.docker('rm', '--force', 'through')
+    await docker.varve('check')
+  },
+
   async 'prune: nothing is left'({ docker, driver }) {
     await docker.docker('rm', '--force', 'edited')
     await docker.docker('system', 'prune', '--all', '--force')
