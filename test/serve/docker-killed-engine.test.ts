@@ -70,7 +70,7 @@ async function killedAt(world: KilledWorld, { at, piece, lives }: Moment): Promi
     await phase.look(docker)
   }
   const forgotten = await clear(world)
-  return `${when}; ${forgotten.length === 0 ? 'nothing was forgotten' : `forgotten: ${forgotten}`}`
+  return `${when}; forgotten: ${forgotten.length === 0 ? 'nothing' : forgotten}`
 }
 
 /** When it was killed, in words. */

@@ -1,97 +1,83 @@
 /**
- * kill -9 to the service at a random system call, while dockerd loads, runs, commits and builds; it is started again at
- * once. dockerd goes on, by itself or at the second try, no layer is lost, and at the end none is left. One round a
- * backend; `VARVE_ROUNDS=20` for more.
+ * kill -9 to the service at a random system call while dockerd loads, runs, commits and builds; it is started again at once.
+ * dockerd goes on, by itself or at the second try, no layer is lost, and at the end none is left.
  */
 import assert from 'node:assert/strict'
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { test } from 'node:test'
-import { missingCommands } from '../../fixtures/command.js'
+import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
-import { until } from './containerd-engine.js'
-import { DOCKERD_COMMANDS, type Docker, withDockerd } from './docker-engine.js'
-import { IMAGE, writeBusyImage } from './docker-image.js'
+import { PHASES } from './docker-killed-work.js'
+import { clear, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './docker-killed-world.js'
 
-const ROUNDS = Number(process.env.VARVE_ROUNDS ?? 1)
-/** Changing calls of a round; on vfs a layer is copied, which takes thousands. */
-const CALLS: Readonly<Record<string, number>> = { overlay: 400, btrfs: 250, vfs: 4000 }
-const RUN = ['run', '--network', 'none'] as const
-const EDIT = 'rm -r /srv/keep; mkdir /srv/keep; echo edited > /srv/keep/file; mv /srv/two /srv/moved'
-const LOOK = 'cat /srv/keep/* /srv/moved /srv/gone/2; test ! -e /srv/two'
-const SEEN = 'edited\nhard\nnew\n'
+/** Changing calls of the service from its start through each phase; on vfs a layer is copied. */
+const CALLS: Readonly<Record<string, readonly number[]>> = {
+  overlay: [400, 95, 105, 340, 190],
+  vfs: [750, 780, 450, 1300, 430],
+  btrfs: [430, 75, 120, 270, 150],
+}
 
-const missing = missingCommands(DOCKERD_COMMANDS)
-
-for (const { driver, skip, within } of SERVE_CELLS) {
-  const reason = skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)
-  test(`the service is killed under dockerd on ${driver}`, { skip: reason }, async (t) => {
-    const random = createRandom(SEED)
-    await within(async (directory) => {
-      const archive = join(directory, 'busy.tar')
-      await writeBusyImage(archive)
-      mkdirSync(join(directory, 'engine'))
-      await withDockerd({ place: join(directory, 'engine'), storage: { varve: driver } }, async (docker) => {
-        for (let round = 0; round < ROUNDS; round++) {
-          const call = 1 + random.below(CALLS[driver] ?? 1)
-          await t.test(`round ${round}: at changing call ${call}`, async (sub) => {
-            sub.diagnostic(await killedAt(docker, { archive, call }))
+describe('the service is killed under dockerd', { concurrency: true }, () => {
+  for (const cell of SERVE_CELLS) {
+    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+      const random = createRandom(SEED)
+      await withKept(cell, async (world) => {
+        let isBroken = false
+        for (let round = 0; round < ROUNDS && !isBroken; round++) {
+          const at = (SEED + round) % PHASES.length
+          const call = 1 + random.below(CALLS[cell.driver]?.[at] ?? 1)
+          await t.test(`round ${round}: in ${PHASES[at]?.name}, at changing call ${call}`, async (sub) => {
+            isBroken = true // unless it ends well: the others build on it
+            sub.diagnostic(await killedAt(world, { at, call }))
+            isBroken = false
           })
         }
       })
     })
-  })
+  }
+})
+
+interface Moment {
+  /** Index of the phase. */
+  readonly at: number
+  readonly call: number
 }
 
-/** When it was killed, in words. */
-async function killedAt(
-  docker: Docker,
-  { archive, call }: { readonly archive: string; readonly call: number },
-): Promise<string> {
+/** What happened, in words. */
+async function killedAt(world: KilledWorld, { at, call }: Moment): Promise<string> {
+  const { docker, archive } = world
+  for (const phase of PHASES.slice(0, at)) await phase.run(docker, archive)
   await docker.service().end('SIGTERM')
+  const { when, isDone } = await workKilledAt(world, { at, call })
+  await lookAtKept(world)
+  for (const [i, phase] of PHASES.entries()) {
+    if (i > at || (i === at && !isDone)) await phase.run(docker, archive)
+    await phase.look(docker)
+  }
+  const forgotten = await clear(world)
+  return `killed ${when}; forgotten: ${forgotten.length === 0 ? 'nothing' : forgotten}`
+}
+
+/** Runs a phase on a service that is killed in it, and starts the next one at once. */
+async function workKilledAt(
+  { docker, archive }: KilledWorld,
+  { at, call }: Moment,
+): Promise<{ readonly when: string; readonly isDone: boolean }> {
   const doomed = await docker
     .startService({ VARVE_FAULT: `kill:call:${call}` })
     .catch((error: unknown) => assert.match(String(error), /varve has ended: SIGKILL/))
-  const working = doomed === undefined ? undefined : work(docker, archive)
-  const failed = Promise.resolve(working).then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  const isKilled = doomed && (await Promise.race([doomed.ended.then(() => true), failed.then(() => false)]))
-  if (isKilled === false) await doomed?.end('SIGKILL')
-  await docker.startService()
-  const error = await failed
-  if (error !== undefined || doomed === undefined) {
-    await until('dockerd goes on', async () => {
-      await docker.docker('container', 'prune', '--force')
-      await work(docker, archive)
-    })
+  if (doomed === undefined) {
+    await docker.startService()
+    return { when: 'as it started', isDone: false }
   }
-  assert.equal(await docker.docker(...RUN, '--rm', 'edited:1', 'sh', '-c', LOOK), SEEN)
-  assert.equal(await docker.docker(...RUN, '--rm', 'built:1', 'cat', '/copy', '/two'), 'edited\ntwo\n')
-  await docker.varve('check', '--data')
-  await docker.docker('container', 'prune', '--force')
-  await docker.docker('system', 'prune', '--all', '--force')
-  assert.equal(await docker.varve('layers', '--quiet'), '', 'nothing is left')
-  assert.equal(await docker.inside('find', join(docker.root, 'mnt'), '-mindepth', '1'), '')
-  await docker.varve('check', '--data')
-  if (doomed === undefined) return 'killed as it started'
-  if (!isKilled) return 'killed at rest: the round needed fewer calls'
-  return error === undefined ? 'killed at work, and dockerd went on by itself' : 'killed at work'
-}
-
-async function work(docker: Docker, archive: string): Promise<void> {
-  await docker.docker('load', '--input', archive)
-  await docker.docker('rm', '--force', 'edit').catch((error: unknown) => {
-    if (!String(error).includes('No such container')) throw error // of an earlier try
-  })
-  await docker.docker(...RUN, '--name', 'edit', IMAGE, 'sh', '-c', EDIT)
-  await docker.docker('commit', 'edit', 'edited:1')
-  await docker.docker('rm', 'edit')
-  const recipe = 'FROM edited:1\nRUN cp /srv/keep/file /copy\nRUN echo two > /two && rm -r /srv\n'
-  const env = { DOCKER_BUILDKIT: '1' }
-  const words = ['build', '--network', 'none', '--no-cache', '--tag', 'built:1', '-']
-  await docker.dockerWith(words, env, recipe)
+  const working = PHASES[at]?.run(docker, archive).then(
+    () => true,
+    () => false,
+  )
+  const isKilled = await Promise.race([doomed.ended.then(() => true), working?.then(() => false)])
+  if (isKilled === false) await doomed.end('SIGKILL')
+  await docker.startService()
+  const isDone = (await working) === true
+  if (!isKilled) return { when: 'at rest: it took fewer calls', isDone }
+  return { when: `at work; dockerd ${isDone ? 'went on by itself' : 'had to be asked again'}`, isDone }
 }

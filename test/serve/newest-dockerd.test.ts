@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { newestEngines } from '../../fixtures/newest.js'
 import { IMAGE } from './docker-image.js'
-import { DOCKERD_CASES, layerOf, type Stage, testDockerd } from './dockerd-cases.js'
+import { DOCKERD_CASES } from './dockerd-cases.js'
+import { layerOf, type Stage, testDockerd } from './dockerd-stage.js'
 
 const { 'export and import: the same tree': _, ...others } = DOCKERD_CASES
 
