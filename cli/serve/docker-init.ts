@@ -34,18 +34,33 @@ export function init(context: InitContext, request: Request): void {
     uidMaps: idMapsIn(request, 'UIDMaps'),
     gidMaps: idMapsIn(request, 'GIDMaps'),
   }
-  for (const option of told.options) requireOption(context, option)
-  requireNoShift('UIDMaps', told.uidMaps)
-  requireNoShift('GIDMaps', told.gidMaps)
+  requirePossible(context, told)
   const text = JSON.stringify(told)
   if (context.store.settings.get(KEY) !== text) context.store.settings.set(KEY, text)
   context.store.raw.begin()
+}
+
+/** Why this service can't do what the last Init told another one: dockerd goes on without asking again. */
+export function contradiction(context: InitContext, told: Told): string | undefined {
+  try {
+    requirePossible(context, told)
+    return undefined
+  } catch (error) {
+    if (error instanceof VarveError) return error.message
+    throw error
+  }
 }
 
 /** What the last Init said; undefined where there was none yet. */
 export function toldBefore(store: Store): Told | undefined {
   const text = store.settings.get(KEY)
   return text === undefined ? undefined : (JSON.parse(text) as Told)
+}
+
+function requirePossible(context: InitContext, told: Told): void {
+  for (const option of told.options) requireOption(context, option)
+  requireNoShift('UIDMaps', told.uidMaps)
+  requireNoShift('GIDMaps', told.gidMaps)
 }
 
 /** `varve.driver=NAME`, `varve.root=DIR`, or an option of the driver: they must be what the store was opened with. */

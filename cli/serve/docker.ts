@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { DriverModule } from '../../core/driver.js'
 import { STATUS, VarveError } from '../../core/errors.js'
 import { failureOf } from '../failure.js'
-import { toldBefore } from './docker-init.js'
+import { contradiction, toldBefore } from './docker-init.js'
 import { type Answer, createMethods, layer } from './docker-methods.js'
 import { readJson } from './docker-request.js'
 import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff } from './docker-streams.js'
@@ -42,7 +42,12 @@ export function dockerService(options: DockerOptions): Service {
       const { store, log } = context
       store.raw.begin()
       const told = toldBefore(store)
-      if (told !== undefined) log.info('dockerd was here before', { home: told.home })
+      if (told !== undefined) {
+        log.info('dockerd was here before', { home: told.home })
+        const error = contradiction({ store, ...options }, told)
+        if (error !== undefined)
+          log.warn('dockerd, which is not told, was promised something else', { error })
+      }
       const handle = createHandler(context, options)
       const answering = new Set<ServerResponse>()
       // No clock: a layer takes as long as it takes, and a connection that closes on an idle engine is one that its next

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import {
   closeSync,
   existsSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -11,14 +12,18 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { request } from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { openStore } from '../../core/store.js'
 import { drivers } from '../../drivers/all.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
 import { SERVE_CELLS } from './cells.js'
-import { collect, type DockerClient } from './docker-client.js'
+import { collect, type DockerClient, dockerClient } from './docker-client.js'
 import { type DockerWorld, withDocker } from './docker-world.js'
+import { startServing } from './serving.js'
+
+const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 
 const BASE = await tarOf([
   { header: { name: 'etc/' } },
@@ -44,6 +49,27 @@ for (const cell of SERVE_CELLS) {
     })
   })
 }
+
+describe('the plug-in, started again with other options', { skip: NEEDS_ROOT }, () => {
+  test('says that dockerd was promised something else', async () => {
+    const place = mkdtempSync(join(tmpdir(), 'vp-'))
+    try {
+      const [root, socket] = [join(place, 'root'), join(place, 'socket')]
+      const start = (...args: string[]) => startServing('docker', { root, driver: 'overlay', socket, args })
+      const first = await start('--storage-opt', 'overlay.metacopy=on')
+      await dockerClient(socket).done('Init', { Home: '/engine/varve', Opts: ['overlay.metacopy=on'] })
+      assert.equal(await first.end('SIGTERM'), 0, first.log())
+      const again = await start('--storage-opt', 'overlay.metacopy=on')
+      assert.equal(await again.end('SIGTERM'), 0, again.log())
+      assert.doesNotMatch(again.log(), / warn /)
+      const other = await start()
+      assert.equal(await other.end('SIGTERM'), 0, other.log())
+      assert.match(other.log(), / warn .*promised.*overlay\.metacopy=on.*opened without it/)
+    } finally {
+      rmSync(place, { recursive: true, force: true })
+    }
+  })
+})
 
 /** They share one service; each cleans up after itself. */
 const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
