@@ -9,7 +9,7 @@ import { type Cases, lines, RUN, STAYING } from './dockerd-stage.js'
 
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const
 /** What the other cases have made. */
-const MADE = ['varve.test/busy', 'timed', 'committed', 'classic', 'kit', 'imported', 'mount']
+const MADE = ['varve.test/busy', 'timed', 'committed', 'classic', 'kit', 'mount']
 /** Tables that speak of the store, and not of what is in it. */
 const ITS_OWN = ['meta', 'driver_state']
 
