@@ -1,6 +1,6 @@
 /** What a command is: data for yargs, help and completion, and a function. */
 import type { InferredOptionTypes, Options, PositionalOptions } from 'yargs'
-import type { LongOptions, Store } from '../core/model.js'
+import type { LongOptions, Store, StoreOptions } from '../core/model.js'
 import type { Output } from './output.js'
 
 /** Everything a command gets besides its arguments. */
@@ -11,8 +11,11 @@ export interface Context {
   readonly signal: AbortSignal
   /** Signal and progress for the store's long methods. */
   readonly long: LongOptions
-  /** The store, opened at the first call; closed by whoever made the context. `warn` in place of lines on standard error. */
-  store(warn?: (message: string) => void): Promise<Store>
+  /**
+   * The store, opened at the first call; closed by whoever made the context. `warn` in place of lines on standard error;
+   * `engine` for whom its raw layers are (core/model.ts).
+   */
+  store(options?: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store>
 }
 
 export interface GlobalOptions {

@@ -126,7 +126,7 @@ export const commands: readonly Entry[] = [
   },
   {
     name: 'check',
-    positionals: '',
+    positionals: '[layer..]',
     summary: 'Verify the store; --repair what can be',
     load: () => import('./commands/check.js'),
   },

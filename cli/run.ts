@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { errnoOf, isCode } from '../core/errors.js'
-import type { LongOptions, Store } from '../core/model.js'
+import type { LongOptions, Store, StoreOptions } from '../core/model.js'
 import type { Context, GlobalOptions } from './command.js'
 import { failureOf, failureText } from './failure.js'
 import { watchInterrupts } from './interrupt.js'
@@ -78,13 +78,12 @@ async function runCommand(
     global,
     signal,
     long,
-    store(
-      warn = (message) => {
+    store(options) {
+      const warn = (message: string) => {
         line?.clear()
         if (!global.quiet) process.stderr.write(`varve: warning: ${message}\n`)
-      },
-    ) {
-      opening ??= open(global, warn)
+      }
+      opening ??= open(global, { warn, ...options })
       return opening
     },
   }
@@ -105,7 +104,7 @@ async function runCommand(
   }
 }
 
-async function open(global: GlobalOptions, warn: (message: string) => void): Promise<Store> {
+async function open(global: GlobalOptions, options: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store> {
   const [{ openStore }, { drivers }] = await Promise.all([
     import('../core/store.js'),
     import('../drivers/all.js'),
@@ -116,7 +115,7 @@ async function open(global: GlobalOptions, warn: (message: string) => void): Pro
     root: global.root,
     drivers,
     storageOptions: global.storageOptions,
-    warn,
+    ...options,
     ...(global.driver === undefined ? {} : { driver: global.driver }),
   })
 }

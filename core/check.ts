@@ -9,32 +9,45 @@ import { checkLayers } from './checks/layers.js'
 import { checkLeftovers } from './checks/leftovers.js'
 import { checkMounts } from './checks/mounts.js'
 import type { CheckContext, Problem } from './checks/problem.js'
+import type { NodeId } from './db/nodes.js'
 import { isCode, messageOf, VarveError } from './errors.js'
 import type { CheckOptions, Finding } from './model.js'
+import type { Referent } from './references.js'
 
 const CHECKS: readonly {
   readonly name: string
   readonly needsData?: true
+  /** It is about more than layers. */
+  readonly ofStore?: true
   readonly run: (context: CheckContext, options: CheckOptions) => AsyncIterable<Problem> | Iterable<Problem>
 }[] = [
-  { name: 'database', run: checkDatabase },
+  { name: 'database', ofStore: true, run: checkDatabase },
   { name: 'layers', run: checkLayers },
-  { name: 'images', run: checkImages },
+  { name: 'images', ofStore: true, run: checkImages },
   { name: 'mounts', run: checkMounts },
-  { name: 'leftovers', run: checkLeftovers },
+  { name: 'leftovers', ofStore: true, run: checkLeftovers },
   { name: 'data', needsData: true, run: checkData },
 ]
 
-/** Store.check: findings as they are found; none where all is well. A check that fails itself is a finding too. */
+/**
+ * Store.check: findings as they are found; none where all is well. A check that fails itself is a finding too.
+ * @throws VarveError NOT_FOUND, INVALID_ARGUMENT for `layers` that mean nothing or too much
+ */
 export async function* check(
   context: CheckContext,
   options: CheckOptions = {},
 ): AsyncGenerator<Finding, void> {
-  const checks = CHECKS.filter((each) => options.data === true || each.needsData === undefined)
+  const nodes = options.layers?.flatMap((each) => nodesOf(context, context.resolver.target(each)))
+  const asked = nodes === undefined ? context : { ...context, only: new Set(nodes) }
+  const checks = CHECKS.filter(
+    (each) =>
+      (options.data === true || each.needsData === undefined) &&
+      (nodes === undefined || each.ofStore === undefined),
+  )
   for (const [done, { name, run }] of checks.entries()) {
     options.progress?.({ step: `check ${name}`, done, total: checks.length, unit: 'layers' })
     try {
-      for await (const problem of run(context, options)) {
+      for await (const problem of run(asked, options)) {
         yield await settle(problem, options.repair === true)
         if (options.signal?.aborted) throw new VarveError('CANCELLED', 'check: cancelled')
       }
@@ -49,6 +62,10 @@ export async function* check(
       }
     }
   }
+}
+
+function nodesOf({ db }: CheckContext, target: Referent): readonly NodeId[] {
+  return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }
 
 async function settle(problem: Problem, repair: boolean): Promise<Finding> {

@@ -55,9 +55,8 @@ export function requireActive(db: Database, row: NodeRow): void {
   }
 }
 
-/** @throws VarveError FAILED_PRECONDITION, naming every user */
-export function requireUnused(db: Database, row: NodeRow): void {
-  const users = usersOf(db, row.id)
+/** @throws VarveError FAILED_PRECONDITION, naming every user (of {@link usersOf}) */
+export function requireUnused(db: Database, row: NodeRow, users: readonly string[]): void {
   if (users.length === 0) return
   throw new VarveError(
     'FAILED_PRECONDITION',
@@ -66,7 +65,13 @@ export function requireUnused(db: Database, row: NodeRow): void {
 }
 
 /** Who keeps a node from being removed, in words: images, layers on top of it (but `except`), mounts. */
-export function usersOf(
+export function usersOf(db: Database, node: NodeId, except?: ReadonlySet<NodeId>): readonly string[] {
+  const mounts = db.mounts.byNode(node).map((mount) => `mounted at ${mount.target}`)
+  return [...needersOf(db, node, except), ...several(mounts)]
+}
+
+/** The same but for the mounts. */
+export function needersOf(
   db: Database,
   node: NodeId,
   except: ReadonlySet<NodeId> = new Set(),
@@ -80,8 +85,7 @@ export function usersOf(
     if (child.state === 'creating') return `layer ${child.layer} that is being made`
     return `layer ${nameOf(db, child)} on top of it`
   })
-  const mounts = db.mounts.byNode(node).map((mount) => `mounted at ${mount.target}`)
-  return [...several(images), ...several(children), ...several(mounts)]
+  return [...several(images), ...several(children)]
 }
 
 /** What a person calls a node: its first name, else its chain id cut short, else its layer id. */
@@ -90,18 +94,31 @@ export function nameOf(db: Database, row: NodeRow): string {
   return name ?? db.layers.get(row.id)?.chainId.slice(0, 19) ?? row.layer
 }
 
-/** All rows of a node that is not ready, a few thousand at a time, the node's own last. */
+/**
+ * All rows of a node that is not ready, a few thousand at a time, the node's own last. Without waiting for the disk: should
+ * a power cut bring rows back, the next open takes them away again.
+ */
 export function eraseRows(db: Database, node: NodeId): void {
-  clearContent(db, node)
-  db.nodes.delete(node)
+  const isGone = () =>
+    db.draft(() => {
+      const isCleared = clearSome(db, node)
+      if (isCleared) db.nodes.delete(node)
+      return isCleared
+    })
+  while (!isGone());
 }
 
 /** The index and the split record of a node, in short transactions. */
 export function clearContent(db: Database, node: NodeId): void {
+  while (!db.draft(() => clearSome(db, node)));
+}
+
+/** A few thousand rows of its content; was that all? */
+function clearSome(db: Database, node: NodeId): boolean {
   const limit = 5_000
-  while (db.files.clear(node, limit) === limit);
-  while (db.split.clear(node, 64) === 64);
-  while (db.payloads.clear(node, 64) === 64);
+  return (
+    db.files.clear(node, limit) < limit && db.split.clear(node, 64) < 64 && db.payloads.clear(node, 64) < 64
+  )
 }
 
 function several(words: readonly string[]): readonly string[] {

@@ -8,12 +8,21 @@ const MAX_SIZE = 4096
 export const ENGINE = 'varve.engine'
 /** Which engine has ids for a layer that was here before. */
 export const SHARED = 'varve.engine.shared'
-/** In which run of that engine, where it tells when it begins. */
+/** In which of its runs, counted by RawLayers.begin. */
 export const RUN = 'varve.engine.run'
 
 /** Which engine the ids of a layer are of; undefined where they are the admin's. */
 export function engineOf(labels: Readonly<Record<string, string>>): string | undefined {
   return labels[ENGINE] ?? labels[SHARED]
+}
+
+/** What StoreOptions.engine says. @throws VarveError INVALID_ARGUMENT */
+export function parseEngine(engine = 'library'): string {
+  if (/^[a-z0-9][a-z0-9._-]{0,62}$/.test(engine)) return engine
+  throw new VarveError(
+    'INVALID_ARGUMENT',
+    `engine ${JSON.stringify(engine.slice(0, 100))}: want 1 to 63 of a-z 0-9 . _ -, a letter or digit first`,
+  )
 }
 
 /** @throws VarveError INVALID_ARGUMENT */

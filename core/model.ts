@@ -13,6 +13,11 @@ export interface StoreOptions {
   readonly driver?: string
   /** `KEY=VALUE` or `NAME.KEY=VALUE`. */
   readonly storageOptions?: readonly string[]
+  /**
+   * Whose layers those of `Store.raw` are: their label `varve.engine`, which `varve layers` shows and keeps them from an
+   * admin's `rm`. `varve serve docker` says `docker`; default `library`.
+   */
+  readonly engine?: string
   /** Warnings an admin should see; default: none. */
   readonly warn?: (message: string) => void
 }
@@ -142,6 +147,8 @@ export interface Finding {
 }
 
 export interface CheckOptions extends LongOptions {
+  /** Only these: layers, or images with all of theirs. What is about the store as a whole is left out; default all of it. */
+  readonly layers?: readonly string[]
   /** Read and verify every stored byte. */
   readonly data?: boolean
   readonly repair?: boolean

@@ -49,13 +49,20 @@ export interface Mounts {
    * still in use: then nothing has changed
    */
   unmount(row: NodeRow, target?: string): Promise<void>
-  /** Undoes every `mount` of the node; files that are open there stay open. For a node that is about to be removed. */
-  unmountAll(row: NodeRow): Promise<void>
+  /**
+   * For the removal of a node with its mounts: in the transaction that decides on it, nobody counts them any more.
+   * @throws VarveError FAILED_PRECONDITION where one is in another mount namespace
+   */
+  forget(row: NodeRow): void
+  /** … and then, under the node's lock, they are taken down. Files that are open there stay open. */
+  takeDown(row: NodeRow): Promise<void>
   /**
    * Makes every mount of an active node read-only where it is, so that it can be committed while somebody reads there.
-   * The caller holds the node's lock. @throws VarveError FAILED_PRECONDITION where a file is open for writing
+   * The caller holds the node's lock. Gives what undoes it, where the commit fails: but not for a layer that the driver has
+   * sealed by then, which is written to again after the next mount. @throws VarveError FAILED_PRECONDITION where a file is
+   * open for writing
    */
-  freeze(row: NodeRow): Promise<void>
+  freeze(row: NodeRow): Promise<() => Promise<void>>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
@@ -71,6 +78,17 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const recipeOf = async (row: NodeRow, readonly: boolean): Promise<readonly Mount[]> => {
     if (!readonly) await driver.unseal?.(row.layer)
     return driver.get(graph.sourceOf(row), { readonly })
+  }
+
+  /** Can the driver no longer give an active layer out for writing? */
+  const isSealed = async (row: NodeRow): Promise<boolean> => {
+    try {
+      await driver.get(graph.sourceOf(row), { readonly: false })
+      return false
+    } catch (error) {
+      if (isCode(error, 'FAILED_PRECONDITION')) return true
+      throw error
+    }
   }
 
   /** The mount by the driver's recipe; its row is there, with a count that may be 0. */
@@ -116,7 +134,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const count = (row: NodeRow, target: string, by: number) =>
     db.mounts.setCount(row.id, target, (rowOf(row.id, target)?.count ?? 0) + by)
 
-  const takeDown = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
+  const takeDownAt = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
     await step('unmount:detach', () => {
       if (rowOf(row.id, target)?.bootId === IN_PLACE) return
       const primary = target === primaryOf(row.layer)
@@ -155,8 +173,8 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     const rows = db.mounts.byNode(row.id)
     if (rows.some((each) => each.count > 0)) return
     const others = rows.filter((each) => each.target !== primary)
-    for (const { target } of others) await takeDown(row, target, how)
-    if (others.length < rows.length) await takeDown(row, primary, how)
+    for (const { target } of others) await takeDownAt(row, target, how)
+    if (others.length < rows.length) await takeDownAt(row, primary, how)
     await driver.put(graph.sourceOf(row))
   }
 
@@ -236,7 +254,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
         count(row, place, -1)
         if (found.count > 1) return
         try {
-          if (place !== primary) await takeDown(row, place, { lazy: false })
+          if (place !== primary) await takeDownAt(row, place, { lazy: false })
           await settle(row, { lazy: false })
         } catch (error) {
           // It stays mounted, and counted. Where the bind mount went and the store's own place did not, it is that.
@@ -246,16 +264,18 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
         }
       }),
 
-    unmountAll: (node) =>
-      locked(node, async (row) => {
-        refuseStrangers(row)
-        for (const { target } of db.mounts.byNode(row.id)) db.mounts.setCount(row.id, target, 0)
-        await settle(row, { lazy: true })
-      }),
+    forget(row) {
+      refuseStrangers(row)
+      for (const { target } of db.mounts.byNode(row.id)) db.mounts.setCount(row.id, target, 0)
+    },
+
+    async takeDown(row) {
+      if (db.mounts.byNode(row.id).length > 0) await settle(row, { lazy: true })
+    },
 
     async freeze(row) {
       const rows = db.mounts.byNode(row.id).filter((each) => !each.readonly)
-      if (rows.length === 0 || rows.some((each) => each.bootId === IN_PLACE)) return
+      if (rows.length === 0 || rows.some((each) => each.bootId === IN_PLACE)) return async () => {}
       refuseStrangers(row)
       const recipe = await driver.get(graph.sourceOf(row), { readonly: false })
       // A bind is one mount of many of somebody's file system; anything else is the layer's own file system.
@@ -265,11 +285,17 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
           makeReadonly(fromText(target), scope)
         } catch (error) {
           // A file system is read-only everywhere or nowhere, so the first of its mounts decides.
-          if (scope === 'mount') for (const each of rows.slice(0, i)) makeWritable(fromText(each.target))
+          if (scope === 'mount')
+            for (const each of rows.slice(0, i)) makeWritable(fromText(each.target), scope)
           throw failed('make read-only', nameOf(db, row), target, error)
         }
       }
-      db.mounts.setReadonly(row.id)
+      db.mounts.setReadonly(row.id, true)
+      return async () => {
+        if (await isSealed(row)) return
+        for (const { target } of rows) makeWritable(fromText(target), scope)
+        db.mounts.setReadonly(row.id, false)
+      }
     },
 
     async recipe(node) {

@@ -61,13 +61,18 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
   const seal = (id: string): Promise<NodeRow> =>
     locked(id, async (row) => {
       if (row.kind !== 'active') return row
-      await mounts.freeze(row)
-      return graph.commit(row.id, { labels: row.labels })
+      const thaw = await mounts.freeze(row)
+      try {
+        return await graph.commit(row.id, { labels: row.labels })
+      } catch (error) {
+        await afterFailure(error, thaw)
+        throw error
+      }
     })
 
   /**
    * In a transaction: does the layer outlive the id? Then only that goes. An engine asks for a parent's removal when it
-   * knows of no child: those that an earlier run of it made it has forgotten.
+   * knows of no child: those that were made before it began it has forgotten.
    */
   const leave = (id: string, row: NodeRow): boolean => {
     const others = db.names.byNode(row.id).filter((each) => each.space !== 'id' || each.name !== id)
@@ -123,15 +128,24 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
 
     async remove(id) {
       const name = inIdSpace(id)
-      const row = graph.find(name)
-      if (row === undefined) return
-      const isLast = db.tx(() => !leave(id, row))
-      if (!isLast) return
-      if (db.mounts.byNode(row.id).length > 0 && db.nodes.countChildren(row.id) === 0) {
-        await mounts.unmountAll(row)
+      for (;;) {
+        const row = graph.find(name)
+        if (row === undefined) return
+        let isMoved = false
+        await graph.remove(row.id, {
+          before() {
+            const now = graph.find(name)
+            isMoved = now !== undefined && now.id !== row.id
+            if (now === undefined || isMoved || leave(id, now)) return false
+            mounts.forget(now)
+            return true
+          },
+          release: mounts.takeDown,
+        })
+        if (isMoved) continue
+        await graph.removeUnneeded(leftBelow(row))
+        return
       }
-      await graph.remove(row.id, { before: () => graph.find(name)?.id === row.id })
-      await graph.removeUnneeded(leftBelow(row))
     },
 
     exists: (id) => graph.find(inIdSpace(id)) !== undefined,
@@ -173,8 +187,10 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         requireOwn(id, row, parent)
         requireActive(db, row)
         await requireUnwritten(id, row)
+        const filling = await layers()
+        // From here on it goes with whatever fails.
         const begun = graph.rebegin(row.id, lock)
-        const { size } = await (await layers()).fill(begun, tar, { label: `layer ${id}`, ...options })
+        const { size } = await filling.fill(begun, tar, { label: `layer ${id}`, ...options })
         return size
       } finally {
         lock.release()
@@ -191,5 +207,14 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         ...(await driver.metadata(graph.sourceOf(row))),
       }
     },
+  }
+}
+
+/** `failure` stays the error to tell; where undoing fails too, that is told beside it. */
+async function afterFailure(failure: unknown, undo: () => Promise<void>): Promise<void> {
+  try {
+    await undo()
+  } catch (error) {
+    if (failure instanceof Error) failure.cause ??= error
   }
 }

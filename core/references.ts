@@ -70,7 +70,14 @@ export function createResolver(db: Database): Resolver {
   }
 }
 
-type Match = Referent & { readonly digest: string; readonly chain: boolean }
+interface Called {
+  /** The digest or the name by which it was found. */
+  readonly by: string
+  /** That is a chain id. */
+  readonly chain: boolean
+}
+
+type Match = Referent & Called
 
 function findImageByName(db: Database, reference: string): Referent | undefined {
   for (const name of formsOf(reference)) {
@@ -122,7 +129,7 @@ function hexOf(reference: string): string | undefined {
 function imagesByPrefix(db: Database, reference: string): readonly Match[] {
   const hex = hexOf(reference)
   if (hex === undefined) return []
-  return db.images.byPrefix(hex).map((image) => ({ kind: 'image', image, digest: image.digest, chain: true }))
+  return db.images.byPrefix(hex).map((image) => ({ kind: 'image', image, by: image.digest, chain: true }))
 }
 
 function layersByPrefix(db: Database, reference: string): readonly Match[] {
@@ -130,7 +137,7 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
   if (hex === undefined) return []
   const match = (row: LayerRow, chain: boolean): readonly Match[] => {
     const node = db.nodes.get(row.node)
-    return node ? [{ kind: 'layer', node, digest: chain ? row.chainId : row.diffId, chain }] : []
+    return node ? [{ kind: 'layer', node, by: chain ? row.chainId : row.diffId, chain }] : []
   }
   return [
     ...db.layers.byChainPrefix(hex).flatMap((row) => match(row, true)),
@@ -140,18 +147,23 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
 
 /** What engines call their layers: by the last part of a snapshot's key, and by the beginning of what is long. */
 function layersByName(db: Database, reference: string): readonly Match[] {
-  const matches = db.names.all().flatMap(({ space, name, node }): readonly Match[] => {
-    const last = space === 'snapshot' ? lastOf(name) : name
-    const isMeant =
-      last === reference ||
-      (hexOf(reference) !== undefined && /^[0-9a-f]{64}/.test(last) && last.startsWith(reference)) ||
-      (reference.includes('/') && space === 'snapshot' && name.startsWith(reference))
-    const row = isMeant ? db.nodes.get(node) : undefined
-    return row?.state === 'ready' ? [{ kind: 'layer', node: row, digest: name, chain: false }] : []
+  const isPath = reference.includes('/')
+  const isPrefix = hexOf(reference) !== undefined
+  const isMeant = (last: string) =>
+    last === reference || (isPrefix && /^[0-9a-f]{64}/.test(last) && last.startsWith(reference))
+  const names = [
+    ...(isPath ? [] : db.names.byPrefix('id', reference).filter(({ name }) => isMeant(name))),
+    ...(isPath
+      ? db.names.byPrefix('snapshot', reference)
+      : db.names.withPart('snapshot', reference).filter(({ name }) => isMeant(lastOf(name)))),
+  ]
+  const matches = names.flatMap(({ name, node }): readonly Match[] => {
+    const row = db.nodes.get(node)
+    return row?.state === 'ready' ? [{ kind: 'layer', node: row, by: name, chain: false }] : []
   })
   // dockerd makes `ID-init` below `ID`, and `ID-parent-view-…` to compare: what all begin with means the container's.
-  const containers = matches.map(({ digest }) => lastOf(digest)).filter((last) => /^[0-9a-f]{64}$/.test(last))
-  return matches.filter(({ digest }) => !containers.some((id) => lastOf(digest).startsWith(`${id}-`)))
+  const containers = matches.map(({ by }) => lastOf(by)).filter((last) => /^[0-9a-f]{64}$/.test(last))
+  return matches.filter(({ by }) => !containers.some((id) => lastOf(by).startsWith(`${id}-`)))
 }
 
 function lastOf(key: string): string {
@@ -170,7 +182,7 @@ function one(reference: string, matches: readonly Match[]): Referent | undefined
   if (isFull && chains.size === 1) return [...chains.values()][0]
   const lines = [...things.values()].slice(0, 10).map(describe)
   const more = things.size > 10 ? `, and ${things.size - 10} more` : ''
-  const isShared = new Set(matches.map((match) => match.digest)).size === 1
+  const isShared = new Set(matches.map((match) => match.by)).size === 1
   throw new VarveError(
     'INVALID_ARGUMENT',
     `${JSON.stringify(reference)} is ambiguous, it may mean ${lines.join(', ')}${more}; ` +
@@ -183,9 +195,9 @@ function keyOf(match: Match): string {
 }
 
 function describe(match: Match): string {
-  const digest = match.digest.slice(0, 'sha256:'.length + 16)
+  const digest = match.by.slice(0, 'sha256:'.length + 16)
   if (match.kind === 'image') return `image ${digest}`
-  if (!match.digest.startsWith('sha256:')) return `layer ${match.node.layer} (${match.digest})`
+  if (!match.by.startsWith('sha256:')) return `layer ${match.node.layer} (${match.by})`
   return `layer ${match.node.layer} (${match.chain ? 'chain' : 'diff'} id ${digest})`
 }
 

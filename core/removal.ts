@@ -2,7 +2,7 @@
 import type { NameRow } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { GraphContext, LockNode } from './graph.js'
-import { eraseRows, requireNode, requireUnused, usersOf } from './graph-rules.js'
+import { eraseRows, needersOf, requireNode, requireUnused, usersOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import { step } from './steps.js'
 import type { Lock } from './sys/lock.js'
@@ -21,6 +21,11 @@ export interface RemoveUnneededOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface RemoveOptions extends Pick<RemoveUnneededOptions, 'before'> {
+  /** Takes the layer's mounts down, once it is sure that it goes: then they are no reason to keep it. */
+  readonly release?: ((row: NodeRow) => Promise<void>) | undefined
+}
+
 export type Removal = ReturnType<typeof createRemoval>
 
 export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) {
@@ -36,7 +41,7 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
   const removeMarked = async (
     nodes: readonly NodeId[],
     decide: () => readonly NodeId[],
-    signal?: AbortSignal | undefined,
+    { signal, release }: Pick<RemoveUnneededOptions, 'signal'> & Pick<RemoveOptions, 'release'> = {},
   ): Promise<readonly NodeRow[]> => {
     const held: Lock[] = []
     try {
@@ -45,7 +50,10 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
         if (row !== undefined) held.push(await lockNode(row.layer, signal ? { signal } : {}))
       }
       const doomed = await step('remove:mark', () => db.tx(() => decide().map(mark)))
-      for (const row of doomed) await erase(row.id, row.layer)
+      for (const row of doomed) {
+        await release?.(row)
+        await erase(row.id, row.layer)
+      }
       return doomed
     } finally {
       for (const lock of held.reverse()) lock.release()
@@ -68,12 +76,14 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
      * Removes a layer that nobody uses; its names are free at once. `before` as for `removeUnneeded`.
      * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
      */
-    async remove(node: NodeId, { before }: Pick<RemoveUnneededOptions, 'before'> = {}): Promise<void> {
-      await removeMarked([node], () => {
+    async remove(node: NodeId, { before, release }: RemoveOptions = {}): Promise<void> {
+      const decide = () => {
         if (before?.() === false) return []
-        requireUnused(db, requireNode(db, node))
+        const row = requireNode(db, node)
+        requireUnused(db, row, release === undefined ? usersOf(db, node) : needersOf(db, node))
         return [node]
-      })
+      }
+      await removeMarked([node], decide, { release })
     },
 
     /**
@@ -97,7 +107,7 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
         }
         return [...doomed]
       }
-      return removeMarked(nodes, decide, signal)
+      return removeMarked(nodes, decide, { signal })
     },
   }
 }

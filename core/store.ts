@@ -13,7 +13,7 @@ import { normalizeName } from './formats/names.js'
 import { createGraph } from './graph.js'
 import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
-import { engineOf, parseLabels } from './labels.js'
+import { engineOf, parseEngine, parseLabels } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Looking } from './looking.js'
 import type { LongOptions, Store, StoreOptions } from './model.js'
@@ -121,11 +121,14 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
     async remove(reference, { force = false } = {}) {
       const target = resolver.target(reference)
       if (target.kind === 'image') return images.remove(target.image, reference, { force })
-      const { node } = target
-      if (force) await mounts.unmountAll(node)
-      else refuseEngines(db, node)
-      await graph.remove(node.id)
-      return [node.layer]
+      const { id, layer } = target.node
+      const before = () => {
+        if (force) mounts.forget(graph.get(id))
+        else refuseEngines(db, graph.get(id))
+        return true
+      }
+      await graph.remove(id, { before, release: force ? mounts.takeDown : undefined })
+      return [layer]
     },
     prune: (pruneOptions) => images.prune(pruneOptions),
 
@@ -205,7 +208,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
       )
     },
 
-    raw: createRawLayers({ db, driver, graph, mounts, views, layers }, 'docker'),
+    raw: createRawLayers({ db, driver, graph, mounts, views, layers }, parseEngine(options.engine)),
     settings: {
       get: (key) => db.meta.get(`service.${key}`),
       set: (key, value) => db.meta.set(`service.${key}`, value),
@@ -235,7 +238,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
   }
 }
 
-/** What an engine counts on is its own to remove. @throws VarveError FAILED_PRECONDITION */
+/** In the transaction that removes it: what an engine counts on is its own to remove. @throws VarveError FAILED_PRECONDITION */
 function refuseEngines(db: Database, row: NodeRow): void {
   const engine = engineOf(row.labels)
   const found = db.names.byNode(row.id).find(({ space }) => space === 'snapshot' || engine !== undefined)

@@ -4,7 +4,14 @@ import { defineCommand } from '../command.js'
 import { count } from '../words.js'
 
 export const command = defineCommand({
-  positionals: {},
+  positionals: {
+    layer: {
+      type: 'string',
+      array: true,
+      describe: 'Only these: a layer, or an image with all of its own; default the whole store',
+      completes: 'target',
+    },
+  },
   options: {
     data: { type: 'boolean', describe: 'Read and verify every stored byte' },
     repair: { type: 'boolean', describe: 'Repair what can be' },
@@ -12,10 +19,12 @@ export const command = defineCommand({
   examples: [
     { line: 'check', does: 'Exit status 0 where all is well, 9 where something is not' },
     { line: 'check --data', does: 'Every byte against its digest' },
+    { line: 'check --data 50f762cf', does: "Of one layer alone: an engine's too, by a prefix of its id" },
     { line: 'check --repair', does: 'And mend what can be mended' },
   ],
-  async run({ data, repair }, { output, store, long }) {
-    const options = { ...long, data: data === true, repair: repair === true }
+  async run({ layer, data, repair }, { output, store, long }) {
+    const only = layer === undefined || layer.length === 0 ? {} : { layers: layer }
+    const options = { ...long, ...only, data: data === true, repair: repair === true }
     let found = 0
     let left = 0
     for await (const finding of (await store()).check(options)) {

@@ -68,7 +68,7 @@ export const command = defineCommand({
     const endpoint = metrics === undefined ? undefined : parseEndpoint(metrics)
     const readiness = createReadiness(fd === undefined ? undefined : Number(fd), log)
     await serve(service, {
-      store: await store(log.warn),
+      store: await store({ warn: log.warn, engine: service.name }),
       log,
       readiness,
       socket: socket ?? service.socket,

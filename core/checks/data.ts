@@ -10,7 +10,7 @@ import type { CheckOptions, FileInfo } from '../model.js'
 import { sameXattrs } from '../tree/attributes.js'
 import { walk } from '../tree/walk.js'
 import { withView } from '../views.js'
-import type { CheckContext, Problem } from './problem.js'
+import { type CheckContext, isAsked, type Problem } from './problem.js'
 
 /** A damaged tree may be wrong in every file. */
 const MAX_PROBLEMS = 20
@@ -21,7 +21,9 @@ export async function* checkData(
 ): AsyncGenerator<Problem, void> {
   const { db } = context
   const layers = await context.layers()
-  const rows = db.nodes.ready().filter((row) => db.layers.get(row.id) !== undefined)
+  const rows = db.nodes
+    .ready()
+    .filter((row) => isAsked(context, row.id) && db.layers.get(row.id) !== undefined)
   /** What is wrong in each layer's tree, so that a child, which shows the same file, need not tell it again. */
   const told = new Map<number, ReadonlySet<string>>()
   // Oldest first: a parent comes before its children.

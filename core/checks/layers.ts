@@ -6,16 +6,16 @@ import { nameOf } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { tryLock } from '../sys/lock.js'
 import { readSplit } from '../tar/split.js'
-import type { CheckContext, Mend, Problem } from './problem.js'
+import { type CheckContext, isAsked, type Mend, type Problem } from './problem.js'
 
 export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
   const { db, driver } = context
   // The rows are read on both sides of the driver's list: what is made or removed meanwhile is no finding.
-  const before = db.nodes.ready()
+  const before = db.nodes.ready().filter((row) => isAsked(context, row.id))
   const held = new Set(await driver.list())
   yield* checkDriverLayers(context, before, held)
   yield* checkSeals(context, before, held)
-  for (const row of db.nodes.unready()) {
+  for (const row of db.nodes.unready().filter((each) => isAsked(context, each.id))) {
     yield {
       check: 'layer-state',
       subject: row.layer,
@@ -28,7 +28,7 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
       }),
     }
   }
-  for (const row of db.nodes.ready()) {
+  for (const row of db.nodes.ready().filter((each) => isAsked(context, each.id))) {
     const tar = db.layers.get(row.id)
     if (tar === undefined) continue
     yield* checkChain(context, row, tar)
@@ -51,6 +51,7 @@ function* checkDriverLayers(
       message: `layer ${row.layer} is in the database, but the driver ${driver.name} does not have it; remove it and import it again`,
     }
   }
+  if (context.only !== undefined) return
   const known = db.nodes.layers()
   for (const layer of held) {
     if (known.has(layer)) continue

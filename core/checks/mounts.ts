@@ -5,9 +5,10 @@ import { createMountSpace, isMountPoint } from '../mount-space.js'
 import { readdir } from '../sys/files.js'
 import { tryLock } from '../sys/lock.js'
 import { unmount } from '../sys/mount.js'
-import type { CheckContext, Problem } from './problem.js'
+import { type CheckContext, isAsked, type Problem } from './problem.js'
 
-export function* checkMounts({ db, root }: CheckContext): Generator<Problem, void> {
+export function* checkMounts(context: CheckContext): Generator<Problem, void> {
+  const { db, root } = context
   const space = createMountSpace()
   const locked = (layer: string, work: () => boolean): boolean => {
     const lock = tryLock(`${root}/locks/node-${layer}`)
@@ -19,7 +20,7 @@ export function* checkMounts({ db, root }: CheckContext): Generator<Problem, voi
     }
   }
   for (const row of db.mounts.all()) {
-    if (space.isMounted(row)) continue
+    if (!isAsked(context, row.node) || space.isMounted(row)) continue
     const layer = db.nodes.get(row.node)?.layer ?? `#${row.node}`
     yield {
       check: 'mounts',
@@ -37,6 +38,7 @@ export function* checkMounts({ db, root }: CheckContext): Generator<Problem, voi
       },
     }
   }
+  if (context.only !== undefined) return
   for (const name of readdir(`${root}/mnt`)) {
     const path = `${root}/mnt/${name}`
     const isKnown = () => db.mounts.byTarget(asText(path)) !== undefined

@@ -1,4 +1,5 @@
 /** What a check finds, and what it looks at. */
+import type { NodeId } from '../db/nodes.js'
 import type { Layers } from '../layers.js'
 import type { Looking } from '../looking.js'
 import type { Mounts } from '../mounts.js'
@@ -8,6 +9,12 @@ export interface CheckContext extends Looking {
   readonly layers: () => Promise<Layers>
   /** The data root, byte string. */
   readonly root: string
+  /** Only these layers, and nothing that is no layer's; undefined: all. */
+  readonly only?: ReadonlySet<NodeId> | undefined
+}
+
+export function isAsked({ only }: CheckContext, node: NodeId): boolean {
+  return only?.has(node) ?? true
 }
 
 export interface Problem {

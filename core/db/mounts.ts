@@ -36,7 +36,9 @@ export function createMountTable(sql: Sql) {
   const setCount = sql.run<{ node: number; target: string; count: number }>(
     'UPDATE mount SET count = :count WHERE node = :node AND target = :target',
   )
-  const setReadonly = sql.run<{ node: number }>('UPDATE mount SET readonly = 1 WHERE node = :node')
+  const setReadonly = sql.run<{ node: number; readonly: number }>(
+    'UPDATE mount SET readonly = :readonly WHERE node = :node',
+  )
   const remove = sql.run<{ node: number; target: string }>(
     'DELETE FROM mount WHERE node = :node AND target = :target',
   )
@@ -47,8 +49,9 @@ export function createMountTable(sql: Sql) {
     byNode: (node: NodeId): readonly MountRow[] => byNode({ node }).map(parseRow),
     all: (): readonly MountRow[] => all({}).map(parseRow),
     setCount: (node: NodeId, target: string, count: number): void => void setCount({ node, target, count }),
-    /** All of the node's: nobody can write through them any more. */
-    setReadonly: (node: NodeId): void => void setReadonly({ node }),
+    /** All of the node's: can nobody write through them? */
+    setReadonly: (node: NodeId, readonly: boolean): void =>
+      void setReadonly({ node, readonly: readonly ? 1 : 0 }),
     delete: (node: NodeId, target: string): void => void remove({ node, target }),
   }
 }

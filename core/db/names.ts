@@ -29,6 +29,13 @@ export function createNames(sql: Sql) {
   const after = sql.all<{ space: string; after: string; limit: number }, { name: string }>(
     'SELECT name FROM name WHERE space = :space AND name > :after ORDER BY name LIMIT :limit',
   )
+  const byPrefix = sql.all<{ space: string; prefix: string }, NameRow>(
+    `SELECT space, name, node FROM name
+       WHERE space = :space AND name >= :prefix AND name < :prefix || CAST(x'ff' AS TEXT) ORDER BY name`,
+  )
+  const withPart = sql.all<{ space: string; beginning: string }, NameRow>(
+    `SELECT space, name, node FROM name WHERE space = :space AND instr('/' || name, '/' || :beginning) > 0 ORDER BY name`,
+  )
   const remove = sql.run<{ space: string; name: string }>(
     'DELETE FROM name WHERE space = :space AND name = :name',
   )
@@ -40,6 +47,10 @@ export function createNames(sql: Sql) {
     /** In order of their bytes, those past `after`. */
     after: (space: NameSpace, name: string, limit: number): readonly string[] =>
       after({ space, after: name, limit }).map((row) => row.name),
+    /** That begin with `prefix`, by the index. */
+    byPrefix: (space: NameSpace, prefix: string): readonly NameRow[] => byPrefix({ space, prefix }),
+    /** Of which a part between slashes begins so: SQLite looks at all names of the space. */
+    withPart: (space: NameSpace, beginning: string): readonly NameRow[] => withPart({ space, beginning }),
     delete: (space: NameSpace, name: string): boolean => remove({ space, name }).changes > 0,
   }
 }

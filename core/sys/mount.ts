@@ -81,9 +81,10 @@ export function makeReadonly(target: string, scope: 'mount' | 'file system'): vo
   call('', target, '', flags, '')
 }
 
-/** Undoes {@link makeReadonly} of one mount. @throws SysError */
-export function makeWritable(target: string): void {
-  call('', target, '', MS_REMOUNT | MS_BIND, '')
+/** Undoes {@link makeReadonly}. @throws SysError */
+export function makeWritable(target: string, scope: 'mount' | 'file system'): void {
+  if (scope === 'file system' && setReadonly(target, false)) return
+  call('', target, '', MS_REMOUNT | (scope === 'mount' ? MS_BIND : 0), '')
 }
 
 /**

@@ -144,6 +144,7 @@ for (const driver of ['overlay', 'vfs']) {
         await varve('umount', 'work')
       }
       assert.ok(!existsSync(join(path, 'new')))
+      assert.equal(await varve('check', '--data', 'work', 'app:1'), 'all is well\n')
       assert.match(await varve('commit', 'work', '--name', 'app:2'), /^app:2 {2}sha256:[0-9a-f]{64}\n$/)
       assert.equal(await varve('cat', 'app:2', 'new'), 'hello\n')
       assert.equal(await varve('diff', 'app:1', 'app:2'), 'C /etc\nD /etc/hosts\nA /new\n')

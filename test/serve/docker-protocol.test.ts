@@ -364,6 +364,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       const refused = await varve.attempt(['rm', layer])
       assert.deepEqual([refused.status, /docker's layer/.test(refused.stderr)], [5, true], refused.stderr)
     }
+    assert.equal(await varve.varve('check', '--data', short), 'all is well\n')
     await varve.varve('check')
     await client.done('Put', { ID: `${id.slice(1)}0-init` })
     await removeAll(client, [`${id.slice(1)}0-init`, id])
