@@ -53,7 +53,7 @@ export async function btrfsBench(place: Place, rounds: number): Promise<readonly
   })
 }
 
-/** A child of a layer, made durable, and gone again. */
+/** A child of a layer, and gone again. */
 export async function overlayBench({ directory }: Place): Promise<readonly Row[]> {
   const root = join(directory, 'overlay')
   mkdirSync(root)

@@ -90,6 +90,26 @@ for (const driver of ['overlay', 'vfs']) {
     },
   )
 
+  onStore('a disk that does not take the log fails the call, which happened or did not', async (varve) => {
+    const calls = [
+      { call: ['create', '--parent', SMALL_NAME, '--id', 'work'], errno: 'EIO', status: 6 },
+      { call: ['commit', 'work', '--name', 'committed:1'], errno: 'ENOSPC', status: 8 },
+      { call: ['rm', 'committed:1'], errno: 'EIO', status: 6 },
+    ]
+    for (const { call, errno, status } of calls) {
+      const failed = await varve.attempt(call, { VARVE_FAULT: `${errno}:fdatasync:1` })
+      assert.equal(failed.status, status, `${call}: ${failed.stderr}`)
+      assert.match(failed.stderr, /database .*: what was just written may not be on disk: .*the disk/)
+      await assertRecovered(varve)
+      // It can be done again, or is done.
+      const again = await varve.attempt(call)
+      assert.ok([0, 3, 4].includes(Number(again.status)), `${call}: ${again.stderr}`)
+    }
+    await varve.attempt(['rm', 'work'])
+    await varve.varve('prune')
+    assert.ok(!(await assertRecovered(varve)).some(isWork))
+  })
+
   onStore('a remove killed at any step can be finished', async (varve) => {
     const image = join(varve.root, '../small.tar')
     for (const point of pointsOf('remove')) {

@@ -1,0 +1,102 @@
+/** A layer that is gone from the driver: made again where a power cut may have taken it, told as damage where not. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { openStore, type Store } from '../../../core/store.js'
+import { vfs } from '../../../drivers/vfs/driver.js'
+
+interface Opened {
+  readonly store: Store
+  readonly warnings: readonly string[]
+}
+
+/** A store with a committed snapshot, and on it and on nothing a writable one and a view; their directories are gone. */
+async function withLost(
+  use: (open: (boot: 'same' | 'next') => Promise<Opened>) => Promise<void>,
+): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
+  const warnings: string[] = []
+  const openNow = () =>
+    openStore({ root, drivers: [vfs], driver: 'vfs', warn: (message) => void warnings.push(message) })
+  let store = await openNow()
+  try {
+    const { snapshots } = store
+    await snapshots.prepare('key')
+    await snapshots.commit('committed', 'key')
+    for (const parent of [undefined, 'committed']) {
+      const options = parent === undefined ? {} : { parent }
+      await snapshots.prepare(`active on ${parent}`, options)
+      await snapshots.view(`view of ${parent}`, options)
+    }
+    for (const key of ['active on undefined', 'active on committed', 'view of undefined']) {
+      rmSync((await snapshots.mounts(key))[0]?.source ?? '', { recursive: true })
+    }
+    await use(async (boot) => {
+      await store.close()
+      if (boot === 'next') {
+        const db = new Sqlite(join(root, 'varve.db'))
+        db.exec("UPDATE meta SET value = 'the one before' WHERE key = 'boot'")
+        db.close()
+      }
+      warnings.length = 0
+      store = await openNow()
+      return { store, warnings }
+    })
+  } finally {
+    await store.close()
+    rmSync(root, { recursive: true })
+  }
+}
+
+async function problems(store: Store): Promise<readonly string[]> {
+  const found: string[] = []
+  for await (const { check, subject } of store.check()) found.push(`${check} ${subject}`)
+  return found.sort()
+}
+
+test('At the first open after a boot what a power cut took is made again.', () =>
+  withLost(async (open) => {
+    const { store, warnings } = await open('next')
+    assert.equal(warnings.length, 3)
+    for (const warning of warnings)
+      assert.match(warning, /^layer \w+: a power cut took it .* made again, empty$/)
+    assert.deepEqual(await problems(store), [])
+    const [mount] = await store.snapshots.mounts('active on committed')
+    assert.ok(mount?.options.includes('rw'))
+    assert.equal(statSync(mount?.source ?? '').mode & 0o7777, 0o755)
+    const again = await open('same')
+    assert.deepEqual(again.warnings, [])
+  }))
+
+test('Later in the same boot it is damage, and nothing is made up.', () =>
+  withLost(async (open) => {
+    const { store, warnings } = await open('same')
+    assert.deepEqual(warnings, [])
+    assert.deepEqual(
+      await problems(store),
+      ['active on committed', 'active on undefined', 'view of undefined'].map(
+        (key) => `layer-directory ${key}`,
+      ),
+    )
+  }))
+
+test('A committed layer is never made up: what is on it stays lost, and the next open tries again.', () =>
+  withLost(async (open) => {
+    const opened = await open('same')
+    const [base] = await opened.store.snapshots.view('look', { parent: 'committed' })
+    rmSync(base?.source ?? '', { recursive: true })
+    for (let i = 0; i < 2; i++) {
+      const { store, warnings } = await open(i === 0 ? 'next' : 'same')
+      assert.ok(
+        warnings.some((each) => /there is no .*left for the next start/.test(each)),
+        warnings.join('\n'),
+      )
+      assert.deepEqual(await problems(store), [
+        'layer-directory active on committed',
+        'layer-directory committed',
+      ])
+    }
+  }))
