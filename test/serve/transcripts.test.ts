@@ -30,7 +30,7 @@ for (const cell of SERVE_CELLS) {
       try {
         const calls = await replayContainerd(readTranscript('containerd'), {
           driver,
-          root: varve.root,
+          varve,
           place,
           socket,
           async restart(signal) {

@@ -16,6 +16,8 @@ export interface ContainerdRecorder {
   open(sockets: Sockets): Promise<{ close(): void }>
   step(title: string): void
   restart(signal: 'SIGTERM' | 'SIGKILL'): void
+  /** Tells what the administrator does, which is the caller's to do. */
+  admin(args: readonly string[]): void
   lines(engine: string): readonly ContainerdLine[]
   /** Each kind of request as it first was, and as it first was with other fields. */
   wire(): readonly WireLine[]
@@ -23,11 +25,13 @@ export interface ContainerdRecorder {
 
 type Fields = { readonly [key: string]: Json }
 
+/** `kept`: digests that are the same whoever records. */
 export async function recordContainerd(
   places: Readonly<Record<string, string>>,
+  kept: readonly string[],
 ): Promise<ContainerdRecorder> {
   const service = await loadService()
-  const names = createNames(places)
+  const names = createNames(places, { kept })
   const since = Math.floor(Date.now() / 1000) * 1000
   const watch = createWatch(BigInt(since) * 1_000_000n)
   const times = new Map<string, string>()
@@ -93,6 +97,7 @@ export async function recordContainerd(
     open: (sockets) => openGrpcProxy(sockets, { called, answered }),
     step: (step) => write({ step }),
     restart: (restart) => write({ restart }),
+    admin: (args) => write({ admin: args }),
     lines: (engine) => [{ engine, headers }, ...lines],
     wire: () => [...wires.values()],
   }

@@ -1,5 +1,8 @@
 /** Says again what containerd said, does to the files what it did, and looks whether we answer as we did. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { writeSmallImage } from '../../../fixtures/small.js'
+import type { Varve } from '../../varve.js'
 import { isStatus, type Message, openClient, type SnapshotClient } from '../snapshot-client.js'
 import { differencesOf, tampered } from './compare.js'
 import { answerOf, treeOfMounts, withMounts } from './containerd-recorder.js'
@@ -9,8 +12,8 @@ import { createNames, THEIRS } from './names.js'
 
 export interface ContainerdReplay {
   readonly driver: string
-  /** Of the store; and where all else is. */
-  readonly root: string
+  readonly varve: Varve
+  /** Where all is. */
   readonly place: string
   readonly socket: string
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
@@ -19,17 +22,30 @@ export interface ContainerdReplay {
 /** @throws AssertionError at the first call that is answered otherwise; the number of calls */
 export async function replayContainerd(
   lines: readonly ContainerdLine[],
-  { driver, root, place, socket, restart }: ContainerdReplay,
+  { driver, varve, place, socket, restart }: ContainerdReplay,
 ): Promise<number> {
   const since = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  const names = createNames({ ROOT: root, PLACE: place }, THEIRS)
+  // A digest that has no name is that of fixtures/small.ts's image.
+  const kept = JSON.stringify(lines).match(/[0-9a-f]{64}/g) ?? []
+  const names = createNames({ ROOT: varve.root, PLACE: place }, { kinds: THEIRS, kept })
   const mounts = new Map<string, Json>()
   const unknowns = new Map<string, string>()
-  let client = await openClient(socket)
+  const clients = new Map<string, SnapshotClient>()
   let [step, calls] = ['', 0]
 
+  const clientFor = async (namespace = ''): Promise<SnapshotClient> => {
+    const client = clients.get(namespace) ?? (await openClient(socket, namespace === '' ? {} : { namespace }))
+    clients.set(namespace, client)
+    return client
+  }
+  const closeAll = () => {
+    for (const client of clients.values()) client.close()
+    clients.clear()
+  }
+
   /** What came back, in the transcript's words. */
-  const outcome = async ({ call, request }: ContainerdCall): Promise<Json> => {
+  const outcome = async ({ call, request, namespace }: ContainerdCall): Promise<Json> => {
+    const client = await clientFor(namespace)
     try {
       const answer = answerOf(call, await send(client, call, names.long(request) as Message))
       const told = (answer as { readonly mounts?: Json }).mounts
@@ -42,18 +58,19 @@ export async function replayContainerd(
     }
   }
 
+  await writeSmallImage(join(place, 'small.tar'))
   try {
     for (const line of lines) {
       if ('engine' in line) continue
       if ('step' in line) step = line.step
+      else if ('admin' in line) await varve.varve(...names.long(line.admin))
       else if ('edit' in line) {
         const where = mounts.get(line.edit)
         if (where === undefined) throw new Error(`the transcript changes ${line.edit}, which is not mounted`)
         withMounts(where, (path) => applyChanges(path, line.changes))
       } else if ('restart' in line) {
-        client.close()
+        closeAll()
         await restart(line.restart)
-        client = await openClient(socket)
       } else {
         calls += 1
         const { call, request, namespace: _, ...recorded } = line
@@ -69,7 +86,7 @@ export async function replayContainerd(
       }
     }
   } finally {
-    client.close()
+    closeAll()
   }
   return calls
 }

@@ -2,8 +2,13 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { skopeoCopy } from '../../../fixtures/podman.js'
+import { writeSmallImage } from '../../../fixtures/small.js'
+import { varveAt, withVarve } from '../../varve.js'
 import { until, withContainerd } from '../containerd-engine.js'
+import { criPull } from '../cri.js'
 import { IMAGE, writeBusyImage } from '../docker-image.js'
+import { openRegistry } from '../registry.js'
 import { startServing } from '../serving.js'
 import { recordContainerd } from './containerd-recorder.js'
 import { EDITS, SETTLE } from './docker-scenario.js'
@@ -34,13 +39,16 @@ async function record(work: string): Promise<Recorded> {
     string,
     string,
   ]
-  const recorder = await recordContainerd({ ROOT: root, PLACE: work })
+  const small = join(work, 'small.tar')
+  await writeSmallImage(small)
+  const recorder = await recordContainerd({ ROOT: root, PLACE: work }, await chainsOf(small))
+  const varve = varveAt(root, 'overlay')
   const start = () => startServing('containerd', { root, driver: 'overlay', socket: forward })
   let service = await start()
   const proxy = await recorder.open({ listen, forward })
   recorder.step('containerd starts')
   try {
-    return await withContainerd({ place, snapshotter: listen }, async (engine) => {
+    return await withContainerd({ place, snapshotter: listen, cri: true, config: QUIET }, async (engine) => {
       const first = async (...args: readonly string[]) => {
         recorder.step(['ctr', ...args].join(' ').replaceAll(work, 'WORK'))
         await engine.ctr(...args)
@@ -88,6 +96,25 @@ async function record(work: string): Promise<Recorded> {
       await step('snapshots', 'rm', 'mine')
       await step('images', 'rm', '--sync', IMAGE)
       await step(...other, 'images', 'rm', '--sync', IMAGE)
+      const admin = async (...args: string[]) => {
+        recorder.admin(args)
+        await varve.varve(...args)
+      }
+      await admin('import', small, '--name', 'imported:1')
+      await skopeoCopy(`docker-archive:${small}`, `oci:${join(work, 'layout')}:1`)
+      const registry = await openRegistry(join(work, 'layout'))
+      try {
+        recorder.step('Kubernetes pulls the same image')
+        await criPull(engine.socket, `${registry.host}/varve/small:1`)
+        await settle()
+      } finally {
+        registry.close()
+      }
+      recorder.step('... and removes it')
+      const kubernetes = ['--namespace', 'k8s.io', 'images']
+      const pulled = (await engine.ctr(...kubernetes, 'ls', '-q')).split('\n').filter(Boolean)
+      await engine.ctr(...kubernetes, 'rm', '--sync', ...pulled)
+      await admin('rm', 'imported:1')
       recorder.step('containerd ends')
       return { lines: recorder.lines(`containerd ${version}`), wire: recorder.wire() }
     })
@@ -95,4 +122,18 @@ async function record(work: string): Promise<Recorded> {
     proxy.close()
     await service.end('SIGTERM')
   }
+}
+
+/** Kubernetes' part of it measures all that is there every ten seconds. */
+const QUIET = `[plugins."io.containerd.grpc.v1.cri"]
+  stats_collect_period = 86400
+`
+
+/** The chain ids of an image's layers, without their algorithm. */
+async function chainsOf(archive: string): Promise<readonly string[]> {
+  return withVarve('vfs', async (varve) => {
+    await varve.varve('import', archive)
+    const layers = await varve.json<{ readonly chainId: string }>('layers')
+    return layers.map(({ chainId }) => chainId.slice('sha256:'.length))
+  })
 }

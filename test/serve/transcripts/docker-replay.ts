@@ -16,7 +16,7 @@ export async function replayDocker(lines: readonly DockerLine[], world: DockerWo
   const { place, driver, client, restart } = world
   const since = Math.floor(Date.now() / 1000) * 1000
   const sinceNs = BigInt(since) * 1_000_000n
-  const names = createNames({ ROOT: world.varve.root, PLACE: place }, THEIRS)
+  const names = createNames({ ROOT: world.varve.root, PLACE: place }, { kinds: THEIRS })
   const tars = new Map<string, Buffer>()
   const mounts = new Map<string, string>()
   const unknowns = new Map<string, string>()
@@ -108,10 +108,10 @@ function recordedOf(line: DockerCall): Json {
 /** On another backend than the transcript's: without what a backend tells of itself. */
 function comparable(outcome: Json, call: string, driver: string): Json {
   if (driver === RECORDED_ON) return outcome
-  const { answer, ...rest } = outcome as { readonly answer: { readonly [key: string]: Json } }
-  if (call === 'GraphDriver.GetMetadata') return rest
+  const { answer, ...rest } = outcome as { readonly answer?: { readonly [key: string]: Json } }
+  if (call === 'GraphDriver.GetMetadata' || answer?.Err !== undefined) return rest
   if (call !== 'GraphDriver.Status') return outcome
-  const pairs = answer.Status as readonly (readonly [string, string])[]
+  const pairs = answer?.Status as readonly (readonly [string, string])[]
   return { ...rest, answer: pairs.filter(([key, value]) => key !== 'Driver' && value !== 'OWN') }
 }
 

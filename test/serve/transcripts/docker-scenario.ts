@@ -1,5 +1,6 @@
 /** What dockerd is asked to do while its transcript is recorded. Files that it changes get times of 2024. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { withDockerd } from '../docker-engine.js'
@@ -11,6 +12,7 @@ const RUN = ['run', '--network', 'none', '--hostname', 'box'] as const
 
 export const EDITS = [
   'cd /srv',
+  'test ! -e new || exit 0',
   'echo new >new',
   'rm keep/3 keep/4',
   'rm -r gone',
@@ -21,6 +23,7 @@ export const EDITS = [
   'mv two moved',
   'mkdir -p deep/er',
 ].join('; ')
+const MARCH = new Date('2024-03-01T00:00:00Z')
 /** So that a layer of it has the same tar whenever it is made. */
 export const SETTLE =
   'for each in 1 2; do find /srv | while read f; do touch -d "2024-03-01 00:00:00" $f; done; done'
@@ -47,8 +50,9 @@ async function record(work: string): Promise<readonly DockerLine[]> {
   const place = join(work, 'engine')
   const context = join(work, 'build')
   for (const directory of [place, context, join(context, 'context')]) mkdirSync(directory)
-  for (const name of ['a', 'b']) writeFileSync(join(context, 'context', name), `${name}\n`)
-  writeFileSync(join(context, 'Dockerfile'), RECIPE)
+  const files = { 'context/a': 'a\n', 'context/b': 'b\n', Dockerfile: RECIPE }
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(context, name), content)
+  for (const name of ['context', ...Object.keys(files)]) utimesSync(join(context, name), MARCH, MARCH)
   await writeBusyImage(join(work, 'busy.tar'))
   const recorder = recordDocker({ ROOT: join(place, 'varve'), PLACE: place })
   recorder.step('dockerd starts')
@@ -73,6 +77,7 @@ async function record(work: string): Promise<readonly DockerLine[]> {
     await step('save', '--output', join(work, 'saved.tar'), IMAGE)
     await step(...RUN, '--rm', IMAGE, 'true')
     await step(...RUN, '--name', 'edited', IMAGE, 'sh', '-c', `${EDITS}; ${SETTLE}`)
+    await assert.rejects(step(...RUN, '--storage-opt', 'nothing=1', IMAGE, 'true'), /option "nothing"/)
     await step('diff', 'edited')
     await step('ps', '--all', '--size', '--format', '{{.Names}}')
     await step('inspect', '--size', 'edited')

@@ -53,6 +53,11 @@ export interface Restart {
   readonly restart: 'SIGTERM' | 'SIGKILL'
 }
 
+/** The administrator does this with `varve` while the service runs; `PLACE/small.tar` is the image of fixtures/small.ts. */
+export interface Admin {
+  readonly admin: readonly string[]
+}
+
 /** `POST /call?query`. What is sent is JSON or a tar, and so is what comes back. */
 export interface DockerCall {
   readonly call: string
@@ -81,7 +86,7 @@ export interface ContainerdCall {
 }
 
 export type DockerLine = Begin | Step | KeptTar | Edit | Restart | DockerCall
-export type ContainerdLine = Begin | Step | Edit | Restart | ContainerdCall
+export type ContainerdLine = Begin | Step | Edit | Restart | Admin | ContainerdCall
 
 /** One request of containerd's as it was on the wire (hex; digests are others of the same length), and what it means. */
 export interface WireLine {

@@ -44,11 +44,15 @@ const ALL: readonly Kind[] = [
 
 const NAME = /(?<![A-Za-z0-9])(ID|KEY|UNIQUE)[0-9]+(?![A-Za-z0-9])/g
 
-/** `places`: directories by their name, the inner before the outer. */
-export function createNames(places: Readonly<Record<string, string>>, kinds = ALL): Names {
+/** `places`: directories by their name, the inner before the outer; `kept`: what is the same in every run. */
+export function createNames(
+  places: Readonly<Record<string, string>>,
+  { kinds = ALL, kept = [] }: { readonly kinds?: readonly Kind[]; readonly kept?: readonly string[] } = {},
+): Names {
   const names = new Map<string, string>()
   const counts = new Map<string, number>()
   const nameOf = (kind: string, value: string) => {
+    if (kept.includes(value)) return value
     const known = names.get(value)
     if (known !== undefined) return known
     const count = (counts.get(kind) ?? 0) + 1
@@ -67,9 +71,11 @@ export function createNames(places: Readonly<Record<string, string>>, kinds = AL
     let result = text
     for (const { name, pattern, invent } of THEIRS)
       result = result.replace(pattern, (found) =>
-        invent(digestOf(nameOf(name, found)))
-          .padStart(found.length, '1')
-          .slice(-found.length),
+        kept.includes(found)
+          ? found
+          : invent(digestOf(nameOf(name, found)))
+              .padStart(found.length, '1')
+              .slice(-found.length),
       )
     return result
   }
