@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { command, ended } from '../../fixtures/command.js'
+import { command, commandBytes, ended } from '../../fixtures/command.js'
 import { type OtherSystem, startWorld } from '../../fixtures/world.js'
 
 export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
@@ -27,6 +27,8 @@ export interface Containerd {
   readonly socket: string
   /** Runs `ctr`, by way of us where it does not say another snapshotter; its standard output. */
   ctr(...args: readonly string[]): Promise<string>
+  /** The same as bytes. */
+  ctrBytes(...args: readonly string[]): Promise<Buffer>
   /** SIGKILL to containerd alone: what it started lives on. Then wait for the next one's `answers`. */
   kill(): void
   answers(): Promise<void>
@@ -64,16 +66,18 @@ export async function withContainerd<T>(
       await command('nsenter', [...inside(), 'version'])
       pid = next
     })
+  const ctrBytes = (...args: readonly string[]) =>
+    commandBytes('nsenter', [...inside(), ...args], {
+      env: { CONTAINERD_SNAPSHOTTER: 'varve', TMPDIR: join(place, 'tmp') },
+    })
   try {
     await answers()
     return await use({
       socket,
       kill: () => process.kill(pid, 'SIGKILL'),
       answers,
-      ctr: (...args) =>
-        command('nsenter', [...inside(), ...args], {
-          env: { CONTAINERD_SNAPSHOTTER: 'varve', TMPDIR: join(place, 'tmp') },
-        }),
+      ctr: async (...args) => (await ctrBytes(...args)).toString('utf8'),
+      ctrBytes,
       log,
     })
   } catch (error) {

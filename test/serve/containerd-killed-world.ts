@@ -3,7 +3,6 @@
  * of it. A round is what an engine does, in steps that build on each other; each may be asked for again after it failed.
  */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { missingCommands } from '../../fixtures/command.js'
@@ -11,6 +10,7 @@ import { type CodeEntry, tarOf, writeDockerArchive } from '../../fixtures/docker
 import { differences, type Snapshot, snapshot } from '../oracle.js'
 import { type Varve, varveAt } from '../varve.js'
 import type { ServeCell } from './cells.js'
+import { chainIdOf } from './chain-id.js'
 import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
 import { busyLayers, IMAGE, writeBusyImage } from './docker-image.js'
 import { openTap, type Tap } from './docker-tap.js'
@@ -365,11 +365,4 @@ function upperLayers(): Promise<readonly Buffer[]> {
     [file('srv/more/.wh.5', ''), file('srv/keep/.wh.9', '')],
   ]
   return Promise.all(layers.map((entries) => tarOf(entries)))
-}
-
-/** https://github.com/opencontainers/image-spec/blob/main/config.md#layer-chainid */
-function chainIdOf(layers: readonly Buffer[]): string {
-  const hash = (bytes: Buffer | string) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-  const [base = '', ...rest] = layers.map(hash)
-  return rest.reduce((chain, diffId) => hash(`${chain} ${diffId}`), base)
 }

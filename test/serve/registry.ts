@@ -1,4 +1,4 @@
-/** As much of a registry as a pull needs: the one image of an OCI layout, under every name and tag. */
+/** As much of a registry as a pull needs: the images of an OCI layout by their tags, the first one under every other. */
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,18 +13,21 @@ export interface Registry {
 }
 
 export async function openRegistry(layout: string): Promise<Registry> {
-  const [manifest] = (JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as Index).manifests
-  if (manifest === undefined) throw new Error(`${layout}: no manifest`)
+  const { manifests } = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as Index
+  const [first] = manifests
+  if (first === undefined) throw new Error(`${layout}: no manifest`)
   const requests: string[] = []
   const server = createServer(({ url = '', method = '' }, response) => {
     const [, kind = '', reference = ''] = /^\/v2\/.+\/(manifests|blobs)\/([^/?]+)/.exec(url) ?? []
     if (url === '/v2/') return response.end('{}')
     requests.push(`${method} ${kind} ${reference}`)
-    const digest = reference.startsWith('sha256:') ? reference : manifest.digest
+    const tagged = manifests.find(({ annotations }) => annotations?.[REF_NAME] === reference) ?? first
+    const digest = reference.startsWith('sha256:') ? reference : tagged.digest
+    const manifest = manifests.find((each) => each.digest === digest)
     const file = join(layout, 'blobs', digest.replace(':', '/'))
     if (kind === '' || !existsSync(file)) return response.writeHead(404).end()
     response.writeHead(200, {
-      'content-type': digest === manifest.digest ? manifest.mediaType : 'application/octet-stream',
+      'content-type': manifest?.mediaType ?? 'application/octet-stream',
       'content-length': statSync(file).size,
       'docker-content-digest': digest,
     })
@@ -41,6 +44,12 @@ export async function openRegistry(layout: string): Promise<Registry> {
   }
 }
 
+const REF_NAME = 'org.opencontainers.image.ref.name'
+
 interface Index {
-  readonly manifests: readonly { readonly digest: string; readonly mediaType: string }[]
+  readonly manifests: readonly {
+    readonly digest: string
+    readonly mediaType: string
+    readonly annotations?: Readonly<Record<string, string>>
+  }[]
 }
