@@ -77,6 +77,15 @@ describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it
     assert.equal(await rawCall(service.socket, 'Prepare', Buffer.alloc(0)), client.INVALID_ARGUMENT)
   })
 
+  bad('A peer that hangs up in the middle of its request: nothing is done.', async () => {
+    const request = Buffer.concat([field(1, 'varve'), field(2, 'half')])
+    for (let sent = 0; sent < request.length; sent++) {
+      await hungUp(service.socket, 'Prepare', request, sent)
+    }
+    assert.deepEqual(await connection.list(), [])
+    assert.deepEqual(await varve.json('layers'), [])
+  })
+
   bad('A request of more than 4 MiB, and one that says it has a gigabyte.', async () => {
     const labels = Object.fromEntries(Array.from({ length: 1200 }, (_, n) => [`k${n}`, 'x'.repeat(4000)]))
     await refused(connection.call('Prepare', { key: 'key', labels }), client.RESOURCE_EXHAUSTED)
@@ -233,6 +242,29 @@ async function rawCall(
   } finally {
     session.destroy()
   }
+}
+
+/** Sends the head of a call's body and `sent` bytes of it, and is gone. */
+async function hungUp(path: string, method: string, body: Buffer, sent: number): Promise<void> {
+  const socket = await connected(path)
+  const session = connectHttp2('http://localhost', { createConnection: () => socket })
+  session.on('error', () => {
+    // It is gone.
+  })
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': `/containerd.services.snapshots.v1.Snapshots/${method}`,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  })
+  stream.on('error', () => {
+    // So is this.
+  })
+  const frame = Buffer.alloc(5)
+  frame.writeUInt32BE(body.length, 1)
+  await new Promise((resolve) => stream.write(Buffer.concat([frame, body.subarray(0, sent)]), resolve))
+  socket.destroy()
+  await once(socket, 'close')
 }
 
 async function refused(call: Promise<unknown>, code: number): Promise<void> {
