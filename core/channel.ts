@@ -138,8 +138,8 @@ export function openConsumer(channel: ByteChannel): Consumer {
 
 /**
  * Feeds an async iterable into a channel from this thread and ends it; the iterable's error is rethrown. A slot is handed
- * on when it is full: each time a thread is woken costs more than to copy a few chunks. A chunk is copied when the next
- * one is asked for.
+ * on when it is full: each time a thread is woken costs more than to copy a few chunks. Once the
+ * next chunk is asked for, this one has been copied: its memory is the source's again.
  */
 export async function pump(source: AsyncIterable<Uint8Array>, sink: ByteSink): Promise<void> {
   const producer = openProducer(sink)

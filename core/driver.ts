@@ -18,14 +18,15 @@
  * The *store* (core) promises a driver: ids are legal; a parent exists, is sealed, and is in the chain that
  * {@link DriverContext.parentOf} tells; calls for one layer never overlap unless they are `get`, `put`, `changes`,
  * `diff` or reads; a row that names the layer is there before `create` and gone only after `remove` (a power cut may take
- * the row first: then the next open removes the layer). The store hashes, decompresses, counts references, performs mounts and keeps all metadata; a driver does none of it.
+ * the row first: then the next open removes the layer).
+ * The store hashes, decompresses, counts references, performs mounts and keeps all metadata; a driver does none of it.
  *
  * A *driver* promises: `create` is atomic (there or not, also after a power cut: work under a temporary name and
- * rename, and purge temporaries in `open`). It need not be on disk when it returns, where all that makes the layer is
- * its id and its parent: the store makes it again should a power cut take it. What was written in it is on disk after
- * `sync`; `remove` is idempotent and leaves nothing; errors are VarveErrors whose
- * message names the driver, the layer and the system's own words; nothing outside its `home` is touched on behalf of a
- * layer's content; nothing that a reboot can change is cached on disk.
+ * rename, and purge temporaries in `open`); what was written in a layer is on disk after `sync`; `remove` is idempotent
+ * and leaves nothing; errors are VarveErrors whose message names the driver, the layer and the system's own words;
+ * nothing outside its `home` is touched on behalf of a layer's content; nothing that a reboot can change is cached on
+ * disk. A layer that `create` made need not be on disk when that returns, where nothing makes it but its id and its
+ * parent: the store makes it again should a power cut take it.
  *
  * ## A layer's life, as the store calls it
  *

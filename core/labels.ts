@@ -6,9 +6,9 @@ const MAX_SIZE = 4096
 
 /** Which engine made the layer, where that was not the admin. */
 export const ENGINE = 'varve.engine'
-/** Which engine has ids for a layer that was here before. */
+/** Which engine has ids of a layer that somebody else made (an admin's import, say). */
 export const SHARED = 'varve.engine.shared'
-/** In which of its runs, counted by RawLayers.begin. */
+/** In which of that engine's runs the layer was made: RawLayers.begin counts them. */
 export const RUN = 'varve.engine.run'
 
 /** Which engine the ids of a layer are of; undefined where they are the admin's. */

@@ -9,9 +9,9 @@
  * - TARGET: any of these.
  *
  * A prefix of a digest has two hex digits or more, with or without `sha256:`; a prefix must be unique. What several of
- * these fit means, in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and 64 hex digits are
- * ids before anything else. A digest that is the diff id of several layers means none of them, unless it is a base
- * layer's chain id in full.
+ * these fit means, in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and
+ * 64 hex digits are ids before anything else. A digest that is the diff id of several layers means none of them, unless
+ * it is a base layer's chain id in full.
  */
 import type { Database } from './db/database.js'
 import type { ImageRow } from './db/images.js'

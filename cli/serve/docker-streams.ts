@@ -63,7 +63,10 @@ export async function takeDiff(
   return raw.apply(id, requireBytes(bodyOf(request), id), { parent, signal })
 }
 
-/** An engine that had to ask again has used up its tar, and sends nothing: that is no empty layer. A chunk is gone with the next. */
+/**
+ * An engine that had to ask again has used up its tar, and sends nothing: that is no empty layer. Whoever reads this must be
+ * done with a chunk when it asks for the next one, as `pump` of core/channel.ts is: the chunk's memory is given back then.
+ */
 async function* requireBytes(body: AsyncIterable<Buffer>, id: string): AsyncGenerator<Buffer, void> {
   let isEmpty = true
   for await (const chunk of body) {

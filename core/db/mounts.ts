@@ -49,7 +49,7 @@ export function createMountTable(sql: Sql) {
     byNode: (node: NodeId): readonly MountRow[] => byNode({ node }).map(parseRow),
     all: (): readonly MountRow[] => all({}).map(parseRow),
     setCount: (node: NodeId, target: string, count: number): void => void setCount({ node, target, count }),
-    /** All of the node's: can nobody write through them? */
+    /** Of all of the node's mounts: `true` where nobody can write through them any more. */
     setReadonly: (node: NodeId, readonly: boolean): void =>
       void setReadonly({ node, readonly: readonly ? 1 : 0 }),
     delete: (node: NodeId, target: string): void => void remove({ node, target }),

@@ -14,7 +14,7 @@ const INSTALLED = [
 ]
 
 /** The layers' tars, from the base up; the third has most of the files. */
-export async function engineLayers(): Promise<readonly string[]> {
+async function engineLayers(): Promise<readonly string[]> {
   const place = await cached('bench-engine', `${INSTALLED.join('\n')} 2`, async (directory) => {
     const work = mkdtempSync(join(tmpdir(), 'varve-bench-'))
     try {

@@ -32,7 +32,7 @@ interface World {
   restart(): Promise<void>
 }
 
-/** BuildKit works on us by way of dockerd (dockerd-cases.ts). */
+/** BuildKit works on us by way of dockerd (dockerd-builds.ts). */
 const OTHER_CLIENTS = 'not tried, as Debian 12 has no package of them: nerdctl, buildctl'
 const TAR = 'application/vnd.oci.image.layer.v1.tar'
 const RICH = 'varve.test/rich:1'

@@ -1,4 +1,4 @@
-/** The thread of sync-calls.ts: makes one call at a time and wakes who waits for it. */
+/** The thread of remote-snapshots.ts: makes one call at a time and wakes who waits for it. */
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { isStatus, type Message, openClient } from './snapshot-client.js'
 
