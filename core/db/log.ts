@@ -18,12 +18,12 @@ import { errnoOf } from '../errors.js'
 import { close, fdatasync, open, write } from '../sys/files.js'
 import { fstat } from '../sys/stat.js'
 import { fsName, statfs } from '../sys/statfs.js'
-import { notOnDisk } from './sqlite-errors.js'
+import { logError } from './sqlite-errors.js'
 
 export interface Log {
   /** All that was committed is on disk. @throws VarveError RESOURCE_EXHAUSTED, UNAVAILABLE: then it may not be */
   sync(): void
-  /** To be called in a transaction, when nobody else can write. */
+  /** To be called in a transaction, when nobody else can write. @throws VarveError UNAVAILABLE: a failing disk */
   makeRoom(): void
   close(): void
 }
@@ -49,23 +49,24 @@ export function openLog(file: string): Log {
         isOutgrown = now > size
         size = now
       } catch (error) {
-        throw notOnDisk(file, error)
+        throw logError(file, 'what was just written may not be on disk', error)
       }
     },
 
     makeRoom() {
       if (fd === undefined || !isOutgrown) return
       isOutgrown = false
-      size = fstat(fd).size
-      const { type, bavail, bsize } = statfs(path)
-      // btrfs never writes in place, so it has no use for room.
-      if (fsName(type) === 'btrfs' || bavail * bsize < FREE) return
-      const room = Math.min(size, ROOM)
       try {
+        size = fstat(fd).size
+        const { type, bavail, bsize } = statfs(path)
+        // btrfs never writes in place, so it has no use for room.
+        if (fsName(type) === 'btrfs' || bavail * bsize < FREE) return
+        const room = Math.min(size, ROOM)
         size += write(fd, new Uint8Array(room), 0, room, size)
       } catch (error) {
         // ENOSPC, EDQUOT: there is none, and what the transaction needs is SQLite's to find out.
-        if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error
+        if (errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT') return
+        throw logError(file, 'nothing was written: make room in its log', error)
       }
     },
 

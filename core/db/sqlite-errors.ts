@@ -4,7 +4,6 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { fromText } from '../bytes.js'
 import { type ErrorCode, errnoOf, messageOf, VarveError } from '../errors.js'
-import { SysError } from '../sys/error.js'
 import { statfs } from '../sys/statfs.js'
 
 /** What to throw for `error` that came out of SQLite while working on `file`; other errors are returned as they are. */
@@ -18,27 +17,28 @@ export function mapSqliteError(error: unknown, file: string): unknown {
   return new VarveError(code, `database ${file}: ${error.message} (${error.code})${advice}`, { cause: error })
 }
 
+const LOG_ERRORS = new WeakSet<VarveError>()
+
 /** Did it come out of SQLite, mapped or not, or of its log? */
 export function isDatabaseError(error: unknown): boolean {
   if (error instanceof Database.SqliteError) return true
   if (!(error instanceof VarveError)) return false
-  return (
-    error.cause instanceof Database.SqliteError ||
-    (error.cause instanceof SysError && error.cause.syscall === 'fdatasync')
-  )
+  return error.cause instanceof Database.SqliteError || LOG_ERRORS.has(error)
 }
 
-/** `error` of bringing the log of the database `file` to disk. */
-export function notOnDisk(file: string, error: unknown): VarveError {
+/** `error` came while something was done with the log of the database `file`; `what` came of it, in words. */
+export function logError(file: string, what: string, error: unknown): VarveError {
   const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
   const advice = isFull
     ? 'the disk is full. Free some space on its file system and try again'
     : 'the disk answered with an error, see the kernel log'
-  return new VarveError(
+  const found = new VarveError(
     isFull ? 'RESOURCE_EXHAUSTED' : 'UNAVAILABLE',
-    `database ${file}: what was just written may not be on disk: ${messageOf(error)}; ${advice}`,
+    `database ${file}: ${what}: ${messageOf(error)}; ${advice}`,
     { cause: error },
   )
+  LOG_ERRORS.add(found)
+  return found
 }
 
 /** Is its file system too full for the 32 KiB that -shm grows by, and what a copy-on-write one wants besides? */

@@ -11,7 +11,7 @@ import { SERVE_CELLS, type ServeCell } from './cells.js'
 import { DOCKERD_COMMANDS, type DockerOptions, withDockerd } from './docker-engine.js'
 import { FEATURE_WORDS, FEATURES, type FeatureOutcome, tryFeature } from './docker-features.js'
 import { writeBusyImage } from './docker-image.js'
-import { keepFeatures } from './features-table.js'
+import { keepFeatures, nameOnUs, OWN } from './features-table.js'
 
 interface Engine {
   readonly name: string
@@ -22,9 +22,8 @@ interface Engine {
 
 type Outcomes = ReadonlyMap<string, FeatureOutcome>
 
-const OWN = 'overlay2'
 const ENGINES: readonly Engine[] = [
-  ...SERVE_CELLS.map((cell) => ({ name: `varve on ${cell.driver}`, storage: { varve: cell.driver }, cell })),
+  ...SERVE_CELLS.map((cell) => ({ name: nameOnUs(cell.driver), storage: { varve: cell.driver }, cell })),
   // On the file system that ours of the same kind is on.
   ...SERVE_CELLS.filter(({ driver }) => driver === 'overlay').map((cell) => ({
     name: OWN,

@@ -2,7 +2,15 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { checkoutDirectory } from '../../fixtures/cache.js'
-import type { FeatureOutcome } from './docker-features.js'
+import { SERVE_CELLS } from './cells.js'
+import { FEATURES, type FeatureOutcome } from './docker-features.js'
+
+/** What dockerd keeps its layers on by itself. */
+export const OWN = 'overlay2'
+export const nameOnUs = (driver: string): string => `varve on ${driver}`
+
+/** The table's columns. */
+const ENGINES = [...SERVE_CELLS.map(({ driver }) => nameOnUs(driver)), OWN]
 
 interface Line extends FeatureOutcome {
   readonly engine: string
@@ -18,23 +26,21 @@ export function keepFeatures(engines: ReadonlyMap<string, ReadonlyMap<string, Fe
   writeFileSync(file(), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 }
 
-/** A row for each feature, a column for each engine and one for the reasons. @throws Error where the test has not run */
+/** A row for each feature, a column for each engine and one for the reasons. @throws Error where one was not tried */
 export function featuresTable(): string {
-  if (!existsSync(file())) throw new Error('no results of the features: run npm test -- features')
-  const lines = readFileSync(file(), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line)
-  const engines = [...new Set(lines.map(({ engine }) => engine))]
-  const rows = [...new Set(lines.map(({ feature }) => feature))].map((feature) => {
-    const outcomes = engines.map((engine) =>
-      lines.find((line) => line.engine === engine && line.feature === feature),
-    )
-    const impossible = outcomes.filter((outcome) => outcome?.result === 'impossible')
-    const reasons = new Set(impossible.map((outcome) => `“${outcome?.reason}”`))
-    return [feature, ...outcomes.map((outcome) => outcome?.result ?? ''), [...reasons].join(', ')]
+  const lines = existsSync(file()) ? readFileSync(file(), 'utf8').trim().split('\n') : []
+  const tried = lines.map((line) => JSON.parse(line) as Line)
+  const rows = FEATURES.map(({ name }) => {
+    const outcomes = ENGINES.map((engine) => {
+      const found = tried.find((line) => line.engine === engine && line.feature === name)
+      if (found === undefined) throw new Error(`no result of ${name} on ${engine}: run npm test -- features`)
+      return found
+    })
+    const impossible = outcomes.filter(({ result }) => result === 'impossible')
+    const reasons = new Set(impossible.map(({ reason }) => `“${reason}”`))
+    return [name, ...outcomes.map(({ result }) => result), [...reasons].join(', ')]
   })
-  const head = ['feature', ...engines, 'the reason, as dockerd says it']
+  const head = ['feature', ...ENGINES, 'the reason, as dockerd says it']
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
