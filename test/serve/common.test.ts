@@ -253,9 +253,9 @@ test(
       const asking = client.open('/GraphDriver.ApplyDiff?id=endless')
       const answer = responseOf(asking).then(parsed)
       asking.write(Buffer.alloc(100))
-      const deadline = Date.now() + 60_000
+      const deadline = Date.now() + 180_000
       while ((await client.done('Exists', { ID: 'endless' })).Exists !== false) {
-        assert.ok(Date.now() < deadline, 'it was not taken on in a minute')
+        assert.ok(Date.now() < deadline, 'it was not taken on in three minutes')
       }
       assert.equal(await service.end('SIGTERM'), 0, service.log())
       const { status } = await answer

@@ -92,14 +92,15 @@ export async function withContainerd<T>(
   }
 }
 
-/** Tries for a minute. @throws Error of the last try */
+/** Tries for three minutes: engines take long to start beside other tests. @throws Error of the last try */
 export async function until<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + 60_000
+  const deadline = Date.now() + 180_000
   for (;;) {
     try {
       return await attempt()
     } catch (error) {
-      if (Date.now() > deadline) throw new Error(`in a minute it was not so that ${what}`, { cause: error })
+      if (Date.now() > deadline)
+        throw new Error(`in three minutes it was not so that ${what}`, { cause: error })
       await sleep(50)
     }
   }

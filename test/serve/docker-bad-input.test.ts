@@ -383,8 +383,8 @@ async function runningCalls(log: string): Promise<number> {
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 60_000; !(await holds()); ) {
-    if (Date.now() > deadline) throw new Error(`in a minute it was not so that ${what}`)
+  for (const deadline = Date.now() + 180_000; !(await holds()); ) {
+    if (Date.now() > deadline) throw new Error(`in three minutes it was not so that ${what}`)
     await sleep(20)
   }
 }

@@ -69,7 +69,7 @@ function createSyncCalls(socket: string) {
     call<A>(method: string, request: Message): A {
       Atomics.store(flag, 0, 0)
       port.postMessage({ method, request })
-      if (Atomics.wait(flag, 0, 0, 60_000) === 'timed-out') throw new Error(`${method} did not answer`)
+      if (Atomics.wait(flag, 0, 0, 180_000) === 'timed-out') throw new Error(`${method} did not answer`)
       const { message } = receiveMessageOnPort(port) ?? { message: {} }
       const { value, error } = message as { value: A; error?: Status }
       if (error !== undefined) throw asVarveError(error)
