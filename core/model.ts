@@ -253,12 +253,18 @@ export interface Store {
     readonly labels?: Readonly<Record<string, string>>
     readonly options?: ReadonlyMap<string, string>
   }): Promise<LayerInfo>
-  /** Mounts a writable layer (or, read-only, a layer or image) at `target` or a place of the store's; counts. */
+  /**
+   * Mounts a writable layer (or, read-only, a layer or image) at `target` or a place of the store's; counts.
+   * @throws VarveError FAILED_PRECONDITION for what an engine writes to: a snapshot, or another's without a `target`
+   */
   mount(reference: string, target?: string): Promise<{ readonly path: string }>
   unmount(reference: string, target?: string): Promise<void>
   /** The mounts as data, for engines. */
   mounts(reference: string): Promise<readonly Mount[]>
-  /** Seals a writable layer into a committed one with a diff id; with `name` makes an image of it. */
+  /**
+   * Seals a writable layer into a committed one with a diff id; with `name` makes an image of it.
+   * @throws VarveError FAILED_PRECONDITION for an engine's: it has to find it as it left it
+   */
   commit(
     reference: string,
     options?: LongOptions & { readonly name?: string },

@@ -4,7 +4,6 @@
  */
 import { fromText } from './bytes.js'
 import { closeAll } from './closing.js'
-import type { Database } from './db/database.js'
 import type { NodeRow } from './db/nodes.js'
 import { schemaVersion } from './db/schema.js'
 import { describeImage, describeLayer } from './describe.js'
@@ -13,12 +12,13 @@ import { normalizeName } from './formats/names.js'
 import { createGraph } from './graph.js'
 import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
-import { engineOf, parseEngine, parseLabels } from './labels.js'
+import { parseEngine, parseLabels } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Looking } from './looking.js'
 import type { LongOptions, Store, StoreOptions } from './model.js'
 import { createMounts } from './mounts.js'
 import { type Opened, selection, withOpened } from './opening.js'
+import { refuseToCommit, refuseToMount, refuseToRemove } from './owners.js'
 import { createRawLayers } from './raw-layers.js'
 import { recover } from './recover.js'
 import { createResolver } from './references.js'
@@ -124,7 +124,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
       const { id, layer } = target.node
       const before = () => {
         if (force) mounts.forget(graph.get(id))
-        else refuseEngines(db, graph.get(id))
+        else refuseToRemove(db, graph.get(id))
         return true
       }
       await graph.remove(id, { before, release: force ? mounts.takeDown : undefined })
@@ -188,14 +188,23 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
       })
       return describeLayer(db, row)
     },
-    mount: async (reference, target) => ({ path: await mounts.mount(nodeOf(reference), target) }),
-    unmount: (reference, target) => mounts.unmount(nodeOf(reference), target),
+    async mount(reference, target) {
+      const row = nodeOf(reference)
+      refuseToMount(db, row, { doing: 'mount', target })
+      return { path: await mounts.mount(row, target) }
+    },
+    async unmount(reference, target) {
+      const row = nodeOf(reference)
+      refuseToMount(db, row, { doing: 'unmount', target })
+      await mounts.unmount(row, target)
+    },
     mounts: (reference) => mounts.recipe(nodeOf(reference)),
     async commit(reference, { name, ...rest }: LongOptions & { readonly name?: string } = {}) {
       const { commit } = await import('./committing.js')
       const wanted = name === undefined ? undefined : normalizeName(name)
-      const { id } = layerOf(reference)
-      const { layer, image } = await commit(await working(), id, { ...rest, name: wanted })
+      const row = layerOf(reference)
+      refuseToCommit(db, row)
+      const { layer, image } = await commit(await working(), row.id, { ...rest, name: wanted })
       return { layer: describeLayer(db, layer), image: image && describeImage(db, image) }
     },
     async usage(reference) {
@@ -208,7 +217,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
       )
     },
 
-    raw: createRawLayers({ db, driver, graph, mounts, views, layers }, parseEngine(options.engine)),
+    raw: createRawLayers({ db, driver, graph, mounts, views, layers, warn }, parseEngine(options.engine)),
     settings: {
       get: (key) => db.meta.get(`service.${key}`),
       set: (key, value) => db.meta.set(`service.${key}`, value),
@@ -236,16 +245,4 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
     },
     close: () => closeAll(held, warn),
   }
-}
-
-/** In the transaction that removes it: what an engine counts on is its own to remove. @throws VarveError FAILED_PRECONDITION */
-function refuseEngines(db: Database, row: NodeRow): void {
-  const engine = engineOf(row.labels)
-  const found = db.names.byNode(row.id).find(({ space }) => space === 'snapshot' || engine !== undefined)
-  if (found === undefined) return
-  const what = found.space === 'snapshot' ? "containerd's snapshot" : `${engine}'s layer`
-  throw new VarveError(
-    'FAILED_PRECONDITION',
-    `remove layer ${row.layer}: it is ${what} ${JSON.stringify(found.name)}; remove it there, or force it`,
-  )
 }

@@ -1,6 +1,6 @@
 /** Raw layers where something fails or comes in between; what holds otherwise is in test/serve/docker-protocol. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -181,6 +181,44 @@ test('An engine’s layer is the engine’s to remove, also one that it has come
       await assert.rejects(store.remove('own'), fails('FAILED_PRECONDITION', /docker's layer "own"/))
       await store.remove('own', { force: true })
       assert.ok(!raw.exists('own'))
+    },
+    { engine: 'docker' },
+  )
+})
+
+test('What an engine writes to an admin neither seals, nor mounts or unmounts in its place', {
+  skip: NEEDS_ROOT,
+}, async () => {
+  await inStore(
+    overlay,
+    async (store, root) => {
+      const refused = fails(
+        'FAILED_PRECONDITION',
+        /docker's layer "web"|containerd's snapshot "k8s.io\/1\/web"/,
+      )
+      const { raw, snapshots } = store
+      await raw.create('web')
+      const place = await raw.get('web')
+      await snapshots.prepare('k8s.io/1/web')
+      for (const name of ['web', 'k8s.io/1/web']) {
+        await assert.rejects(store.commit(name, { name: 'mine:1' }), refused)
+        await assert.rejects(store.mount(name), refused)
+        await assert.rejects(store.unmount(name), refused)
+        assert.equal(store.layer(name).kind, 'active')
+      }
+      const own = join(root, '../own')
+      mkdirSync(own)
+      await assert.rejects(store.mount('k8s.io/1/web', own), refused)
+      await store.mount('web', own)
+      writeFileSync(join(own, 'file'), 'seen by both')
+      assert.equal(readFileSync(join(place, 'file'), 'utf8'), 'seen by both')
+      await store.unmount('web', own)
+      assert.equal(readFileSync(join(place, 'file'), 'utf8'), 'seen by both')
+      await raw.put('web')
+      // What is committed nobody writes to.
+      await snapshots.commit('done', 'k8s.io/1/web')
+      await store.mount('done')
+      await store.unmount('done')
     },
     { engine: 'docker' },
   )

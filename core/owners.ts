@@ -1,0 +1,67 @@
+/** Whose a layer is. An engine counts on what it has, and is not told of what an admin does to it. */
+import type { Database } from './db/database.js'
+import type { NodeRow } from './db/nodes.js'
+import { VarveError } from './errors.js'
+import { engineOf } from './labels.js'
+
+/** To be asked in the transaction that removes it. @throws VarveError FAILED_PRECONDITION */
+export function refuseToRemove(db: Database, row: NodeRow): void {
+  refuse(`remove layer ${row.layer}`, ownerOf(db, row), 'remove it there, or force it')
+}
+
+/** An engine that writes to a layer, or will, must not find it sealed. @throws VarveError FAILED_PRECONDITION */
+export function refuseToCommit(db: Database, row: NodeRow): void {
+  if (row.kind !== 'active') return
+  refuse(
+    `commit layer ${row.layer}`,
+    ownerOf(db, row),
+    'commit it there, or `varve diff --tar` what is in it',
+  )
+}
+
+/**
+ * containerd mounts its snapshots by itself: a second mount of one for writing is another overlay on the same upper
+ * directory, of which nobody can say what comes (kernel, filesystems/overlayfs.rst, "Sharing and copying layers"). What other
+ * engines let us mount we count at one place, and can't tell their counts from an admin's.
+ * @throws VarveError FAILED_PRECONDITION
+ */
+export function refuseToMount(db: Database, row: NodeRow, { doing, target }: MountWish): void {
+  if (row.kind !== 'active') return
+  const owner = ownerOf(db, row)
+  if (owner?.isSnapshot) refuse(`${doing} layer ${row.layer}`, owner, LOOK)
+  else if (target === undefined)
+    refuse(`${doing} layer ${row.layer}`, owner, `it is mounted there; say a directory of yours, or ${LOOK}`)
+}
+
+export interface MountWish {
+  readonly doing: 'mount' | 'unmount'
+  /** Undefined for the store's own place. */
+  readonly target: string | undefined
+}
+
+const LOOK = '`varve ls`, `cat` and `diff` look into it without'
+
+interface Owner {
+  readonly engine: string
+  /** What the engine calls it. */
+  readonly name: string
+  readonly isSnapshot: boolean
+}
+
+function ownerOf(db: Database, { id, labels }: NodeRow): Owner | undefined {
+  const names = db.names.byNode(id)
+  const snapshot = names.find(({ space }) => space === 'snapshot')
+  if (snapshot !== undefined) return { engine: 'containerd', name: snapshot.name, isSnapshot: true }
+  const [engine, first] = [engineOf(labels), names[0]]
+  if (engine === undefined || first === undefined) return undefined
+  return { engine, name: first.name, isSnapshot: false }
+}
+
+function refuse(what: string, owner: Owner | undefined, instead: string): void {
+  if (owner === undefined) return
+  const { engine, name, isSnapshot } = owner
+  throw new VarveError(
+    'FAILED_PRECONDITION',
+    `${what}: it is ${engine}'s ${isSnapshot ? 'snapshot' : 'layer'} ${JSON.stringify(name)}; ${instead}`,
+  )
+}
