@@ -12,7 +12,13 @@ import { differences, type Snapshot, snapshot } from '../oracle.js'
 import { type Varve, varveAt } from '../varve.js'
 import { SERVE_CELLS, type ServeCell } from './cells.js'
 import { chainIdOf } from './chain-id.js'
-import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
+import {
+  CONTAINERD_COMMANDS,
+  type Containerd,
+  collectGarbage,
+  until,
+  withContainerd,
+} from './containerd-engine.js'
 import { criPull } from './cri.js'
 import { mounted } from './mounted.js'
 import { writeLayout } from './oci-layout.js'
@@ -113,15 +119,16 @@ async function runs({ containerd, varve, place }: World): Promise<void> {
   )
   assert.match(ours ?? '', /^42\n.*\nnew\n$/s)
   assert.equal(ours, theirs)
-  await until('the container is gone with its layer', async () => {
-    assert.deepEqual(
-      (await layersOf(varve)).filter(({ kind }) => kind === 'active'),
-      [],
-    )
-  })
+  await collectGarbage(containerd)
+  assert.deepEqual(
+    (await layersOf(varve)).filter(({ kind }) => kind === 'active'),
+    [],
+    'the container is gone with its layer',
+  )
 }
 
-async function looksInto({ containerd: { ctr, ctrBytes }, varve, place }: World): Promise<void> {
+async function looksInto({ containerd, varve, place }: World): Promise<void> {
+  const { ctr, ctrBytes } = containerd
   const script = 'echo hi >/srv/hi; rm -r /usr/share; chmod 711 /root; echo done; sleep 1000'
   await ctr('run', '--detach', RICH, 'web', '/bin/sh', '-ec', script)
   await until('the container has done its work', async () => {
@@ -146,6 +153,7 @@ async function looksInto({ containerd: { ctr, ctrBytes }, varve, place }: World)
   assert.match(await varve.varve('layers'), new RegExp(`writable .*containerd ${key}\\n`))
   assert.match(await varve.varve('layers'), /containerd default\/\d+\/sha256:[0-9a-f]{12}\n/)
   assert.deepEqual(await varve.json('check'), [])
+  assert.deepEqual(await varve.json('check', prefix), [])
   assert.equal(
     (await varve.attempt(['rm', 'web'])).status,
     5,
@@ -167,9 +175,8 @@ async function looksInto({ containerd: { ctr, ctrBytes }, varve, place }: World)
 
   await ctr('tasks', 'kill', '--signal', 'SIGKILL', 'web')
   await until('the container is stopped', () => ctr('containers', 'rm', 'web'))
-  await until('its layer is gone', async () => {
-    assert.equal((await varve.attempt(['inspect', 'web'])).status, 3)
-  })
+  await collectGarbage(containerd)
+  assert.equal((await varve.attempt(['inspect', 'web'])).status, 3, 'its layer is gone')
 }
 
 /**
@@ -335,6 +342,7 @@ async function importedBefore(world: World): Promise<void> {
   const { ctr, socket } = world.containerd
   const layout = images['skopeo-layout'].path
   await varve.varve('import', layout, '--name', 'imported:1')
+  await collectGarbage(world.containerd)
   const before = await layersOf(varve)
   const registry = await openRegistry(layout)
   const image = `${registry.host}/varve/small:1`
@@ -367,7 +375,8 @@ async function importedBefore(world: World): Promise<void> {
  * 16 images on one that is there already; one of them 16 times into one namespace; one into each of 16 namespaces. Into one
  * namespace, containerd lets pulls wait for one another's blobs.
  */
-async function pullsAtOnce({ containerd: { ctr, socket }, varve, place }: World): Promise<void> {
+async function pullsAtOnce({ containerd, varve, place }: World): Promise<void> {
+  const { ctr, socket } = containerd
   const sixteen = Array.from({ length: 16 }, (_, n) => n)
   const file = (name: string, content: string): CodeEntry => ({ header: { name }, content })
   const shared = await Promise.all([
@@ -421,6 +430,7 @@ async function pullsAtOnce({ containerd: { ctr, socket }, varve, place }: World)
         client.close()
       }
     }
+    await collectGarbage(containerd)
     assert.deepEqual(await varve.json('check'), [])
     for (const { namespace, images } of wanted)
       await ctr('--namespace', namespace, 'images', 'rm', '--sync', ...images.map(imageOf))

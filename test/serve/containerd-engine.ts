@@ -92,6 +92,15 @@ export async function withContainerd<T>(
   }
 }
 
+/**
+ * Lets containerd collect garbage, and waits for it. By itself it does so now and then, the later the more time its last one
+ * took.
+ */
+export async function collectGarbage({ ctr }: Containerd): Promise<void> {
+  await ctr('leases', 'create', '--id', 'garbage')
+  await ctr('leases', 'delete', '--sync', 'garbage')
+}
+
 /** Tries for three minutes: engines take long to start beside other tests. @throws Error of the last try */
 export async function until<T>(what: string, attempt: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + 180_000
