@@ -87,7 +87,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest }
     } catch (error) {
       if (applied.status === 'fulfilled') drop(applied.value.replaced)
-      throw labelled(source.label, error)
+      throw told(source.label, error, signal)
     } finally {
       await source.close()
     }
@@ -219,6 +219,13 @@ function firstCause(results: readonly PromiseSettledResult<unknown>[]): unknown 
     result.status === 'rejected' ? [result.reason] : [],
   )
   return reasons.find((error) => !isCode(error, 'CANCELLED')) ?? reasons[0]
+}
+
+/** Of what was broken off from outside the reason is told, whatever came of it where. */
+function told(label: string, error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted !== true || !isCode(error, 'CANCELLED')) return labelled(label, error)
+  const why = signal.reason instanceof VarveError ? signal.reason.message : 'interrupted'
+  return new VarveError('CANCELLED', `${label}: ${why}`, { cause: error })
 }
 
 function labelled(label: string, error: unknown): unknown {

@@ -3,7 +3,7 @@ import { asText } from './bytes.js'
 import type { Database } from './db/database.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver } from './driver.js'
-import { VarveError } from './errors.js'
+import { messageOf, VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { requireActive } from './graph-rules.js'
 import { parseLayerId } from './ids.js'
@@ -21,13 +21,15 @@ export interface RawLayersContext {
   readonly mounts: Mounts
   readonly views: Views
   readonly layers: () => Promise<Layers>
+  /** What goes wrong beside an error that is told. */
+  readonly warn: (message: string) => void
 }
 
 const inIdSpace = (id: string) => ({ space: 'id', name: parseLayerId(id) }) as const
 
 /** `engine` is what its layers are labelled with. */
 export function createRawLayers(context: RawLayersContext, engine: string): RawLayers {
-  const { db, driver, graph, mounts, layers } = context
+  const { db, driver, graph, mounts, layers, warn } = context
 
   const find = (id: string, missing = `layer ${id}: there is none of that id`): NodeRow => {
     const row = graph.find(inIdSpace(id))
@@ -65,7 +67,10 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       try {
         return await graph.commit(row.id, { labels: row.labels })
       } catch (error) {
-        await afterFailure(error, thaw)
+        // That error is the one to tell; what fails of the undoing is told beside it.
+        await thaw().catch((also: unknown) =>
+          warn(`layer ${row.layer}: its mounts could not be made writable again: ${messageOf(also)}`),
+        )
         throw error
       }
     })
@@ -207,14 +212,5 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         ...(await driver.metadata(graph.sourceOf(row))),
       }
     },
-  }
-}
-
-/** `failure` stays the error to tell; where undoing fails too, that is told beside it. */
-async function afterFailure(failure: unknown, undo: () => Promise<void>): Promise<void> {
-  try {
-    await undo()
-  } catch (error) {
-    if (failure instanceof Error) failure.cause ??= error
   }
 }

@@ -66,7 +66,7 @@ export const command = defineCommand({
       write: (line) => process.stderr.write(line),
     })
     const endpoint = metrics === undefined ? undefined : parseEndpoint(metrics)
-    const readiness = createReadiness(fd === undefined ? undefined : Number(fd), log)
+    const readiness = createReadiness(fd, log)
     await serve(service, {
       store: await store({ warn: log.warn, engine: service.name }),
       log,

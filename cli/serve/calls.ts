@@ -39,7 +39,14 @@ export function createCalls(service: string, log: Log, metrics: Metrics): Calls 
       } catch (error) {
         const { code, message } = failureOf(error)
         const ms = call.end(code)
-        log[levelOf(code)](method, { ...fields, ms, code, error: message, ...stackOf(error) })
+        const isBrokenOff = code === 'CANCELLED' && controller.signal.aborted
+        log[isBrokenOff ? 'warn' : levelOf(code)](method, {
+          ...fields,
+          ms,
+          code,
+          error: message,
+          ...stackOf(error),
+        })
         throw error
       } finally {
         end()

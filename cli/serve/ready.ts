@@ -10,9 +10,9 @@ export interface Readiness {
   stopping(): void
 }
 
-/** `fd` as `--ready-fd` has it: gets `ready` and a newline, and is closed. @throws VarveError INVALID_ARGUMENT */
-export function createReadiness(fd: number | undefined, log: Log): Readiness {
-  if (fd !== undefined) requireOpen(fd)
+/** `word` as `--ready-fd` has it: the descriptor gets `ready` and a newline, and is closed. @throws VarveError INVALID_ARGUMENT */
+export function createReadiness(word: string | undefined, log: Log): Readiness {
+  const fd = word === undefined ? undefined : parseDescriptor(word)
   const tell = (state: string) => {
     try {
       notify(state)
@@ -36,13 +36,15 @@ export function createReadiness(fd: number | undefined, log: Log): Readiness {
   }
 }
 
-function requireOpen(fd: number): void {
+function parseDescriptor(word: string): number {
   const refuse = (why: string, cause?: unknown) =>
-    new VarveError('INVALID_ARGUMENT', `--ready-fd ${fd}: ${why}`, { cause })
-  if (!Number.isInteger(fd) || fd < 3) throw refuse('want the number of a descriptor, 3 or more')
+    new VarveError('INVALID_ARGUMENT', `--ready-fd ${JSON.stringify(word)}: ${why}`, { cause })
+  const fd = /^\d{1,9}$/.test(word) ? Number(word) : 0
+  if (fd < 3) throw refuse('want the number of an open descriptor, 3 or more')
   try {
     fstat(fd)
   } catch (error) {
     throw refuse(messageOf(error), error)
   }
+  return fd
 }

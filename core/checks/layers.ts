@@ -16,10 +16,11 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
   yield* checkDriverLayers(context, before, held)
   yield* checkSeals(context, before, held)
   for (const row of db.nodes.unready().filter((each) => isAsked(context, each.id))) {
+    if (isAtWork(context, row.layer) || isPast(context, row)) continue
     yield {
       check: 'layer-state',
       subject: row.layer,
-      message: `is still "${row.state}"; a process is at it, or was interrupted`,
+      message: `is still "${row.state}"; who was at it was interrupted`,
       mend: unlessLocked(context, row.layer, 'take it away', async () => {
         const now = db.nodes.byLayer(row.layer)
         if (now === undefined || now.state === 'ready') return false
@@ -31,19 +32,19 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
   for (const row of db.nodes.ready().filter((each) => isAsked(context, each.id))) {
     const tar = db.layers.get(row.id)
     if (tar === undefined) continue
-    yield* checkChain(context, row, tar)
-    yield* checkRecord(context, row, tar)
+    const problems = [...checkChain(context, row, tar), ...checkRecord(context, row, tar)]
+    if (!isPast(context, row)) yield* problems
   }
 }
 
-function* checkDriverLayers(
+async function* checkDriverLayers(
   context: CheckContext,
   before: readonly NodeRow[],
   held: ReadonlySet<LayerId>,
-): Generator<Problem, void> {
+): AsyncGenerator<Problem, void> {
   const { db, driver } = context
   for (const row of before) {
-    if (held.has(row.layer) || db.nodes.get(row.id)?.state !== 'ready') continue
+    if (held.has(row.layer) || isPast(context, row)) continue
     if (context.graph.sourceOf(row) !== row.layer) continue
     yield {
       check: 'layer-directory',
@@ -53,8 +54,11 @@ function* checkDriverLayers(
   }
   if (context.only !== undefined) return
   const known = db.nodes.layers()
-  for (const layer of held) {
-    if (known.has(layer)) continue
+  const strangers = [...held].filter((layer) => !known.has(layer))
+  // A layer's row goes after the layer: what was removed meanwhile is no longer listed.
+  const still = new Set(strangers.length === 0 ? [] : await driver.list())
+  for (const layer of strangers) {
+    if (!still.has(layer)) continue
     yield {
       check: 'layer-directory',
       subject: layer,
@@ -70,14 +74,15 @@ function* checkDriverLayers(
 
 /** What was done to a committed layer behind the driver's back, where the driver can tell. */
 async function* checkSeals(
-  { db, driver, graph }: CheckContext,
+  context: CheckContext,
   before: readonly NodeRow[],
   held: ReadonlySet<LayerId>,
 ): AsyncGenerator<Problem, void> {
+  const { db, driver, graph } = context
   for (const row of before) {
     if (row.kind !== 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
     const { Problem: problem } = await driver.metadata(row.layer)
-    if (problem === undefined || db.nodes.get(row.id)?.state !== 'ready') continue
+    if (problem === undefined || isPast(context, row)) continue
     yield { check: 'layer-seal', subject: nameOf(db, row), message: `layer ${row.layer}: ${problem}` }
   }
 }
@@ -111,6 +116,18 @@ function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Genera
   if (size !== tar.tarSize) {
     yield problem(`the record of its tar tells ${size} bytes, but the tar had ${tar.tarSize}`)
   }
+}
+
+/** Is the row no longer what it was when it was read? */
+function isPast({ db }: CheckContext, row: NodeRow): boolean {
+  return db.nodes.get(row.id)?.state !== row.state
+}
+
+/** Does a living process have the layer in hand? Then it may be in whatever state. */
+function isAtWork({ root }: CheckContext, layer: LayerId): boolean {
+  const lock = tryLock(`${root}/locks/node-${layer}`)
+  lock?.release()
+  return lock === undefined
 }
 
 /** A repair that leaves alone what a living process is at. */

@@ -21,6 +21,7 @@ import { createCalls } from '../../cli/serve/calls.js'
 import { createLog, type Fields } from '../../cli/serve/log.js'
 import { createMetrics } from '../../cli/serve/metrics.js'
 import { parseEndpoint } from '../../cli/serve/metrics-server.js'
+import { createReadiness } from '../../cli/serve/ready.js'
 import { reserveSocket } from '../../cli/serve/socket.js'
 import { STATUS, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
@@ -89,19 +90,27 @@ test('A call is counted, timed and logged as loud as its failure is, and waited 
   }
   await assert.rejects(calls.run('Get', {}, fail(new TypeError('a mistake'))), /a mistake/)
   assert.match(lines.at(-1) ?? '', / error Get .*code=INTERNAL.*a mistake.*stack=/)
+  await assert.rejects(calls.run('Get', {}, fail(new VarveError('CANCELLED', 'it hung up'))), /hung up/)
+  assert.match(lines.at(-1) ?? '', / debug Get /)
   const running = calls.run('Diff', {}, (signal) => once(signal, 'abort'))
-  assert.equal(calls.running(), 1)
+  const brokenOff = calls.run('Put', {}, async (signal) => {
+    await once(signal, 'abort')
+    throw signal.reason
+  })
+  assert.equal(calls.running(), 2)
   const idle = calls.idle()
   calls.abort()
+  await assert.rejects(brokenOff, /the service is stopping/)
+  assert.match(lines.at(-1) ?? '', / warn +Put .*code=CANCELLED error="the service is stopping"\n$/)
   await Promise.all([running, idle])
   assert.equal(calls.running(), 0)
   metrics.imported('docker', 10)
   const text = await metrics.text(STORE)
   const expected = [
-    'varve_calls_total{service="docker",method="Get"} 4',
+    'varve_calls_total{service="docker",method="Get"} 5',
     'varve_call_errors_total{service="docker",method="Get",code="CORRUPT"} 1',
-    'varve_call_duration_seconds_bucket{service="docker",method="Get",le="+Inf"} 4',
-    'varve_call_duration_seconds_count{service="docker",method="Get"} 4',
+    'varve_call_duration_seconds_bucket{service="docker",method="Get",le="+Inf"} 5',
+    'varve_call_duration_seconds_count{service="docker",method="Get"} 5',
     'varve_calls_running{service="docker",method="Diff"} 0',
     'varve_imported_bytes_total{service="docker"} 10',
     'varve_layers{driver="overlay"} 3',
@@ -171,6 +180,26 @@ test('A socket is there at once and whole, for its owner alone; a stale one is r
     await assert.rejects(reserveSocket(path), /something else than a socket/)
     await assert.rejects(reserveSocket(join(folder, 'x'.repeat(100))), { code: 'INVALID_ARGUMENT' })
   }))
+
+test('The word for a descriptor is told as it was given.', () => {
+  const log = createLog({ level: 'error', json: false, write: () => {} })
+  for (const [word, told] of [
+    ['abc', '--ready-fd "abc": want the number'],
+    ['', '--ready-fd "": want the number'],
+    ['2', '--ready-fd "2": want the number'],
+    ['3.5', '--ready-fd "3.5": want the number'],
+    ['0x10', '--ready-fd "0x10": want the number'],
+    ['999999999', '--ready-fd "999999999": EBADF'],
+    ['99999999999', '--ready-fd "99999999999": want the number'],
+  ] as const) {
+    assert.throws(
+      () => createReadiness(word, log),
+      (error) =>
+        error instanceof VarveError && error.code === 'INVALID_ARGUMENT' && error.message.startsWith(told),
+      word,
+    )
+  }
+})
 
 test('systemd is told by a datagram, at a path or an abstract name; without it nothing is.', () =>
   inFolder(async (folder) => {
@@ -258,8 +287,12 @@ test(
         assert.ok(Date.now() < deadline, 'it was not taken on in three minutes')
       }
       assert.equal(await service.end('SIGTERM'), 0, service.log())
-      const { status } = await answer
-      assert.equal(status, STATUS.CANCELLED.http)
+      const { status, body } = await answer
+      assert.deepEqual(
+        [status, body],
+        [STATUS.CANCELLED.http, { Err: 'layer endless: the service is stopping' }],
+      )
+      assert.match(service.log(), / warn +ApplyDiff id=endless .*"layer endless: the service is stopping"/)
       assert.deepEqual(await varveAt(root, 'vfs').json('layers'), [])
     }),
 )

@@ -4,7 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { DriverModule } from '../../../core/driver.js'
 import { VarveError } from '../../../core/errors.js'
+import type { LayerId } from '../../../core/ids.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
@@ -58,3 +60,71 @@ test('Only what was asked for is checked, by any reference', () =>
       (error) => error instanceof VarveError && error.code === 'NOT_FOUND',
     )
   }))
+
+test('A layer that somebody is at is no finding; one that was left half-made is, and goes', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
+  let isStuck = true
+  const stuck: DriverModule = {
+    ...vfs,
+    async open(context) {
+      const driver = await vfs.open(context)
+      const remove = async (id: LayerId) => {
+        if (isStuck) throw new Error('stuck')
+        await driver.remove(id)
+      }
+      return { ...driver, remove }
+    },
+  }
+  const store = await openStore({ root: join(folder, 'root'), drivers: [stuck] })
+  try {
+    const checked = async (repair = false) =>
+      (await collect(store.check({ data: true, repair }))).map(({ check, repaired }) => [check, repaired])
+    const whileAtIt: unknown[] = []
+    const halfway = async function* () {
+      yield layerTar(['d/ 0755', 'd/file =content']).subarray(0, 700)
+      whileAtIt.push(await checked(), await checked(true))
+      throw new Error('that was all')
+    }
+    await store.raw.create('a')
+    await assert.rejects(store.raw.apply('a', halfway()), /that was all/)
+    assert.deepEqual(whileAtIt, [[], []])
+    isStuck = false
+    assert.deepEqual(await checked(), [['layer-state', false]])
+    assert.deepEqual(await checked(true), [['layer-state', true]])
+    assert.deepEqual(await checked(), [])
+    assert.ok(!store.raw.exists('a'))
+  } finally {
+    await store.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+test('A layer that is removed between two looks is no stranger', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
+  let between = async () => {}
+  const slow: DriverModule = {
+    ...vfs,
+    async open(context) {
+      const driver = await vfs.open(context)
+      const list = async () => {
+        const listed = await driver.list()
+        await between()
+        return listed
+      }
+      return { ...driver, list }
+    },
+  }
+  const store = await openStore({ root: join(folder, 'root'), drivers: [slow] })
+  try {
+    await store.raw.create('a')
+    between = async () => {
+      between = async () => {}
+      await store.raw.remove('a')
+    }
+    assert.deepEqual(await collect(store.check({ data: true })), [])
+    assert.ok(!store.raw.exists('a'))
+  } finally {
+    await store.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+})

@@ -24,6 +24,10 @@ const TAR = layerTar(['d/ 0755', 'd/file =content'])
 const fails = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === code && words.test(error.message)
 
+const fail = (message: string): never => {
+  throw new Error(message, { cause: 'its own' })
+}
+
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
@@ -243,11 +247,39 @@ test('The store says whose its raw layers are', async () => {
   }
 })
 
+test('What fails of undoing a seal that failed is a warning beside it', { skip: NEEDS_ROOT }, () =>
+  inWorld(async ({ db, driver, graph, root }) => {
+    const warnings: string[] = []
+    const stuck = {
+      ...createMounts({ db, graph, driver, root }),
+      freeze: async () => async () => fail('thaw'),
+    }
+    const failing = { ...graph, commit: async () => fail('commit') }
+    const raw = createRawLayers(
+      {
+        ...{ db, driver, graph: failing, mounts: stuck, views: createViews(driver) },
+        layers: () => fail('never asked for'),
+        warn: (message) => void warnings.push(message),
+      },
+      'docker',
+    )
+    await raw.create('below')
+    await assert.rejects(raw.create('above', { parent: 'below' }), (error) => {
+      assert.ok(error instanceof Error)
+      assert.equal(error.message, 'commit')
+      assert.equal(error.cause, 'its own')
+      return true
+    })
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0] ?? '', /^layer \S+: .*thaw$/)
+  }),
+)
+
 test('A layer whose filling could not even begin is as it was', () =>
   inWorld(async ({ db, driver, graph, root }) => {
     const mounts = createMounts({ db, graph, driver, root })
     const layers = () => Promise.reject(new Error('out of memory'))
-    const context = { db, driver, graph, mounts, views: createViews(driver), layers }
+    const context = { db, driver, graph, mounts, views: createViews(driver), layers, warn: fail }
     const raw = createRawLayers(context, 'docker')
     await raw.create('a')
     await assert.rejects(raw.apply('a', once(TAR)), /out of memory/)
