@@ -10,6 +10,8 @@ export const ENGINE = 'varve.engine'
 export const SHARED = 'varve.engine.shared'
 /** In which of that engine's runs the layer was made: RawLayers.begin counts them. */
 export const RUN = 'varve.engine.run'
+/** When the layer was made again, empty, because its directory was missing after a boot (recover.ts); ISO time. */
+export const REMADE = 'varve.remade'
 
 /** Which engine the ids of a layer are of; undefined where they are the admin's. */
 export function engineOf(labels: Readonly<Record<string, string>>): string | undefined {

@@ -59,12 +59,19 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     return row === undefined ? {} : { parent: row.layer }
   }
 
-  /** Where that fails, the error that led here matters more, and the next open tries again: so it is a warning. */
+  /**
+   * Where that fails, the error that led here matters more, and the next open tries again: so it is a warning.
+   *
+   * A node that is ready stays, whatever the error was (that the disk did not take the log, say): everybody can see it, and
+   * another process may have put a child on it or mounted it. To ask for those and remove it would take one more
+   * transaction of the same disk. The caller's error says that it may not be on disk; its name, or its claim, is how it is
+   * found and removed.
+   */
   const abandon = async (begun: Begun): Promise<void> => {
     const { node, layer, lock } = begun
     try {
       try {
-        await erase(node, layer)
+        if (db.nodes.get(node)?.state !== 'ready') await erase(node, layer)
       } finally {
         lock.release()
       }
@@ -73,7 +80,7 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     }
   }
 
-  /** Runs the making of a node; on failure nothing of it stays. */
+  /** Runs the making of a node; on failure nothing of it stays, unless it is ready by then. */
   const make = async <T>(begun: Begun, work: () => Promise<T>): Promise<T> => {
     const result = await orAbandon(begun, work)
     // Not in the try: by now the node is ready, and others may use it.
@@ -120,7 +127,7 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
     /**
      * Makes the content durable, seals the layer and declares it ready, with its digests (where it has any), in one
      * transaction. Where the same chain is here already, ours goes, that one takes over its names and is the answer
-     * (`existed`). On failure nothing of the node stays.
+     * (`existed`). On failure nothing of the node stays, unless it is ready by then.
      */
     finish(
       begun: Begun,
@@ -149,7 +156,7 @@ export function createMaking({ db, driver, warn }: GraphContext, { lockFile, era
       })
     },
 
-    /** Takes a begun node away, completely; what fails about it is a warning, never an error. */
+    /** Takes a begun node away, completely, unless it is ready by now; what fails about it is a warning, never an error. */
     abandon,
 
     /** Does `work` on a begun node; what goes wrong in it takes the node with it. */

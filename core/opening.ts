@@ -14,6 +14,7 @@ import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver } from './select.js'
 import type { Lock } from './sys/lock.js'
+import { bootId } from './sys/mount.js'
 import { lstatOrUndefined } from './sys/stat.js'
 
 interface Parts {
@@ -122,6 +123,8 @@ async function openDriver(
       db.meta.set('driver', opened.driver.name)
       db.meta.set('uuid', randomUUID())
       db.meta.set('created', new Date().toISOString())
+      // Should the power go before the next opening, that one is to know of it (recover.ts).
+      db.meta.set('boot', bootId())
     })
     return opened
   } finally {

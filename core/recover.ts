@@ -12,6 +12,7 @@ import type { Driver } from './driver.js'
 import { isCode, messageOf } from './errors.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
+import { REMADE } from './labels.js'
 import { removeMountPoint, unmountLayer } from './mount-point.js'
 import { createMountSpace, IN_PLACE, isMountPoint, type MountSpace } from './mount-space.js'
 import { isScratchInUse, purgeScratch, scratchNames } from './scratch.js'
@@ -114,21 +115,39 @@ async function removeOrphan({ db, driver, root, warn }: RecoverContext, layer: L
 /**
  * Layers that a power cut took. A new writable layer is reported when its row is on disk, and what the driver made may not
  * be yet: nothing is in it that its id and its parent don't tell, and who makes something durable in it brings it to disk
- * too. So where it is not there at the first open after a boot, it is made again. One that goes missing at any other time is
- * damage, of which `varve check` tells.
+ * too. So where it is not there at the first open after a boot, and was young when the power went, it is made again. One
+ * that is older, or goes missing at any other time, is damage, of which `varve check` tells.
  */
 async function remakeLost(context: RecoverContext): Promise<void> {
-  const { db, driver } = context
+  const { db, driver, warn } = context
   const boot = bootId()
-  if (db.meta.get('boot') === boot) return
-  let lost: readonly NodeRow[] = []
+  const last = db.meta.get('boot')
+  if (last === boot) return
+  // A root from before this was written down: nothing tells of a boot in between.
+  if (last === undefined) return db.meta.set('boot', boot)
+  const lost: NodeRow[] = []
   const isTold = await each(context, ['list'], async () => {
-    const rows = db.nodes.ready().filter(isMadeEmpty)
+    const rows = db.nodes.ready()
     const held = new Set(await driver.list())
-    lost = rows.filter((row) => !held.has(row.layer))
+    const lastSign = rows.reduce((latest, { created, updated }) => Math.max(latest, created, updated), 0)
+    for (const row of rows.filter((row) => isMadeEmpty(row) && !held.has(row.layer))) {
+      if (lastSign - row.created <= SETTLED) lost.push(row)
+      else warn(`${missing(row)}, long before the last that is known of; left as it is, see varve check`)
+    }
   })
   const isMended = await each(context, lost, (row) => remake(context, row))
   if (isTold && isMended) db.meta.set('boot', boot)
+}
+
+/**
+ * Milliseconds after which what the driver made is on disk though nobody asked for it: the kernel writes back what is 30 s
+ * old (vm.dirty_expire_centisecs), and journals sooner. Measured by the database's last sign of life: the power may have
+ * been off for long.
+ */
+const SETTLED = 10 * 60_000
+
+function missing({ layer, created }: NodeRow): string {
+  return `layer ${layer}: its directory was missing at the first open after a boot; it had been made at ${new Date(created).toISOString()}`
 }
 
 async function remake({ db, driver, root, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
@@ -144,7 +163,8 @@ async function remake({ db, driver, root, warn }: RecoverContext, { id, layer }:
       throw error
     }
     if (isView) await driver.seal(layer)
-    warn(`layer ${layer}: a power cut took it before anything in it was on disk; made again, empty`)
+    db.nodes.setLabels(id, { ...row.labels, [REMADE]: new Date().toISOString() })
+    warn(`${missing(row)}; made again, empty`)
   })
 }
 

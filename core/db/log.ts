@@ -9,6 +9,11 @@
  * then {@link Log.makeRoom} puts zeros where it will grow to. No frame is valid there, so whoever reads it after a crash
  * stops before them. fdatasync(2) then waits for the log's own pages only.
  *
+ * The kernel tells of a failed write once, then takes the pages for written: after a failed fdatasync(2) a second one says
+ * nothing about what the first should have brought to disk, and frames behind a lost one are lost with it. So from then on
+ * {@link Log.sync} has all of the log brought into the database, which SQLite syncs after; only where that went well has
+ * the log a new beginning. (It may fail once more just because SQLite's own descriptor has that error still to tell.)
+ *
  * SQLite removes the file when its last connection closes, and its locks are on other files: it may be held open for as
  * long as there is a connection.
  */
@@ -21,7 +26,10 @@ import { fsName, statfs } from '../sys/statfs.js'
 import { logError } from './sqlite-errors.js'
 
 export interface Log {
-  /** All that was committed is on disk. @throws VarveError RESOURCE_EXHAUSTED, UNAVAILABLE: then it may not be */
+  /**
+   * All that was committed is on disk. Not in a transaction.
+   * @throws VarveError RESOURCE_EXHAUSTED, UNAVAILABLE: then it may not be
+   */
   sync(): void
   /** To be called in a transaction, when nobody else can write. @throws VarveError UNAVAILABLE: a failing disk */
   makeRoom(): void
@@ -33,18 +41,37 @@ const ROOM = 1 << 20
 /** That much of the file system must be free: nobody's transaction fails for want of what was only put by. */
 const FREE = 64 << 20
 
-/** Of the database `file`, to which there is a connection in WAL mode. */
-export function openLog(file: string): Log {
+/**
+ * Of the database `file`, to which there is a connection in WAL mode. `checkpoint` brings the whole log into the database,
+ * on disk, and empties it; false: not all of it.
+ */
+export function openLog(file: string, checkpoint: () => boolean): Log {
   const path = `${fromText(file)}-wal`
   let fd: number | undefined
   /** Bytes of the file, as far as we know. */
   let size = 0
   let isOutgrown = false
+  /** Why some of the log may never reach the disk. */
+  let failure: unknown
+  const bringToDisk = (fd: number): void => {
+    if (failure !== undefined) {
+      if (!checkpoint()) throw failure
+      failure = undefined
+      size = 0
+      return
+    }
+    try {
+      fdatasync(fd)
+    } catch (error) {
+      failure = error
+      throw error
+    }
+  }
   return {
     sync() {
       try {
         fd ??= open(path, constants.O_RDWR)
-        fdatasync(fd)
+        bringToDisk(fd)
         const now = fstat(fd).size
         isOutgrown = now > size
         size = now

@@ -215,5 +215,7 @@ function configure(database: Sqlite.Database, file: string, guard: Connection['g
   // A layer's rows should not be copied into the database file in the middle of its import: pages of 4 KiB.
   pragma('wal_autocheckpoint = 8000')
   pragma('journal_size_limit = 67108864')
-  return mode === 'wal' ? openLog(file) : NO_LOG
+  // SQLite syncs the database after it has copied the whole log into it, and only then takes that for done.
+  const checkpoint = () => database.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) === 0
+  return mode === 'wal' ? openLog(file, checkpoint) : NO_LOG
 }

@@ -28,7 +28,10 @@ export function isDatabaseError(error: unknown): boolean {
 
 /** `error` came while something was done with the log of the database `file`; `what` came of it, in words. */
 export function logError(file: string, what: string, error: unknown): VarveError {
-  const isFull = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
+  const isFull =
+    error instanceof Database.SqliteError
+      ? error.code === 'SQLITE_FULL'
+      : errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
   const advice = isFull
     ? 'the disk is full. Free some space on its file system and try again'
     : 'the disk answered with an error, see the kernel log'

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
+import { withOpened } from '../../../core/opening.js'
 import { openStore, type Store } from '../../../core/store.js'
+import { bootId } from '../../../core/sys/mount.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 
 interface Opened {
@@ -15,7 +17,7 @@ interface Opened {
 
 /** A store with a committed snapshot, and on it and on nothing a writable one and a view; their directories are gone. */
 async function withLost(
-  use: (open: (boot: 'same' | 'next') => Promise<Opened>) => Promise<void>,
+  use: (open: (boot: 'same' | 'next' | 'unknown', sql?: string) => Promise<Opened>) => Promise<void>,
 ): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
   const warnings: string[] = []
@@ -34,13 +36,13 @@ async function withLost(
     for (const key of ['active on undefined', 'active on committed', 'view of undefined']) {
       rmSync((await snapshots.mounts(key))[0]?.source ?? '', { recursive: true })
     }
-    await use(async (boot) => {
+    await use(async (boot, sql = '') => {
       await store.close()
-      if (boot === 'next') {
-        const db = new Sqlite(join(root, 'varve.db'))
-        db.exec("UPDATE meta SET value = 'the one before' WHERE key = 'boot'")
-        db.close()
-      }
+      const db = new Sqlite(join(root, 'varve.db'))
+      if (boot === 'next') db.exec("UPDATE meta SET value = 'the one before' WHERE key = 'boot'")
+      if (boot === 'unknown') db.exec("DELETE FROM meta WHERE key = 'boot'")
+      db.exec(sql)
+      db.close()
       warnings.length = 0
       store = await openNow()
       return { store, warnings }
@@ -57,12 +59,18 @@ async function problems(store: Store): Promise<readonly string[]> {
   return found.sort()
 }
 
-test('At the first open after a boot what a power cut took is made again.', () =>
+test('At the first open after a boot what a power cut took is made again, however long the power was off.', () =>
   withLost(async (open) => {
-    const { store, warnings } = await open('next')
+    const year = 365 * 24 * 3600_000
+    const { store, warnings } = await open(
+      'next',
+      `UPDATE node SET created = created - ${year}, updated = updated - ${year}`,
+    )
     assert.equal(warnings.length, 3)
     for (const warning of warnings)
-      assert.match(warning, /^layer \w+: a power cut took it .* made again, empty$/)
+      assert.match(warning, /^layer \w+: its directory was missing .* made at \d.*Z; made again, empty$/)
+    assert.match((await store.snapshots.stat('active on committed')).labels['varve.remade'] ?? '', /^\d.*Z$/)
+    assert.equal((await store.snapshots.stat('committed')).labels['varve.remade'], undefined)
     assert.deepEqual(await problems(store), [])
     const [mount] = await store.snapshots.mounts('active on committed')
     assert.ok(mount?.options.includes('rw'))
@@ -70,6 +78,40 @@ test('At the first open after a boot what a power cut took is made again.', () =
     const again = await open('same')
     assert.deepEqual(again.warnings, [])
   }))
+
+test('A layer that was on disk long before the power went is damage: it is told, not made up.', () =>
+  withLost(async (open) => {
+    const { store, warnings } = await open(
+      'next',
+      `UPDATE node SET created = created - ${11 * 60_000}
+       WHERE id = (SELECT node FROM name WHERE name = 'active on undefined')`,
+    )
+    const left = warnings.filter((each) => /was missing .*; left as it is, see varve check$/.test(each))
+    assert.deepEqual([left.length, warnings.length], [1, 3], warnings.join('\n'))
+    assert.deepEqual(await problems(store), ['layer-directory active on undefined'])
+    assert.deepEqual((await open('same')).warnings, [])
+  }))
+
+test('In a root that does not say in which boot it was opened nothing is made up.', () =>
+  withLost(async (open) => {
+    const { store, warnings } = await open('unknown')
+    assert.deepEqual(warnings, [])
+    assert.equal((await problems(store)).length, 3)
+    // Now it says.
+    assert.equal((await open('next')).warnings.length, 3)
+  }))
+
+test('A new root says so from its beginning.', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
+  try {
+    await withOpened({ root, drivers: [vfs], driver: 'vfs' }, async (_options, { db, held }) => {
+      assert.equal(db.meta.get('boot'), bootId())
+      for (const close of [...held].reverse()) await close()
+    })
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+})
 
 test('Later in the same boot it is damage, and nothing is made up.', () =>
   withLost(async (open) => {
