@@ -80,13 +80,15 @@ async function killedIn(
   { docker, archive }: KilledWorld,
 ): Promise<string> {
   const doomed = docker.dockerd()
-  const killed = docker.tap().at(piece, () => void doomed.end('SIGKILL'))
-  const failed = phase?.run(docker, archive).then(
-    () => 'at rest: it took fewer pieces',
-    () => 'after the last piece',
-  )
-  const when = await Promise.race([killed, failed])
-  await failed
+  let isKilled = false
+  const killed = docker.tap().at(piece, () => {
+    isKilled = true
+    void doomed.end('SIGKILL')
+  })
+  await phase?.run(docker, archive).catch((error: unknown) => {
+    if (!isKilled) throw error
+  })
+  const when = isKilled ? await killed : 'at rest, it took fewer pieces'
   await doomed.end('SIGKILL')
   return `killed: ${when}`
 }

@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
+import type { Running } from './docker-engine.js'
 import { PHASES } from './docker-killed-work.js'
 import { clear, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './docker-killed-world.js'
 
@@ -70,14 +72,24 @@ async function workKilledAt(
     await docker.startService()
     return { when: 'as it started', isDone: false }
   }
-  const working = PHASES[at]?.run(docker, archive).then(
-    () => true,
-    () => false,
+  const working = (PHASES[at]?.run(docker, archive) ?? Promise.resolve()).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
   )
-  const isKilled = await Promise.race([doomed.ended.then(() => true), working?.then(() => false)])
-  if (isKilled === false) await doomed.end('SIGKILL')
+  const isKilled = await Promise.race([
+    doomed.ended.then(() => true),
+    working.then((failure) => failure !== undefined && endsOr(doomed, failure.error)),
+  ])
+  if (!isKilled) await doomed.end('SIGKILL')
   await docker.startService()
-  const isDone = (await working) === true
+  const isDone = (await working) === undefined
   if (!isKilled) return { when: 'at rest: it took fewer calls', isDone }
   return { when: `at work; dockerd ${isDone ? 'went on by itself' : 'had to be asked again'}`, isDone }
+}
+
+/** Only its end is a reason to fail. dockerd may hear of that before we do. @throws `failure` where it lives on */
+async function endsOr({ ended }: Running, failure: unknown): Promise<true> {
+  const livesOn = wait(60_000, true, { ref: false })
+  if (await Promise.race([ended.then(() => false), livesOn])) throw failure
+  return true
 }
