@@ -1,6 +1,8 @@
 /** A layer that is a directory, brought to disk. */
-import { close, fsync, syncFileRange } from '../core/sys/files.js'
-import { isDirectory, isFile } from '../core/sys/stat.js'
+import { errnoOf } from '../core/errors.js'
+import { close, fsync, readdir, readlink, syncFileRange } from '../core/sys/files.js'
+import { isDirectory, isFile, stat } from '../core/sys/stat.js'
+import { fsName, statfs } from '../core/sys/statfs.js'
 import { openInRoot, openTree, type Tree } from '../core/tree/confined.js'
 import { walk } from '../core/tree/walk.js'
 import { syncDirectory, syncFileSystem } from './temporary.js'
@@ -26,6 +28,23 @@ export function syncTree(tree: string, above: readonly string[]): void {
     root.close()
   }
   for (const directory of above) syncDirectory(directory)
+}
+
+/** Does a journal there keep the order of all changes? Then a sync of the last one brings all before it to disk. */
+export function keepsOrder(directory: string): boolean {
+  const type = fsName(statfs(directory).type)
+  if (type !== 'extfs') return type === 'xfs'
+  // ext4 may be without one, and ext2 is.
+  const { dev } = stat(directory)
+  try {
+    const device = readlink(`/sys/dev/block/${Math.floor(dev / 2 ** 20)}:${dev % 2 ** 20}`)
+      .split('/')
+      .at(-1)
+    return readdir('/proc/fs/jbd2').some((name) => name.startsWith(`${device}-`))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false // no journal at all, or nothing is told of the device
+    throw error
+  }
 }
 
 /** The paths of files and directories, parents first; undefined where there are more than a few, or others. */

@@ -264,6 +264,12 @@ export function syncFileRange(fd: number, offset: number, length: number): void 
   check(libc.sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE), 'sync_file_range')
 }
 
+/** Writes the range to disk and waits for it; no durability by itself. @throws SysError, also where that was begun before and failed */
+export function waitForFileRange(fd: number, offset: number, length: number): void {
+  enter('sync_file_range')
+  check(libc.sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE_AND_WAIT), 'sync_file_range')
+}
+
 /** Where the next data begins, at or after `offset`; undefined where there is none. Moves the descriptor's position. */
 export function seekData(fd: number, offset: number): number | undefined {
   enter('lseek')
@@ -315,6 +321,8 @@ function opening(flags: number): 'create' | 'open' {
 
 const O_CLOEXEC = 0o2000000
 const SYNC_FILE_RANGE_WRITE = 2
+/** Before, write, after (linux/fs.h). */
+const SYNC_FILE_RANGE_WRITE_AND_WAIT = 7
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 const FICLONE = 0x40049409

@@ -19,6 +19,7 @@ serve((job: ExtractJob): Extracted => {
         style: job.whiteouts,
         payloads,
         umaskIsZero: place.jailed,
+        durable: job.durable === true,
       })
       try {
         const parser = createTarParser(layer)

@@ -21,6 +21,11 @@ export interface ExtractOptions {
   readonly whiteouts: WhiteoutStyle
   /** A directory (byte string) for payloads that have no place in the layer. */
   readonly scratch: string
+  /**
+   * All below `upper`, and itself, is on disk in the end, and nobody has waited for what others wrote. For a file system
+   * whose journal keeps the order of changes: `upper` is changed last and synced, which brings all before it along.
+   */
+  readonly durable?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -44,8 +49,8 @@ export interface ExtractJob extends Omit<ExtractOptions, 'signal'> {
  * (the disk), CANCELLED
  */
 export async function extract(upper: string, tar: ByteChannel, options: ExtractOptions): Promise<Extracted> {
-  const { signal, lower, whiteouts, scratch } = options
-  const job: ExtractJob = { upper, tar, lower, whiteouts, scratch }
+  const { signal, lower, whiteouts, scratch, durable = false } = options
+  const job: ExtractJob = { upper, tar, lower, whiteouts, scratch, durable }
   await prepareJails()
   const onAbort = () => openConsumer(tar).cancel()
   try {

@@ -5,6 +5,7 @@ import { listDirectory } from '../sys/directory.js'
 import {
   chmod,
   close,
+  fsync,
   mkdir,
   mknod,
   open,
@@ -21,6 +22,7 @@ import { readXattrs, readXattrsOf } from './attributes.js'
 import { at, baseOf, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
+import { createDurableFiles, type DurableFiles, NOT_DURABLE } from './durable-files.js'
 import {
   type Attributes,
   createAttributes,
@@ -42,6 +44,8 @@ export interface GroundOptions {
   readonly payloads: Payloads
   /** New files get exactly the mode asked for. */
   readonly umaskIsZero: boolean
+  /** All of it is to be on disk in the end (extract.ts). */
+  readonly durable: boolean
 }
 
 export interface Ground {
@@ -49,6 +53,8 @@ export interface Ground {
   readonly hiding: Hiding
   readonly attributes: Attributes
   readonly notices: Notices
+  /** Where files that are written go. */
+  readonly files: DurableFiles
   /** Bytes of regular files and inodes of this layer, as they are now. */
   readonly counts: { size: number; inodes: number }
   /** Makes a non-directory at `name`, whatever this layer has there; `make` may be called twice. */
@@ -73,12 +79,14 @@ const PRISTINE: Meta = { mode: 0o755, uid: 0, gid: 0, mtime: { sec: 0, nsec: 0 }
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const OWNER_ALL = 0o700
 
-export function createGround({ place, lower, style, payloads, umaskIsZero }: GroundOptions): Ground {
+export function createGround(options: GroundOptions): Ground {
+  const { place, lower, style, payloads, umaskIsZero, durable } = options
   const privileged = process.geteuid?.() === 0
   const notices = createNotices()
   const attributes = createAttributes(style, umaskIsZero, notices)
   const hiding = createHiding(place, style)
   const untold = createUntold()
+  const files = durable ? createDurableFiles() : NOT_DURABLE
   const times = createDirectoryTimes()
   const defaultAcls = new Map<string, string>()
   /** Without root: directories whose own mode would keep their owner out. */
@@ -100,6 +108,7 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
     hiding,
     attributes,
     notices,
+    files,
     counts,
     making(dir, name, make) {
       untold.tell(dir, name)
@@ -190,6 +199,13 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
       times.replay((path, time) => utimens(place.path(path, '.'), time))
       const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
       for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
+      files.finish()
+      if (durable) {
+        // The last change of the layer, if to what it is already: what is on disk with it is all.
+        const root = place.path('', '.')
+        chmod(root, lstat(root).mode & 0o7777)
+        syncDirectory(root)
+      }
     },
   }
 
@@ -249,9 +265,11 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
         copyContent(from, to, stat.size)
         attributes.file(to, name, metaOf(stat, readXattrsOf(from)))
         payloads.none(fstat(to).ino)
-      } finally {
+      } catch (error) {
         close(to)
+        throw error
       }
+      files.take(to)
     } finally {
       close(from)
     }
@@ -270,6 +288,15 @@ export function createGround({ place, lower, style, payloads, umaskIsZero }: Gro
 }
 
 const NONE: ReadonlyMap<string, string> = new Map()
+
+function syncDirectory(path: string): void {
+  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    fsync(fd)
+  } finally {
+    close(fd)
+  }
+}
 
 /** Makes the directory, or tells what is in its place. */
 function madeDirectory(path: string): Stat | undefined {

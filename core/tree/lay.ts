@@ -51,7 +51,7 @@ const TYPES: Readonly<Record<string, number>> = {
 export function createLayer(options: GroundOptions): Layer {
   const { place, style, payloads } = options
   const ground = createGround(options)
-  const { space, attributes, notices, counts } = ground
+  const { space, attributes, notices, counts, files } = ground
   const createMode = process.geteuid?.() === 0 ? 0o777 : 0o600
   let entries = 0
   let current = ''
@@ -87,6 +87,7 @@ export function createLayer(options: GroundOptions): Layer {
     close() {
       if (file !== undefined) close(file.fd)
       file = undefined
+      files.close()
       space.close()
     },
   }
@@ -183,16 +184,13 @@ export function createLayer(options: GroundOptions): Layer {
   function endFile(): void {
     if (file === undefined) return
     const { fd, path, entry, ambiguous } = file
+    if (entry.sparse !== undefined) ftruncate(fd, entry.size)
+    attributes.file(fd, entry.path, entry)
+    // The writing to disk starts at once, beside what comes next, so that the sync at the end finds little left to do.
+    if (entry.stored > 0) syncFileRange(fd, 0, 0)
+    if (ambiguous) payloads.save(path, fstat(fd), false)
     file = undefined
-    try {
-      if (entry.sparse !== undefined) ftruncate(fd, entry.size)
-      attributes.file(fd, entry.path, entry)
-      // The writing to disk starts at once, beside what comes next, so that the sync at the end finds little left to do.
-      if (entry.stored > 0) syncFileRange(fd, 0, 0)
-      if (ambiguous) payloads.save(path, fstat(fd), false)
-    } finally {
-      close(fd)
-    }
+    files.take(fd)
     utimens(path, entry.mtime)
   }
 

@@ -10,7 +10,7 @@ import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { extract } from '../../core/tree/extract.js'
 import { packChanges, packDifference } from '../../core/tree/pack-changes.js'
-import { syncTree } from '../durable.js'
+import { keepsOrder, syncTree } from '../durable.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
 import { refuseLayerOptions } from '../options.js'
@@ -35,6 +35,9 @@ export async function openOverlay(context: DriverContext): Promise<Driver> {
 function createDriver(layout: Layout, features: Features, { parentOf, warn }: DriverContext): Driver {
   const { home } = layout
   const view = (id: LayerId) => openView(id, layout, features, parentOf)
+  const isOrdered = keepsOrder(home)
+  /** Layers whose content `apply` has brought to disk. */
+  const onDisk = new Set<LayerId>()
 
   const require = (id: LayerId): void => {
     if (lstatOrUndefined(layout.diff(id)) !== undefined) return
@@ -94,7 +97,11 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
       )
     },
 
-    remove: (id) => attempt(`overlay: remove layer ${id}`, () => removeWhole(home, id)),
+    remove: (id) =>
+      attempt(`overlay: remove layer ${id}`, () => {
+        onDisk.delete(id)
+        removeWhole(home, id)
+      }),
 
     get: (id, { readonly }) =>
       attempt(`overlay: get layer ${id}`, () => {
@@ -137,12 +144,15 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
         const parent = parentOf(id)
         const lower = parent === undefined ? undefined : view(parent)
         try {
-          return await extract(layout.diff(id), tar, {
+          const applied = await extract(layout.diff(id), tar, {
             lower,
             whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
             scratch,
+            durable: isOrdered,
             ...(signal === undefined ? {} : { signal }),
           })
+          if (isOrdered) onDisk.add(id)
+          return applied
         } finally {
           if (lower !== undefined) close(lower)
         }
@@ -150,7 +160,9 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
 
     sync: (id) =>
       attempt(`overlay: bring layer ${id} to disk`, () => {
-        syncTree(layout.diff(id), [layout.layer(id), home])
+        const above = [layout.layer(id), home]
+        if (onDisk.delete(id)) for (const directory of [layout.diff(id), ...above]) syncDirectory(directory)
+        else syncTree(layout.diff(id), above)
       }),
 
     seal: (id) =>

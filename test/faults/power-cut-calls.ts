@@ -1,4 +1,4 @@
-/** What power-cut-rounds.ts runs and kills: calls of a snapshotter, at whose end the process is gone without a word. */
+/** What power-cut-rounds.ts runs and kills: calls of a snapshotter and imports, at whose end the process is gone without a word. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openStore } from '../../core/store.js'
@@ -11,6 +11,7 @@ for (const call of calls) {
   if (what === 'prepare') await store.snapshots.prepare(name, other === '' ? {} : { parent: other })
   else if (what === 'commit') await store.snapshots.commit(name, other)
   else if (what === 'remove') await store.snapshots.remove(name)
+  else if (what === 'import') await store.importLayer(name, other === '' ? {} : { parent: other })
   else if (what === 'write') {
     const upper = (await store.snapshots.mounts(name))[0]?.options.find((each) =>
       each.startsWith('upperdir='),

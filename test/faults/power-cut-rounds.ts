@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Sqlite from 'better-sqlite3'
@@ -14,6 +16,7 @@ import { openStore, type Store } from '../../core/store.js'
 import { overlay } from '../../drivers/overlay/driver.js'
 import { type FileSystemKind, openFileSystem } from '../file-system.js'
 import { powerCut } from '../libc.js'
+import { layerTar } from '../unit/store/layer-tar.js'
 
 const SCRIPT = fileURLToPath(new URL('./power-cut-calls.js', import.meta.url))
 
@@ -75,6 +78,17 @@ const committed = {
   },
 }
 
+/** Enough files that some are waited for while others are still written. */
+const BASE = [
+  ...Array.from({ length: 700 }, (_, i) => [
+    `d${i % 7}/e${i % 70}/f${i} =${'x'.repeat(i * 20)}`,
+    `d${i % 7}/l${i} @f${i}`,
+  ]).flat(),
+  `large =${'large'.repeat(1e6)}`,
+  'hard >large',
+]
+const ABOVE = ['.wh.large', 'd1/.wh..wh..opq', 'd1/e1/f1 =other', 'd2/hard >d2/e2/f2', 'new @large']
+
 const [, , kind = ''] = process.argv
 const fileSystem = openFileSystem(kind as FileSystemKind, { size: '512M' })
 try {
@@ -88,6 +102,7 @@ try {
       for (const key of KEYS) await many.look(snapshots, key)
     })
   }
+  await cutImports(root)
   for (const { operation, calls, look } of ROUNDS) {
     for (const point of pointsOf(operation)) {
       try {
@@ -111,6 +126,26 @@ function cut(root: string, calls: readonly string[], point?: string): void {
   powerCut(Buffer.from(fileSystem.path))
   fileSystem.remount()
   forgetBoot(root)
+}
+
+/** A layer that was reported is on disk to the last byte. */
+async function cutImports(root: string): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'varve-power-'))
+  try {
+    const diffIds = [BASE, ABOVE].map((lines, i) => {
+      const tar = layerTar(lines)
+      writeFileSync(join(directory, String(i)), tar)
+      return `sha256:${createHash('sha256').update(tar).digest('hex')}`
+    })
+    cut(root, [`import ${join(directory, '0')}`, `import ${join(directory, '1')} ${diffIds[0]}`])
+    await withStore(root, async (store) => {
+      for await (const { subject, message } of store.check({ data: true }))
+        assert.fail(`${subject}: ${message}`)
+      for (const diffId of diffIds.toReversed()) await store.remove(diffId)
+    })
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 }
 
 /** Afterwards the rows and what the driver has must tell the same story. */

@@ -1,5 +1,5 @@
 /**
- * The power goes while snapshots are made, committed and removed, before and after every step: the process is killed, and
+ * The power goes while snapshots are made, committed and removed, before and after every step, and after imports: the process is killed, and
  * the kernel then forgets what of the file system is not on disk (FS_IOC_SHUTDOWN). What was reported is so afterwards, and
  * nothing is half-made.
  */
