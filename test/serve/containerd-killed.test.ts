@@ -133,6 +133,11 @@ async function worksUntilKilled(world: KilledWorld, call: number): Promise<Kille
       done += 1
     }
   })().catch((error: unknown) => error)
+  if (failed !== undefined) {
+    await until(`the service is gone, as a step failed: ${failed}\n${doomed.log()}`, async () => {
+      if (!isGone) throw failed
+    })
+  }
   assert.equal(await doomed.end('SIGKILL'), 'SIGKILL', `${failed}\n${doomed.log()}`)
   const at = STEPS[done]?.name
   return { when: at === undefined ? 'killed at rest' : `killed in ${at}`, done, log: doomed.log() }
