@@ -115,7 +115,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     const old = rowOf(row.id, target)
     if (old !== undefined && space.isHere(old)) return
     await step('mount:row', () =>
-      db.tx(() => {
+      db.draft(() => {
         if (old !== undefined) db.mounts.delete(row.id, target)
         refuseTaken(db, target)
         graph.get(row.id)
@@ -135,8 +135,9 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     db.mounts.setCount(row.id, target, (rowOf(row.id, target)?.count ?? 0) + by)
 
   const takeDownAt = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
+    const isInPlace = rowOf(row.id, target)?.bootId === IN_PLACE
     await step('unmount:detach', () => {
-      if (rowOf(row.id, target)?.bootId === IN_PLACE) return
+      if (isInPlace) return
       const primary = target === primaryOf(row.layer)
       try {
         if (primary && !how.lazy) unmountLayer(fromText(target))
@@ -149,7 +150,9 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
       }
       if (primary) removeMountPoint(fromText(target))
     })
-    await step('unmount:row', () => db.mounts.delete(row.id, target))
+    const forgotten = () => db.mounts.delete(row.id, target)
+    // What was handed out in its place would be so again after a power cut.
+    await step('unmount:row', () => (isInPlace ? db.tx(forgotten) : forgotten()))
   }
 
   /** The writable layer's own directory, where it is nothing more. Nothing is mounted. */

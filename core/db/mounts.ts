@@ -1,4 +1,7 @@
-/** Table `mount`: where nodes are mounted by the store's doing, and how often each was asked for. */
+/**
+ * Table `mount`: where nodes are mounted by the store's doing, and how often each was asked for. No mount outlives a power
+ * cut, so no row of one waits for the disk by itself.
+ */
 import type { NodeId } from './nodes.js'
 import type { Sql } from './open.js'
 
@@ -43,16 +46,17 @@ export function createMountTable(sql: Sql) {
     'DELETE FROM mount WHERE node = :node AND target = :target',
   )
   return {
-    insert: (row: MountRow): void => void insert({ ...row, readonly: row.readonly ? 1 : 0 }),
+    insert: (row: MountRow): void => void sql.draft(() => insert({ ...row, readonly: row.readonly ? 1 : 0 })),
     get: (node: NodeId, target: string): MountRow | undefined => parse(get({ node, target })),
     byTarget: (target: string): MountRow | undefined => parse(byTarget({ target })),
     byNode: (node: NodeId): readonly MountRow[] => byNode({ node }).map(parseRow),
     all: (): readonly MountRow[] => all({}).map(parseRow),
-    setCount: (node: NodeId, target: string, count: number): void => void setCount({ node, target, count }),
+    setCount: (node: NodeId, target: string, count: number): void =>
+      void sql.draft(() => setCount({ node, target, count })),
     /** Of all of the node's mounts: `true` where nobody can write through them any more. */
     setReadonly: (node: NodeId, readonly: boolean): void =>
-      void setReadonly({ node, readonly: readonly ? 1 : 0 }),
-    delete: (node: NodeId, target: string): void => void remove({ node, target }),
+      void sql.draft(() => setReadonly({ node, readonly: readonly ? 1 : 0 })),
+    delete: (node: NodeId, target: string): void => void sql.draft(() => remove({ node, target })),
   }
 }
 
