@@ -6,8 +6,8 @@
  *   on it: an engine may fill it by writing at the place where it is mounted, and use it as a parent without a word.
  * - A layer that came as a tar is recorded as an imported one is: it has a digest, and is exported byte for byte. Where the
  *   same layer is here already (imported by `varve import`, say) the id becomes a name of that.
- * - An engine that was killed has **forgotten** what it had begun and not yet written down. The next one can't remove it, but
- *   it must not be in its way either: it keeps a parent's files, not the parent's id.
+ * - An engine that was killed, or got no answer because its service was, has **forgotten** what it had begun and not yet
+ *   written down. It will never remove that, which must not be in its way either: it keeps a parent's files, not its id.
  * - Everything may be asked for again: an engine that got no answer does so.
  */
 import type { Change } from './driver.js'
@@ -26,7 +26,7 @@ export interface RawOptions {
 
 /** Everything throws VarveErrors: INVALID_ARGUMENT for an illegal id, and NOT_FOUND for one that no layer has. */
 export interface RawLayers {
-  /** A new process of the engine begins. */
+  /** A new process of the engine or of its service begins: what was made before may be forgotten. */
   begin(): void
   /**
    * A new writable layer; nothing happens where there is a writable one of that id on that parent. A parent that is still writable is
@@ -39,7 +39,7 @@ export interface RawLayers {
    * The id is free, and the layer gone with its mounts, unless something of varve's own uses it (an image, another name): then
    * it is that one's alone, or a layer on it that the engine forgot: then it goes with that. Nothing happens where no layer
    * has the id.
-   * @throws VarveError FAILED_PRECONDITION where a layer is on it that the engine made since it began
+   * @throws VarveError FAILED_PRECONDITION where a layer is on it that was made since the last `begin`
    */
   remove(id: string): Promise<void>
   exists(id: string): boolean
