@@ -19,7 +19,7 @@ const FIRST = ['images', 'conformance', 'faults']
 /** Only where a filter names them: Debian 13's engines are 90 MB to fetch. */
 const BY_NAME = ['serve/newest']
 const COMPILED = dirname(fileURLToPath(import.meta.url))
-const FILE_TIMEOUT_MS = 15 * 60_000
+const FILE_TIMEOUT_MS = 30 * 60_000
 
 process.exitCode = await main(process.argv.slice(2))
 

@@ -123,7 +123,8 @@ export async function withDockerd<T>(
       pid,
       async end(signal) {
         try {
-          process.kill(pid, signal)
+          // 0: it had ended before it was looked for, and to kill(2) that is our own process group.
+          if (pid > 0) process.kill(pid, signal)
         } catch (error) {
           if (errnoOf(error) !== 'ESRCH') throw error // it has ended already
         }
