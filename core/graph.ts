@@ -10,7 +10,6 @@
  */
 
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
 import type { Database } from './db/database.js'
 import type { LayerRow } from './db/layers.js'
 import type { NameSpace } from './db/names.js'
@@ -21,8 +20,8 @@ import type { ChainId, LayerId } from './ids.js'
 import { createMaking } from './making.js'
 import { createRemoval } from './removal.js'
 import { step } from './steps.js'
-import { close, open, syncfs } from './sys/files.js'
 import { type Lock, lock } from './sys/lock.js'
+import { syncFileSystem } from './sys/sync.js'
 
 export interface GraphContext {
   readonly db: Database
@@ -80,12 +79,7 @@ export function createGraph(context: GraphContext) {
 
   const sync = async (layer: LayerId): Promise<void> => {
     if (driver.sync !== undefined) return driver.sync(layer)
-    const fd = open(home, constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      syncfs(fd)
-    } finally {
-      close(fd)
-    }
+    syncFileSystem(home)
   }
 
   const removal = createRemoval(context, lockNode)

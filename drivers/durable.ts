@@ -3,9 +3,9 @@ import { errnoOf } from '../core/errors.js'
 import { close, fsync, readdir, readlink, syncFileRange } from '../core/sys/files.js'
 import { isDirectory, isFile, stat } from '../core/sys/stat.js'
 import { fsName, statfs } from '../core/sys/statfs.js'
+import { syncDirectory, syncFileSystem } from '../core/sys/sync.js'
 import { openInRoot, openTree, type Tree } from '../core/tree/confined.js'
 import { walk } from '../core/tree/walk.js'
-import { syncDirectory, syncFileSystem } from './temporary.js'
 
 /** So many of them take 10 ms one by one, and as much at once on a disk that is quiet otherwise. */
 const FEW = 128

@@ -6,25 +6,13 @@
  * from what another living process is working on, in every pid namespace and after every reboot.
  */
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
 import { toText } from '../core/bytes.js'
 import { errnoOf, VarveError } from '../core/errors.js'
 import { type LayerId, parseLayerId } from '../core/ids.js'
-import {
-  chmod,
-  close,
-  fsync,
-  mkdir,
-  open,
-  RENAME_NOREPLACE,
-  readdir,
-  removeTree,
-  rename,
-  renameat2,
-  syncfs,
-} from '../core/sys/files.js'
+import { chmod, mkdir, RENAME_NOREPLACE, readdir, removeTree, rename, renameat2 } from '../core/sys/files.js'
 import { type Lock, tryLockDirectory } from '../core/sys/lock.js'
 import { lstatOrUndefined } from '../core/sys/stat.js'
+import { syncDirectory } from '../core/sys/sync.js'
 
 /** What a backend keeps its layers in, where that is not plain directories. */
 export interface Kind {
@@ -122,31 +110,12 @@ export function layersIn(folder: string): readonly LayerId[] {
     .map(parseLayerId)
 }
 
-/** fsync(2) of a directory: the names in it are on disk. */
-export function syncDirectory(path: string): void {
-  withDirectory(path, fsync)
-}
-
-/** syncfs(2): all of the file system is on disk. */
-export function syncFileSystem(path: string): void {
-  withDirectory(path, syncfs)
-}
-
 /** A directory of the driver's own, 0700; there already is fine. */
 export function makeIfMissing(path: string): void {
   try {
     mkdir(path, 0o700)
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: what is wanted, also where another process was faster
-  }
-}
-
-function withDirectory(path: string, use: (fd: number) => void): void {
-  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    use(fd)
-  } finally {
-    close(fd)
   }
 }
 

@@ -4,9 +4,8 @@ import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
 import { nameOf } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
-import { tryLock } from '../sys/lock.js'
 import { readSplit } from '../tar/split.js'
-import { type CheckContext, isAsked, type Mend, type Problem } from './problem.js'
+import { type CheckContext, isAsked, type Mend, type Problem, tryLockLayer } from './problem.js'
 
 export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
   const { db, driver } = context
@@ -124,15 +123,15 @@ function isPast({ db }: CheckContext, row: NodeRow): boolean {
 }
 
 /** Does a living process have the layer in hand? Then it may be in whatever state. */
-function isAtWork({ root }: CheckContext, layer: LayerId): boolean {
-  const lock = tryLock(`${root}/locks/node-${layer}`)
+function isAtWork(context: CheckContext, layer: LayerId): boolean {
+  const lock = tryLockLayer(context, layer)
   lock?.release()
   return lock === undefined
 }
 
 /** A repair that leaves alone what a living process is at. */
 function unlessLocked(
-  { root }: CheckContext,
+  context: CheckContext,
   layer: LayerId,
   what: string,
   work: () => Promise<boolean>,
@@ -140,7 +139,7 @@ function unlessLocked(
   return {
     what,
     async run() {
-      const lock = tryLock(`${root}/locks/node-${layer}`)
+      const lock = tryLockLayer(context, layer)
       if (lock === undefined) return false
       try {
         return await work()

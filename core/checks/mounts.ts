@@ -3,15 +3,14 @@ import { asText, toText } from '../bytes.js'
 import { removeMountPoint } from '../mount-point.js'
 import { createMountSpace, isMountPoint } from '../mount-space.js'
 import { readdir } from '../sys/files.js'
-import { tryLock } from '../sys/lock.js'
 import { unmount } from '../sys/mount.js'
-import { type CheckContext, isAsked, type Problem } from './problem.js'
+import { type CheckContext, isAsked, type Problem, tryLockLayer } from './problem.js'
 
 export function* checkMounts(context: CheckContext): Generator<Problem, void> {
   const { db, root } = context
   const space = createMountSpace()
   const locked = (layer: string, work: () => boolean): boolean => {
-    const lock = tryLock(`${root}/locks/node-${layer}`)
+    const lock = tryLockLayer(context, layer)
     if (lock === undefined) return false
     try {
       return work()

@@ -4,9 +4,10 @@ import { fromText } from '../bytes.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import { close, fsync, mkdir, open, readdir, removeTree, rename, writeAll } from '../sys/files.js'
 import { isDirectory } from '../sys/stat.js'
+import { syncDirectory } from '../sys/sync.js'
 import { parentOf } from '../tree/confined.js'
 import { createTarOutput } from './tar-output.js'
-import { noParent, statOrUndefined, syncDirectory, writeWholeFile } from './whole-file.js'
+import { noParent, statOrUndefined, writeWholeFile } from './whole-file.js'
 
 /** What a format's writer sees. Paths are plain ASCII. */
 export interface Output {

@@ -7,6 +7,7 @@ import { errnoOf, VarveError } from '../errors.js'
 import { close, fsync, open, rename, unlink, writeAll } from '../sys/files.js'
 import { openAsync, writeAllAsync } from '../sys/pool.js'
 import { isDirectory, isFile, type Stat, stat } from '../sys/stat.js'
+import { syncDirectory } from '../sys/sync.js'
 import { parentOf } from '../tree/confined.js'
 
 export type Emit = (chunk: Uint8Array) => Promise<void>
@@ -46,16 +47,6 @@ export async function writeWholeFile(file: string, write: (emit: Emit) => Promis
     throw error
   }
   syncDirectory(parentOf(path) || (path.startsWith('/') ? '/' : '.'))
-}
-
-/** Makes the names in a directory durable. */
-export function syncDirectory(path: string): void {
-  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    fsync(fd)
-  } finally {
-    close(fd)
-  }
 }
 
 /** Undefined where nothing is there yet, or a link to nothing; what else is wrong shows when the file is made. */

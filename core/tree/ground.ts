@@ -5,7 +5,6 @@ import { listDirectory } from '../sys/directory.js'
 import {
   chmod,
   close,
-  fsync,
   mkdir,
   mknod,
   open,
@@ -17,6 +16,7 @@ import {
   utimens,
 } from '../sys/files.js'
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
+import { syncDirectory } from '../sys/sync.js'
 import { setxattr } from '../sys/xattr.js'
 import { readXattrs, readXattrsOf } from './attributes.js'
 import { at, baseOf, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
@@ -288,15 +288,6 @@ export function createGround(options: GroundOptions): Ground {
 }
 
 const NONE: ReadonlyMap<string, string> = new Map()
-
-function syncDirectory(path: string): void {
-  const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    fsync(fd)
-  } finally {
-    close(fd)
-  }
-}
 
 /** Makes the directory, or tells what is in its place. */
 function madeDirectory(path: string): Stat | undefined {

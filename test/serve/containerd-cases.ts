@@ -20,11 +20,11 @@ import {
   withContainerd,
 } from './containerd-engine.js'
 import { criPull } from './cri.js'
-import { mounted } from './mounted.js'
+import { KEPT, mounted, viewed } from './mounted.js'
 import { writeLayout } from './oci-layout.js'
 import { openRegistry } from './registry.js'
 import { type Serving, startServing } from './serving.js'
-import { type Info, type Mount, openClient, type SnapshotClient } from './snapshot-client.js'
+import { type Info, type Mount, openClient } from './snapshot-client.js'
 
 interface World {
   readonly driver: string
@@ -466,18 +466,6 @@ function diskOf(root: string): Disk {
   return { size: Number(du.split('\t')[0]), files }
 }
 
-/** What `use` makes of a look at a snapshot. */
-async function viewed<T>(
-  { client, place, name }: { readonly client: SnapshotClient; readonly place: string; readonly name: string },
-  use: (path: string) => T,
-): Promise<T> {
-  const request = { key: 'a look', parent: name, labels: KEPT }
-  const { mounts } = await client.call<{ mounts: readonly Mount[] }>('View', request)
-  const result = mounted(place, mounts, use)
-  await client.call('Remove', { key: 'a look' })
-  return result
-}
-
 /**
  * What a container's script writes to its standard output. By way of a file: `ctr run` may end before it has copied all of
  * what came through a pipe.
@@ -505,9 +493,6 @@ async function said(
 }
 
 const END = 'that was all'
-
-/** Else containerd's garbage collector takes a snapshot that nothing refers to. */
-const KEPT = { 'containerd.io/gc.root': 'now' }
 
 interface Change {
   readonly path: string

@@ -14,7 +14,7 @@ import { chainIdOf } from './chain-id.js'
 import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
 import { busyLayers, IMAGE, writeBusyImage } from './docker-image.js'
 import { openTap, type Tap } from './docker-tap.js'
-import { mounted } from './mounted.js'
+import { KEPT, LOOK, mounted, viewed } from './mounted.js'
 import { type Serving, startServing } from './serving.js'
 import {
   ALREADY_EXISTS,
@@ -55,8 +55,6 @@ export interface Step {
 export const ROUNDS = Number(process.env.VARVE_ROUNDS ?? 7)
 
 const ROUND_IMAGE = 'varve.test/round:1'
-/** Else containerd's garbage collector takes a snapshot that nothing refers to. */
-const KEPT = { 'containerd.io/gc.root': 'now' }
 const EDIT =
   'rm -r /srv/keep; mkdir /srv/keep; echo edited > /srv/keep/file; mv /srv/two /srv/moved; rm -r /etc'
 
@@ -191,12 +189,8 @@ export async function treesOf(
 }
 
 async function treeOf({ place }: KilledWorld, client: SnapshotClient, name: string): Promise<Snapshot> {
-  await client.call('Remove', { key: 'look' }).catch(unless(NOT_FOUND))
-  const request = { key: 'look', parent: name, labels: KEPT }
-  const { mounts } = await client.call<{ mounts: readonly Mount[] }>('View', request)
-  const tree = mounted(place, mounts, timelessTree)
-  await client.call('Remove', { key: 'look' })
-  return tree
+  await client.call('Remove', { key: LOOK }).catch(unless(NOT_FOUND))
+  return viewed({ client, place, name }, timelessTree)
 }
 
 export function sameTrees(

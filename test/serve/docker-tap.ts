@@ -1,4 +1,5 @@
 /** Between dockerd and us: passes every byte on, counts the pieces, and stops at the one that a test waits for. */
+import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
 
 export interface Tap {
@@ -52,10 +53,7 @@ export async function openTap(options: { readonly listen: string; readonly forwa
       })
     }
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.listen, resolve)
-  })
+  await once(server.listen(options.listen), 'listening')
   return {
     passed: () => passed,
     at: (nth, then) =>

@@ -3,6 +3,12 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
 import { attach, unmount } from '../../core/sys/mount.js'
+import type { SnapshotClient } from './snapshot-client.js'
+
+/** Else containerd's garbage collector takes a snapshot that nothing refers to. */
+export const KEPT = { 'containerd.io/gc.root': 'now' }
+/** The key of a view that is there while it is looked at. */
+export const LOOK = 'a look'
 
 /** Runs `use` with the mounts performed in `place`. Synchronous, so that one place does for everybody. */
 export function mounted<T>(place: string, mounts: readonly Mount[], use: (path: string) => T): T {
@@ -14,4 +20,19 @@ export function mounted<T>(place: string, mounts: readonly Mount[], use: (path: 
   } finally {
     unmount(path)
   }
+}
+
+/** What `use` makes of a look at a snapshot. */
+export async function viewed<T>(
+  { client, place, name }: { readonly client: SnapshotClient; readonly place: string; readonly name: string },
+  use: (path: string) => T,
+): Promise<T> {
+  const { mounts } = await client.call<{ mounts: readonly Mount[] }>('View', {
+    key: LOOK,
+    parent: name,
+    labels: KEPT,
+  })
+  const result = mounted(place, mounts, use)
+  await client.call('Remove', { key: LOOK })
+  return result
 }

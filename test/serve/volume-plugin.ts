@@ -1,4 +1,5 @@
 /** A volume plug-in for dockerd: a volume is a directory in a place of the test's. It keeps account of who has one mounted. */
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
@@ -69,10 +70,7 @@ export async function openVolumePlugin(socket: string, place: string): Promise<V
     response.setHeader('content-type', 'application/vnd.docker.plugins.v1.1+json')
     response.end(JSON.stringify(answer))
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(socket, resolve)
-  })
+  await once(server.listen(socket), 'listening')
   return {
     directoryOf,
     holders: (name) => [...(held.get(name) ?? [])],

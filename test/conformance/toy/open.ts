@@ -5,6 +5,7 @@ import { VarveError } from '../../../core/errors.js'
 import type { LayerId } from '../../../core/ids.js'
 import { chmod } from '../../../core/sys/files.js'
 import { lstatOrUndefined } from '../../../core/sys/stat.js'
+import { syncFileSystem } from '../../../core/sys/sync.js'
 import { compareInThread } from '../../../core/tree/compare.js'
 import { openTree } from '../../../core/tree/confined.js'
 import { copyTree } from '../../../core/tree/copy.js'
@@ -19,7 +20,6 @@ import {
   makeWhole,
   purge,
   removeWhole,
-  syncFileSystem,
   withTemporary,
 } from '../../../drivers/temporary.js'
 import { usageOf } from '../../../drivers/usage.js'

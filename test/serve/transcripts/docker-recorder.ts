@@ -1,4 +1,5 @@
 /** Between dockerd and us: passes each call on, whole, and writes it down with what dockerd did to files before it. */
+import { once } from 'node:events'
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -103,10 +104,7 @@ export function recordDocker(places: Readonly<Record<string, string>>): DockerRe
         // As we do it: where the answer can't be had, the connection breaks.
         pass(asking, response, forward).catch(() => response.destroy())
       })
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
-        server.listen(listen, resolve)
-      })
+      await once(server.listen(listen), 'listening')
       return {
         close() {
           server.close()

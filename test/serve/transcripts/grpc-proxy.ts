@@ -1,4 +1,5 @@
 /** Between containerd and us: passes each call on, whole, and tells what was on the wire. HTTP/2 alone, whatever the messages are. */
+import { once } from 'node:events'
 import {
   type ClientHttp2Session,
   connect,
@@ -63,10 +64,7 @@ export async function openGrpcProxy(
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': code, 'grpc-message': details }))
     stream.end(got.body)
   }
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(listen, resolve)
-  })
+  await once(server.listen(listen), 'listening')
   return {
     close() {
       server.close()
