@@ -1,4 +1,7 @@
-/** Turns node:test's events into lines for people: one a file, all about a failure, and the skips with their reasons. */
+/**
+ * Turns node:test's events into lines for people: one a file, all about a failure, and the skips with their reasons.
+ * Failures come again at the end, after the skips: who keeps only the last lines of a run has them.
+ */
 import type { TestsStream } from 'node:test'
 import type { Skip } from './must-run.js'
 
@@ -38,8 +41,8 @@ interface Outcome {
 export async function report(events: TestsStream, shorten: (file: string) => string): Promise<Result> {
   const files = new Map<string, FileState>()
   const skipped: Skip[] = []
+  const failures: string[] = []
   let passed = 0
-  let failed = 0
 
   let current: string | undefined
   const finish = (): void => {
@@ -66,6 +69,12 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     return state
   }
 
+  const fail = (state: FileState, text: string): void => {
+    state.failed++
+    failures.push(text)
+    console.log(text)
+  }
+
   const settle = (test: Outcome, ok: boolean): void => {
     const file = test.file ?? test.name
     const state = stateOf(file)
@@ -81,9 +90,7 @@ export async function report(events: TestsStream, shorten: (file: string) => str
       return
     }
     if (ok && isFile) {
-      failed++
-      state.failed++
-      console.log(`✖ ${shorten(file)}: has no tests`)
+      fail(state, `✖ ${shorten(file)}: has no tests`)
       return
     }
     if (ok) {
@@ -95,10 +102,10 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     const error = test.details.error
     if (error?.failureType === 'subtestsFailed') return
     if (isFile && state.failed > 0) return
-    failed++
-    state.failed++
-    console.log(`✖ ${shorten(file)}: ${isFile ? 'the file itself failed' : title}`)
-    console.log(indent(describe(error)))
+    fail(
+      state,
+      `✖ ${shorten(file)}: ${isFile ? 'the file itself failed' : title}\n${indent(describe(error))}`,
+    )
     if (isFile && state.output.length > 0) console.log(indent(state.output.join('')))
   }
 
@@ -116,7 +123,8 @@ export async function report(events: TestsStream, shorten: (file: string) => str
   }
   finish()
   printSkips(skipped)
-  return { passed, failed, skipped }
+  printFailures(failures)
+  return { passed, failed: failures.length, skipped }
 }
 
 function printFile(file: string, state: FileState): void {
@@ -133,6 +141,12 @@ function printSkips(skipped: readonly Skip[]): void {
   if (skipped.length === 0) return
   console.log('\nSkipped:')
   for (const skip of skipped) console.log(`  ${skip.file}: ${skip.title}: ${skip.reason}`)
+}
+
+function printFailures(failures: readonly string[]): void {
+  if (failures.length === 0) return
+  console.log('\nFailed:')
+  for (const failure of failures) console.log(failure)
 }
 
 function skipReason(test: Outcome): string | undefined {
