@@ -40,7 +40,7 @@ export async function commit(
   { name, ...options }: LongOptions & { readonly name?: string | undefined } = {},
 ): Promise<Committed> {
   const { db, graph, images } = context
-  const lock = await graph.lockNode(graph.get(node).layer, options.signal ? { signal: options.signal } : {})
+  const lock = await graph.lockLayer(graph.get(node).layer, { signal: options.signal })
   try {
     const row = graph.get(node)
     if (row.kind === 'committed' && name !== undefined) {

@@ -5,22 +5,22 @@
  *     make:    lock → row 'creating' → driver.create → content → driver.sync → driver.seal → row 'ready' → unlock
  *     remove:  lock → row 'removing' → driver.remove → row gone → unlock
  *
- * The lock (`locks/node-<layer>`) dies with its process, so a row that is not ready and whose lock is free belongs to
+ * The layer's lock (core/layer-locks.ts) dies with its process, so a row that is not ready and whose lock is free belongs to
  * nobody: core/recover.ts takes it away.
  */
 
-import { createHash } from 'node:crypto'
 import type { Database } from './db/database.js'
 import type { LayerRow } from './db/layers.js'
 import type { NameSpace } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver, Usage } from './driver.js'
 import { requireActive, requireFree, requireNode } from './graph-rules.js'
-import type { ChainId, LayerId } from './ids.js'
+import type { LayerId } from './ids.js'
+import type { LayerLocks } from './layer-locks.js'
 import { createMaking } from './making.js'
 import { createRemoval } from './removal.js'
 import { step } from './steps.js'
-import { type Lock, lock } from './sys/lock.js'
+import type { Lock } from './sys/lock.js'
 import { syncFileSystem } from './sys/sync.js'
 
 export interface GraphContext {
@@ -28,13 +28,9 @@ export interface GraphContext {
   readonly driver: Driver
   /** The driver's home: what has to be made durable. Byte string. */
   readonly home: string
-  /** Directory of the lock files. Byte string. */
-  readonly locks: string
+  readonly locks: LayerLocks
   readonly warn: (message: string) => void
 }
-
-/** Waits for the lock of a layer. @throws VarveError CANCELLED */
-export type LockNode = (layer: LayerId, options?: { readonly signal?: AbortSignal }) => Promise<Lock>
 
 /** A node being made: nobody sees it until `finish`, and it is gone if its process dies. */
 export interface Begun {
@@ -74,28 +70,18 @@ export type Graph = ReturnType<typeof createGraph>
 
 export function createGraph(context: GraphContext) {
   const { db, driver, home, locks } = context
-  const lockFile = (layer: LayerId) => `${locks}/node-${layer}`
-  const lockNode: LockNode = (layer, options) => lock(lockFile(layer), options)
 
   const sync = async (layer: LayerId): Promise<void> => {
     if (driver.sync !== undefined) return driver.sync(layer)
     syncFileSystem(home)
   }
 
-  const removal = createRemoval(context, lockNode)
+  const removal = createRemoval(context)
   const { erase } = removal
 
   return {
-    lockNode,
-    /** Held while a chain is being imported; a second importer waits here, and then finds it. */
-    lockChain: (chainId: ChainId, options?: { readonly signal?: AbortSignal }): Promise<Lock> =>
-      lock(`${locks}/chain-${chainId.slice(7)}`, options),
-
-    /** Held while a node is being committed to that name. */
-    lockName: ({ space, name }: NameOf): Promise<Lock> =>
-      lock(`${locks}/name-${createHash('sha256').update(`${space} ${name}`).digest('hex')}`),
-
-    ...createMaking(context, { lockFile, erase, sync }),
+    ...locks,
+    ...createMaking(context, { erase, sync }),
     ...removal,
 
     /**

@@ -114,7 +114,7 @@ export function createLayers(context: LayersContext): Layers {
       const chainId = chainIdOf(chainOf(options.parent), options.diffId)
       const here = known(chainId)
       if (here !== undefined) return here
-      const lock = await graph.lockChain(chainId, options.signal ? { signal: options.signal } : {})
+      const lock = await graph.lockChain(chainId, { signal: options.signal })
       try {
         return known(chainId) ?? (await importNew(blob, options))
       } finally {

@@ -10,19 +10,18 @@ import { step } from './steps.js'
 import { type Lock, lockFresh } from './sys/lock.js'
 
 export interface MakingTools {
-  readonly lockFile: (layer: LayerId) => string
   readonly erase: Removal['erase']
   /** Makes the layer durable. */
   readonly sync: (layer: LayerId) => Promise<void>
 }
 
-export function createMaking({ db, driver, warn }: GraphContext, { lockFile, erase, sync }: MakingTools) {
+export function createMaking({ db, driver, locks, warn }: GraphContext, { erase, sync }: MakingTools) {
   /**
    * Row 'creating' under a lock that is held before anybody can see the row. Should a power cut take it and leave what the
    * driver made, that is a layer nobody knows, and goes at the next open.
    */
   const insert = (options: PrepareOptions & { readonly kind: NodeRow['kind'] }): Begun => {
-    const { name: layer, lock: held } = lockFresh(newLayerId, lockFile)
+    const { name: layer, lock: held } = lockFresh(newLayerId, locks.tryLockLayer)
     try {
       const node = db.draft(() => {
         requireParent(db, options.parent)

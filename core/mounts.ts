@@ -204,7 +204,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
 
   /** Under the node's lock, with the node as it is then: it may have been committed or removed while this waited. */
   const locked = async <T>(row: NodeRow, work: (now: NodeRow) => Promise<T>): Promise<T> => {
-    const lock = await graph.lockNode(row.layer)
+    const lock = await graph.lockLayer(row.layer)
     try {
       return await work(graph.get(row.id))
     } finally {

@@ -49,7 +49,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
   const locked = async <T>(id: string, work: (row: NodeRow) => Promise<T>): Promise<T> => {
     for (;;) {
       const { layer } = find(id)
-      const lock = await graph.lockNode(layer)
+      const lock = await graph.lockLayer(layer)
       try {
         const row = find(id)
         if (row.layer === layer) return await work(row)
@@ -186,7 +186,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
 
     async apply(id, tar, { parent, ...options } = {}) {
       const { layer } = find(id)
-      const lock = await graph.lockNode(layer)
+      const lock = await graph.lockLayer(layer)
       try {
         const row = find(id)
         requireOwn(id, row, parent)

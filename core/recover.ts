@@ -82,8 +82,8 @@ async function unknownLayers(context: RecoverContext): Promise<readonly LayerId[
 }
 
 /** A node that never became ready, or whose removal was begun: gone, unless its owner lives. */
-async function eraseUnready({ db, graph, root, warn }: RecoverContext, layer: LayerId): Promise<void> {
-  await ifFree(root, `node-${layer}`, async () => {
+async function eraseUnready({ db, graph, warn }: RecoverContext, layer: LayerId): Promise<void> {
+  await ifFree(graph, layer, async () => {
     const row = db.nodes.byLayer(layer)
     if (row === undefined || row.state === 'ready') return
     await graph.erase(row.id, layer)
@@ -104,8 +104,8 @@ async function removeUnclaimed({ db, graph, root, warn }: RecoverContext): Promi
   for (const { id } of abandoned) if (!gone.has(id)) db.nodes.unclaim(id)
 }
 
-async function removeOrphan({ db, driver, root, warn }: RecoverContext, layer: LayerId): Promise<void> {
-  await ifFree(root, `node-${layer}`, async () => {
+async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: LayerId): Promise<void> {
+  await ifFree(graph, layer, async () => {
     if (db.nodes.byLayer(layer) !== undefined) return
     await driver.remove(layer)
     warn(`layer ${layer}: removed from the driver, the database does not know it`)
@@ -150,8 +150,8 @@ function missing({ layer, created }: NodeRow): string {
   return `layer ${layer}: its directory was missing at the first open after a boot; it had been made at ${new Date(created).toISOString()}`
 }
 
-async function remake({ db, driver, root, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
-  await ifFree(root, `node-${layer}`, async () => {
+async function remake({ db, driver, graph, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
+  await ifFree(graph, layer, async () => {
     const row = db.nodes.get(id)
     if (row?.state !== 'ready' || !isMadeEmpty(row)) return
     const parent = db.nodes.parentOf(layer)
@@ -174,14 +174,14 @@ function isMadeEmpty({ kind, parent }: NodeRow): boolean {
 }
 
 async function dropStaleMounts(context: RecoverContext): Promise<void> {
-  const { db, root, warn } = context
+  const { db, graph, warn } = context
   const rows = db.mounts.all()
   if (rows.length === 0) return
   const space = createMountSpace()
   await each(context, rows, async (row) => {
     const layer = db.nodes.get(row.node)?.layer
     if (layer === undefined || space.isMounted(row)) return
-    await ifFree(root, `node-${layer}`, () => {
+    await ifFree(graph, layer, () => {
       const now = db.mounts.get(row.node, row.target)
       if (now === undefined || space.isMounted(now)) return
       db.mounts.delete(row.node, row.target)
@@ -192,14 +192,14 @@ async function dropStaleMounts(context: RecoverContext): Promise<void> {
 
 /** Mounts that nobody counts any more: an unmount was interrupted after its count was down. */
 async function finishUnmounts(context: RecoverContext): Promise<void> {
-  const { db, root } = context
+  const { db, graph } = context
   const uncounted = db.mounts.all().filter((row) => row.count === 0)
   if (uncounted.length === 0) return
   const space = createMountSpace()
   await each(context, [...new Set(uncounted.map((row) => row.node))], async (node) => {
     const owner = db.nodes.get(node)
     if (owner === undefined) return
-    await ifFree(root, `node-${owner.layer}`, () => finishUnmount(context, space, owner))
+    await ifFree(graph, owner.layer, () => finishUnmount(context, space, owner))
   })
 }
 
@@ -230,9 +230,9 @@ async function finishUnmount(
 }
 
 /** A mount point of the store's that no row names: a crash between unmount and rmdir, or mount and nothing. */
-async function dropMountPoint({ db, root, warn }: RecoverContext, name: string): Promise<void> {
+async function dropMountPoint({ db, graph, root, warn }: RecoverContext, name: string): Promise<void> {
   const path = `${root}/mnt/${name}`
-  await ifFree(root, `node-${name}`, () => {
+  await ifFree(graph, name, () => {
     if (db.mounts.byTarget(asText(path)) !== undefined) return
     if (isMountPoint(path)) unmount(path, { lazy: true })
     removeMountPoint(path)
@@ -240,8 +240,8 @@ async function dropMountPoint({ db, root, warn }: RecoverContext, name: string):
   })
 }
 
-async function ifFree(root: string, lockName: string, work: () => Promise<void> | void): Promise<void> {
-  const lock = tryLock(`${root}/locks/${lockName}`)
+async function ifFree(graph: Graph, layer: string, work: () => Promise<void> | void): Promise<void> {
+  const lock = graph.tryLockLayer(layer)
   if (lock === undefined) return
   try {
     await work()

@@ -1,7 +1,7 @@
 /** The way out of the graph: row 'removing' → driver.remove → row gone, under the node's lock (see core/graph.ts). */
 import type { NameRow } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
-import type { GraphContext, LockNode } from './graph.js'
+import type { GraphContext } from './graph.js'
 import { eraseRows, needersOf, requireNode, requireUnused, usersOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import { step } from './steps.js'
@@ -28,7 +28,7 @@ export interface RemoveOptions extends Pick<RemoveUnneededOptions, 'before'> {
 
 export type Removal = ReturnType<typeof createRemoval>
 
-export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) {
+export function createRemoval({ db, driver, locks }: GraphContext) {
   /** Takes away all of a node that nobody may use any more. Its lock is held. */
   const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
     await step('remove:driver', () => driver.remove(layer))
@@ -47,7 +47,7 @@ export function createRemoval({ db, driver }: GraphContext, lockNode: LockNode) 
     try {
       for (const node of [...nodes].sort((a, b) => a - b)) {
         const row = db.nodes.get(node)
-        if (row !== undefined) held.push(await lockNode(row.layer, signal ? { signal } : {}))
+        if (row !== undefined) held.push(await locks.lockLayer(row.layer, { signal }))
       }
       const doomed = await step('remove:mark', () => db.tx(() => decide().map(mark)))
       for (const row of doomed) {

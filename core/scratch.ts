@@ -22,7 +22,7 @@ export function createScratch(root: string): Scratch {
   let files = 0
   const hold = (): string => {
     if (held !== undefined) return held.name
-    const fresh = lockFresh(randomName, (name) => `${root}/locks/tmp-${name}`)
+    const fresh = lockFresh(randomName, (name) => tryLock(`${root}/locks/tmp-${name}`))
     try {
       mkdir(`${root}/tmp/${fresh.name}`, 0o700)
     } catch (error) {

@@ -114,7 +114,7 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
       try {
         requireFree(db, wanted)
         const { layer } = find(key)
-        const lock = await graph.lockNode(layer)
+        const lock = await graph.lockLayer(layer)
         try {
           const row = find(key) // it may be another's by now
           if (row.layer !== layer) throw changed(key)

@@ -13,6 +13,7 @@ import { createGraph } from './graph.js'
 import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
 import { parseEngine, parseLabels } from './labels.js'
+import { createLayerLocks } from './layer-locks.js'
 import type { Layers } from './layers.js'
 import type { Looking } from './looking.js'
 import type { LongOptions, Store, StoreOptions } from './model.js'
@@ -69,7 +70,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
   const { root, warn = () => {} } = options
   // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
   const rootBytes = realpath(fromText(root))
-  const graph = createGraph({ db, driver, home, locks: `${rootBytes}/locks`, warn })
+  const graph = createGraph({ db, driver, home, locks: createLayerLocks(rootBytes), warn })
   const recoverNow = () => recover({ db, graph, driver, root: rootBytes, warn })
   await recoverNow()
   const mounts = createMounts({ db, graph, driver, root: rootBytes })

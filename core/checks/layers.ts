@@ -5,7 +5,7 @@ import { messageOf } from '../errors.js'
 import { nameOf } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { readSplit } from '../tar/split.js'
-import { type CheckContext, isAsked, type Mend, type Problem, tryLockLayer } from './problem.js'
+import { type CheckContext, isAsked, type Mend, type Problem } from './problem.js'
 
 export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
   const { db, driver } = context
@@ -124,7 +124,7 @@ function isPast({ db }: CheckContext, row: NodeRow): boolean {
 
 /** Does a living process have the layer in hand? Then it may be in whatever state. */
 function isAtWork(context: CheckContext, layer: LayerId): boolean {
-  const lock = tryLockLayer(context, layer)
+  const lock = context.graph.tryLockLayer(layer)
   lock?.release()
   return lock === undefined
 }
@@ -139,7 +139,7 @@ function unlessLocked(
   return {
     what,
     async run() {
-      const lock = tryLockLayer(context, layer)
+      const lock = context.graph.tryLockLayer(layer)
       if (lock === undefined) return false
       try {
         return await work()

@@ -4,13 +4,13 @@ import { removeMountPoint } from '../mount-point.js'
 import { createMountSpace, isMountPoint } from '../mount-space.js'
 import { readdir } from '../sys/files.js'
 import { unmount } from '../sys/mount.js'
-import { type CheckContext, isAsked, type Problem, tryLockLayer } from './problem.js'
+import { type CheckContext, isAsked, type Problem } from './problem.js'
 
 export function* checkMounts(context: CheckContext): Generator<Problem, void> {
   const { db, root } = context
   const space = createMountSpace()
   const locked = (layer: string, work: () => boolean): boolean => {
-    const lock = tryLockLayer(context, layer)
+    const lock = context.graph.tryLockLayer(layer)
     if (lock === undefined) return false
     try {
       return work()

@@ -3,7 +3,6 @@ import type { NodeId } from '../db/nodes.js'
 import type { Layers } from '../layers.js'
 import type { Looking } from '../looking.js'
 import type { Mounts } from '../mounts.js'
-import { type Lock, tryLock } from '../sys/lock.js'
 
 export interface CheckContext extends Looking {
   readonly mounts: Mounts
@@ -16,11 +15,6 @@ export interface CheckContext extends Looking {
 
 export function isAsked({ only }: CheckContext, node: NodeId): boolean {
   return only?.has(node) ?? true
-}
-
-/** Undefined where a living process has the layer in hand. */
-export function tryLockLayer({ root }: CheckContext, layer: string): Lock | undefined {
-  return tryLock(`${root}/locks/node-${layer}`)
 }
 
 export interface Problem {

@@ -51,6 +51,7 @@ export const libc = {
   fchdir: int('fchdir', 'int'),
   fchmod: int('fchmod', 'int', 'uint'),
   fchown: int('fchown', 'int', 'uint', 'uint'),
+  fcntl: int('fcntl', 'int', 'int', BYTES),
   fgetxattr: int64('fgetxattr', 'int', TEXT, BYTES, 'size_t'),
   flistxattr: int64('flistxattr', 'int', BYTES, 'size_t'),
   flock: int('flock', 'int', 'int'),

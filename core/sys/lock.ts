@@ -1,11 +1,14 @@
 /**
- * Locks between processes (and within one), by flock(2) on a file of their own: a lock dies with its holder, however
- * that ends. A blocking flock would hold a thread of libuv's pool that no abort gets back, and four of them the whole
- * pool; so waiting asks again every few milliseconds (at most {@link SLOWEST}) and an AbortSignal ends it at once.
+ * Locks between processes (and within one): a lock dies with its holder, however that ends. Two kinds of them: a file of
+ * its own, by flock(2), for the few that are held long or are about a path; and a name among many in one file, by a lock on
+ * one byte of it (fcntl(2), "open file description locks"), which makes and removes nothing.
+ *
+ * A blocking call would hold a thread of libuv's pool that no abort gets back, and four of them the whole pool; so waiting
+ * asks again every few milliseconds (at most {@link SLOWEST}) and an AbortSignal ends it at once.
  */
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { toText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, open, unlink } from './files.js'
 import { check, libc } from './libc.js'
@@ -13,8 +16,12 @@ import { enter } from './seam.js'
 import { fstat, lstatOrUndefined } from './stat.js'
 
 export interface Lock {
-  /** Idempotent. The file goes with it. */
+  /** Idempotent. A file of its own goes with it. */
   release(): void
+}
+
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined
 }
 
 /** The lock of that file (made as needed, 0600), or undefined where somebody holds it. @throws SysError */
@@ -52,31 +59,55 @@ export function tryLockDirectory(path: string): Lock | undefined {
   return undefined
 }
 
+/** Waits for the lock of that file. @throws SysError; CANCELLED on abort */
+export function lock(file: string, options?: WaitOptions): Promise<Lock> {
+  return waitFor(() => tryLock(file), options)
+}
+
 /**
- * The lock of a name that `make` just made up. Whoever sweeps up lock files holds each of them for a moment, also one
+ * The lock of a name among those that share `file` (made as needed, 0600; it stays), or undefined where somebody holds it.
+ * Its byte is told by the name's hash: among 2^62 of them no two names meet. @throws SysError
+ */
+export function tryLockName(file: string, name: string): Lock | undefined {
+  const fd = open(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  try {
+    if (lockByte(fd, placeOf(name), file)) return { release: once(() => close(fd)) }
+  } catch (error) {
+    close(fd)
+    throw error
+  }
+  close(fd)
+  return undefined
+}
+
+/** Waits for the lock of a name in `file`. @throws SysError; CANCELLED on abort */
+export function lockName(file: string, name: string, options?: WaitOptions): Promise<Lock> {
+  return waitFor(() => tryLockName(file, name), options)
+}
+
+/**
+ * The lock of a name that `make` just made up. Whoever sweeps up what nobody holds has each name for a moment, also one
  * whose owner is about to lock it: then another name will do. @throws SysError, VarveError UNAVAILABLE
  */
 export function lockFresh<T>(
   make: () => T,
-  fileOf: (name: T) => string,
+  take: (name: T) => Lock | undefined,
 ): { readonly name: T; readonly lock: Lock } {
   for (let tries = 0; tries < FRESH_NAMES; tries++) {
     const name = make()
-    const lock = tryLock(fileOf(name))
+    const lock = take(name)
     if (lock !== undefined) return { name, lock }
   }
   throw new VarveError(
     'UNAVAILABLE',
-    `${toText(fileOf(make()))}: the locks of ${FRESH_NAMES} random names like this were all taken; try again`,
+    `the locks of ${FRESH_NAMES} random names like ${make()} were all taken; try again`,
   )
 }
 
-/** Waits for the lock. @throws SysError; CANCELLED on abort */
-export async function lock(file: string, options: { readonly signal?: AbortSignal } = {}): Promise<Lock> {
-  const { signal } = options
+async function waitFor(take: () => Lock | undefined, { signal }: WaitOptions = {}): Promise<Lock> {
   for (let pause = FASTEST; ; pause = Math.min(pause * 1.5, SLOWEST)) {
     if (signal?.aborted) throw new VarveError('CANCELLED', 'interrupted while waiting for a lock')
-    const lock = tryLock(file)
+    const lock = take()
     if (lock !== undefined) return lock
     await wait(pause, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
       // The abort that the loop's next turn reports.
@@ -90,16 +121,41 @@ const FASTEST = 2
 const SLOWEST = 50
 const FRESH_NAMES = 32
 const LOCK_EX_NB = 2 | 4
+/** Of fcntl(2), for a `struct flock` of 64 bit: type and whence, 16 bit each; from byte 8 start and length; then a pid of 0. */
+const F_OFD_SETLK = 37
+const F_WRLCK = 1
+const FLOCK_BYTES = 32
 
 function flock(fd: number, file: string): boolean {
-  try {
+  return isTaken(() => {
     enter('flock', file)
     check(libc.flock(fd, LOCK_EX_NB), 'flock', file)
+  })
+}
+
+function lockByte(fd: number, place: bigint, file: string): boolean {
+  const range = Buffer.alloc(FLOCK_BYTES)
+  new Int16Array(range.buffer, range.byteOffset, 1)[0] = F_WRLCK
+  new BigInt64Array(range.buffer, range.byteOffset + 8, 2).set([place, 1n])
+  return isTaken(() => {
+    enter('fcntl', file)
+    check(libc.fcntl(fd, F_OFD_SETLK, range), 'fcntl', file)
+  })
+}
+
+/** False: somebody holds it. */
+function isTaken(take: () => void): boolean {
+  try {
+    take()
     return true
   } catch (error) {
-    if (errnoOf(error) === 'EAGAIN') return false // somebody holds it
+    if (errnoOf(error) === 'EAGAIN') return false
     throw error
   }
+}
+
+function placeOf(name: string): bigint {
+  return createHash('sha256').update(name).digest().readBigUInt64LE() >> 2n
 }
 
 function held(fd: number, file: string): Lock {

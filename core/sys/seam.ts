@@ -24,8 +24,8 @@ const CHANGING = [
 ] as const
 // biome-ignore format: a table
 const READING = [
-  'chroot', 'close', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fspick', 'fstat', 'getdents',
-  'getflags', 'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
+  'chroot', 'close', 'fcntl', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fspick', 'fstat',
+  'getdents', 'getflags', 'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
   'readlink', 'sendto', 'socket', 'stat', 'statfs', 'unshare',
   'ino_lookup', 'ino_paths', 'send', 'subvol_getflags', 'subvol_info', 'subvol_rootref', 'tree_search',
 ] as const

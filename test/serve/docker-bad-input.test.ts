@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { tryLock } from '../../core/sys/lock.js'
+import { createLayerLocks } from '../../core/layer-locks.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
 import { END, header } from '../tar-bytes.js'
 import { SERVE_CELLS } from './cells.js'
@@ -172,7 +172,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
   async 'A tar is not read faster than it is laid down.'({ client, varve }) {
     await client.done('Create', { ID: 'slow' })
     const { Layer } = (await client.done('GetMetadata', { ID: 'slow' })).Metadata as Record<string, string>
-    const inTheWay = tryLock(join(varve.root, 'locks', `node-${Layer}`))
+    const inTheWay = createLayerLocks(varve.root).tryLockLayer(Layer ?? '')
     assert.ok(inTheWay !== undefined)
     let sent = 0
     const tar = (async function* () {

@@ -136,7 +136,7 @@ test('Recovery takes away what a dead process left: a half-made node, a half-rem
     await driver.create(parseLayerId('unknown'), { writable: true })
     mkdir(`${root}/tmp/123-abc`, 0o700)
     mkdir(`${root}/mnt/half`, 0o700)
-    close(open(`${root}/locks/node-dead`, 0o102))
+    close(open(`${root}/locks/tmp-dead`, 0o102))
     await recover()
     assert.deepEqual(await driver.list(), [db.nodes.get(kept.node)?.layer])
     assert.equal(db.nodes.layers().size, 1)

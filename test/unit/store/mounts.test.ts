@@ -48,7 +48,7 @@ test('A mount that waited for a commit shows the committed layer, read-only.', {
       },
     })
     const row = await graph.prepare()
-    const committing = await graph.lockNode(row.layer)
+    const committing = await graph.lockLayer(row.layer)
     const mounting = mounts.mount(row)
     await graph.commit(row.id)
     committing.release()
@@ -59,7 +59,7 @@ test('A mount that waited for a commit shows the committed layer, read-only.', {
     } finally {
       await mounts.unmount(row)
     }
-    const removing = await graph.lockNode(row.layer)
+    const removing = await graph.lockLayer(row.layer)
     const late = mounts.mount(row)
     removing.release()
     const [mounted, removed] = await Promise.allSettled([late, graph.remove(row.id)])
@@ -276,7 +276,7 @@ for (const driver of ['overlay', 'vfs']) {
 
   onStore('a lock that is swept up while it is taken harms nobody', async ({ varve, attempt }) => {
     for (let n = 1; n <= 8; n++) {
-      const env = { VARVE_FAULT: `EAGAIN:flock:${n}` }
+      const env = { VARVE_FAULT: `EAGAIN:${n % 2 === 0 ? 'flock' : 'fcntl'}:${Math.ceil(n / 2)}` }
       const made = await attempt(['create', '--parent', SMALL_NAME, '--id', `n${n}`], env)
       assert.equal(made.status, 0, `${n}: ${made.stderr}`)
       await varve('rm', `n${n}`)

@@ -5,7 +5,6 @@ import { commit } from '../../../core/committing.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { chainIdOf } from '../../../core/ids.js'
 import type { Layers } from '../../../core/layers.js'
-import { tryLock } from '../../../core/sys/lock.js'
 import { digest, factsOf, inWorld, type World } from './world.js'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>
@@ -24,12 +23,12 @@ async function oneImage(world: World, names: readonly string[]) {
 
 /** Does `meanwhile` while `work` waits for the lock of the node. */
 async function whileWaiting<T>(
-  { root, graph }: World,
+  { graph }: World,
   node: number,
   work: () => Promise<T>,
   meanwhile: () => Promise<void> | void,
 ): Promise<PromiseSettledResult<T>> {
-  const lock = tryLock(`${root}/locks/node-${graph.get(node).layer}`)
+  const lock = graph.tryLockLayer(graph.get(node).layer)
   assert.ok(lock)
   const working = Promise.allSettled([work()])
   await meanwhile()

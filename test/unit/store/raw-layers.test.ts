@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Driver, DriverModule } from '../../../core/driver.js'
 import { isCode, VarveError } from '../../../core/errors.js'
+import { createLayerLocks } from '../../../core/layer-locks.js'
 import type { StoreOptions } from '../../../core/model.js'
 import { createMounts } from '../../../core/mounts.js'
 import { createRawLayers } from '../../../core/raw-layers.js'
 import { openStore, type Store } from '../../../core/store.js'
-import { tryLock } from '../../../core/sys/lock.js'
 import { createViews } from '../../../core/views.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
@@ -171,7 +171,7 @@ test('An engine’s layer is the engine’s to remove, also one that it has come
       const file = join(root, '../layer.tar')
       writeFileSync(file, TAR)
       const { id } = await store.importLayer(file)
-      const lock = tryLock(`${root}/locks/node-${id}`)
+      const lock = createLayerLocks(root).tryLockLayer(id)
       const removing = assert.rejects(
         store.remove(id),
         fails('FAILED_PRECONDITION', /docker's layer "theirs"/),

@@ -300,7 +300,7 @@ test('Of two commits of one key one wins, and the other finds nothing of that na
 
 test('A removal that waited does not take what has got another name meanwhile.', () =>
   inFamily(async ({ snapshots, graph, resolver }) => {
-    const lock = await graph.lockNode(resolver.layer('active').layer)
+    const lock = await graph.lockLayer(resolver.layer('active').layer)
     const removal = assert.rejects(snapshots.remove('active'), fails('NOT_FOUND', /"active"/))
     await graph.commit(resolver.layer('active').id, { name: { space: 'snapshot', name: 'top' } })
     lock.release()

@@ -9,6 +9,7 @@ import type { Driver } from '../../../core/driver.js'
 import { createGraph, type Graph, type TarFacts } from '../../../core/graph.js'
 import { type ChainId, chainIdOf, type Digest, parseDigest } from '../../../core/ids.js'
 import { createImages, type Images } from '../../../core/images.js'
+import { createLayerLocks } from '../../../core/layer-locks.js'
 import type { Finding } from '../../../core/model.js'
 import { createMounts } from '../../../core/mounts.js'
 import { recover } from '../../../core/recover.js'
@@ -72,7 +73,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     state: db.driverState,
     warn,
   })
-  const graph = createGraph({ db, driver, home, locks: `${root}/locks`, warn })
+  const graph = createGraph({ db, driver, home, locks: createLayerLocks(root), warn })
   const mounts = createMounts({ db, graph, driver, root })
   const views = createViews(driver)
   const resolver = createResolver(db)

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { lock, tryLock } from '../../../core/sys/lock.js'
+import { lock, lockName, tryLock, tryLockName } from '../../../core/sys/lock.js'
 import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { errno, scratch } from './scratch.js'
 
@@ -83,16 +83,74 @@ test('twenty who wait get it one after the other, with its file unlinked each ti
   assert.equal(fs.existsSync(file), false)
 })
 
+test('names in one file: one holder of each, whoever has the others, and the file stays', (t) => {
+  const file = `${scratch(t)}/lock\xff`
+  const before = openDescriptors()
+  const first = tryLockName(file, 'one')
+  const other = tryLockName(file, 'two')
+  assert.ok(first && other)
+  assert.equal(tryLockName(file, 'one'), undefined)
+  first.release()
+  first.release()
+  const second = tryLockName(file, 'one')
+  first.release()
+  assert.equal(tryLockName(file, 'one'), undefined, 'an old holder must not release the new one’s lock')
+  assert.equal(tryLockName(file, 'two'), undefined)
+  second?.release()
+  other.release()
+  const { mode, size } = fs.statSync(Buffer.from(file, 'latin1'))
+  assert.deepEqual([mode & 0o777, size], [0o600, 0])
+  assert.equal(openDescriptors(), before)
+})
+
+for (const end of ['killed', 'done'] as const) {
+  test(`another process holds a name until it is ${end}, then it is free`, async (t) => {
+    const file = `${scratch(t)}/lock`
+    const child = await holder(t, file, 'name')
+    assert.equal(tryLockName(file, 'name'), undefined)
+    tryLockName(file, 'free')?.release()
+    const waiting = lockName(file, 'name')
+    if (end === 'killed') child.kill('SIGKILL')
+    else child.stdin.end()
+    const held = await waiting
+    assert.equal(tryLockName(file, 'name'), undefined)
+    held.release()
+    tryLockName(file, 'name')?.release()
+  })
+}
+
+test('a name is free once the thread that held it is terminated', async (t) => {
+  const file = `${scratch(t)}/lock`
+  const worker = new Worker(CHILD, { argv: [file, 'name'], stdout: true, stdin: true })
+  await once(worker.stdout, 'data')
+  assert.equal(tryLockName(file, 'name'), undefined)
+  await worker.terminate()
+  const held = tryLockName(file, 'name')
+  assert.ok(held)
+  held.release()
+})
+
+test('a thousand names are a thousand locks', (t) => {
+  const file = `${scratch(t)}/lock`
+  const held = Array.from({ length: 1000 }, (_, i) => tryLockName(file, `name ${i}`))
+  assert.ok(held.every((each) => each !== undefined))
+  for (const each of held) each.release()
+})
+
 test('what cannot be a lock is an error', (t) => {
   const root = scratch(t)
   fs.symlinkSync('elsewhere', `${root}/link`)
   assert.throws(() => tryLock(`${root}/no/lock`), errno('ENOENT'))
   assert.throws(() => tryLock(`${root}/link`), errno('ELOOP'))
   assert.throws(() => tryLock(root), errno('EISDIR'))
+  assert.throws(() => tryLockName(`${root}/no/lock`, 'name'), errno('ENOENT'))
+  assert.throws(() => tryLockName(`${root}/link`, 'name'), errno('ELOOP'))
+  assert.throws(() => tryLockName(root, 'name'), errno('EISDIR'))
 })
 
-async function holder(t: TestContext, file: string) {
-  const child = spawn(process.execPath, [CHILD, file], { stdio: ['pipe', 'pipe', 'inherit'] })
+/** A process that holds the lock of `file`, or of a name in it. */
+async function holder(t: TestContext, ...args: readonly string[]) {
+  const child = spawn(process.execPath, [CHILD, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = once(child, 'close')
   t.after(() => {
     child.kill('SIGKILL')
