@@ -10,6 +10,8 @@ export const ENGINE = 'varve.engine'
 export const SHARED = 'varve.engine.shared'
 /** In which of that engine's runs the layer was made: RawLayers.begin counts them. */
 export const RUN = 'varve.engine.run'
+/** The backend's options that an engine's layer was made with: `key=value`, sorted, a line each. */
+export const OPTIONS = 'varve.options'
 /** When the layer was made again, empty, because its directory was missing after a boot (recover.ts); ISO time. */
 export const REMADE = 'varve.remade'
 

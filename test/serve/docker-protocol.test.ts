@@ -315,6 +315,9 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     const limited = { ID: 'limited', StorageOpt: { Size: '64M' } }
     const answer = await client.call('CreateReadWrite', limited)
     if (answer.status === 200) {
+      await client.done('CreateReadWrite', limited)
+      const other = await client.call('CreateReadWrite', { ID: 'limited', StorageOpt: { size: '128M' } })
+      assert.match(String(other.body.Err), /made with size=64M, not size=128M/)
       const place = await client.get('limited')
       const write = () =>
         writeFileSync(join(place, 'file'), Buffer.alloc(96 * 1024 * 1024, 1), { flush: true })

@@ -92,6 +92,30 @@ for (const module of [overlay, vfs]) {
   })
 }
 
+test('A layer that is asked for again with other options is not the one that is here.', async () => {
+  const takesAll = altered(vfs, (driver) => ({
+    create: (id, { options: _, ...rest }) => driver.create(id, rest),
+  }))
+  await inStore(takesAll, async ({ raw }) => {
+    const options = new Map([
+      ['size', '1G'],
+      ['inodes', '10'],
+    ])
+    await raw.create('limited', { options })
+    await raw.create('limited', { options: new Map([...options].reverse()) })
+    for (const others of [new Map([['size', '1G']]), undefined]) {
+      const told = others === undefined ? 'no options' : 'size=1G'
+      await assert.rejects(
+        raw.create('limited', { ...(others && { options: others }) }),
+        fails('ALREADY_EXISTS', new RegExp(`made with inodes=10, size=1G, not ${told}; remove it first`)),
+      )
+    }
+    await raw.create('plain')
+    await raw.create('plain', { options: new Map() })
+    await assert.rejects(raw.create('plain', { options }), fails('ALREADY_EXISTS', /made with no options/))
+  })
+})
+
 test('What the driver has sealed stays read-only where it is, and is written to after the next mount', {
   skip: NEEDS_ROOT,
 }, async () => {
