@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { cellsTable } from './conformance/cells-table.js'
-import { featuresTable } from './serve/features-table.js'
+import { featuresTable } from './serve/dockerd-features-table.js'
 
 const TABLES: Readonly<Record<string, () => string>> = { cells: cellsTable, features: featuresTable }
 

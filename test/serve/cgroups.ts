@@ -1,7 +1,7 @@
 /** The control groups that an engine makes: they outlive the world it was in. */
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { until } from './containerd-engine.js'
+import { until } from './until.js'
 
 /** The name, in every hierarchy, of the group for an engine whose files are in `place`. */
 export function groupOf(place: string): string {

@@ -4,9 +4,11 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { command, commandBytes, ended } from '../../fixtures/command.js'
 import { type OtherSystem, startWorld } from '../../fixtures/world.js'
+import { until } from './until.js'
+
+export { until }
 
 export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
 
@@ -101,18 +103,10 @@ export async function collectGarbage({ ctr }: Containerd): Promise<void> {
   await ctr('leases', 'delete', '--sync', 'garbage')
 }
 
-/** Tries for three minutes: engines take long to start beside other tests. @throws Error of the last try */
-export async function until<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + 180_000
-  for (;;) {
-    try {
-      return await attempt()
-    } catch (error) {
-      if (Date.now() > deadline)
-        throw new Error(`in three minutes it was not so that ${what}`, { cause: error })
-      await sleep(50)
-    }
-  }
+/** SIGKILL to a container that runs, and its removal; its snapshot is garbage then. */
+export async function endContainer({ ctr }: Containerd, id: string): Promise<void> {
+  await ctr('tasks', 'kill', '--signal', 'SIGKILL', id)
+  await until('the container is stopped', () => ctr('containers', 'rm', id))
 }
 
 function childrenOf(pid: number): readonly number[] {

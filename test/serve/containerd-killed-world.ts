@@ -9,11 +9,10 @@ import { missingCommands } from '../../fixtures/command.js'
 import { type CodeEntry, tarOf, writeDockerArchive } from '../../fixtures/docker-archive.js'
 import { differences, type Snapshot, snapshot } from '../oracle.js'
 import { type Varve, varveAt } from '../varve.js'
+import { busyLayers, IMAGE, writeBusyImage } from './busy-image.js'
 import type { ServeCell } from './cells.js'
 import { chainIdOf } from './chain-id.js'
-import { CONTAINERD_COMMANDS, type Containerd, until, withContainerd } from './containerd-engine.js'
-import { busyLayers, IMAGE, writeBusyImage } from './docker-image.js'
-import { openTap, type Tap } from './docker-tap.js'
+import { CONTAINERD_COMMANDS, type Containerd, withContainerd } from './containerd-engine.js'
 import { KEPT, LOOK, mounted, viewed } from './mounted.js'
 import { type Serving, startServing } from './serving.js'
 import {
@@ -25,6 +24,8 @@ import {
   openClient,
   type SnapshotClient,
 } from './snapshot-client.js'
+import { openTap, type Tap } from './tap.js'
+import { until } from './until.js'
 
 export interface KilledWorld {
   readonly varve: Varve

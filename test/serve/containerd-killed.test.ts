@@ -8,7 +8,6 @@ import { createRandom } from '../conformance/random.js'
 import type { Snapshot } from '../oracle.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
-import { until } from './containerd-engine.js'
 import {
   clear,
   committed,
@@ -26,6 +25,7 @@ import {
 } from './containerd-killed-world.js'
 import type { Serving } from './serving.js'
 import { isStatus, openClient, UNAVAILABLE } from './snapshot-client.js'
+import { until } from './until.js'
 
 /** Changing calls of a round; on vfs a layer is copied, which takes thousands. */
 const CALLS: Readonly<Record<string, number>> = { overlay: 230, btrfs: 140, vfs: 2200 }

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Docker } from './docker-engine.js'
-import { IMAGE } from './docker-image.js'
+import { IMAGE } from './busy-image.js'
+import type { Docker } from './dockerd-engine.js'
 import { type Cases, RUN } from './dockerd-stage.js'
 
 const RECIPE = `FROM ${IMAGE} AS one

@@ -1,7 +1,7 @@
 /** dockerd's containers: what they change, as dockerd and the admin see it; many at once; one whose size is limited. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { IMAGE } from './docker-image.js'
+import { IMAGE } from './busy-image.js'
 import { type Cases, layerOf, layersOf, lines, RUN, STAYING, sorted } from './dockerd-stage.js'
 
 /** What a container does to its files. */

@@ -16,7 +16,7 @@ import { sha256File } from '../archive.js'
 import { unpackLayers } from '../gnu-tar.js'
 import { setAttribute } from '../libc.js'
 import { differences, type Snapshot, snapshot } from '../oracle.js'
-import { IMAGE } from './docker-image.js'
+import { IMAGE } from './busy-image.js'
 import { type Cases, layersOf, lines, RUN, STAYING, treeOf } from './dockerd-stage.js'
 
 /** cap_net_raw=ep, as the kernel keeps it. */

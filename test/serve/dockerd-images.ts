@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { type ReadImage, readImages, sha256File } from '../archive.js'
 import { unpackLayers } from '../gnu-tar.js'
 import { differences, snapshot } from '../oracle.js'
-import { type Docker, withDockerd } from './docker-engine.js'
-import { IMAGE } from './docker-image.js'
+import { IMAGE } from './busy-image.js'
+import { type Docker, withDockerd } from './dockerd-engine.js'
 import { type Cases, layersOf, RUN } from './dockerd-stage.js'
 
 /** The archive fills them after it has told their times. */

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import type { Docker } from './docker-engine.js'
-import { IMAGE } from './docker-image.js'
+import { IMAGE } from './busy-image.js'
+import type { Docker } from './dockerd-engine.js'
 import { type Cases, lines, RUN, STAYING } from './dockerd-stage.js'
 
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const

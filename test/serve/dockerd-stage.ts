@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { missingCommands } from '../../fixtures/command.js'
 import type { OtherSystem } from '../../fixtures/world.js'
+import { writeBusyImage } from './busy-image.js'
 import { SERVE_CELLS, type ServeCell } from './cells.js'
-import { DOCKERD_COMMANDS, type Docker, withDockerd } from './docker-engine.js'
-import { writeBusyImage } from './docker-image.js'
+import { DOCKERD_COMMANDS, type Docker, withDockerd } from './dockerd-engine.js'
 
 export interface Stage {
   readonly docker: Docker

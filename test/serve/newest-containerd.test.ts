@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { newestEngines } from '../../fixtures/newest.js'
 import { varveAt } from '../varve.js'
+import { IMAGE, writeBusyImage } from './busy-image.js'
 import { SERVE_CELLS } from './cells.js'
 import { testContainerd } from './containerd-cases.js'
-import { until, withContainerd } from './containerd-engine.js'
-import { IMAGE, writeBusyImage } from './docker-image.js'
+import { withContainerd } from './containerd-engine.js'
 import { startServing } from './serving.js'
+import { until } from './until.js'
 
 testContainerd('containerd 1.7', newestEngines)
 

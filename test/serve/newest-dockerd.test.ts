@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { newestEngines } from '../../fixtures/newest.js'
-import { IMAGE } from './docker-image.js'
+import { IMAGE } from './busy-image.js'
 import { DOCKERD_CASES } from './dockerd-cases.js'
 import { layerOf, type Stage, testDockerd } from './dockerd-stage.js'
 

@@ -1,0 +1,98 @@
+/**
+ * kill -9 to dockerd while it loads, runs, commits and builds, at a random piece of what it and we say to each other. The
+ * next dockerd goes on at once: what the dead one had acknowledged is there, and what it began and forgot goes with `varve rm`.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { createRandom } from '../conformance/random.js'
+import { SEED } from '../seed.js'
+import { SERVE_CELLS } from './cells.js'
+import { PHASES, type Phase } from './dockerd-killed-work.js'
+import { clear, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './dockerd-killed-world.js'
+
+describe('dockerd is killed', { concurrency: true }, () => {
+  for (const cell of SERVE_CELLS) {
+    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+      const random = createRandom(SEED)
+      await withKept(cell, async (world) => {
+        const pieces = await undisturbed(world)
+        let isBroken = false
+        for (let round = 0; round < ROUNDS && !isBroken; round++) {
+          const at = (SEED + round) % PHASES.length
+          const piece = 1 + random.below(pieces[at] ?? 1)
+          const lives = random.below(2) === 1
+          const where = `in ${PHASES[at]?.name}, at piece ${piece} of ${pieces[at]}`
+          await t.test(`round ${round}: ${where}${lives ? ', under live restore' : ''}`, async (sub) => {
+            isBroken = true // unless it ends well: the others build on it
+            sub.diagnostic(await killedAt(world, { at, piece, lives }))
+            isBroken = false
+          })
+        }
+      })
+    })
+  }
+})
+
+/** How many pieces each phase takes where nothing happens. */
+async function undisturbed(world: KilledWorld): Promise<readonly number[]> {
+  const { docker, archive } = world
+  const pieces: number[] = []
+  for (const phase of PHASES) {
+    const before = docker.tap().passed()
+    await phase.run(docker, archive)
+    pieces.push(docker.tap().passed() - before)
+    await phase.look(docker)
+  }
+  assert.deepEqual(await clear(world), [])
+  return pieces
+}
+
+interface Moment {
+  /** Index of the phase. */
+  readonly at: number
+  readonly piece: number
+  /** Does what runs live on while there is no dockerd? */
+  readonly lives: boolean
+}
+
+/** What happened, in words. */
+async function killedAt(world: KilledWorld, { at, piece, lives }: Moment): Promise<string> {
+  const { docker, archive } = world
+  for (const phase of PHASES.slice(0, at)) await phase.run(docker, archive)
+  const pid = await pidOf(world)
+  const when = await killedIn(PHASES[at], piece, world)
+  await docker.startDockerd(...(lives ? ['--live-restore'] : []))
+  if (lives) assert.equal(await pidOf(world), pid, 'it lives on')
+  await lookAtKept(world)
+  for (const phase of PHASES.slice(0, at)) await phase.look(docker)
+  for (const phase of PHASES.slice(at)) {
+    await phase.run(docker, archive)
+    await phase.look(docker)
+  }
+  const forgotten = await clear(world)
+  return `${when}; forgotten: ${forgotten.length === 0 ? 'nothing' : forgotten}`
+}
+
+/** When it was killed, in words. */
+async function killedIn(
+  phase: Phase | undefined,
+  piece: number,
+  { docker, archive }: KilledWorld,
+): Promise<string> {
+  const doomed = docker.dockerd()
+  let isKilled = false
+  const killed = docker.tap().at(piece, () => {
+    isKilled = true
+    void doomed.end('SIGKILL')
+  })
+  await phase?.run(docker, archive).catch((error: unknown) => {
+    if (!isKilled) throw error
+  })
+  const when = isKilled ? await killed : 'at rest, it took fewer pieces'
+  await doomed.end('SIGKILL')
+  return `killed: ${when}`
+}
+
+async function pidOf({ docker }: KilledWorld): Promise<string> {
+  return docker.docker('inspect', '--format', '{{.State.Running}} {{.State.Pid}}', 'kept')
+}

@@ -1,0 +1,95 @@
+/**
+ * kill -9 to the service at a random system call while dockerd loads, runs, commits and builds; it is started again at once.
+ * dockerd goes on, by itself or at the second try, no layer is lost, and at the end none is left.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { createRandom } from '../conformance/random.js'
+import { SEED } from '../seed.js'
+import { SERVE_CELLS } from './cells.js'
+import type { Running } from './dockerd-engine.js'
+import { PHASES } from './dockerd-killed-work.js'
+import { clear, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './dockerd-killed-world.js'
+
+/** Changing calls of the service from its start through each phase; on vfs a layer is copied. */
+const CALLS: Readonly<Record<string, readonly number[]>> = {
+  overlay: [400, 95, 105, 340, 190],
+  vfs: [750, 780, 450, 1300, 430],
+  btrfs: [430, 75, 120, 270, 150],
+}
+
+describe('the service is killed under dockerd', { concurrency: true }, () => {
+  for (const cell of SERVE_CELLS) {
+    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+      const random = createRandom(SEED)
+      await withKept(cell, async (world) => {
+        let isBroken = false
+        for (let round = 0; round < ROUNDS && !isBroken; round++) {
+          const at = (SEED + round) % PHASES.length
+          const call = 1 + random.below(CALLS[cell.driver]?.[at] ?? 1)
+          await t.test(`round ${round}: in ${PHASES[at]?.name}, at changing call ${call}`, async (sub) => {
+            isBroken = true // unless it ends well: the others build on it
+            sub.diagnostic(await killedAt(world, { at, call }))
+            isBroken = false
+          })
+        }
+      })
+    })
+  }
+})
+
+interface Moment {
+  /** Index of the phase. */
+  readonly at: number
+  readonly call: number
+}
+
+/** What happened, in words. */
+async function killedAt(world: KilledWorld, { at, call }: Moment): Promise<string> {
+  const { docker, archive } = world
+  for (const phase of PHASES.slice(0, at)) await phase.run(docker, archive)
+  await docker.service().end('SIGTERM')
+  const { when, isDone } = await workKilledAt(world, { at, call })
+  await lookAtKept(world)
+  for (const [i, phase] of PHASES.entries()) {
+    if (i > at || (i === at && !isDone)) await phase.run(docker, archive)
+    await phase.look(docker)
+  }
+  const forgotten = await clear(world)
+  return `killed ${when}; forgotten: ${forgotten.length === 0 ? 'nothing' : forgotten}`
+}
+
+/** Runs a phase on a service that is killed in it, and starts the next one at once. */
+async function workKilledAt(
+  { docker, archive }: KilledWorld,
+  { at, call }: Moment,
+): Promise<{ readonly when: string; readonly isDone: boolean }> {
+  const doomed = await docker
+    .startService({ VARVE_FAULT: `kill:call:${call}` })
+    .catch((error: unknown) => assert.match(String(error), /varve has ended: SIGKILL/))
+  if (doomed === undefined) {
+    await docker.startService()
+    return { when: 'as it started', isDone: false }
+  }
+  const working = (PHASES[at]?.run(docker, archive) ?? Promise.resolve()).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  )
+  const isKilled = await Promise.race([
+    doomed.ended.then(() => true),
+    working.then((failure) => failure !== undefined && endsOr(doomed, failure.error)),
+  ])
+  if (!isKilled) await doomed.end('SIGKILL')
+  await docker.startService()
+  const isDone = (await working) === undefined
+  if (!isKilled) return { when: 'at rest: it took fewer calls', isDone }
+  return { when: `at work; dockerd ${isDone ? 'went on by itself' : 'had to be asked again'}`, isDone }
+}
+
+/** Only its end is a reason to fail. dockerd may hear of that before we do. @throws `failure` where it lives on */
+async function endsOr({ ended }: Running, failure: unknown): Promise<true> {
+  const livesOn = wait(60_000, true, { ref: false })
+  if (await Promise.race([ended.then(() => false), livesOn])) throw failure
+  return true
+}
