@@ -2,15 +2,22 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { connect as connectHttp2 } from 'node:http2'
-import { createConnection, createServer, type Socket } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Varve, varveAt } from '../varve.js'
+import { refused } from './containerd-protocol-bench.js'
+import { connected, hungUp, rawCall } from './containerd-raw-call.js'
 import { type Serving, startServing } from './serving.js'
-import * as client from './snapshot-client.js'
-import { isStatus, openClient, type SnapshotClient } from './snapshot-client.js'
+import {
+  INTERNAL,
+  INVALID_ARGUMENT,
+  openClient,
+  RESOURCE_EXHAUSTED,
+  type SnapshotClient,
+  UNIMPLEMENTED,
+} from './snapshot-client.js'
 import { field } from './wire.js'
 
 const MIB = 1024 * 1024
@@ -65,16 +72,13 @@ describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it
   })
 
   bad('An unknown method, a body that is no message, and one that is cut off.', async () => {
-    assert.equal(await rawCall(service.socket, 'Explode', Buffer.alloc(0)), client.UNIMPLEMENTED)
+    assert.equal(await rawCall(service.socket, 'Explode', Buffer.alloc(0)), UNIMPLEMENTED)
     for (const body of ['ffffffffff', '0a0576', '12ff', '5a'].map((hex) => Buffer.from(hex, 'hex'))) {
       const status = await rawCall(service.socket, 'Prepare', body)
-      assert.ok(
-        [client.INTERNAL, client.INVALID_ARGUMENT].includes(status),
-        `${body.toString('hex')}: ${status}`,
-      )
+      assert.ok([INTERNAL, INVALID_ARGUMENT].includes(status), `${body.toString('hex')}: ${status}`)
     }
     // No field at all: it lacks the snapshotter's name.
-    assert.equal(await rawCall(service.socket, 'Prepare', Buffer.alloc(0)), client.INVALID_ARGUMENT)
+    assert.equal(await rawCall(service.socket, 'Prepare', Buffer.alloc(0)), INVALID_ARGUMENT)
   })
 
   bad('A peer that hangs up in the middle of its request: nothing is done.', async () => {
@@ -88,10 +92,10 @@ describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it
 
   bad('A request of more than 4 MiB, and one that says it has a gigabyte.', async () => {
     const labels = Object.fromEntries(Array.from({ length: 1200 }, (_, n) => [`k${n}`, 'x'.repeat(4000)]))
-    await refused(connection.call('Prepare', { key: 'key', labels }), client.RESOURCE_EXHAUSTED)
+    await refused(connection.call('Prepare', { key: 'key', labels }), RESOURCE_EXHAUSTED)
     assert.equal(
       await rawCall(service.socket, 'Prepare', Buffer.alloc(1000), { length: 2 ** 30 }),
-      client.RESOURCE_EXHAUSTED,
+      RESOURCE_EXHAUSTED,
     )
     assert.deepEqual(await connection.list(), [])
   })
@@ -105,7 +109,7 @@ describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it
       ['name~=/((((x{9}){9}){9}){9}){9}/'],
       Array.from({ length: 7000 }, (_, n) => `name==name${n}`),
     ]
-    for (const filters of refusedFilters) await refused(connection.list(filters), client.INVALID_ARGUMENT)
+    for (const filters of refusedFilters) await refused(connection.list(filters), INVALID_ARGUMENT)
     await connection.call('Prepare', { key: 'a'.repeat(4000) })
     assert.deepEqual(await connection.list(['name~=/^(a|a)*b$/', 'name~=/(a*)*c/']), [])
     await connection.call('Remove', { key: 'a'.repeat(4000) })
@@ -173,7 +177,7 @@ describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it
       args: ['--name', 'other'],
     })
     const other = await openClient(second.socket)
-    await refused(other.call('Prepare', { key: 'key' }), client.INVALID_ARGUMENT)
+    await refused(other.call('Prepare', { key: 'key' }), INVALID_ARGUMENT)
     await other.call('Prepare', { snapshotter: 'other', key: 'key' })
     assert.deepEqual(
       (await connection.list()).map(({ name }) => name),
@@ -203,70 +207,3 @@ describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it
     await once(foreign, 'close')
   })
 })
-
-async function connected(path: string): Promise<Socket> {
-  const socket = createConnection(path)
-  await once(socket, 'connect')
-  return socket
-}
-
-/** The status of a call with this very body; `length` is what its frame says, where that is another. */
-async function rawCall(
-  path: string,
-  method: string,
-  body: Buffer,
-  { length = body.length }: { readonly length?: number } = {},
-): Promise<number> {
-  const session = connectHttp2('http://localhost', { createConnection: () => createConnection(path) })
-  try {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': `/containerd.services.snapshots.v1.Snapshots/${method}`,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    })
-    const status = new Promise<number>((resolve, reject) => {
-      const take = (headers: Readonly<Record<string, unknown>>) => {
-        if (headers['grpc-status'] !== undefined) resolve(Number(headers['grpc-status']))
-      }
-      stream.on('response', take)
-      stream.on('trailers', take)
-      stream.on('error', reject)
-      session.on('error', reject)
-    })
-    const frame = Buffer.alloc(5)
-    frame.writeUInt32BE(length, 1)
-    stream.end(Buffer.concat([frame, body]))
-    stream.resume()
-    return await status
-  } finally {
-    session.destroy()
-  }
-}
-
-/** Sends the head of a call's body and `sent` bytes of it, and is gone. */
-async function hungUp(path: string, method: string, body: Buffer, sent: number): Promise<void> {
-  const socket = await connected(path)
-  const session = connectHttp2('http://localhost', { createConnection: () => socket })
-  session.on('error', () => {
-    // It is gone.
-  })
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': `/containerd.services.snapshots.v1.Snapshots/${method}`,
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  })
-  stream.on('error', () => {
-    // So is this.
-  })
-  const frame = Buffer.alloc(5)
-  frame.writeUInt32BE(body.length, 1)
-  await new Promise((resolve) => stream.write(Buffer.concat([frame, body.subarray(0, sent)]), resolve))
-  socket.destroy()
-  await once(socket, 'close')
-}
-
-async function refused(call: Promise<unknown>, code: number): Promise<void> {
-  await assert.rejects(call, (error) => isStatus(error) && error.code === code)
-}

@@ -8,8 +8,6 @@ import { command, commandBytes, ended } from '../../fixtures/command.js'
 import { type OtherSystem, startWorld } from '../../fixtures/world.js'
 import { until } from './until.js'
 
-export { until }
-
 export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
 
 export interface ContainerdOptions {

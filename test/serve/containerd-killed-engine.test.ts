@@ -6,22 +6,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
-import type { Snapshot } from '../oracle.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
-import {
-  clear,
-  foundBy,
-  type KilledWorld,
-  lookAtKept,
-  ROUNDS,
-  STEPS,
-  sameTrees,
-  settle,
-  treesOf,
-  whyNot,
-  withKept,
-} from './containerd-killed-world.js'
+import { clear, sameTrees, settle, type Trees, treesOf } from './containerd-killed-truth.js'
+import { STEPS } from './containerd-killed-work.js'
+import { foundBy, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './containerd-killed-world.js'
 
 describe('containerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
@@ -59,7 +48,7 @@ interface Moment {
   /** Index of the step. */
   readonly at: number
   readonly piece: number
-  readonly trees: readonly (Snapshot | undefined)[]
+  readonly trees: Trees
 }
 
 /** What happened, in words. */

@@ -5,26 +5,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
-import type { Snapshot } from '../oracle.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
-import {
-  clear,
-  committed,
-  foundBy,
-  isKnown,
-  type KilledWorld,
-  lookAtKept,
-  ROUNDS,
-  STEPS,
-  sameTrees,
-  settle,
-  treesOf,
-  whyNot,
-  withKept,
-} from './containerd-killed-world.js'
+import { clear, sameTrees, settle, type Trees, treesOf } from './containerd-killed-truth.js'
+import { committed, isKnown, STEPS } from './containerd-killed-work.js'
+import { foundBy, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './containerd-killed-world.js'
 import type { Serving } from './serving.js'
-import { isStatus, openClient, UNAVAILABLE } from './snapshot-client.js'
+import { isStatus, UNAVAILABLE, withClient } from './snapshot-client.js'
 import { until } from './until.js'
 
 /** Changing calls of a round; on vfs a layer is copied, which takes thousands. */
@@ -51,11 +38,7 @@ describe('the service is killed under containerd', { concurrency: true }, () => 
 })
 
 /** What happened, in words. */
-async function killedAt(
-  world: KilledWorld,
-  call: number,
-  trees: readonly (Snapshot | undefined)[],
-): Promise<string> {
+async function killedAt(world: KilledWorld, call: number, trees: Trees): Promise<string> {
   await world.service().end('SIGTERM')
   const { when, done, log } = await worksUntilKilled(world, call)
   const service = await world.startService()
@@ -89,13 +72,11 @@ async function killedAfterCommit(world: KilledWorld): Promise<void> {
   assert.equal(await doomed.ended, 'SIGKILL')
   const service = await world.startService()
   await foundBy(world)
-  const client = await openClient(service.socket)
-  try {
-    const kinds = (await client.list(['name~=/one/'])).map(({ name, kind }) => [name.split('/').at(-1), kind])
-    assert.deepEqual(kinds, [['one-done', 'COMMITTED']])
-  } finally {
-    client.close()
-  }
+  const infos = await withClient(service.socket, {}, ({ list }) => list(['name~=/one/']))
+  assert.deepEqual(
+    infos.map(({ name, kind }) => [name.split('/').at(-1), kind]),
+    [['one-done', 'COMMITTED']],
+  )
   assert.equal(await isKnown(world, 'one-done'), false)
   await committed(world, one)
   assert.equal(await isKnown(world, 'one-done'), true)

@@ -1,4 +1,5 @@
 /** Debian's containerd on us. */
-import { testContainerd } from './containerd-cases.js'
+import { CONTAINERD_CASES } from './containerd-cases.js'
+import { testContainerd } from './containerd-stage.js'
 
-testContainerd('containerd')
+testContainerd('containerd', { cases: CONTAINERD_CASES })

@@ -7,12 +7,14 @@ import { newestEngines } from '../../fixtures/newest.js'
 import { varveAt } from '../varve.js'
 import { IMAGE, writeBusyImage } from './busy-image.js'
 import { SERVE_CELLS } from './cells.js'
-import { testContainerd } from './containerd-cases.js'
-import { withContainerd } from './containerd-engine.js'
+import { CONTAINERD_CASES } from './containerd-cases.js'
+import { endContainer, withContainerd } from './containerd-engine.js'
+import { idsOf, layersOf } from './containerd-layers.js'
+import { testContainerd } from './containerd-stage.js'
 import { startServing } from './serving.js'
 import { until } from './until.js'
 
-testContainerd('containerd 1.7', newestEngines)
+testContainerd('containerd 1.7', { cases: CONTAINERD_CASES, system: newestEngines })
 
 /** Its transfer service unpacks by way of us. */
 const TRANSFER = `[[plugins."io.containerd.transfer.v1.local".unpack_config]]
@@ -24,18 +26,18 @@ const TRANSFER = `[[plugins."io.containerd.transfer.v1.local".unpack_config]]
 for (const { driver, skip, within } of SERVE_CELLS) {
   test(`what the admin imported is not unpacked by containerd's transfer service: ${driver}`, { skip }, () =>
     within(async (place) => {
-      const [socket, archive, own] = ['varve.sock', 'busy.tar', 'c'].map((name) => join(place, name))
-      if (socket === undefined || archive === undefined || own === undefined) throw new Error('no paths')
+      const [socket, archive, engine] = [join(place, 'varve.sock'), join(place, 'busy.tar'), join(place, 'c')]
       await writeBusyImage(archive)
-      mkdirSync(own)
+      mkdirSync(engine)
       const varve = varveAt(join(place, 'root'), driver)
-      const layers = async () => (await varve.json<{ id: string }>('layers')).map(({ id }) => id).sort()
-      const options = { place: own, snapshotter: socket, config: TRANSFER, system: await newestEngines() }
+      const layers = async () => idsOf(await layersOf(varve))
+      const options = { place: engine, snapshotter: socket, config: TRANSFER, system: await newestEngines() }
       await varve.varve('import', archive, '--name', 'mine:1')
       const before = await layers()
       const service = await startServing('containerd', { root: varve.root, driver, socket })
       try {
-        await withContainerd(options, async ({ ctr }) => {
+        await withContainerd(options, async (containerd) => {
+          const { ctr } = containerd
           await ctr('images', 'import', '--local=false', archive)
           assert.deepEqual(await layers(), before)
           const [image = ''] = (await ctr('images', 'ls', '--quiet')).split('\n')
@@ -44,8 +46,7 @@ for (const { driver, skip, within } of SERVE_CELLS) {
           await until('the container has written', async () => {
             assert.equal(await varve.varve('cat', 'web', '/srv/new'), 'seven\n')
           })
-          await ctr('tasks', 'kill', '--signal', 'SIGKILL', 'web')
-          await until('the container is stopped', () => ctr('containers', 'rm', 'web'))
+          await endContainer(containerd, 'web')
           await ctr('images', 'rm', '--sync', image)
           await until('only the admin has it', async () => assert.deepEqual(await layers(), before))
         })

@@ -3,6 +3,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** The media type of a layer's tar, not compressed. */
+export const LAYER_TAR = 'application/vnd.oci.image.layer.v1.tar'
+
 export interface LayoutImage {
   readonly tag: string
   /** From the base up. */
@@ -19,7 +22,7 @@ export function writeLayout(directory: string, images: readonly LayoutImage[]): 
     return { mediaType, digest: `sha256:${hex}`, size: Buffer.byteLength(content) }
   }
   const manifests = images.map(({ tag, layers }) => {
-    const described = layers.map((layer) => blob('application/vnd.oci.image.layer.v1.tar', layer))
+    const described = layers.map((layer) => blob(LAYER_TAR, layer))
     const config = {
       architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
       os: 'linux',

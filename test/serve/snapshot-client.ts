@@ -40,10 +40,16 @@ export const UNIMPLEMENTED = 12
 export const INTERNAL = 13
 export const UNAVAILABLE = 14
 
-/** `namespace`: for containerd's own service. */
+export interface ClientOptions {
+  /** Default `varve`. */
+  readonly snapshotter?: string
+  /** For containerd's own service. */
+  readonly namespace?: string
+}
+
 export async function openClient(
   socket: string,
-  { snapshotter = 'varve', namespace }: { readonly snapshotter?: string; readonly namespace?: string } = {},
+  { snapshotter = 'varve', namespace }: ClientOptions = {},
 ): Promise<SnapshotClient> {
   const service = await loadService()
   const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
@@ -99,6 +105,28 @@ export async function openClient(
       return { cancel: () => call.cancel() }
     },
     close: () => client.close(),
+  }
+}
+
+/** Lets `use` use a client of its own, and closes it. */
+export async function withClient<T>(
+  socket: string,
+  options: ClientOptions,
+  use: (client: SnapshotClient) => Promise<T>,
+): Promise<T> {
+  const client = await openClient(socket, options)
+  try {
+    return await use(client)
+  } finally {
+    client.close()
+  }
+}
+
+/** For `catch`: the error, if it has one of these codes; else it is thrown. */
+export function unlessStatus(...codes: readonly number[]): (error: unknown) => unknown {
+  return (error) => {
+    if (isStatus(error) && codes.includes(error.code)) return error
+    throw error
   }
 }
 

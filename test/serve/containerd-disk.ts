@@ -1,0 +1,18 @@
+/** What a store has on the disk when containerd is done with it. */
+import { execFileSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+
+/** Of all but what a store has for as long as it lives, its database and its locks, and the scratch of who runs. */
+export interface DiskUse {
+  /** KiB. */
+  readonly size: number
+  readonly files: readonly string[]
+}
+
+export function diskUseOf(root: string): DiskUse {
+  const du = execFileSync('du', ['-sk', '--exclude=varve.db*', root], { encoding: 'utf8' })
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((name) => !/^(varve\.db|layers\.lock$|locks\/tmp-|tmp\/)/.test(name))
+    .sort()
+  return { size: Number(du.split('\t')[0]), files }
+}

@@ -1,0 +1,26 @@
+/** Our service starts again beneath a containerd that goes on. */
+import assert from 'node:assert/strict'
+import { endContainer } from './containerd-engine.js'
+import { type Cases, RICH, said } from './containerd-stage.js'
+import { until } from './until.js'
+
+export const RESTARTS: Cases = {
+  async 'the service is restarted under a container that runs'(stage) {
+    const { containerd, varve } = stage
+    const { ctr } = containerd
+    const long = 'echo before >/srv/file; sleep 1000'
+    await ctr('run', '--detach', RICH, 'long', '/bin/sh', '-ec', long)
+    await until('the container writes', async () => {
+      assert.equal(await varve.varve('cat', 'long', '/srv/file'), 'before\n')
+    })
+    await stage.restart()
+    const script = 'cat /srv/file >/srv/seen; echo after >/srv/file'
+    await ctr('tasks', 'exec', '--exec-id', 'e', 'long', '/bin/sh', '-ec', script)
+    assert.equal(await varve.varve('cat', 'long', '/srv/seen'), 'before\n')
+    // containerd looks for us again at most 3 s after it failed to find us.
+    await until('containerd has found the service again', () => ctr('snapshots', 'usage'))
+    assert.equal(await said(stage, { image: RICH, script: 'echo new' }), 'new\n')
+    assert.equal(await varve.varve('cat', 'long', '/srv/file'), 'after\n')
+    await endContainer(containerd, 'long')
+  },
+}
