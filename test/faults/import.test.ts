@@ -8,10 +8,10 @@ import { test } from 'node:test'
 import { FAULT_POINTS } from '../../core/steps.js'
 import { writeSmallImage } from '../../fixtures/small.js'
 import { readImages } from '../archive.js'
+import { NEEDS_ROOT } from '../needs-root.js'
 import { type Varve, withVarve } from '../varve.js'
 import { assertRecovered } from './recovered.js'
 
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root'
 /** A prime, so that the sweep does not meet the same call of every file. */
 const EVERY_NTH_CALL = 13
 

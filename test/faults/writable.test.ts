@@ -8,10 +8,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { FAULT_POINTS } from '../../core/steps.js'
 import { SMALL_NAME, writeSmallImage } from '../../fixtures/small.js'
+import { NEEDS_ROOT } from '../needs-root.js'
 import { type Varve, withVarve } from '../varve.js'
 import { assertRecovered, type Layer, mounts } from './recovered.js'
-
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 
 for (const driver of ['overlay', 'vfs']) {
   const onStore = (title: string, body: (varve: Varve) => Promise<void>): void => {

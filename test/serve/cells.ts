@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openFileSystem, whyNoFileSystem } from '../file-system.js'
+import { NEEDS_ROOT } from '../needs-root.js'
 
 export interface ServeCell {
   readonly driver: string
@@ -11,8 +12,6 @@ export interface ServeCell {
   /** Runs `use` with an empty directory of its own, gone afterwards. */
   within<T>(use: (place: string) => Promise<T>): Promise<T>
 }
-
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 
 export const SERVE_CELLS: readonly ServeCell[] = [
   { driver: 'overlay', skip: NEEDS_ROOT, within: withinTemporary },

@@ -26,6 +26,7 @@ import { reserveSocket } from '../../cli/serve/socket.js'
 import { STATUS, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
 import { notify } from '../../core/sys/notify.js'
+import { NEEDS_ROOT } from '../needs-root.js'
 import { varveAt } from '../varve.js'
 import { dockerClient, parsed, responseOf } from './docker-client.js'
 import { startServing } from './serving.js'
@@ -43,7 +44,6 @@ const libc = {
   ) => number,
 }
 const MSG_DONTWAIT = 0x40
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 const NOW = () => new Date('2026-01-31T10:00:00.000Z')
 
 test('A log line is text or JSON, and nothing in it can steer a terminal or begin another line.', () => {

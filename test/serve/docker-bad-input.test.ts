@@ -7,7 +7,6 @@ import { createConnection, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createLayerLocks } from '../../core/layer-locks.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
 import { END, header } from '../tar-bytes.js'
@@ -15,6 +14,7 @@ import { SERVE_CELLS } from './cells.js'
 import { collect, type DockerClient, dockerClient, parsed, responseOf } from './docker-client.js'
 import { type DockerWorld, withDocker } from './docker-world.js'
 import { startServing } from './serving.js'
+import { until } from './until.js'
 
 const MIB = 1024 * 1024
 /** A service at rest has some 100 MiB. */
@@ -36,11 +36,13 @@ for (const cell of SERVE_CELLS.filter(({ driver }) => driver !== 'btrfs')) {
               false,
               'it goes on',
             )
-            await until('no layer is left', async () => (await world.varve.json('layers')).length === 0)
+            await until('no layer is left', async () =>
+              assert.deepEqual(await world.varve.json('layers'), []),
+            )
             const { peak } = world.service().memory()
             assert.ok(peak < MOST, `it took ${peak / MIB} MiB`)
             // Kept threads and pools may have made their own meanwhile; a leak would show in each of the cases.
-            await until('its files are closed', async () => openFiles(world) <= before + 24)
+            await until('its files are closed', async () => assert.ok(openFiles(world) <= before + 24))
           })
         }
       })
@@ -162,9 +164,9 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
         // We are the ones who hang up.
       })
       await written(asking, LARGE.subarray(0, bytes))
-      await until('it is being filled', async () => !(await client.done('Exists', { ID: 'hung' })).Exists)
+      await fillingOf(client, 'hung')
       asking.destroy()
-      await until('the id is free', async () => (await client.call('Create', { ID: 'hung' })).status === 200)
+      await until('the id is free', () => client.done('Create', { ID: 'hung' }))
       await client.done('Remove', { ID: 'hung' })
     }
   },
@@ -219,7 +221,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       })
       one.destroy()
     }
-    await until('they are over', async () => (await runningCalls(service().log())) === 0)
+    await until('they are over', async () => assert.equal(runningCalls(service().log()), 0))
     await client.done('Remove', { ID: 'large' })
   },
 
@@ -302,7 +304,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Create', { ID: 'ending' })
     const begun = await beginTar(client, 'ending')
     const ending = restart('SIGTERM')
-    await until('it stops', async () => service().log().includes('stopping docker'))
+    await until('it stops', async () => assert.match(service().log(), /stopping docker/))
     begun.asking.end(SMALL.subarray(600))
     assert.deepEqual((await parsed(await begun.answer)).body, { Size: 8 })
     await ending
@@ -325,8 +327,15 @@ async function beginTar(client: DockerClient, id: string) {
     // Awaited later.
   })
   await written(asking, SMALL.subarray(0, 600))
-  await until('it is being filled', async () => !(await client.done('Exists', { ID: id })).Exists)
+  await fillingOf(client, id)
   return { asking, answer }
+}
+
+/** Until the service is at its tar. */
+function fillingOf(client: DockerClient, id: string): Promise<void> {
+  return until('it is being filled', async () => {
+    assert.equal((await client.done('Exists', { ID: id })).Exists, false)
+  })
 }
 
 /** Sends up to so many MiB, until nobody takes more; how many bytes went out. */
@@ -377,14 +386,7 @@ function openFiles({ service }: DockerWorld): number {
 }
 
 /** Diffs that began and did not end, by the log: each had been answered, so each has a line when it is over. */
-async function runningCalls(log: string): Promise<number> {
+function runningCalls(log: string): number {
   const over = log.split('\n').filter((line) => / Diff id=large /.test(line)).length
   return 9 - over
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 180_000; !(await holds()); ) {
-    if (Date.now() > deadline) throw new Error(`in three minutes it was not so that ${what}`)
-    await sleep(20)
-  }
 }

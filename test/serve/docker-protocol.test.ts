@@ -18,12 +18,11 @@ import { describe, test } from 'node:test'
 import { openStore } from '../../core/store.js'
 import { drivers } from '../../drivers/all.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
+import { NEEDS_ROOT } from '../needs-root.js'
 import { SERVE_CELLS } from './cells.js'
 import { collect, type DockerClient, dockerClient } from './docker-client.js'
 import { type DockerWorld, withDocker } from './docker-world.js'
 import { startServing } from './serving.js'
-
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: it mounts'
 
 const BASE = await tarOf([
   { header: { name: 'etc/' } },

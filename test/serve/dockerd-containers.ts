@@ -1,8 +1,9 @@
 /** dockerd's containers: what they change, as dockerd and the admin see it; many at once; one whose size is limited. */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
+import { lines, sortedLines } from '../text-lines.js'
 import { IMAGE } from './busy-image.js'
-import { type Cases, layerOf, layersOf, lines, RUN, STAYING, sorted } from './dockerd-stage.js'
+import { layerOf, layersOf, mountPoints } from './dockerd-layers.js'
+import { type Cases, RUN, STAYING } from './dockerd-stage.js'
 
 /** What a container does to its files. */
 const EDITS = `echo new > /srv/new; rm /srv/keep/3; rm -r /srv/gone; mkdir /srv/gone; echo other > /srv/gone/1
@@ -23,8 +24,8 @@ export const CONTAINERS: Cases = {
     for (const state of ['running', 'stopped']) {
       if (state === 'stopped') await docker.docker('stop', '--time', '0', 'edited')
       const id = (await layerOf(docker, 'edited')).slice(0, 12)
-      const ours = sorted(await docker.varve('diff', id))
-      assert.deepEqual(sorted(await docker.docker('diff', 'edited')), ours, state)
+      const ours = sortedLines(await docker.varve('diff', id))
+      assert.deepEqual(sortedLines(await docker.docker('diff', 'edited')), ours, state)
       for (const line of EDITED) assert.ok(ours.includes(line), `${state}: ${line} is not in ${ours}`)
       assert.match(await docker.varve('ls', id, '/srv'), /moved/)
       assert.equal(await docker.varve('cat', id, '/srv/gone/1'), 'other\n')
@@ -59,10 +60,7 @@ export const CONTAINERS: Cases = {
     await docker.docker('rm', '--force', 'doomed')
     const left = await layersOf(docker)
     assert.ok(!left.some(({ names }) => names.some((name) => name.startsWith(id))))
-    assert.equal(
-      await docker.inside('find', join(docker.root, 'mnt'), '-mindepth', '1', '-maxdepth', '1'),
-      '',
-    )
+    assert.deepEqual(await mountPoints(docker), [])
   },
 
   async '20 containers at once'({ docker }) {

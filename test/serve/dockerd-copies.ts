@@ -16,8 +16,10 @@ import { sha256File } from '../archive.js'
 import { unpackLayers } from '../gnu-tar.js'
 import { setAttribute } from '../libc.js'
 import { differences, type Snapshot, snapshot } from '../oracle.js'
+import { lines } from '../text-lines.js'
 import { IMAGE } from './busy-image.js'
-import { type Cases, layersOf, lines, RUN, STAYING, treeOf } from './dockerd-stage.js'
+import { layersOf, treeOf } from './dockerd-layers.js'
+import { type Cases, RUN, STAYING } from './dockerd-stage.js'
 
 /** cap_net_raw=ep, as the kernel keeps it. */
 const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000', 'hex').toString('latin1')

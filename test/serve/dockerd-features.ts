@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { lines } from '../text-lines.js'
 import { IMAGE } from './busy-image.js'
 import type { Docker } from './dockerd-engine.js'
 import { ALONE, asking, type Stage, withStage } from './dockerd-feature-stage.js'
@@ -190,8 +191,4 @@ async function volumeDriver({ after, docker, engine, start, work }: Stage): Prom
   assert.match(await docker('volume', 'ls', '--format', '{{.Driver}} {{.Name}}'), /^shelf box$/m)
   await docker('volume', 'rm', 'box')
   assert.ok(!existsSync(box))
-}
-
-function lines(text: string): readonly string[] {
-  return text.split('\n').filter(Boolean)
 }

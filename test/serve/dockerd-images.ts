@@ -8,7 +8,8 @@ import { unpackLayers } from '../gnu-tar.js'
 import { differences, snapshot } from '../oracle.js'
 import { IMAGE } from './busy-image.js'
 import { type Docker, withDockerd } from './dockerd-engine.js'
-import { type Cases, layersOf, RUN } from './dockerd-stage.js'
+import { layersOf } from './dockerd-layers.js'
+import { type Cases, RUN } from './dockerd-stage.js'
 
 /** The archive fills them after it has told their times. */
 const timeless = new Set(['', 'etc', 'usr', 'usr/bin'])

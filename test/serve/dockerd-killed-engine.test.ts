@@ -8,14 +8,20 @@ import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
 import { PHASES, type Phase } from './dockerd-killed-work.js'
-import { clear, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './dockerd-killed-world.js'
+import { clear, type KilledWorld, lookAtKept, ROUNDS, undisturbed, withKept } from './dockerd-killed-world.js'
+import { whyNoDockerd } from './dockerd-stage.js'
 
 describe('dockerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
-    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+    test(`on ${cell.driver}`, { skip: whyNoDockerd(cell) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
-        const pieces = await undisturbed(world)
+        const { tap } = world
+        const pieces = await undisturbed(world, async (run) => {
+          const before = tap.passed()
+          await run()
+          return tap.passed() - before
+        })
         let isBroken = false
         for (let round = 0; round < ROUNDS && !isBroken; round++) {
           const at = (SEED + round) % PHASES.length
@@ -32,20 +38,6 @@ describe('dockerd is killed', { concurrency: true }, () => {
     })
   }
 })
-
-/** How many pieces each phase takes where nothing happens. */
-async function undisturbed(world: KilledWorld): Promise<readonly number[]> {
-  const { docker, archive } = world
-  const pieces: number[] = []
-  for (const phase of PHASES) {
-    const before = docker.tap().passed()
-    await phase.run(docker, archive)
-    pieces.push(docker.tap().passed() - before)
-    await phase.look(docker)
-  }
-  assert.deepEqual(await clear(world), [])
-  return pieces
-}
 
 interface Moment {
   /** Index of the phase. */
@@ -77,11 +69,11 @@ async function killedAt(world: KilledWorld, { at, piece, lives }: Moment): Promi
 async function killedIn(
   phase: Phase | undefined,
   piece: number,
-  { docker, archive }: KilledWorld,
+  { docker, tap, archive }: KilledWorld,
 ): Promise<string> {
   const doomed = docker.dockerd()
   let isKilled = false
-  const killed = docker.tap().at(piece, () => {
+  const killed = tap.at(piece, () => {
     isKilled = true
     void doomed.end('SIGKILL')
   })

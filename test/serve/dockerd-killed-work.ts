@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { IMAGE } from './busy-image.js'
 import type { Docker } from './dockerd-engine.js'
+import { RUN } from './dockerd-stage.js'
 
 export interface Phase {
   readonly name: string
@@ -11,7 +12,6 @@ export interface Phase {
   look(docker: Docker): Promise<void>
 }
 
-const RUN = ['run', '--network', 'none'] as const
 const EDIT = 'rm -r /srv/keep; mkdir /srv/keep; echo edited > /srv/keep/file; mv /srv/two /srv/moved'
 const EDITED = 'cat /srv/keep/* /srv/moved /srv/gone/2; test ! -e /srv/two'
 const RECIPE = 'FROM edited:1\nRUN cp /srv/keep/file /copy\nRUN echo two > /two && rm -r /srv\n'

@@ -3,32 +3,31 @@
  * dockerd goes on, by itself or at the second try, no layer is lost, and at the end none is left.
  */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
-import type { Running } from './dockerd-engine.js'
+import { countingCalls } from './count-calls.js'
 import { PHASES } from './dockerd-killed-work.js'
-import { clear, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './dockerd-killed-world.js'
-
-/** Changing calls of the service from its start through each phase; on vfs a layer is copied. */
-const CALLS: Readonly<Record<string, readonly number[]>> = {
-  overlay: [400, 95, 105, 340, 190],
-  vfs: [750, 780, 450, 1300, 430],
-  btrfs: [430, 75, 120, 270, 150],
-}
+import { clear, type KilledWorld, lookAtKept, ROUNDS, undisturbed, withKept } from './dockerd-killed-world.js'
+import { whyNoDockerd } from './dockerd-stage.js'
+import type { Running } from './engine-world.js'
 
 describe('the service is killed under dockerd', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
-    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+    test(`on ${cell.driver}`, { skip: whyNoDockerd(cell) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
+        const calls = await undisturbed(world, (run) => changingCalls(world, run))
         let isBroken = false
         for (let round = 0; round < ROUNDS && !isBroken; round++) {
           const at = (SEED + round) % PHASES.length
-          const call = 1 + random.below(CALLS[cell.driver]?.[at] ?? 1)
-          await t.test(`round ${round}: in ${PHASES[at]?.name}, at changing call ${call}`, async (sub) => {
+          const call = 1 + random.below(calls[at] ?? 1)
+          const where = `in ${PHASES[at]?.name}, at changing call ${call} of ${calls[at]}`
+          await t.test(`round ${round}: ${where}`, async (sub) => {
             isBroken = true // unless it ends well: the others build on it
             sub.diagnostic(await killedAt(world, { at, call }))
             isBroken = false
@@ -38,6 +37,17 @@ describe('the service is killed under dockerd', { concurrency: true }, () => {
     })
   }
 })
+
+/** Those of the service from its start to its end. */
+async function changingCalls({ docker, work }: KilledWorld, run: () => Promise<unknown>): Promise<number> {
+  const file = join(work, 'calls')
+  await docker.service().end('SIGTERM')
+  const counting = await docker.startService(countingCalls(file))
+  await run()
+  assert.equal(await counting.end('SIGTERM'), 0)
+  await docker.startService()
+  return Number(readFileSync(file, 'utf8'))
+}
 
 interface Moment {
   /** Index of the phase. */

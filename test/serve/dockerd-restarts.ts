@@ -1,11 +1,13 @@
 /** dockerd and our service start again, gently and not, with containers that run; and all of it is taken away. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
+import { lines } from '../text-lines.js'
 import { IMAGE } from './busy-image.js'
 import type { Docker } from './dockerd-engine.js'
-import { type Cases, lines, RUN, STAYING } from './dockerd-stage.js'
+import { layerFolders } from './dockerd-layers.js'
+import { type Cases, RUN, STAYING } from './dockerd-stage.js'
 
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const
 /** What the other cases have made. */
@@ -91,9 +93,7 @@ export const RESTARTS: Cases = {
     assert.match(await docker.varve('prune'), /2 layers removed/, 'those that the admin imported')
     assert.deepEqual(rowsOf(docker), [])
     assert.equal(await docker.inside('find', join(docker.root, 'mnt'), '-mindepth', '1'), '')
-    const homes: Readonly<Record<string, string>> = { vfs: 'vfs/dir', btrfs: 'btrfs/subvolumes' }
-    const left = readdirSync(join(docker.root, homes[driver] ?? driver)).filter((name) => !name.endsWith('~'))
-    assert.deepEqual(left, [])
+    assert.deepEqual(layerFolders(docker, driver), [])
     assert.ok(!(await docker.inside('cat', '/proc/self/mounts')).includes(`${docker.root}/`))
     await docker.varve('check', '--data')
   },

@@ -7,7 +7,7 @@ import { missingCommands } from '../../fixtures/command.js'
 import type { OtherSystem } from '../../fixtures/world.js'
 import { writeBusyImage } from './busy-image.js'
 import { SERVE_CELLS, type ServeCell } from './cells.js'
-import { DOCKERD_COMMANDS, type Docker, withDockerd } from './dockerd-engine.js'
+import { DOCKERD_COMMANDS, type Docker, type DockerOptions, withDockerd } from './dockerd-engine.js'
 
 export interface Stage {
   readonly docker: Docker
@@ -28,6 +28,8 @@ export interface DockerdTests {
   readonly cases: Cases
   /** Default all. */
   readonly drivers?: readonly string[]
+  /** Default by plug-in. */
+  storage?(driver: string): DockerOptions['storage']
   /** Whose dockerd it is; default the host's. */
   system?(): Promise<OtherSystem>
 }
@@ -37,81 +39,57 @@ export const RUN = ['run', '--network', 'none'] as const
 export const STAYING = ['--detach', '--stop-signal', 'SIGKILL'] as const
 
 /** The cases on every backend. */
-export function testDockerd(name: string, { cases, drivers, system }: DockerdTests): void {
-  const missing = missingCommands(DOCKERD_COMMANDS)
+export function testDockerd(
+  name: string,
+  { cases, drivers, system, storage = byPlugin }: DockerdTests,
+): void {
   for (const cell of SERVE_CELLS.filter(({ driver }) => drivers?.includes(driver) ?? true)) {
-    const skip = cell.skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)
-    test(`${name} on ${cell.driver} does all that it does on its own storage`, { skip }, async (t) => {
-      const other = system && { system: await system() }
-      await withStage(cell, { ...other }, async (stage) => {
+    const title = `${name} on ${cell.driver} does all that it does on its own storage`
+    test(title, { skip: whyNoDockerd(cell) }, async (t) => {
+      const engine = { storage: storage(cell.driver), ...(system && { system: await system() }) }
+      await withStage(cell, engine, async (stage) => {
         const version = await stage.docker.docker('version', '--format', '{{.Server.Version}}')
         t.diagnostic(`dockerd ${version.trim()}`)
-        for (const [title, run] of Object.entries(cases)) {
+        for (const [each, run] of Object.entries(cases)) {
           let isBroken = true
-          await t.test(title, async () => {
+          await t.test(each, async () => {
             await run(stage)
             isBroken = false
           })
-          if (isBroken) throw new Error(`${title}: the others build on it`)
+          if (isBroken) throw new Error(`${each}: the others build on it`)
         }
       })
     })
   }
 }
 
+export function whyNoDockerd({ skip }: ServeCell): string | false {
+  const missing = missingCommands(DOCKERD_COMMANDS)
+  return skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)
+}
+
+function byPlugin(driver: string): DockerOptions['storage'] {
+  return { varve: driver }
+}
+
 /** Afterwards both must end well. */
 async function withStage(
   { driver, within }: ServeCell,
-  other: { readonly system?: OtherSystem },
+  engine: Pick<DockerOptions, 'storage' | 'system'>,
   use: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   await within(async (directory) => {
-    const [place, work] = ['engine', 'work'].map((name) => join(directory, name))
-    if (place === undefined || work === undefined) throw new Error('no paths')
+    const [place, work] = [join(directory, 'engine'), join(directory, 'work')]
     for (const path of [place, work]) mkdirSync(path)
     const archive = join(work, 'busy.tar')
     await writeBusyImage(archive)
-    await withDockerd({ place, storage: { varve: driver }, ...other }, async (docker) => {
-      await use({ docker, driver, place, work, archive, ...other })
+    await withDockerd({ place, ...engine }, async (docker) => {
+      const { system } = engine
+      await use({ docker, driver, place, work, archive, ...(system && { system }) })
       assert.equal(await docker.dockerd().end('SIGTERM'), 0)
       assert.equal(await docker.service().end('SIGTERM'), 0)
       const log = readFileSync(join(place, 'varve.log'), 'utf8')
       assert.ok(!/INTERNAL|CORRUPT/.test(log), log)
     })
   })
-}
-
-/** The raw id of a container's layer. */
-export async function layerOf(docker: Docker, container: string): Promise<string> {
-  return (await docker.docker('inspect', '--format', '{{.GraphDriver.Data.ID}}', container)).trim()
-}
-
-export interface LayerLine {
-  readonly id: string
-  readonly kind: string
-  readonly names: readonly string[]
-  readonly mounts: readonly string[]
-  readonly diffId?: string
-}
-
-/** What `varve layers` says, parents before children. */
-export async function layersOf({ varve }: Docker): Promise<readonly LayerLine[]> {
-  return lines(await varve('--json', 'layers')).map((line) => JSON.parse(line) as LayerLine)
-}
-
-/** Where this process sees the files of a container that runs, without what is mounted in there. */
-export async function treeOf(docker: Docker, container: string): Promise<string> {
-  const id = await layerOf(docker, container)
-  const layer = (await layersOf(docker)).find(({ names }) => names.includes(id))
-  const [place] = layer?.mounts ?? []
-  if (place === undefined) throw new Error(`${container}: is not mounted`)
-  return `/proc/${docker.service().pid}/root${place}`
-}
-
-export function lines(text: string): readonly string[] {
-  return text.split('\n').filter(Boolean)
-}
-
-export function sorted(text: string): readonly string[] {
-  return [...lines(text)].sort()
 }

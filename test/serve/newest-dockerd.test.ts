@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { newestEngines } from '../../fixtures/newest.js'
 import { IMAGE } from './busy-image.js'
 import { DOCKERD_CASES } from './dockerd-cases.js'
-import { layerOf, type Stage, testDockerd } from './dockerd-stage.js'
+import { layerOf } from './dockerd-layers.js'
+import { RUN, type Stage, testDockerd } from './dockerd-stage.js'
 
 const { 'export and import: the same tree': _, ...others } = DOCKERD_CASES
 
@@ -23,11 +24,10 @@ testDockerd('dockerd 26.1', {
 async function exportAndForget({ docker, archive, work }: Stage): Promise<void> {
   const file = join(work, 'exported.tar')
   await docker.docker('load', '--input', archive)
-  const run = ['run', '--network', 'none']
-  await docker.docker(...run, '--name', 'forgotten', IMAGE, 'sh', '-c', 'echo new > /srv/new; rm /srv/one')
+  await docker.docker(...RUN, '--name', 'forgotten', IMAGE, 'sh', '-c', 'echo new > /srv/new; rm /srv/one')
   await docker.docker('export', '--output', file, 'forgotten')
   await docker.docker('import', file, 'imported:1')
-  const seen = await docker.docker(...run, '--rm', 'imported:1', '/bin/sh', '-c', 'cd /srv; ls; cat new')
+  const seen = await docker.docker(...RUN, '--rm', 'imported:1', '/bin/sh', '-c', 'cd /srv; ls; cat new')
   assert.equal(seen, 'gone\nkeep\nnew\ntwo\nnew\n')
   const id = await layerOf(docker, 'forgotten')
   await docker.docker('rm', 'forgotten')

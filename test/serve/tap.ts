@@ -1,6 +1,12 @@
-/** Between dockerd and us: passes every byte on, counts the pieces, and stops at the one that a test waits for. */
+/** Between an engine and us: passes every byte on, counts the pieces, and stops at the one that a test waits for. */
 import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
+
+/** Of what stands between: where it listens for an engine, and where it finds us. */
+export interface Sockets {
+  readonly listen: string
+  readonly forward: string
+}
 
 export interface Tap {
   /** Pieces that have passed, of questions and of answers. */
@@ -15,8 +21,7 @@ interface Wait {
   reached(what: string): void
 }
 
-/** Listens at one socket for what is at another. */
-export async function openTap(options: { readonly listen: string; readonly forward: string }): Promise<Tap> {
+export async function openTap({ listen, forward }: Sockets): Promise<Tap> {
   const open = new Set<Socket>()
   let passed = 0
   let wait: Wait | undefined
@@ -27,7 +32,7 @@ export async function openTap(options: { readonly listen: string; readonly forwa
     wait = undefined
   }
   const server = createServer((engine) => {
-    const service = createConnection(options.forward)
+    const service = createConnection(forward)
     let method = 'nothing'
     engine.on('data', (piece) => {
       method = /^POST \/(\S+)/.exec(piece.toString('latin1', 0, 100))?.[1] ?? method
@@ -53,7 +58,7 @@ export async function openTap(options: { readonly listen: string; readonly forwa
       })
     }
   })
-  await once(server.listen(options.listen), 'listening')
+  await once(server.listen(listen), 'listening')
   return {
     passed: () => passed,
     at: (nth, then) =>

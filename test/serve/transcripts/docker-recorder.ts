@@ -9,16 +9,12 @@ import {
 } from 'node:http'
 import { join } from 'node:path'
 import { collect, responseOf } from '../docker-client.js'
+import type { Sockets } from '../tap.js'
 import { treeOf } from './edits.js'
 import type { DockerCall, DockerLine, Json } from './lines.js'
 import { createNames } from './names.js'
 import { digestOf, entriesOf, hollow, pack } from './tars.js'
 import { createWatch } from './watch.js'
-
-export interface Sockets {
-  readonly listen: string
-  readonly forward: string
-}
 
 export interface DockerRecorder {
   open(sockets: Sockets): Promise<{ close(): void }>

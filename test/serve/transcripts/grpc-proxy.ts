@@ -9,7 +9,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { createConnection } from 'node:net'
-import type { Sockets } from './docker-recorder.js'
+import type { Sockets } from '../tap.js'
 
 export interface GrpcCall {
   /** `Prepare` of `/containerd.services.snapshots.v1.Snapshots/Prepare`. */

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
 import { collect } from '../../collect.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
 import { layerTar } from './layer-tar.js'
 
 const BASE = layerTar([
@@ -87,7 +88,7 @@ const AFTER: readonly (readonly [title: string, top: string[], merged: string[],
 ]
 
 for (const driver of ['vfs', 'overlay']) {
-  const skip = driver === 'overlay' && process.getuid?.() !== 0 ? 'mounting takes root' : false
+  const skip = driver === 'overlay' && NEEDS_ROOT
   for (const [title, top, merged, changes] of AFTER) {
     test(`${driver}: ${title}: index, diff and tree agree`, { skip }, async () => {
       const folder = mkdtempSync(`${tmpdir()}/varve-agree-`)

@@ -25,10 +25,9 @@ import { createMounts } from '../../../core/mounts.js'
 import { recover } from '../../../core/recover.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
 import { endOf, firstOutput, openNamespace } from '../../namespace.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
 import { CLI, type Varve, varveAt, withVarve } from '../../varve.js'
 import { inWorld } from './world.js'
-
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'mounting takes root'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === code && words.test(error.message)

@@ -15,10 +15,10 @@ import { createViews } from '../../../core/views.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { collect } from '../../collect.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
 import { layerTar } from './layer-tar.js'
 import { inWorld } from './world.js'
 
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'mounting takes root'
 const TAR = layerTar(['d/ 0755', 'd/file =content'])
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>

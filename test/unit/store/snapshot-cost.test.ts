@@ -9,6 +9,7 @@ import { openStore } from '../../../core/store.js'
 import { counts, resetCounts } from '../../../core/sys/seam.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
 
 type Syncs = Readonly<Partial<Record<'fsync' | 'fdatasync' | 'syncfs', number>>>
 
@@ -43,8 +44,6 @@ const DRIVERS = [
   // The copy of the parent has but its root: once as a tree, once with its name, once the folder of that.
   { module: vfs, above: 1, prepare: { fsync: 3, fdatasync: 1 } },
 ]
-
-const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'needs root: overlay does'
 
 for (const { module, above, prepare } of DRIVERS) {
   for (const { title, write, commit } of CONTENTS) {

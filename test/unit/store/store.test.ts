@@ -12,14 +12,13 @@ import { openStore } from '../../../core/store.js'
 import { unmount } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
 import { collect } from '../../collect.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
 import { randomRuns } from '../../seed.js'
 import { layerTar } from './layer-tar.js'
 
 const run = promisify(execFile)
-const isRoot = process.getuid?.() === 0
 /** Imports layers one on top of the other. */
 const CHILD = fileURLToPath(new URL('import-child.js', import.meta.url))
-const NEEDS_ROOT = isRoot ? false : 'mounting takes root'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === code && words.test(error.message)

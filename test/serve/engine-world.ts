@@ -1,0 +1,155 @@
+/**
+ * A world (fixtures/world.ts) for an engine and all that belongs to it: its processes are started in there one by one, so that
+ * each can be ended, killed and started again.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errnoOf } from '../../core/errors.js'
+import { type CommandOptions, commandBytes, ended, searchPath } from '../../fixtures/command.js'
+import { type OtherSystem, startWorld } from '../../fixtures/world.js'
+import { until } from './until.js'
+
+export interface EngineWorldOptions {
+  /** An existing directory, for the logs. */
+  readonly place: string
+  /** Of every process in there, beside this one's. */
+  readonly env: Readonly<Record<string, string>>
+  /** Whether it has a network and a host name of its own; else the host's. */
+  readonly hasNetwork: boolean
+  /** Another system to be in; default the host's. */
+  readonly system: OtherSystem | undefined
+}
+
+/** A process of the world. */
+export interface Running {
+  /** 0 where it had ended before it was looked for. */
+  readonly pid: number
+  /** The exit status, or 128 and the signal's number. */
+  end(signal: NodeJS.Signals): Promise<number | string>
+  readonly ended: Promise<number | string>
+}
+
+export interface StartOptions {
+  /** Tried until it does not fail. The child has a pipe as descriptor 3. */
+  answers(child: ChildProcess): Promise<unknown>
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface EngineWorld {
+  /** Runs a command in there; its standard output. */
+  inside(args: readonly string[], options?: CommandOptions): Promise<Buffer>
+  /** Starts one that stays. What it says is added to NAME.log. @throws Error where it ends before it answers */
+  start(name: string, args: readonly string[], options: StartOptions): Promise<Running>
+  /** The last one that was started by this name. */
+  running(name: string): Running
+  /** Its root directory as this process sees it. */
+  root(): Promise<string>
+  /** Ends all that was started in there. */
+  end(): Promise<void>
+}
+
+/** Makes the world's own network and host name; enters them. */
+const NETWORK = {
+  start: ['unshare', '--net', '--uts', '/bin/sh', '-ec', 'ip link set lo up; hostname own; exec "$@"', 'own'],
+  enter: ['--net', '--uts'],
+}
+const STAY = ['/bin/sh', '-c', 'exec sleep infinity']
+
+/** Needs root. */
+export function openEngineWorld({ place, env, hasNetwork, system }: EngineWorldOptions): EngineWorld {
+  const network = hasNetwork ? NETWORK : { start: [], enter: [] }
+  const world = startWorld([...network.start, ...STAY], {}, system)
+  const over = ended(world)
+  const running = new Map<string, Running>()
+  const enter = async (args: readonly string[]) => {
+    const target = ['--target', await initOf(world), '--mount', '--pid', ...network.enter]
+    return [...target, '--', ...args]
+  }
+  return {
+    inside: async (args, options = {}) =>
+      commandBytes('nsenter', await enter(args), { ...options, env: { ...env, ...options.env } }),
+    async start(name, args, options) {
+      const child = spawnLogged(await enter(args), {
+        log: join(place, `${name}.log`),
+        env: { ...env, ...options.env },
+      })
+      const started = await answered(child, name, options.answers)
+      running.set(name, started)
+      return started
+    },
+    running(name) {
+      const found = running.get(name)
+      if (found === undefined) throw new Error(`${name} was not started`)
+      return found
+    },
+    root: async () => `/proc/${await initOf(world)}/root`,
+    async end() {
+      const init = childOf(world.pid ?? 0)
+      world.kill('SIGKILL')
+      await over
+      // The first process of the world is the last to go; its files are open until then.
+      await until('the world has ended', async () => {
+        if (init !== '' && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
+      })
+    },
+  }
+}
+
+function spawnLogged(
+  words: readonly string[],
+  options: { readonly log: string; readonly env: Readonly<Record<string, string>> },
+): ChildProcess {
+  const log = openSync(options.log, 'a')
+  const child = spawn('nsenter', words, {
+    stdio: ['ignore', log, log, 'pipe'],
+    env: { ...process.env, PATH: searchPath(), ...options.env },
+  })
+  closeSync(log)
+  return child
+}
+
+/** Once it answers. `child` is nsenter, which ends as what it started does. */
+async function answered(
+  child: ChildProcess,
+  name: string,
+  answers: StartOptions['answers'],
+): Promise<Running> {
+  const over = ended(child)
+  const isOver = () => child.exitCode !== null || child.signalCode !== null
+  await until(`${name} answers`, async () => {
+    if (!isOver()) await Promise.race([answers(child), over])
+  })
+  if (isOver()) throw new Error(`${name} has ended: ${await over}`)
+  const pid = Number(childOf(child.pid ?? 0))
+  return {
+    pid,
+    async end(signal) {
+      try {
+        // 0 is our own process group to kill(2).
+        if (pid > 0) process.kill(pid, signal)
+      } catch (error) {
+        if (errnoOf(error) !== 'ESRCH') throw error // it has ended already
+      }
+      return over
+    },
+    ended: over,
+  }
+}
+
+/** The first process of the world. */
+async function initOf(world: ChildProcess): Promise<string> {
+  return until('the world is there', async () => {
+    const init = childOf(world.pid ?? 0)
+    // Until then it is the shell that prepares the world.
+    if (init === '' || readFileSync(`/proc/${init}/comm`, 'utf8').trim() !== 'sleep')
+      throw new Error('not yet')
+    return init
+  })
+}
+
+/** The only child of a process; empty where it has none. */
+function childOf(pid: number): string {
+  const file = `/proc/${pid}/task/${pid}/children`
+  return existsSync(file) ? (readFileSync(file, 'utf8').trim().split(' ')[0] ?? '') : ''
+}
