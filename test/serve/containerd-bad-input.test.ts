@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { NEEDS_ROOT } from '../needs-root.js'
 import { type Varve, varveAt } from '../varve.js'
 import { refused } from './containerd-protocol-bench.js'
 import { connected, hungUp, rawCall } from './containerd-raw-call.js'
@@ -24,7 +25,7 @@ const MIB = 1024 * 1024
 /** A service at rest has some 100 MiB. */
 const MOST = 400 * MIB
 
-describe('bad input', { skip: process.getuid?.() === 0 ? false : 'needs root: it mounts' }, () => {
+describe('bad input', { skip: NEEDS_ROOT }, () => {
   let place: string
   let varve: Varve
   let service: Serving

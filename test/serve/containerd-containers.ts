@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { lines } from '../text-lines.js'
 import { collectGarbage, endContainer } from './containerd-engine.js'
 import { layersOf } from './containerd-layers.js'
 import { type Cases, RICH, type Stage, said } from './containerd-stage.js'
@@ -90,9 +91,7 @@ async function changed({ containerd, varve, place }: Stage): Promise<void> {
 
 /** As GNU tar lists them, without sizes and times. */
 function entriesOf(tar: string): readonly string[] {
-  const lines = execFileSync('tar', ['--numeric-owner', '-tvf', tar], { encoding: 'utf8' }).split('\n')
-  return lines
-    .filter(Boolean)
+  return lines(execFileSync('tar', ['--numeric-owner', '-tvf', tar], { encoding: 'utf8' }))
     .map((line) => line.replace(/^(\S+ \S+) +\d+ \S+ \S+ /, '$1 '))
     .sort()
 }

@@ -1,6 +1,7 @@
 /** What must be so after somebody was killed: the trees are whole, and containerd and we know the same snapshots. */
 import assert from 'node:assert/strict'
 import { differences, type Snapshot, snapshot } from '../oracle.js'
+import { lines } from '../text-lines.js'
 import { STEPS, type Step, undo } from './containerd-killed-work.js'
 import { asContainerd, type KilledWorld } from './containerd-killed-world.js'
 import { idsOf, layersOf } from './containerd-layers.js'
@@ -68,7 +69,7 @@ async function collect(world: KilledWorld): Promise<void> {
     await call('Remove', { key: 'stir' })
   })
   await ctr('leases', 'create', '--id', 'stir')
-  const leases = (await ctr('leases', 'ls', '-q')).split('\n').filter(Boolean)
+  const leases = lines(await ctr('leases', 'ls', '-q'))
   for (const lease of leases) await ctr('leases', 'delete', '--sync', lease)
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CodeEntry, tarOf } from '../../fixtures/docker-archive.js'
+import { lines } from '../text-lines.js'
 import { collectGarbage } from './containerd-engine.js'
 import { idsOf, layersOf } from './containerd-layers.js'
 import { type Cases, type Stage, said } from './containerd-stage.js'
@@ -33,7 +34,7 @@ export const PULLS: Cases = {
       const container = { image, script: 'echo imported', namespace: 'k8s.io' }
       assert.equal(await said(stage, container), 'imported\n')
       // The engine's copy goes; the image stays the admin's.
-      const names = (await kubernetes('images', 'ls', '-q')).split('\n').filter(Boolean)
+      const names = lines(await kubernetes('images', 'ls', '-q'))
       await kubernetes('images', 'rm', '--sync', ...names)
       await until('the snapshots are gone', async () => {
         const left = (await layersOf(varve)).filter(({ snapshots }) =>
