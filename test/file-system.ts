@@ -9,8 +9,8 @@ export type FileSystemKind = 'ext4' | 'xfs' | 'btrfs' | 'tmpfs'
 export interface FileSystem {
   /** Its root. */
   readonly path: string
-  /** As a reboot would: nothing is remembered but what is on disk. Not for tmpfs. */
-  remount(): void
+  /** As a reboot would, `meanwhile` being done between: nothing is remembered but what is on disk. Not for tmpfs. */
+  remount(meanwhile?: () => void): void
   close(): void
 }
 
@@ -46,19 +46,28 @@ export function whyNoFileSystem(kind: FileSystemKind): string | undefined {
   return `there is no ${make[0]} (${from})`
 }
 
-/** `size` as truncate(1) takes it. The loop device goes with its mount. */
-export function openFileSystem(
-  kind: FileSystemKind,
-  { size = '2G' }: { readonly size?: string } = {},
-): FileSystem {
+export interface FileSystemOptions {
+  /** As truncate(1) takes it. */
+  readonly size?: string
+  /** Of mount(8). */
+  readonly options?: readonly string[]
+  /** Where the loop file is to be, for whoever opened it to remove. */
+  readonly image?: string
+}
+
+/** The loop device goes with its mount. */
+export function openFileSystem(kind: FileSystemKind, options: FileSystemOptions = {}): FileSystem {
   const directory = mkdtempSync(join(realpathSync(tmpdir()), `varve-${kind}-`))
-  const [image, path] = [join(directory, 'image'), join(directory, 'mount')]
+  const path = join(directory, 'mount')
+  const { size = '2G', image = join(directory, 'image') } = options
   const { make } = RECIPES[kind]
-  const mount = () => {
-    const args = make ? ['-o', 'loop', image] : ['-t', kind, '-o', `size=${size},mode=0755`, 'varve-test']
-    execFileSync('mount', [...args, path], { stdio: 'pipe' })
-  }
   let mounted = false
+  const mount = () => {
+    const given = [...(make ? ['loop'] : [`size=${size}`, 'mode=0755']), ...(options.options ?? [])].join(',')
+    const args = ['-o', given, ...(make ? [image] : ['-t', kind, 'varve-test'])]
+    execFileSync('mount', [...args, path], { stdio: 'pipe' })
+    mounted = true
+  }
   const close = () => {
     try {
       if (mounted) execFileSync('umount', [path], { stdio: 'pipe' })
@@ -77,11 +86,12 @@ export function openFileSystem(
       execFileSync(command, [...args, image], { stdio: 'pipe', env: withSbin() })
     }
     mount()
-    mounted = true
     return {
       path,
-      remount() {
+      remount(meanwhile) {
         execFileSync('umount', [path])
+        mounted = false
+        meanwhile?.()
         mount()
       },
       close,

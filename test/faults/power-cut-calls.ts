@@ -1,24 +1,33 @@
 /** What power-cut-rounds.ts runs and kills: calls of a snapshotter and imports, at whose end the process is gone without a word. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openStore } from '../../core/store.js'
-import { overlay } from '../../drivers/overlay/driver.js'
+import { drivers } from '../../drivers/all.js'
+import { contentFor, treesOf } from './power-cut-content.js'
 
-const [, , root = '', ...calls] = process.argv
-const store = await openStore({ root, drivers: [overlay] })
+const [, , root = '', driver = '', ...calls] = process.argv
+const store = await openStore({ root, drivers: drivers.filter(({ name }) => name === driver) })
 for (const call of calls) {
   const [what, name = '', other = ''] = call.split(' ')
-  if (what === 'prepare') await store.snapshots.prepare(name, other === '' ? {} : { parent: other })
+  const below = other === '' ? {} : { parent: other }
+  if (what === 'prepare') await store.snapshots.prepare(name, below)
+  else if (what === 'view') await store.snapshots.view(name, below)
   else if (what === 'commit') await store.snapshots.commit(name, other)
   else if (what === 'remove') await store.snapshots.remove(name)
-  else if (what === 'import') await store.importLayer(name, other === '' ? {} : { parent: other })
-  else if (what === 'write') {
-    const upper = (await store.snapshots.mounts(name))[0]?.options.find((each) =>
-      each.startsWith('upperdir='),
-    )
-    const tree = upper?.slice('upperdir='.length) ?? ''
-    mkdirSync(join(tree, 'directory'))
-    writeFileSync(join(tree, 'directory/file'), name)
-  }
+  else if (what === 'import') await store.importLayer(name, below)
+  else if (what === 'limited') await store.create({ id: name, options: new Map([['size', other]]) })
+  else if (what === 'write' || what === 'save') {
+    const [tree = ''] = treesOf(await store.snapshots.mounts(name))
+    const directory = join(tree, 'directory')
+    mkdirSync(directory, { recursive: true })
+    writeFileSync(join(directory, name), contentFor(name))
+    if (what === 'save') fsyncOf(join(directory, name))
+  } else throw new Error(`no such call: ${call}`)
 }
 process.kill(process.pid, 'SIGKILL')
+
+function fsyncOf(path: string): void {
+  const fd = openSync(path, 'r')
+  fsyncSync(fd)
+  closeSync(fd)
+}

@@ -21,14 +21,17 @@ export async function assertRecovered(varve: Varve): Promise<Layer[]> {
   const check = await varve.attempt(['check', '--data'])
   assert.equal(check.status, 0, `check: ${check.stdout}${check.stderr}`)
   const layers = await varve.json<Layer>('layers')
-  const known = new Set(layers.map(({ id }) => id))
-  const orphans = layerDirectories(varve.root).filter(
-    (path) => !known.has(path.slice(path.lastIndexOf('/') + 1)),
-  )
-  assert.deepEqual(orphans, [], 'directories of no layer')
-  assert.deepEqual(temporaries(varve.root), [], 'temporary files')
-  assert.deepEqual(mounts(varve.root), [], 'mounts')
+  assertNothingLeft(varve.root, layers)
   return layers
+}
+
+/** Of a root that no process has open. */
+export function assertNothingLeft(root: string, layers: readonly Pick<Layer, 'id'>[]): void {
+  const known = new Set(layers.map(({ id }) => id))
+  const orphans = layerDirectories(root).filter((path) => !known.has(path.slice(path.lastIndexOf('/') + 1)))
+  assert.deepEqual(orphans, [], 'directories of no layer')
+  assert.deepEqual(temporaries(root), [], 'temporary files')
+  assert.deepEqual(mounts(root), [], 'mounts')
 }
 
 /** Directories named like a layer, not looking into the layers themselves. */
@@ -44,7 +47,7 @@ function layerDirectories(directory: string, depth = 3): string[] {
 /** Whatever lies in the store's own places for unfinished work. */
 function temporaries(root: string): string[] {
   return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
-    /(^|\/)(tmp|scratch|locks?)\/./.test(path.split('/').slice(0, 3).join('/')),
+    /(^|\/)(\.varve~|(tmp|scratch|locks?)\/.)/.test(path.split('/').slice(0, 3).join('/')),
   )
 }
 
