@@ -1,6 +1,6 @@
 /**
- * The btrfs driver: every layer is a subvolume, `<home>/subvolumes/<id>`. A child is a snapshot of its parent, and sealing
- * makes a subvolume read-only. Creation is one call of the kernel's and durable when it returns.
+ * The btrfs driver: every layer is a subvolume, `<home>/subvolumes/<id>`. A child is a snapshot of its parent: one call of
+ * the kernel's, and durable when it returns, which a new empty subvolume is not. Sealing makes a subvolume read-only.
  */
 import { toText } from '../../core/bytes.js'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'

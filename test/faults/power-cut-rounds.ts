@@ -5,155 +5,33 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Sqlite from 'better-sqlite3'
-import type { Snapshots } from '../../core/snapshot-model.js'
 import { FAULT_POINTS } from '../../core/steps.js'
 import { openStore, type Store } from '../../core/store.js'
 import { drivers } from '../../drivers/all.js'
 import type { FileSystemKind } from '../file-system.js'
 import { layerTar } from '../unit/store/layer-tar.js'
 import { openPowered } from './power.js'
-import { contentFor, treesOf } from './power-cut-content.js'
+import { ABOVE, assertCommitted, BASE, MANY, ROUNDS, SMALL } from './power-cut-cases.js'
 import { assertNothingLeft } from './recovered.js'
 
 const SCRIPT = fileURLToPath(new URL('./power-cut-calls.js', import.meta.url))
 
-interface Round {
-  readonly operation: string
-  readonly calls: readonly string[]
-  /** What must be so after a power cut at `point`; leaves nothing of the round. */
-  look(store: Store, point: string): Promise<void>
-}
-
-/** Calls that one after the other many keys go through before the power goes, and what must be so of each key then. */
-interface Many {
-  readonly title: string
-  /** The only driver that can do them. */
-  readonly only?: string
-  calls(key: string): readonly string[]
-  look(store: Store, key: string): Promise<void>
-}
-
-/** Enough files that some are waited for while others are still written. */
-const BASE = [
-  ...Array.from({ length: 700 }, (_, i) => [
-    `d${i % 7}/e${i % 70}/f${i} =${'x'.repeat(i * 20)}`,
-    `d${i % 7}/l${i} @f${i}`,
-  ]).flat(),
-  `large =${'large'.repeat(1e6)}`,
-  'hard >large',
-]
-const ABOVE = ['.wh.large', 'd1/.wh..wh..opq', 'd1/e1/f1 =other', 'd2/hard >d2/e2/f2', 'new @large']
-const SMALL = ['d/f =content', 'd/l @f', 'e/hard >d/f']
-
 const [, , driver = '', kind = ''] = process.argv
+/** The calls' working directory. */
 const directory = mkdtempSync(join(tmpdir(), 'varve-power-'))
-const tars = [BASE, ABOVE, SMALL].map((lines, i) => {
-  const tar = layerTar(lines)
-  const file = join(directory, String(i))
-  writeFileSync(file, tar)
-  return { file, diffId: `sha256:${createHash('sha256').update(tar).digest('hex')}` }
-})
-const [base, above, small] = tars
-
-const ROUNDS: readonly Round[] = [
-  {
-    operation: 'prepare',
-    calls: ['prepare key base'],
-    async look({ snapshots }, point) {
-      const isThere = names(snapshots).includes('key active')
-      if (point === 'prepare:ready:after') assert.ok(isThere)
-      if (!isThere) return
-      await assertWhole(snapshots, 'key', ['b'])
-      await snapshots.remove('key')
-    },
-  },
-  {
-    operation: 'commit',
-    calls: ['prepare key base', 'write key', 'commit name key'],
-    async look({ snapshots }, point) {
-      const isDone = names(snapshots).includes('name committed')
-      if (point === 'commit:ready:after') assert.ok(isDone)
-      if (isDone) await assertCommitted(snapshots, 'name', ['b', 'key'])
-      else await assertWhole(snapshots, 'key', ['b'])
-      await snapshots.remove(isDone ? 'name' : 'key')
-    },
-  },
-  {
-    operation: 'remove',
-    calls: ['prepare key base', 'write key', 'commit name key', 'remove name'],
-    async look({ snapshots }, point) {
-      const isThere = names(snapshots).includes('name committed')
-      assert.equal(isThere, point === 'remove:mark:before')
-      if (!isThere) return
-      await assertCommitted(snapshots, 'name', ['b', 'key'])
-      await snapshots.remove('name')
-    },
-  },
-  {
-    operation: 'import',
-    calls: [`import ${small?.file}`],
-    async look(store) {
-      for (const { diffId } of store.layers())
-        if (diffId !== undefined && diffId === small?.diffId) await store.remove(diffId)
-    },
-  },
-]
 
 /** So many that the log has got room: as long as it grows, the file system's journal goes to disk with it. */
 const KEYS = Array.from({ length: 30 }, (_, i) => `key${i}`)
 
-const MANY: readonly Many[] = [
-  {
-    title: 'prepared',
-    calls: (key) => [`prepare ${key} base`],
-    look: ({ snapshots }, key) => assertWhole(snapshots, key, ['b']),
-  },
-  {
-    title: 'prepared on nothing',
-    calls: (key) => [`prepare ${key}`],
-    look: ({ snapshots }, key) => assertWhole(snapshots, key, []),
-  },
-  {
-    title: 'an empty view',
-    calls: (key) => [`view ${key}`],
-    look: ({ snapshots }, key) => assertWhole(snapshots, key, []),
-  },
-  {
-    title: 'a file of it brought to disk',
-    calls: (key) => [`prepare ${key} base`, `save ${key}`],
-    look: ({ snapshots }, key) => assertWhole(snapshots, key, ['b', key]),
-  },
-  {
-    title: 'a file of one on nothing brought to disk',
-    calls: (key) => [`prepare ${key}`, `save ${key}`],
-    look: ({ snapshots }, key) => assertWhole(snapshots, key, [key]),
-  },
-  {
-    title: 'limited in size',
-    only: 'btrfs',
-    calls: (key) => [`limited ${key} 16M`],
-    async look({ raw }, key) {
-      assert.equal((await raw.metadata(key))['Size Limit'], String(16 << 20))
-    },
-  },
-  {
-    title: 'committed',
-    calls: (key) => [`prepare ${key} base`, `write ${key}`, `commit ${key}-done ${key}`],
-    async look({ snapshots }, key) {
-      await assertCommitted(snapshots, `${key}-done`, ['b', key])
-      await snapshots.remove(`${key}-done`)
-    },
-  },
-]
-
 const fileSystem = openPowered(kind as FileSystemKind)
 const root = join(fileSystem.path, 'root')
 try {
+  writeTar('small.tar', SMALL)
   cut(['prepare b', 'write b', 'commit base b'])
   const holdsBase = ({ snapshots }: Store) => assertCommitted(snapshots, 'base', ['b'])
   await withStore(holdsBase)
@@ -165,7 +43,8 @@ try {
         for (const key of KEYS) await many.look(store, key)
       })
       await withStore(async (store) => {
-        for (const { names } of store.layers()) if (!names.includes('base')) await removeAll(store, names)
+        for (const { id, names } of store.layers())
+          if (!names.includes('base')) await store.remove(id, { force: true })
       })
     })
   }
@@ -188,7 +67,7 @@ try {
 function cut(calls: readonly string[], point?: string): void {
   const env = { ...process.env, ...(point !== undefined && { VARVE_FAULT: `kill:${point}` }) }
   const args = [SCRIPT, root, driver, ...calls]
-  const { signal, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
+  const { signal, stderr } = spawnSync(process.execPath, args, { env, cwd: directory, encoding: 'utf8' })
   assert.equal(signal, 'SIGKILL', stderr)
   fileSystem.cut()
   forgetBoot()
@@ -196,14 +75,20 @@ function cut(calls: readonly string[], point?: string): void {
 
 /** A layer that was reported is on disk to the last byte. */
 async function cutImports(): Promise<void> {
-  cut([`import ${base?.file}`, `import ${above?.file} ${base?.diffId}`])
-  await withStore((store) => {
-    const diffIds = store.layers().map(({ diffId }) => diffId)
-    for (const each of [base, above]) assert.ok(diffIds.some((diffId) => diffId === each?.diffId))
-  })
+  const [below, above] = [writeTar('below.tar', BASE), writeTar('above.tar', ABOVE)]
+  cut(['import below.tar', `import above.tar ${below}`])
+  // Both are checked before the first of them goes.
+  await withStore((store) => void [below, above].map(store.layer))
   await withStore(async (store) => {
-    for (const each of [above, base]) await store.remove(each?.diffId ?? '')
+    for (const each of [above, below]) await store.remove(each)
   })
+}
+
+/** Gives its diff id. */
+function writeTar(name: string, lines: readonly string[]): string {
+  const tar = layerTar(lines)
+  writeFileSync(join(directory, name), tar)
+  return `sha256:${createHash('sha256').update(tar).digest('hex')}`
 }
 
 /** Afterwards the rows and what the driver has must tell the same story, and there must be nothing else. */
@@ -229,35 +114,6 @@ function forgetBoot(): void {
   } finally {
     db.close()
   }
-}
-
-function names({ walk }: Snapshots): string[] {
-  return [...walk()].map(({ name, kind }) => `${name} ${kind}`)
-}
-
-async function assertCommitted(
-  snapshots: Snapshots,
-  name: string,
-  written: readonly string[],
-): Promise<void> {
-  await snapshots.view('look', { parent: name })
-  await assertWhole(snapshots, 'look', written)
-  await snapshots.remove('look')
-}
-
-/** All directories of it are there, and in them what was `written`. */
-async function assertWhole(snapshots: Snapshots, name: string, written: readonly string[]): Promise<void> {
-  const trees = treesOf(await snapshots.mounts(name))
-  for (const tree of trees) assert.ok(existsSync(tree), `${name}: ${tree}`)
-  for (const each of written) {
-    const file = trees.map((tree) => join(tree, 'directory', each)).find((path) => existsSync(path))
-    assert.ok(file !== undefined, `${name}: no file ${each} in ${trees}`)
-    assert.ok(readFileSync(file, 'utf8') === contentFor(each), `${name}: ${file}`)
-  }
-}
-
-async function removeAll(store: Store, all: readonly string[]): Promise<void> {
-  for (const name of all) await store.remove(name, { force: true })
 }
 
 async function inCase(title: string, work: () => Promise<void>): Promise<void> {
