@@ -80,7 +80,7 @@ export async function parse(
 }
 
 /** `usage: varve ls <target> [path]` */
-export function usageLine(entry: Entry): string {
+function usageLine(entry: Entry): string {
   return `usage: varve ${entry.name} ${entry.positionals} [options]`.replace('  ', ' ')
 }
 

@@ -8,7 +8,7 @@ import { name } from './words.js'
 export type ReadSide = (file: FileInfo) => Promise<Buffer>
 
 /** Files above this are said to differ, not shown. */
-export const LARGEST_SHOWN = 4 * 1024 * 1024
+const LARGEST_SHOWN = 4 * 1024 * 1024
 
 /** '' where neither side is a regular file or a symlink, or where only attributes that git does not know changed. */
 export async function patchText(change: DetailedChange, before: ReadSide, after: ReadSide): Promise<string> {

@@ -58,7 +58,7 @@ export function* diffIndexes(db: Database, a: MergedIndex, b: MergedIndex): Gene
 }
 
 /** Type, mode, owner, size, content, time, target, device, extended attributes; not a directory's size. */
-export function sameFile({ row: a }: Found, { row: b }: Found): boolean {
+function sameFile({ row: a }: Found, { row: b }: Found): boolean {
   if (a.type !== b.type || a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return false
   if (a.mtimeSec !== b.mtimeSec || a.mtimeNsec !== b.mtimeNsec) return false
   if (!sameXattrs(a.xattrs, b.xattrs)) return false
@@ -79,7 +79,7 @@ function sameLinks(a: MergedIndex, b: MergedIndex, before: Found, after: Found):
 }
 
 /** How many layers two chains share, counted from the base. */
-export function commonLength(a: readonly number[], b: readonly number[]): number {
+function commonLength(a: readonly number[], b: readonly number[]): number {
   let length = 0
   while (length < Math.min(a.length, b.length) && a.at(-1 - length) === b.at(-1 - length)) length++
   return length

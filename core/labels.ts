@@ -10,7 +10,7 @@ export const ENGINE = 'varve.engine'
 export const SHARED = 'varve.engine.shared'
 /** In which of that engine's runs the layer was made: RawLayers.begin counts them. */
 export const RUN = 'varve.engine.run'
-/** The backend's options that an engine's layer was made with: `key=value`, sorted, a line each. */
+/** The backend's options that a writable layer was made with: `key=value`, sorted, a line each. */
 export const OPTIONS = 'varve.options'
 /** When the layer was made again, empty, because its directory was missing after a boot (recover.ts); ISO time. */
 export const REMADE = 'varve.remade'
@@ -18,6 +18,25 @@ export const REMADE = 'varve.remade'
 /** Which engine the ids of a layer are of; undefined where they are the admin's. */
 export function engineOf(labels: Readonly<Record<string, string>>): string | undefined {
   return labels[ENGINE] ?? labels[SHARED]
+}
+
+/** The label {@link OPTIONS}; none where there are no options. */
+export function optionsLabel(
+  options: ReadonlyMap<string, string> = new Map(),
+): Readonly<Record<string, string>> {
+  const lines = [...options].map(([key, value]) => `${key}=${value}`)
+  return lines.length === 0 ? {} : { [OPTIONS]: lines.sort().join('\n') }
+}
+
+/** What {@link optionsLabel} was given. */
+export function optionsOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  const lines = labels[OPTIONS]?.split('\n') ?? []
+  return new Map(
+    lines.map((line) => {
+      const at = line.indexOf('=')
+      return [line.slice(0, at), line.slice(at + 1)]
+    }),
+  )
 }
 
 /** What StoreOptions.engine says. @throws VarveError INVALID_ARGUMENT */

@@ -2,16 +2,19 @@
  * The locks that long work on a data root holds: of a layer, of a chain that is imported, of a name that is committed to.
  * They are names in one file (core/sys/lock.ts). Who needs two takes the name's or the chain's first, the layer's after it.
  */
+import { toText } from './bytes.js'
+import { errnoOf, messageOf, VarveError } from './errors.js'
 import type { NameOf } from './graph.js'
 import type { ChainId, LayerId } from './ids.js'
-import { type Lock, lockName, tryLockName, type WaitOptions } from './sys/lock.js'
+import { type Lock, lockIn, tryLockIn, type WaitOptions } from './sys/lock.js'
 
+/** All throw VarveError: FAILED_PRECONDITION (the file can't be used), CANCELLED. */
 export interface LayerLocks {
-  /** Waits for the lock of a layer. @throws VarveError CANCELLED */
+  /** Waits for the lock of a layer. */
   lockLayer(layer: LayerId, options?: WaitOptions): Promise<Lock>
-  /** Undefined where a living process, or another part of this one, has the layer in hand. */
+  /** Undefined where a living process, or another part of this one, has the layer in hand. It may be no layer's name. */
   tryLockLayer(layer: string): Lock | undefined
-  /** Held while a chain is being imported; a second importer waits here, and then finds it. @throws VarveError CANCELLED */
+  /** Held while a chain is being imported; a second importer waits here, and then finds it. */
   lockChain(chain: ChainId, options?: WaitOptions): Promise<Lock>
   /** Held while a layer is being committed to that name. */
   lockName(name: NameOf): Promise<Lock>
@@ -20,10 +23,30 @@ export interface LayerLocks {
 /** `root`: the data root, byte string. */
 export function createLayerLocks(root: string): LayerLocks {
   const file = `${root}/layers.lock`
+  const waitFor = (name: string, options?: WaitOptions) =>
+    lockIn(file, name, options).catch((error: unknown) => {
+      throw explained(file, error)
+    })
   return {
-    lockLayer: (layer, options) => lockName(file, `layer ${layer}`, options),
-    tryLockLayer: (layer) => tryLockName(file, `layer ${layer}`),
-    lockChain: (chain, options) => lockName(file, `chain ${chain}`, options),
-    lockName: ({ space, name }) => lockName(file, `name ${space} ${name}`),
+    lockLayer: (layer, options) => waitFor(`layer ${layer}`, options),
+    tryLockLayer(layer) {
+      try {
+        return tryLockIn(file, `layer ${layer}`)
+      } catch (error) {
+        throw explained(file, error)
+      }
+    },
+    lockChain: (chain, options) => waitFor(`chain ${chain}`, options),
+    lockName: ({ space, name }) => waitFor(`name ${space} ${name}`),
   }
+}
+
+/** What can be told of the file itself; a full disk and the like have their own words. */
+function explained(file: string, error: unknown): unknown {
+  if (!['EACCES', 'EPERM', 'EISDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) return error
+  return new VarveError(
+    'FAILED_PRECONDITION',
+    `lock ${toText(file)}: ${messageOf(error)}; it must be an empty file of the root's owner: where nothing works on the root, remove it, and it is made anew`,
+    { cause: error },
+  )
 }

@@ -66,7 +66,7 @@ export interface Layers extends LayerReader {
   ): Promise<{ readonly size: number }>
   /**
    * Makes the record of an active layer from the tar of its changes, so that it can be committed with a diff id. The
-   * caller holds the node's lock. On failure nothing of the record stays.
+   * caller holds the layer's lock. On failure nothing of the record stays.
    */
   record(node: NodeId, tar: AsyncIterable<Uint8Array>, options?: LongOptions): Promise<TarFacts>
 }

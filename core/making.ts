@@ -4,7 +4,7 @@ import { messageOf } from './errors.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
 import { newLayerId, requireActive, requireFree, requireNode, requireParent } from './graph-rules.js'
 import type { LayerId } from './ids.js'
-import { ENGINE, engineOf, SHARED } from './labels.js'
+import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
 import type { Removal } from './removal.js'
 import { step } from './steps.js'
 import { type Lock, lockFresh } from './sys/lock.js'
@@ -27,7 +27,8 @@ export function createMaking({ db, driver, locks, warn }: GraphContext, { erase,
         requireParent(db, options.parent)
         const name = options.name
         if (name !== undefined) requireFree(db, name)
-        const { kind, parent, labels = {} } = options
+        const { kind, parent } = options
+        const labels = { ...options.labels, ...optionsLabel(options.options) }
         const id = db.nodes.insert({ layer, parent, kind, state: 'creating', labels })
         if (name !== undefined) db.names.insert(name.space, name.name, id)
         return id

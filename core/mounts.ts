@@ -54,11 +54,11 @@ export interface Mounts {
    * @throws VarveError FAILED_PRECONDITION where one is in another mount namespace
    */
   forget(row: NodeRow): void
-  /** … and then, under the node's lock, they are taken down. Files that are open there stay open. */
+  /** … and then, under the layer's lock, they are taken down. Files that are open there stay open. */
   takeDown(row: NodeRow): Promise<void>
   /**
    * Makes every mount of an active node read-only where it is, so that it can be committed while somebody reads there.
-   * The caller holds the node's lock. Gives what undoes it, where the commit fails: but not for a layer that the driver has
+   * The caller holds the layer's lock. Gives what undoes it, where the commit fails: but not for a layer that the driver has
    * sealed by then, which is written to again after the next mount. @throws VarveError FAILED_PRECONDITION where a file is
    * open for writing
    */
@@ -74,7 +74,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const primaryOf = (layer: LayerId) => `${asText(root)}/mnt/${layer}`
   const rowOf = (node: number, target: string) => db.mounts.get(node, target)
 
-  /** Under the node's lock, so what is sealed but still writable was left so by a commit that was interrupted. */
+  /** Under the layer's lock, so what is sealed but still writable was left so by a commit that was interrupted. */
   const recipeOf = async (row: NodeRow, readonly: boolean): Promise<readonly Mount[]> => {
     if (!readonly) await driver.unseal?.(row.layer)
     return driver.get(graph.sourceOf(row), { readonly })
@@ -202,7 +202,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     }
   }
 
-  /** Under the node's lock, with the node as it is then: it may have been committed or removed while this waited. */
+  /** Under the layer's lock, with the node as it is then: it may have been committed or removed while this waited. */
   const locked = async <T>(row: NodeRow, work: (now: NodeRow) => Promise<T>): Promise<T> => {
     const lock = await graph.lockLayer(row.layer)
     try {

@@ -7,7 +7,7 @@ import { messageOf, VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { requireActive } from './graph-rules.js'
 import { parseLayerId } from './ids.js'
-import { ENGINE, OPTIONS, RUN } from './labels.js'
+import { ENGINE, OPTIONS, optionsLabel, RUN } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Mounts } from './mounts.js'
 import { changesOf, sizeOf, tarOf } from './raw-diff.js'
@@ -118,16 +118,15 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       try {
         const below = findParent(parent)
         const known = graph.find(name)
-        const wanted = optionsText(options)
         if (known?.kind === 'active' && known.parent === (below?.id ?? null)) {
-          requireSameOptions(id, known, wanted)
+          requireSameOptions(id, known, options)
           return
         }
         const sealed = parent === undefined || below?.kind === 'committed' ? below : await seal(parent)
         await graph.prepare({
           name,
           parent: sealed?.id,
-          labels: { [ENGINE]: engine, [RUN]: run(), ...(wanted !== '' && { [OPTIONS]: wanted }) },
+          labels: { [ENGINE]: engine, [RUN]: run() },
           ...(options && options.size > 0 && { options }),
         })
       } finally {
@@ -219,17 +218,10 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
   }
 }
 
-function optionsText(options: ReadonlyMap<string, string> = new Map()): string {
-  return [...options]
-    .map(([key, value]) => `${key}=${value}`)
-    .sort()
-    .join('\n')
-}
-
-function requireSameOptions(id: string, { labels }: NodeRow, wanted: string): void {
-  const has = labels[OPTIONS] ?? ''
+function requireSameOptions(id: string, { labels }: NodeRow, options?: ReadonlyMap<string, string>): void {
+  const [has, wanted] = [labels[OPTIONS], optionsLabel(options)[OPTIONS]]
   if (has === wanted) return
-  const told = (text: string) => (text === '' ? 'no options' : text.replaceAll('\n', ', ').slice(0, 300))
+  const told = (text = 'no options') => text.replaceAll('\n', ', ').slice(0, 300)
   throw new VarveError(
     'ALREADY_EXISTS',
     `layer ${id}: is here already, made with ${told(has)}, not ${told(wanted)}; remove it first`,

@@ -29,10 +29,10 @@ export interface RawLayers {
   /** A new process of the engine or of its service begins: what was made before may be forgotten. */
   begin(): void
   /**
-   * A new writable layer; nothing happens where there is a writable one of that id on that parent, made with the same options.
-   * A parent that is still writable is sealed first, what is mounted of it becomes read-only.
-   * @throws VarveError ALREADY_EXISTS (another layer has the id, or it was made with other options), NOT_FOUND (the parent), FAILED_PRECONDITION (a file of the
-   * parent is open for writing)
+   * A new writable layer; nothing happens where there is a writable one of that id on that parent, made with the same
+   * options. A parent that is still writable is sealed first, what is mounted of it becomes read-only.
+   * @throws VarveError ALREADY_EXISTS (another layer has the id, or it was made with other options), NOT_FOUND (the parent),
+   * FAILED_PRECONDITION (a file of the parent is open for writing)
    */
   create(id: string, options?: RawCreateOptions): Promise<void>
   /**

@@ -12,7 +12,7 @@ import type { Driver } from './driver.js'
 import { isCode, messageOf } from './errors.js'
 import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
-import { REMADE } from './labels.js'
+import { optionsOf, REMADE } from './labels.js'
 import { removeMountPoint, unmountLayer } from './mount-point.js'
 import { createMountSpace, IN_PLACE, isMountPoint, type MountSpace } from './mount-space.js'
 import { isScratchInUse, purgeScratch, scratchNames } from './scratch.js'
@@ -157,7 +157,12 @@ async function remake({ db, driver, graph, warn }: RecoverContext, { id, layer }
     const parent = db.nodes.parentOf(layer)
     const isView = row.kind === 'view'
     try {
-      await driver.create(layer, { ...(parent !== undefined && { parent }), writable: !isView })
+      const options = optionsOf(row.labels)
+      await driver.create(layer, {
+        ...(parent !== undefined && { parent }),
+        writable: !isView,
+        ...(options.size > 0 && { options }),
+      })
     } catch (error) {
       if (isCode(error, 'ALREADY_EXISTS')) return // another process was faster
       throw error

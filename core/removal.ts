@@ -1,4 +1,4 @@
-/** The way out of the graph: row 'removing' → driver.remove → row gone, under the node's lock (see core/graph.ts). */
+/** The way out of the graph: row 'removing' → driver.remove → row gone, under the layer's lock (see core/graph.ts). */
 import type { NameRow } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { GraphContext } from './graph.js'

@@ -7,7 +7,7 @@ import { chmod, mkdir, readdir, removeTree, rename } from './sys/files.js'
 import { type Lock, lock, tryLock } from './sys/lock.js'
 import { isDirectory, lstatOrUndefined, stat } from './sys/stat.js'
 
-/** `mnt`: mount points; `tmp`: scratch space; `locks`: lock files. */
+/** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
 const MAX_TRIES = 100
 

@@ -102,11 +102,9 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     const error = test.details.error
     if (error?.failureType === 'subtestsFailed') return
     if (isFile && state.failed > 0) return
-    fail(
-      state,
-      `✖ ${shorten(file)}: ${isFile ? 'the file itself failed' : title}\n${indent(describe(error))}`,
-    )
-    if (isFile && state.output.length > 0) console.log(indent(state.output.join('')))
+    const output = isFile ? state.output.join('').trimEnd() : ''
+    const text = output === '' ? describe(error) : `${describe(error)}\n${output}`
+    fail(state, `✖ ${shorten(file)}: ${isFile ? 'the file itself failed' : title}\n${indent(text)}`)
   }
 
   for await (const event of events) {

@@ -41,7 +41,7 @@ export const command = defineCommand({
 })
 
 /** `-rwxr-xr-x 0:0          1.2 MiB 2024-05-01 12:30 bash`, much as `ls -l` has it. */
-export function fileLine(file: FileInfo, shown: string): string {
+function fileLine(file: FileInfo, shown: string): string {
   const device = file.type === 'char' || file.type === 'block'
   const amount = device
     ? `${file.devMajor}, ${file.devMinor}`

@@ -56,7 +56,7 @@ export interface MountMessage {
   readonly options: readonly string[]
 }
 
-export const SERVICE = 'containerd.services.snapshots.v1.Snapshots'
+const SERVICE = 'containerd.services.snapshots.v1.Snapshots'
 
 /** The service as grpc-js wants it, for servers and clients. */
 export async function loadService(): Promise<ServiceDefinition> {

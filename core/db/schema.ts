@@ -9,7 +9,7 @@ import type { Sql } from './open.js'
 export const schemaVersion = (): number => MIGRATIONS.length
 
 /** `varv`, in the header of every database of ours. */
-export const APPLICATION_ID = 0x76617276
+const APPLICATION_ID = 0x76617276
 
 /** Brings the database to {@link schemaVersion}, in one transaction. @throws VarveError FAILED_PRECONDITION */
 export function migrate(sql: Sql): void {

@@ -3,7 +3,7 @@ import type { NodeId } from './nodes.js'
 import type { Sql } from './open.js'
 
 /** Longer chunks are cut. */
-export const CHUNK_SIZE = 256 * 1024
+const CHUNK_SIZE = 256 * 1024
 
 export type Split = ReturnType<typeof createSplit>
 

@@ -1,19 +1,21 @@
 /**
  * Locks between processes (and within one): a lock dies with its holder, however that ends. Two kinds of them: a file of
- * its own, by flock(2), for the few that are held long or are about a path; and a name among many in one file, by a lock on
- * one byte of it (fcntl(2), "open file description locks"), which makes and removes nothing.
+ * its own, by flock(2), where that file is what others find (scratch space, a socket's folder); and a name among many in one
+ * file, by a lock on one byte of it, which makes and removes nothing. That is fcntl(2)'s F_OFD_SETLK: unlike F_SETLK's, its
+ * locks exclude each other within a process too, and one stays whoever else closes the file.
  *
  * A blocking call would hold a thread of libuv's pool that no abort gets back, and four of them the whole pool; so waiting
  * asks again every few milliseconds (at most {@link SLOWEST}) and an AbortSignal ends it at once.
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { errnoOf, VarveError } from '../errors.js'
-import { close, open, unlink } from './files.js'
+import { close, fchown, open, unlink } from './files.js'
 import { check, libc } from './libc.js'
 import { enter } from './seam.js'
-import { fstat, lstatOrUndefined } from './stat.js'
+import { fstat, lstatOrUndefined, stat } from './stat.js'
 
 export interface Lock {
   /** Idempotent. A file of its own goes with it. */
@@ -66,10 +68,10 @@ export function lock(file: string, options?: WaitOptions): Promise<Lock> {
 
 /**
  * The lock of a name among those that share `file` (made as needed, 0600; it stays), or undefined where somebody holds it.
- * Its byte is told by the name's hash: among 2^62 of them no two names meet. @throws SysError
+ * Where root makes it, it is its directory's owner's. Its byte is told by the name's hash: among 2^62 of them no two names meet. @throws SysError
  */
-export function tryLockName(file: string, name: string): Lock | undefined {
-  const fd = open(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+export function tryLockIn(file: string, name: string): Lock | undefined {
+  const fd = openShared(file)
   try {
     if (lockByte(fd, placeOf(name), file)) return { release: once(() => close(fd)) }
   } catch (error) {
@@ -81,8 +83,8 @@ export function tryLockName(file: string, name: string): Lock | undefined {
 }
 
 /** Waits for the lock of a name in `file`. @throws SysError; CANCELLED on abort */
-export function lockName(file: string, name: string, options?: WaitOptions): Promise<Lock> {
-  return waitFor(() => tryLockName(file, name), options)
+export function lockIn(file: string, name: string, options?: WaitOptions): Promise<Lock> {
+  return waitFor(() => tryLockIn(file, name), options)
 }
 
 /**
@@ -125,6 +127,35 @@ const LOCK_EX_NB = 2 | 4
 const F_OFD_SETLK = 37
 const F_WRLCK = 1
 const FLOCK_BYTES = 32
+
+function openShared(file: string): number {
+  const flags = constants.O_RDWR | constants.O_NOFOLLOW
+  try {
+    return open(file, flags)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+  const fd = open(file, flags | constants.O_CREAT, 0o600)
+  try {
+    giveToOwner(fd, dirname(file))
+    return fd
+  } catch (error) {
+    close(fd)
+    throw error
+  }
+}
+
+/** What root leaves in somebody else's directory would keep them out for good. */
+function giveToOwner(fd: number, directory: string): void {
+  const { uid, gid } = stat(directory)
+  if (process.geteuid?.() !== 0 || uid === 0) return
+  try {
+    fchown(fd, uid, gid)
+  } catch (error) {
+    // An id that has no name in this user namespace: its owner can't be told from others.
+    if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'EPERM') throw error
+  }
+}
 
 function flock(fd: number, file: string): boolean {
   return isTaken(() => {

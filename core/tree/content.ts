@@ -39,7 +39,7 @@ export function copyContent(from: number, to: number, size: number): void {
 }
 
 /** Does a file of this stat take less disk than its size, so that a look for holes is worth it? */
-export function maySparse(stat: Stat): boolean {
+function maySparse(stat: Stat): boolean {
   return stat.blocks * 512 < stat.size
 }
 

@@ -1,9 +1,12 @@
-/** What power-cut-rounds.ts runs and kills: calls of a snapshotter and imports, at whose end the process is gone without a word. */
-import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+/**
+ * What power-cut-rounds.ts runs: calls of a snapshotter and imports. Where no fault has killed the process before, it says that
+ * it is through with them, and is gone the same way.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { openStore } from '../../core/store.js'
 import { drivers } from '../../drivers/all.js'
-import { contentFor, treesOf } from './power-cut-content.js'
+import { contentFor, THROUGH, treesOf } from './power-cut-content.js'
 
 const [, , root = '', driver = '', ...calls] = process.argv
 const store = await openStore({ root, drivers: drivers.filter(({ name }) => name === driver) })
@@ -24,6 +27,7 @@ for (const call of calls) {
     if (what === 'save') fsyncOf(join(directory, name))
   } else throw new Error(`no such call: ${call}`)
 }
+writeSync(1, THROUGH)
 process.kill(process.pid, 'SIGKILL')
 
 function fsyncOf(path: string): void {

@@ -73,8 +73,10 @@ export const ROUNDS: readonly Round[] = [
   {
     operation: 'import',
     calls: ['import small.tar'],
-    async look(store) {
-      for (const { id, names } of store.layers()) if (names.length === 0) await store.remove(id)
+    async look(store, point) {
+      const imported = store.layers().filter(({ names }) => names.length === 0)
+      if (point === 'import:ready:after') assert.equal(imported.length, 1)
+      for (const { id } of imported) await store.remove(id)
     },
   },
 ]

@@ -1,5 +1,8 @@
-/** What power-cut-calls.ts writes, and where it is afterwards. */
+/** What power-cut-calls.ts says and writes, and where that is afterwards. */
 import type { Mount } from '../../core/driver.js'
+
+/** It has done all of its calls. */
+export const THROUGH = 'through\n'
 
 /** Some pages of it. */
 export function contentFor(name: string): string {

@@ -15,8 +15,9 @@ import { openStore, type Store } from '../../core/store.js'
 import { drivers } from '../../drivers/all.js'
 import type { FileSystemKind } from '../file-system.js'
 import { layerTar } from '../unit/store/layer-tar.js'
-import { openPowered } from './power.js'
 import { ABOVE, assertCommitted, BASE, MANY, ROUNDS, SMALL } from './power-cut-cases.js'
+import { THROUGH } from './power-cut-content.js'
+import { openPowered } from './power-cut-disk.js'
 import { assertNothingLeft } from './recovered.js'
 
 const SCRIPT = fileURLToPath(new URL('./power-cut-calls.js', import.meta.url))
@@ -67,8 +68,13 @@ try {
 function cut(calls: readonly string[], point?: string): void {
   const env = { ...process.env, ...(point !== undefined && { VARVE_FAULT: `kill:${point}` }) }
   const args = [SCRIPT, root, driver, ...calls]
-  const { signal, stderr } = spawnSync(process.execPath, args, { env, cwd: directory, encoding: 'utf8' })
+  const { signal, stdout, stderr } = spawnSync(process.execPath, args, {
+    env,
+    cwd: directory,
+    encoding: 'utf8',
+  })
   assert.equal(signal, 'SIGKILL', stderr)
+  assert.equal(stdout === THROUGH, point === undefined, `${point} was not reached`)
   fileSystem.cut()
   forgetBoot()
 }
@@ -127,5 +133,7 @@ async function inCase(title: string, work: () => Promise<void>): Promise<void> {
 function pointsOf(operation: string): string[] {
   // Of other commands than these; and where an import is before a step, it was after another a moment ago.
   const elsewhere = /^(commit:record|remove:image|import:image)|^import:.*:before$/
-  return FAULT_POINTS.filter((point) => point.startsWith(`${operation}:`) && !elsewhere.test(point))
+  const points = FAULT_POINTS.filter((point) => point.startsWith(`${operation}:`) && !elsewhere.test(point))
+  assert.ok(points.length > 0, `no point is one of ${operation}`)
+  return points
 }

@@ -8,9 +8,9 @@ import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemKind } from '../file-system.js'
-import { whyNoPower } from './power.js'
+import { whyNoPower } from './power-cut-disk.js'
 
-const ROUNDS = fileURLToPath(new URL('./power-cut-rounds.js', import.meta.url))
+const SCRIPT = fileURLToPath(new URL('./power-cut-rounds.js', import.meta.url))
 
 const CASES: readonly (readonly [driver: string, ...kinds: FileSystemKind[]])[] = [
   ['overlay', 'ext4', 'xfs', 'btrfs'],
@@ -24,7 +24,7 @@ for (const [driver, ...kinds] of CASES) {
       skip: whyNoPower(kind) ?? false,
     }, () => {
       const alone = ['--mount', '--propagation', 'private', process.execPath]
-      const { status, stderr } = spawnSync('unshare', [...alone, ROUNDS, driver, kind], { encoding: 'utf8' })
+      const { status, stderr } = spawnSync('unshare', [...alone, SCRIPT, driver, kind], { encoding: 'utf8' })
       assert.equal(status, 0, stderr)
     })
   }

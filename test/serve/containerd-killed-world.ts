@@ -35,9 +35,6 @@ export interface KilledWorld {
   startService(env?: Readonly<Record<string, string>>): Promise<Serving>
 }
 
-/** Of each backend. */
-export const ROUNDS = Number(process.env.VARVE_ROUNDS ?? 7)
-
 export function whyNot({ skip }: ServeCell): string | false {
   const missing = missingCommands(CONTAINERD_COMMANDS)
   return skip || (missing.length > 0 ? `needs ${missing.join(', ')}` : false)

@@ -3,32 +3,38 @@
  * it promised and nothing else, and containerd goes on. `VARVE_ROUNDS=20` for more rounds.
  */
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
 import { clear, sameTrees, settle, type Trees, treesOf } from './containerd-killed-truth.js'
 import { committed, isKnown, STEPS } from './containerd-killed-work.js'
-import { foundBy, type KilledWorld, lookAtKept, ROUNDS, whyNot, withKept } from './containerd-killed-world.js'
+import { foundBy, type KilledWorld, lookAtKept, whyNot, withKept } from './containerd-killed-world.js'
+import { countingCalls } from './count-calls.js'
+import { ROUNDS } from './rounds.js'
 import type { Serving } from './serving.js'
 import { isStatus, UNAVAILABLE, withClient } from './snapshot-client.js'
 import { until } from './until.js'
-
-/** Changing calls of a round; on vfs a layer is copied, which takes thousands. */
-const CALLS: Readonly<Record<string, number>> = { overlay: 230, btrfs: 140, vfs: 2200 }
 
 describe('the service is killed under containerd', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
     test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
-        for (const step of STEPS) await step.run(world)
-        const trees = await treesOf(world, STEPS)
-        await clear(world)
-        await t.test('right after a commit that nobody was told of', () => killedAfterCommit(world))
-        for (let round = 0; round < ROUNDS; round++) {
-          const call = 1 + random.below(CALLS[cell.driver] ?? 1)
-          await t.test(`round ${round}: at changing call ${call}`, async (sub) => {
+        const { calls, trees } = await undisturbed(world)
+        let isBroken = false
+        const inOrder = (title: string, work: (sub: TestContext) => Promise<void>) =>
+          t.test(title, async (sub) => {
+            isBroken = true // unless it ends well: the others build on it
+            await work(sub)
+            isBroken = false
+          })
+        await inOrder('right after a commit that nobody was told of', () => killedAfterCommit(world))
+        for (let round = 0; round < ROUNDS && !isBroken; round++) {
+          const call = 1 + random.below(calls)
+          await inOrder(`round ${round}: at changing call ${call} of ${calls}`, async (sub) => {
             sub.diagnostic(await killedAt(world, call, trees))
           })
         }
@@ -36,6 +42,21 @@ describe('the service is killed under containerd', { concurrency: true }, () => 
     })
   }
 })
+
+/** How many changing calls the service makes of a round, from its start to its end, and what a round makes. */
+async function undisturbed(world: KilledWorld): Promise<{ readonly calls: number; readonly trees: Trees }> {
+  const file = join(world.place, 'calls')
+  await world.service().end('SIGTERM')
+  const counting = await world.startService(countingCalls(file))
+  await foundBy(world)
+  for (const step of STEPS) await step.run(world)
+  const trees = await treesOf(world, STEPS)
+  await clear(world)
+  assert.equal(await counting.end('SIGTERM'), 0)
+  await world.startService()
+  await foundBy(world)
+  return { calls: Number(readFileSync(file, 'utf8')), trees }
+}
 
 /** What happened, in words. */
 async function killedAt(world: KilledWorld, call: number, trees: Trees): Promise<string> {

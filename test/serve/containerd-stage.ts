@@ -57,14 +57,17 @@ export function testContainerd(name: string, { cases, system }: ContainerdTests)
         t.diagnostic((await containerd.ctr('version')).replace(/\s+/g, ' '))
         t.diagnostic(OTHER_CLIENTS)
         for (const [title, run] of Object.entries(cases)) {
+          let isBroken = true
           await t.test(title, async () => {
             try {
               await run(stage)
+              isBroken = false
             } catch (cause) {
               const said = `${containerd.log().slice(-4000)}\nvarve:\n${service().log().slice(-4000)}`
               throw new Error(`${cause}\ncontainerd:\n${said}`, { cause })
             }
           })
+          if (isBroken) throw new Error(`${title}: the others build on it`)
         }
       })
     })

@@ -8,8 +8,9 @@ import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
 import { PHASES, type Phase } from './dockerd-killed-work.js'
-import { clear, type KilledWorld, lookAtKept, ROUNDS, undisturbed, withKept } from './dockerd-killed-world.js'
+import { clear, type KilledWorld, lookAtKept, undisturbed, withKept } from './dockerd-killed-world.js'
 import { whyNoDockerd } from './dockerd-stage.js'
+import { ROUNDS } from './rounds.js'
 
 describe('dockerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {

@@ -22,9 +22,6 @@ export interface KilledWorld {
   readonly kept: ReadonlySet<string>
 }
 
-/** Of each backend: seven go through every phase. `VARVE_ROUNDS=20` for more. */
-export const ROUNDS = Number(process.env.VARVE_ROUNDS ?? 7)
-
 /** `kept` shares no layer with the image of the rounds: its own is that image, exported and imported. */
 export async function withKept(
   { driver, within }: ServeCell,

@@ -12,9 +12,10 @@ import { SEED } from '../seed.js'
 import { SERVE_CELLS } from './cells.js'
 import { countingCalls } from './count-calls.js'
 import { PHASES } from './dockerd-killed-work.js'
-import { clear, type KilledWorld, lookAtKept, ROUNDS, undisturbed, withKept } from './dockerd-killed-world.js'
+import { clear, type KilledWorld, lookAtKept, undisturbed, withKept } from './dockerd-killed-world.js'
 import { whyNoDockerd } from './dockerd-stage.js'
 import type { Running } from './engine-world.js'
+import { ROUNDS } from './rounds.js'
 
 describe('the service is killed under dockerd', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {

@@ -11,7 +11,10 @@ export interface Sockets {
 export interface Tap {
   /** Pieces that have passed, of questions and of answers. */
   passed(): number
-  /** Resolves with what it was when `then` was called, right before the `nth` piece from now is passed on. */
+  /**
+   * Resolves with what it was when `then` was called, right before the `nth` piece from now is passed on: of dockerd's
+   * HTTP/1 with the method, which containerd's HTTP/2 does not show.
+   */
   at(nth: number, then: () => void): Promise<string>
   close(): void
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
+import type { DriverModule } from '../../../core/driver.js'
 import { withOpened } from '../../../core/opening.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { bootId } from '../../../core/sys/mount.js'
@@ -142,3 +143,44 @@ test('A committed layer is never made up: what is on it stays lost, and the next
       ])
     }
   }))
+
+test('It is made again with the options that it had.', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
+  const asked: (ReadonlyMap<string, string> | undefined)[] = []
+  const takesAll: DriverModule = {
+    ...vfs,
+    async open(context) {
+      const driver = await vfs.open(context)
+      return {
+        ...driver,
+        create(id, { options, ...rest }) {
+          asked.push(options)
+          return driver.create(id, rest)
+        },
+      }
+    },
+  }
+  const within = async (use: (store: Store) => Promise<void>) => {
+    const store = await openStore({ root, drivers: [takesAll] })
+    await use(store).finally(() => store.close())
+  }
+  try {
+    const options = new Map([
+      ['size', '1G'],
+      ['note', 'a=b'],
+    ])
+    await within(async ({ create, raw }) => {
+      await create({ id: 'limited', options })
+      rmSync((await raw.metadata('limited')).Directory ?? '', { recursive: true })
+    })
+    const db = new Sqlite(join(root, 'varve.db'))
+    db.exec("UPDATE meta SET value = 'the one before' WHERE key = 'boot'")
+    db.close()
+    await within(async (store) => {
+      assert.deepEqual(asked, [options, new Map([...options].sort())])
+      assert.deepEqual(await problems(store), [])
+    })
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+})

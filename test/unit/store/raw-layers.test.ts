@@ -1,6 +1,15 @@
 /** Raw layers where something fails or comes in between; what holds otherwise is in test/serve/docker-protocol. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -91,6 +100,18 @@ for (const module of [overlay, vfs]) {
     })
   })
 }
+
+test('A root whose layers can’t be locked says so, and what to do.', async () => {
+  await inStore(vfs, async ({ raw }, root) => {
+    mkdirSync(join(root, 'layers.lock'))
+    await assert.rejects(
+      raw.create('one'),
+      fails('FAILED_PRECONDITION', /layers\.lock.*empty file.*remove it/),
+    )
+    rmdirSync(join(root, 'layers.lock'))
+    await raw.create('one')
+  })
+})
 
 test('A layer that is asked for again with other options is not the one that is here.', async () => {
   const takesAll = altered(vfs, (driver) => ({

@@ -1,7 +1,7 @@
 /** Takes the lock of the file, or of a name in it, that its arguments tell, says so, and keeps it until it is killed or its input ends. */
-import { lock, lockName } from '../../../core/sys/lock.js'
+import { lock, lockIn } from '../../../core/sys/lock.js'
 
 const [file = '', name] = process.argv.slice(2)
-const held = await (name === undefined ? lock(file) : lockName(file, name))
+const held = await (name === undefined ? lock(file) : lockIn(file, name))
 process.stdout.write('held\n')
 process.stdin.resume().on('end', () => held.release())

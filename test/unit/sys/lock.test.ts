@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { lock, lockName, tryLock, tryLockName } from '../../../core/sys/lock.js'
+import { lock, lockIn, tryLock, tryLockIn } from '../../../core/sys/lock.js'
 import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { errno, scratch } from './scratch.js'
 
@@ -86,16 +86,16 @@ test('twenty who wait get it one after the other, with its file unlinked each ti
 test('names in one file: one holder of each, whoever has the others, and the file stays', (t) => {
   const file = `${scratch(t)}/lock\xff`
   const before = openDescriptors()
-  const first = tryLockName(file, 'one')
-  const other = tryLockName(file, 'two')
+  const first = tryLockIn(file, 'one')
+  const other = tryLockIn(file, 'two')
   assert.ok(first && other)
-  assert.equal(tryLockName(file, 'one'), undefined)
+  assert.equal(tryLockIn(file, 'one'), undefined)
   first.release()
   first.release()
-  const second = tryLockName(file, 'one')
+  const second = tryLockIn(file, 'one')
   first.release()
-  assert.equal(tryLockName(file, 'one'), undefined, 'an old holder must not release the new one’s lock')
-  assert.equal(tryLockName(file, 'two'), undefined)
+  assert.equal(tryLockIn(file, 'one'), undefined, 'an old holder must not release the new one’s lock')
+  assert.equal(tryLockIn(file, 'two'), undefined)
   second?.release()
   other.release()
   const { mode, size } = fs.statSync(Buffer.from(file, 'latin1'))
@@ -107,15 +107,15 @@ for (const end of ['killed', 'done'] as const) {
   test(`another process holds a name until it is ${end}, then it is free`, async (t) => {
     const file = `${scratch(t)}/lock`
     const child = await holder(t, file, 'name')
-    assert.equal(tryLockName(file, 'name'), undefined)
-    tryLockName(file, 'free')?.release()
-    const waiting = lockName(file, 'name')
+    assert.equal(tryLockIn(file, 'name'), undefined)
+    tryLockIn(file, 'free')?.release()
+    const waiting = lockIn(file, 'name')
     if (end === 'killed') child.kill('SIGKILL')
     else child.stdin.end()
     const held = await waiting
-    assert.equal(tryLockName(file, 'name'), undefined)
+    assert.equal(tryLockIn(file, 'name'), undefined)
     held.release()
-    tryLockName(file, 'name')?.release()
+    tryLockIn(file, 'name')?.release()
   })
 }
 
@@ -123,18 +123,30 @@ test('a name is free once the thread that held it is terminated', async (t) => {
   const file = `${scratch(t)}/lock`
   const worker = new Worker(CHILD, { argv: [file, 'name'], stdout: true, stdin: true })
   await once(worker.stdout, 'data')
-  assert.equal(tryLockName(file, 'name'), undefined)
+  assert.equal(tryLockIn(file, 'name'), undefined)
   await worker.terminate()
-  const held = tryLockName(file, 'name')
+  const held = tryLockIn(file, 'name')
   assert.ok(held)
   held.release()
 })
 
 test('a thousand names are a thousand locks', (t) => {
   const file = `${scratch(t)}/lock`
-  const held = Array.from({ length: 1000 }, (_, i) => tryLockName(file, `name ${i}`))
+  const held = Array.from({ length: 1000 }, (_, i) => tryLockIn(file, `name ${i}`))
   assert.ok(held.every((each) => each !== undefined))
   for (const each of held) each.release()
+})
+
+const isRoot = process.getuid?.() === 0
+
+test('a file that root makes in somebody else’s directory is theirs', {
+  skip: isRoot ? false : 'only root can give files away',
+}, (t) => {
+  const directory = scratch(t)
+  fs.chownSync(directory, 65_534, 65_533)
+  tryLockIn(`${directory}/lock`, 'name')?.release()
+  const { uid, gid } = fs.statSync(`${directory}/lock`)
+  assert.deepEqual([uid, gid], [65_534, 65_533])
 })
 
 test('what cannot be a lock is an error', (t) => {
@@ -143,9 +155,9 @@ test('what cannot be a lock is an error', (t) => {
   assert.throws(() => tryLock(`${root}/no/lock`), errno('ENOENT'))
   assert.throws(() => tryLock(`${root}/link`), errno('ELOOP'))
   assert.throws(() => tryLock(root), errno('EISDIR'))
-  assert.throws(() => tryLockName(`${root}/no/lock`, 'name'), errno('ENOENT'))
-  assert.throws(() => tryLockName(`${root}/link`, 'name'), errno('ELOOP'))
-  assert.throws(() => tryLockName(root, 'name'), errno('EISDIR'))
+  assert.throws(() => tryLockIn(`${root}/no/lock`, 'name'), errno('ENOENT'))
+  assert.throws(() => tryLockIn(`${root}/link`, 'name'), errno('ELOOP'))
+  assert.throws(() => tryLockIn(root, 'name'), errno('EISDIR'))
 })
 
 /** A process that holds the lock of `file`, or of a name in it. */

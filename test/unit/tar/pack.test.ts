@@ -1,4 +1,4 @@
-/** The packer's bytes: which form it takes, and what it refuses. That others read them is gnu-tar.test.ts. */
+/** The packer's bytes: which form it takes, and what it refuses. That others read them is tools.test.ts. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TarEntry } from '../../../core/tar/entry.js'

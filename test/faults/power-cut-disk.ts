@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type FileSystemKind, openFileSystem, whyNoFileSystem } from '../file-system.js'
 import { powerCut } from '../libc.js'
 
-export interface Powered {
+export interface PoweredFileSystem {
   /** Its root. */
   readonly path: string
   /** Off and on again: what it had not waited for (a flush of the disk's cache) is gone, and it has been mounted anew. */
@@ -21,7 +21,7 @@ export function whyNoPower(kind: FileSystemKind): string | undefined {
  * Its disk is a file on an XFS of its own, which is shut down: the loop device makes a write of a write, and an fsync of a
  * flush, so exactly what was flushed is sure to be there. To be opened in a mount namespace that nobody else enters.
  */
-export function openPowered(kind: FileSystemKind): Powered {
+export function openPowered(kind: FileSystemKind): PoweredFileSystem {
   const disk = openFileSystem('xfs', { size: '1G' })
   try {
     const { path, remount, close } = openFileSystem(kind, {
