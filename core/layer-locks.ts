@@ -14,6 +14,8 @@ export interface LayerLocks {
   lockLayer(layer: LayerId, options?: WaitOptions): Promise<Lock>
   /** Undefined where a living process, or another part of this one, has the layer in hand. It may be no layer's name. */
   tryLockLayer(layer: string): Lock | undefined
+  /** Does `work` under the lock of a layer; undefined, and nothing is done, where {@link tryLockLayer} can't have it. */
+  ifFree<T>(layer: string, work: () => Promise<T> | T): Promise<T | undefined>
   /** Held while a chain is being imported; a second importer waits here, and then finds it. */
   lockChain(chain: ChainId, options?: WaitOptions): Promise<Lock>
   /** Held while a layer is being committed to that name. */
@@ -27,13 +29,23 @@ export function createLayerLocks(root: string): LayerLocks {
     lockIn(file, name, options).catch((error: unknown) => {
       throw explained(file, error)
     })
+  const tryLockLayer = (layer: string) => {
+    try {
+      return tryLockIn(file, `layer ${layer}`)
+    } catch (error) {
+      throw explained(file, error)
+    }
+  }
   return {
     lockLayer: (layer, options) => waitFor(`layer ${layer}`, options),
-    tryLockLayer(layer) {
+    tryLockLayer,
+    async ifFree(layer, work) {
+      const lock = tryLockLayer(layer)
+      if (lock === undefined) return undefined
       try {
-        return tryLockIn(file, `layer ${layer}`)
-      } catch (error) {
-        throw explained(file, error)
+        return await work()
+      } finally {
+        lock.release()
       }
     },
     lockChain: (chain, options) => waitFor(`chain ${chain}`, options),

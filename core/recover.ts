@@ -83,7 +83,7 @@ async function unknownLayers(context: RecoverContext): Promise<readonly LayerId[
 
 /** A node that never became ready, or whose removal was begun: gone, unless its owner lives. */
 async function eraseUnready({ db, graph, warn }: RecoverContext, layer: LayerId): Promise<void> {
-  await ifFree(graph, layer, async () => {
+  await graph.ifFree(layer, async () => {
     const row = db.nodes.byLayer(layer)
     if (row === undefined || row.state === 'ready') return
     await graph.erase(row.id, layer)
@@ -105,7 +105,7 @@ async function removeUnclaimed({ db, graph, root, warn }: RecoverContext): Promi
 }
 
 async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: LayerId): Promise<void> {
-  await ifFree(graph, layer, async () => {
+  await graph.ifFree(layer, async () => {
     if (db.nodes.byLayer(layer) !== undefined) return
     await driver.remove(layer)
     warn(`layer ${layer}: removed from the driver, the database does not know it`)
@@ -151,7 +151,7 @@ function missing({ layer, created }: NodeRow): string {
 }
 
 async function remake({ db, driver, graph, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
-  await ifFree(graph, layer, async () => {
+  await graph.ifFree(layer, async () => {
     const row = db.nodes.get(id)
     if (row?.state !== 'ready' || !isMadeEmpty(row)) return
     const parent = db.nodes.parentOf(layer)
@@ -186,7 +186,7 @@ async function dropStaleMounts(context: RecoverContext): Promise<void> {
   await each(context, rows, async (row) => {
     const layer = db.nodes.get(row.node)?.layer
     if (layer === undefined || space.isMounted(row)) return
-    await ifFree(graph, layer, () => {
+    await graph.ifFree(layer, () => {
       const now = db.mounts.get(row.node, row.target)
       if (now === undefined || space.isMounted(now)) return
       db.mounts.delete(row.node, row.target)
@@ -204,7 +204,7 @@ async function finishUnmounts(context: RecoverContext): Promise<void> {
   await each(context, [...new Set(uncounted.map((row) => row.node))], async (node) => {
     const owner = db.nodes.get(node)
     if (owner === undefined) return
-    await ifFree(graph, owner.layer, () => finishUnmount(context, space, owner))
+    await graph.ifFree(owner.layer, () => finishUnmount(context, space, owner))
   })
 }
 
@@ -237,20 +237,10 @@ async function finishUnmount(
 /** A mount point of the store's that no row names: a crash between unmount and rmdir, or mount and nothing. */
 async function dropMountPoint({ db, graph, root, warn }: RecoverContext, name: string): Promise<void> {
   const path = `${root}/mnt/${name}`
-  await ifFree(graph, name, () => {
+  await graph.ifFree(name, () => {
     if (db.mounts.byTarget(asText(path)) !== undefined) return
     if (isMountPoint(path)) unmount(path, { lazy: true })
     removeMountPoint(path)
     warn(`removed the mount point ${toText(path)}, left by a crash`)
   })
-}
-
-async function ifFree(graph: Graph, layer: string, work: () => Promise<void> | void): Promise<void> {
-  const lock = graph.tryLockLayer(layer)
-  if (lock === undefined) return
-  try {
-    await work()
-  } finally {
-    lock.release()
-  }
 }

@@ -123,29 +123,18 @@ function isPast({ db }: CheckContext, row: NodeRow): boolean {
 }
 
 /** Does a living process have the layer in hand? Then it may be in whatever state. */
-function isAtWork(context: CheckContext, layer: LayerId): boolean {
-  const lock = context.graph.tryLockLayer(layer)
+function isAtWork({ graph }: CheckContext, layer: LayerId): boolean {
+  const lock = graph.tryLockLayer(layer)
   lock?.release()
   return lock === undefined
 }
 
 /** A repair that leaves alone what a living process is at. */
 function unlessLocked(
-  context: CheckContext,
+  { graph }: CheckContext,
   layer: LayerId,
   what: string,
   work: () => Promise<boolean>,
 ): Mend {
-  return {
-    what,
-    async run() {
-      const lock = context.graph.tryLockLayer(layer)
-      if (lock === undefined) return false
-      try {
-        return await work()
-      } finally {
-        lock.release()
-      }
-    },
-  }
+  return { what, run: async () => (await graph.ifFree(layer, work)) ?? false }
 }

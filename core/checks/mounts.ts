@@ -7,17 +7,9 @@ import { unmount } from '../sys/mount.js'
 import { type CheckContext, isAsked, type Problem } from './problem.js'
 
 export function* checkMounts(context: CheckContext): Generator<Problem, void> {
-  const { db, root } = context
+  const { db, graph, root } = context
   const space = createMountSpace()
-  const locked = (layer: string, work: () => boolean): boolean => {
-    const lock = context.graph.tryLockLayer(layer)
-    if (lock === undefined) return false
-    try {
-      return work()
-    } finally {
-      lock.release()
-    }
-  }
+  const locked = async (layer: string, work: () => boolean) => (await graph.ifFree(layer, work)) ?? false
   for (const row of db.mounts.all()) {
     if (!isAsked(context, row.node) || space.isMounted(row)) continue
     const layer = db.nodes.get(row.node)?.layer ?? `#${row.node}`

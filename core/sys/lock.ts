@@ -68,7 +68,8 @@ export function lock(file: string, options?: WaitOptions): Promise<Lock> {
 
 /**
  * The lock of a name among those that share `file` (made as needed, 0600; it stays), or undefined where somebody holds it.
- * Where root makes it, it is its directory's owner's. Its byte is told by the name's hash: among 2^62 of them no two names meet. @throws SysError
+ * Where root makes it, it is its directory's owner's. Its byte is told by the name's hash: among 2^62 of them no two names
+ * meet. @throws SysError
  */
 export function tryLockIn(file: string, name: string): Lock | undefined {
   const fd = openShared(file)
