@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { baseImage } from '../../fixtures/base.js'
 import { commandBytes } from '../../fixtures/command.js'
-import { type CodeEntry, tarOf, writeDockerArchive } from '../../fixtures/docker-archive.js'
+import { type CodeEntry, file, tarOf, writeDockerArchive } from '../../fixtures/docker-archive.js'
 
 export const IMAGE = 'varve.test/busy:1'
 
@@ -50,7 +50,3 @@ const ABOVE: readonly CodeEntry[] = [
   { header: { name: 'srv/keep/' } },
   file('srv/keep/7', 'seven\n'),
 ]
-
-function file(name: string, content: string): CodeEntry {
-  return { header: { name }, content }
-}

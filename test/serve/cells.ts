@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { missingCommands } from '../../fixtures/command.js'
 import { openFileSystem, whyNoFileSystem } from '../file-system.js'
 import { NEEDS_ROOT } from '../needs-root.js'
 
@@ -18,6 +19,12 @@ export const SERVE_CELLS: readonly ServeCell[] = [
   { driver: 'vfs', skip: NEEDS_ROOT, within: withinTemporary },
   { driver: 'btrfs', skip: whyNoFileSystem('btrfs') ?? false, within: withinBtrfs },
 ]
+
+/** Why an engine that needs `commands` can't be tried on it. */
+export function whyNoEngine({ skip }: ServeCell, commands: readonly string[]): string | false {
+  const missing = missingCommands(commands)
+  return skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)
+}
 
 async function withinTemporary<T>(use: (place: string) => Promise<T>): Promise<T> {
   const place = mkdtempSync(join(tmpdir(), 'vs-'))

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { command, commandBytes, ended } from '../../fixtures/command.js'
 import { type OtherSystem, startWorld } from '../../fixtures/world.js'
+import { childrenOf, endWorld } from './engine-world.js'
 import { until } from './until.js'
 
 export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
@@ -53,7 +54,7 @@ export async function withContainerd<T>(
     { TMPDIR: join(place, 'tmp') },
     options.system,
   )
-  const end = ended(world)
+  const over = ended(world)
   const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
   /** The world's first process, and containerd; 0 until they are there. */
   let [init, pid] = [0, 0]
@@ -83,13 +84,13 @@ export async function withContainerd<T>(
   } catch (error) {
     throw new Error(`containerd said:\n${log().slice(-8000)}`, { cause: error })
   } finally {
-    world.kill('SIGKILL')
-    await end
-    // The first process of the world is the last to go; files are open until then.
-    await until('the world has ended', async () => {
-      if (init !== 0 && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
-    })
+    await endWorld(world, over)
   }
+}
+
+/** It looks for our service again at most 3 s after it failed to find it. */
+export async function foundBy({ ctr }: Containerd): Promise<void> {
+  await until('containerd has found the service', () => ctr('snapshots', 'usage'))
 }
 
 /**
@@ -105,11 +106,6 @@ export async function collectGarbage({ ctr }: Containerd): Promise<void> {
 export async function endContainer({ ctr }: Containerd, id: string): Promise<void> {
   await ctr('tasks', 'kill', '--signal', 'SIGKILL', id)
   await until('the container is stopped', () => ctr('containers', 'rm', id))
-}
-
-function childrenOf(pid: number): readonly number[] {
-  const file = `/proc/${pid}/task/${pid}/children`
-  return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : []
 }
 
 function nameOf(pid: number): string {

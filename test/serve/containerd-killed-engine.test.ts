@@ -7,15 +7,16 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
-import { SERVE_CELLS } from './cells.js'
+import { SERVE_CELLS, whyNoEngine } from './cells.js'
+import { CONTAINERD_COMMANDS, foundBy } from './containerd-engine.js'
 import { clear, sameTrees, settle, type Trees, treesOf } from './containerd-killed-truth.js'
 import { STEPS } from './containerd-killed-work.js'
-import { foundBy, type KilledWorld, lookAtKept, whyNot, withKept } from './containerd-killed-world.js'
+import { type KilledWorld, lookAtKept, withKept } from './containerd-killed-world.js'
 import { ROUNDS } from './rounds.js'
 
 describe('containerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
-    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+    test(`on ${cell.driver}`, { skip: whyNoEngine(cell, CONTAINERD_COMMANDS) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
         const { pieces, trees } = await undisturbed(world)
@@ -78,7 +79,7 @@ async function killedAt(world: KilledWorld, { at, piece, trees }: Moment): Promi
     isOver = true
     if (!isKilled) containerd.kill() // it took fewer pieces
     await containerd.answers()
-    await foundBy(world)
+    await foundBy(world.containerd)
     await lookAtKept(world)
     await settle(world)
     assert.deepEqual(await world.varve.json('check', '--data'), [])

@@ -1,5 +1,5 @@
 /** The image that a round of the kill tests imports: three layers on those of the image that stays. */
-import { type CodeEntry, tarOf, writeDockerArchive } from '../../fixtures/docker-archive.js'
+import { type CodeEntry, file, tarOf, writeDockerArchive } from '../../fixtures/docker-archive.js'
 import { busyLayers } from './busy-image.js'
 import { chainIdOf } from './chain-id.js'
 
@@ -18,7 +18,3 @@ const UPPER: readonly (readonly CodeEntry[])[] = [
   [file('srv/more/3', 'three\n'), { header: { name: 'srv/linked', type: 'link', linkname: 'srv/more/3' } }],
   [file('srv/more/.wh.5', ''), file('srv/keep/.wh.9', '')],
 ]
-
-function file(name: string, content: string): CodeEntry {
-  return { header: { name }, content }
-}

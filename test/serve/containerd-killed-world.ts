@@ -5,11 +5,10 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { missingCommands } from '../../fixtures/command.js'
 import { type Varve, varveAt } from '../varve.js'
 import { IMAGE, writeBusyImage } from './busy-image.js'
 import type { ServeCell } from './cells.js'
-import { CONTAINERD_COMMANDS, type Containerd, withContainerd } from './containerd-engine.js'
+import { type Containerd, withContainerd } from './containerd-engine.js'
 import { writeRoundImage } from './containerd-killed-image.js'
 import { idsOf, layersOf } from './containerd-layers.js'
 import { type Serving, startServing } from './serving.js'
@@ -33,11 +32,6 @@ export interface KilledWorld {
   service(): Serving
   /** After the last one's end. */
   startService(env?: Readonly<Record<string, string>>): Promise<Serving>
-}
-
-export function whyNot({ skip }: ServeCell): string | false {
-  const missing = missingCommands(CONTAINERD_COMMANDS)
-  return skip || (missing.length > 0 ? `needs ${missing.join(', ')}` : false)
 }
 
 /** All of it is started, and ended afterwards; what stays is removed then, and nothing may be left. */
@@ -81,11 +75,6 @@ export async function withKept(
       tap.close()
     }
   })
-}
-
-/** At most 3 s after a service is there. */
-export async function foundBy({ containerd }: KilledWorld): Promise<void> {
-  await until('containerd has found the service', () => containerd.ctr('snapshots', 'usage'))
 }
 
 /** The container runs, has what it wrote, and does what it is told. */

@@ -3,16 +3,16 @@
  * it promised and nothing else, and containerd goes on. `VARVE_ROUNDS=20` for more rounds.
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
-import { SERVE_CELLS } from './cells.js'
+import { SERVE_CELLS, whyNoEngine } from './cells.js'
+import { CONTAINERD_COMMANDS, foundBy } from './containerd-engine.js'
 import { clear, sameTrees, settle, type Trees, treesOf } from './containerd-killed-truth.js'
 import { committed, isKnown, STEPS } from './containerd-killed-work.js'
-import { foundBy, type KilledWorld, lookAtKept, whyNot, withKept } from './containerd-killed-world.js'
-import { countingCalls } from './count-calls.js'
+import { type KilledWorld, lookAtKept, withKept } from './containerd-killed-world.js'
+import { callsOf } from './count-calls.js'
 import { ROUNDS } from './rounds.js'
 import type { Serving } from './serving.js'
 import { isStatus, UNAVAILABLE, withClient } from './snapshot-client.js'
@@ -20,7 +20,7 @@ import { until } from './until.js'
 
 describe('the service is killed under containerd', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
-    test(`on ${cell.driver}`, { skip: whyNot(cell) }, async (t) => {
+    test(`on ${cell.driver}`, { skip: whyNoEngine(cell, CONTAINERD_COMMANDS) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
         const { calls, trees } = await undisturbed(world)
@@ -45,17 +45,15 @@ describe('the service is killed under containerd', { concurrency: true }, () => 
 
 /** How many changing calls the service makes of a round, from its start to its end, and what a round makes. */
 async function undisturbed(world: KilledWorld): Promise<{ readonly calls: number; readonly trees: Trees }> {
-  const file = join(world.place, 'calls')
-  await world.service().end('SIGTERM')
-  const counting = await world.startService(countingCalls(file))
-  await foundBy(world)
-  for (const step of STEPS) await step.run(world)
-  const trees = await treesOf(world, STEPS)
-  await clear(world)
-  assert.equal(await counting.end('SIGTERM'), 0)
-  await world.startService()
-  await foundBy(world)
-  return { calls: Number(readFileSync(file, 'utf8')), trees }
+  let trees: Trees = []
+  const calls = await callsOf(world, join(world.place, 'calls'), async () => {
+    await foundBy(world.containerd)
+    for (const step of STEPS) await step.run(world)
+    trees = await treesOf(world, STEPS)
+    await clear(world)
+  })
+  await foundBy(world.containerd)
+  return { calls, trees }
 }
 
 /** What happened, in words. */
@@ -64,7 +62,7 @@ async function killedAt(world: KilledWorld, call: number, trees: Trees): Promise
   const { when, done, log } = await worksUntilKilled(world, call)
   const service = await world.startService()
   try {
-    await foundBy(world)
+    await foundBy(world.containerd)
     await lookAtKept(world)
     await settle(world)
     assert.deepEqual(await world.varve.json('check', '--data'), [])
@@ -87,12 +85,12 @@ async function killedAt(world: KilledWorld, call: number, trees: Trees): Promise
 async function killedAfterCommit(world: KilledWorld): Promise<void> {
   await world.service().end('SIGTERM')
   const doomed = await world.startService({ VARVE_FAULT: 'kill:commit:ready:after' })
-  await foundBy(world)
+  await foundBy(world.containerd)
   const one = { key: 'one', parent: '' }
   await assert.rejects(committed(world, one), (error) => isStatus(error) && error.code === UNAVAILABLE)
   assert.equal(await doomed.ended, 'SIGKILL')
   const service = await world.startService()
-  await foundBy(world)
+  await foundBy(world.containerd)
   const infos = await withClient(service.socket, {}, ({ list }) => list(['name~=/one/']))
   assert.deepEqual(
     infos.map(({ name, kind }) => [name.split('/').at(-1), kind]),

@@ -1,6 +1,6 @@
 /** Our service starts again beneath a containerd that goes on. */
 import assert from 'node:assert/strict'
-import { endContainer } from './containerd-engine.js'
+import { endContainer, foundBy } from './containerd-engine.js'
 import { type Cases, RICH, said } from './containerd-stage.js'
 import { until } from './until.js'
 
@@ -17,8 +17,7 @@ export const RESTARTS: Cases = {
     const script = 'cat /srv/file >/srv/seen; echo after >/srv/file'
     await ctr('tasks', 'exec', '--exec-id', 'e', 'long', '/bin/sh', '-ec', script)
     assert.equal(await varve.varve('cat', 'long', '/srv/seen'), 'before\n')
-    // containerd looks for us again at most 3 s after it failed to find us.
-    await until('containerd has found the service again', () => ctr('snapshots', 'usage'))
+    await foundBy(containerd)
     assert.equal(await said(stage, { image: RICH, script: 'echo new' }), 'new\n')
     assert.equal(await varve.varve('cat', 'long', '/srv/file'), 'after\n')
     await endContainer(containerd, 'long')

@@ -3,11 +3,10 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { missingCommands } from '../../fixtures/command.js'
 import { FIXTURES, missingFor, type RealImage } from '../../fixtures/images.js'
 import type { OtherSystem } from '../../fixtures/world.js'
 import { type Varve, varveAt } from '../varve.js'
-import { SERVE_CELLS, type ServeCell } from './cells.js'
+import { SERVE_CELLS, type ServeCell, whyNoEngine } from './cells.js'
 import { type DiskUse, diskUseOf } from './containerd-disk.js'
 import { CONTAINERD_COMMANDS, type Containerd, withContainerd } from './containerd-engine.js'
 import { type Serving, startServing } from './serving.js'
@@ -74,10 +73,9 @@ export function testContainerd(name: string, { cases, system }: ContainerdTests)
   }
 }
 
-function skipOf({ skip }: ServeCell): string | false {
-  if (skip !== false) return skip
-  const missing = missingCommands(CONTAINERD_COMMANDS)
-  if (missing.length > 0) return `needs ${missing.join(', ')}`
+function skipOf(cell: ServeCell): string | false {
+  const reason = whyNoEngine(cell, CONTAINERD_COMMANDS)
+  if (reason !== false) return reason
   return MAKERS.map((maker) => missingFor(maker)).find((reason) => reason !== undefined) ?? false
 }
 

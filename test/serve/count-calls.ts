@@ -1,8 +1,9 @@
 /**
- * Preloaded by a service (`countingCalls`), which then writes how many changing calls it made to a file as it ends: what
+ * Preloaded by a service (`callsOf`), which then writes how many changing calls it made to a file as it ends: what
  * `kill:call:N` of VARVE_FAULT counts.
  */
-import { writeFileSync } from 'node:fs'
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 import { changingCalls } from '../../core/sys/seam.js'
 
@@ -11,7 +12,26 @@ const file = process.env[VARIABLE]
 
 if (file !== undefined && isMainThread) process.on('exit', () => writeFileSync(file, `${changingCalls()}\n`))
 
-/** The environment for it. */
-export function countingCalls(into: string): Readonly<Record<string, string>> {
-  return { NODE_OPTIONS: `--import=${import.meta.url}`, [VARIABLE]: into }
+interface Service {
+  end(signal: 'SIGTERM'): Promise<number | string>
+}
+
+/** Those that a service makes from its start to its end, while `work` is done with it. Another one runs before and after. */
+export async function callsOf(
+  {
+    service,
+    startService,
+  }: {
+    service(): Service
+    startService(env?: Readonly<Record<string, string>>): Promise<Service>
+  },
+  into: string,
+  work: () => Promise<unknown>,
+): Promise<number> {
+  await service().end('SIGTERM')
+  const counting = await startService({ NODE_OPTIONS: `--import=${import.meta.url}`, [VARIABLE]: into })
+  await work()
+  assert.equal(await counting.end('SIGTERM'), 0)
+  await startService()
+  return Number(readFileSync(into, 'utf8'))
 }

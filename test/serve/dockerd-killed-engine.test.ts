@@ -6,15 +6,15 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
-import { SERVE_CELLS } from './cells.js'
+import { SERVE_CELLS, whyNoEngine } from './cells.js'
+import { DOCKERD_COMMANDS } from './dockerd-engine.js'
 import { PHASES, type Phase } from './dockerd-killed-work.js'
 import { clear, type KilledWorld, lookAtKept, undisturbed, withKept } from './dockerd-killed-world.js'
-import { whyNoDockerd } from './dockerd-stage.js'
 import { ROUNDS } from './rounds.js'
 
 describe('dockerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
-    test(`on ${cell.driver}`, { skip: whyNoDockerd(cell) }, async (t) => {
+    test(`on ${cell.driver}`, { skip: whyNoEngine(cell, DOCKERD_COMMANDS) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
         const { tap } = world

@@ -3,26 +3,25 @@
  * dockerd goes on, by itself or at the second try, no layer is lost, and at the end none is left.
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createRandom } from '../conformance/random.js'
 import { SEED } from '../seed.js'
-import { SERVE_CELLS } from './cells.js'
-import { countingCalls } from './count-calls.js'
+import { SERVE_CELLS, whyNoEngine } from './cells.js'
+import { callsOf } from './count-calls.js'
+import { DOCKERD_COMMANDS } from './dockerd-engine.js'
 import { PHASES } from './dockerd-killed-work.js'
 import { clear, type KilledWorld, lookAtKept, undisturbed, withKept } from './dockerd-killed-world.js'
-import { whyNoDockerd } from './dockerd-stage.js'
 import type { Running } from './engine-world.js'
 import { ROUNDS } from './rounds.js'
 
 describe('the service is killed under dockerd', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {
-    test(`on ${cell.driver}`, { skip: whyNoDockerd(cell) }, async (t) => {
+    test(`on ${cell.driver}`, { skip: whyNoEngine(cell, DOCKERD_COMMANDS) }, async (t) => {
       const random = createRandom(SEED)
       await withKept(cell, async (world) => {
-        const calls = await undisturbed(world, (run) => changingCalls(world, run))
+        const calls = await undisturbed(world, (run) => callsOf(world.docker, join(world.work, 'calls'), run))
         let isBroken = false
         for (let round = 0; round < ROUNDS && !isBroken; round++) {
           const at = (SEED + round) % PHASES.length
@@ -38,17 +37,6 @@ describe('the service is killed under dockerd', { concurrency: true }, () => {
     })
   }
 })
-
-/** Those of the service from its start to its end. */
-async function changingCalls({ docker, work }: KilledWorld, run: () => Promise<unknown>): Promise<number> {
-  const file = join(work, 'calls')
-  await docker.service().end('SIGTERM')
-  const counting = await docker.startService(countingCalls(file))
-  await run()
-  assert.equal(await counting.end('SIGTERM'), 0)
-  await docker.startService()
-  return Number(readFileSync(file, 'utf8'))
-}
 
 interface Moment {
   /** Index of the phase. */

@@ -3,10 +3,9 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { missingCommands } from '../../fixtures/command.js'
 import type { OtherSystem } from '../../fixtures/world.js'
 import { writeBusyImage } from './busy-image.js'
-import { SERVE_CELLS, type ServeCell } from './cells.js'
+import { SERVE_CELLS, type ServeCell, whyNoEngine } from './cells.js'
 import { DOCKERD_COMMANDS, type Docker, type DockerOptions, withDockerd } from './dockerd-engine.js'
 
 export interface Stage {
@@ -45,7 +44,7 @@ export function testDockerd(
 ): void {
   for (const cell of SERVE_CELLS.filter(({ driver }) => drivers?.includes(driver) ?? true)) {
     const title = `${name} on ${cell.driver} does all that it does on its own storage`
-    test(title, { skip: whyNoDockerd(cell) }, async (t) => {
+    test(title, { skip: whyNoEngine(cell, DOCKERD_COMMANDS) }, async (t) => {
       const engine = { storage: storage(cell.driver), ...(system && { system: await system() }) }
       await withStage(cell, engine, async (stage) => {
         const version = await stage.docker.docker('version', '--format', '{{.Server.Version}}')
@@ -61,11 +60,6 @@ export function testDockerd(
       })
     })
   }
-}
-
-export function whyNoDockerd({ skip }: ServeCell): string | false {
-  const missing = missingCommands(DOCKERD_COMMANDS)
-  return skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)
 }
 
 function byPlugin(driver: string): DockerOptions['storage'] {

@@ -63,7 +63,7 @@ export function openEngineWorld({ place, env, hasNetwork, system }: EngineWorldO
   const over = ended(world)
   const running = new Map<string, Running>()
   const enter = async (args: readonly string[]) => {
-    const target = ['--target', await initOf(world), '--mount', '--pid', ...network.enter]
+    const target = ['--target', `${await initOf(world)}`, '--mount', '--pid', ...network.enter]
     return [...target, '--', ...args]
   }
   return {
@@ -84,16 +84,19 @@ export function openEngineWorld({ place, env, hasNetwork, system }: EngineWorldO
       return found
     },
     root: async () => `/proc/${await initOf(world)}/root`,
-    async end() {
-      const init = childOf(world.pid ?? 0)
-      world.kill('SIGKILL')
-      await over
-      // The first process of the world is the last to go; its files are open until then.
-      await until('the world has ended', async () => {
-        if (init !== '' && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
-      })
-    },
+    end: () => endWorld(world, over),
   }
+}
+
+/** Ends all that was started in a world (fixtures/world.ts); `over` is its own end. */
+export async function endWorld(world: ChildProcess, over: Promise<unknown>): Promise<void> {
+  const [init] = childrenOf(world.pid ?? 0)
+  world.kill('SIGKILL')
+  await over
+  // The first process of the world is the last to go; its files are open until then.
+  await until('the world has ended', async () => {
+    if (init !== undefined && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
+  })
 }
 
 function spawnLogged(
@@ -121,7 +124,7 @@ async function answered(
     if (!isOver()) await Promise.race([answers(child), over])
   })
   if (isOver()) throw new Error(`${name} has ended: ${await over}`)
-  const pid = Number(childOf(child.pid ?? 0))
+  const [pid = 0] = childrenOf(child.pid ?? 0)
   return {
     pid,
     async end(signal) {
@@ -138,18 +141,18 @@ async function answered(
 }
 
 /** The first process of the world. */
-async function initOf(world: ChildProcess): Promise<string> {
+async function initOf(world: ChildProcess): Promise<number> {
   return until('the world is there', async () => {
-    const init = childOf(world.pid ?? 0)
+    const [init] = childrenOf(world.pid ?? 0)
     // Until then it is the shell that prepares the world.
-    if (init === '' || readFileSync(`/proc/${init}/comm`, 'utf8').trim() !== 'sleep')
+    if (init === undefined || readFileSync(`/proc/${init}/comm`, 'utf8').trim() !== 'sleep')
       throw new Error('not yet')
     return init
   })
 }
 
-/** The only child of a process; empty where it has none. */
-function childOf(pid: number): string {
+/** The children of a process's first thread; none where it has ended. */
+export function childrenOf(pid: number): readonly number[] {
   const file = `/proc/${pid}/task/${pid}/children`
-  return existsSync(file) ? (readFileSync(file, 'utf8').trim().split(' ')[0] ?? '') : ''
+  return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : []
 }

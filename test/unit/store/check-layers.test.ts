@@ -4,13 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { DriverModule } from '../../../core/driver.js'
 import { VarveError } from '../../../core/errors.js'
-import type { LayerId } from '../../../core/ids.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
 import { collect } from '../../collect.js'
+import { altered } from './altered.js'
 import { layerTar } from './layer-tar.js'
 
 interface Stage {
@@ -64,17 +63,12 @@ test('Only what was asked for is checked, by any reference', () =>
 test('A layer that somebody is at is no finding; one that was left half-made is, and goes', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
   let isStuck = true
-  const stuck: DriverModule = {
-    ...vfs,
-    async open(context) {
-      const driver = await vfs.open(context)
-      const remove = async (id: LayerId) => {
-        if (isStuck) throw new Error('stuck')
-        await driver.remove(id)
-      }
-      return { ...driver, remove }
+  const stuck = altered(vfs, (driver) => ({
+    async remove(id) {
+      if (isStuck) throw new Error('stuck')
+      await driver.remove(id)
     },
-  }
+  }))
   const store = await openStore({ root: join(folder, 'root'), drivers: [stuck] })
   try {
     const checked = async (repair = false) =>
@@ -102,18 +96,13 @@ test('A layer that somebody is at is no finding; one that was left half-made is,
 test('A layer that is removed between two looks is no stranger', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
   let between = async () => {}
-  const slow: DriverModule = {
-    ...vfs,
-    async open(context) {
-      const driver = await vfs.open(context)
-      const list = async () => {
-        const listed = await driver.list()
-        await between()
-        return listed
-      }
-      return { ...driver, list }
+  const slow = altered(vfs, (driver) => ({
+    async list() {
+      const listed = await driver.list()
+      await between()
+      return listed
     },
-  }
+  }))
   const store = await openStore({ root: join(folder, 'root'), drivers: [slow] })
   try {
     await store.raw.create('a')

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import type { DriverModule } from '../../../core/driver.js'
 import { withOpened } from '../../../core/opening.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { bootId } from '../../../core/sys/mount.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
+import { altered } from './altered.js'
 
 interface Opened {
   readonly store: Store
@@ -147,19 +147,12 @@ test('A committed layer is never made up: what is on it stays lost, and the next
 test('It is made again with the options that it had.', async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
   const asked: (ReadonlyMap<string, string> | undefined)[] = []
-  const takesAll: DriverModule = {
-    ...vfs,
-    async open(context) {
-      const driver = await vfs.open(context)
-      return {
-        ...driver,
-        create(id, { options, ...rest }) {
-          asked.push(options)
-          return driver.create(id, rest)
-        },
-      }
+  const takesAll = altered(vfs, (driver) => ({
+    create(id, { options, ...rest }) {
+      asked.push(options)
+      return driver.create(id, rest)
     },
-  }
+  }))
   const within = async (use: (store: Store) => Promise<void>) => {
     const store = await openStore({ root, drivers: [takesAll] })
     await use(store).finally(() => store.close())

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Driver, DriverModule } from '../../../core/driver.js'
+import type { DriverModule } from '../../../core/driver.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { createLayerLocks } from '../../../core/layer-locks.js'
 import type { StoreOptions } from '../../../core/model.js'
@@ -25,6 +25,7 @@ import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { collect } from '../../collect.js'
 import { NEEDS_ROOT } from '../../needs-root.js'
+import { altered } from './altered.js'
 import { layerTar } from './layer-tar.js'
 import { inWorld } from './world.js'
 
@@ -39,17 +40,6 @@ const fail = (message: string): never => {
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
-}
-
-/** The module with some of its driver's methods in other words. */
-function altered(module: DriverModule, change: (driver: Driver) => Partial<Driver>): DriverModule {
-  return {
-    ...module,
-    async open(context) {
-      const driver = await module.open(context)
-      return { ...driver, ...change(driver) }
-    },
-  }
 }
 
 /** A store of the test's own that is whole in the end. */
