@@ -3,6 +3,7 @@
  * Failures come again at the end, after the skips: who keeps only the last lines of a run has them.
  */
 import type { TestsStream } from 'node:test'
+import { casesOf } from './faults/size.js'
 import type { Skip } from './must-run.js'
 
 export interface Result {
@@ -10,9 +11,21 @@ export interface Result {
   readonly passed: number
   readonly failed: number
   readonly skipped: readonly Skip[]
+  readonly files: readonly FileResult[]
+}
+
+export interface FileResult {
+  /** As `shorten` has it. */
+  readonly file: string
+  /** Tests, and what they tried besides (faults/size.ts). */
+  readonly cases: number
+  readonly failed: number
+  readonly skipped: number
 }
 
 interface FileState {
+  /** Beyond one for each test. */
+  moreCases: number
   passed: number
   failed: number
   skipped: number
@@ -57,6 +70,7 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     finish()
     current = file
     const state: FileState = {
+      moreCases: 0,
       passed: 0,
       failed: 0,
       skipped: 0,
@@ -116,13 +130,22 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     else if ((type === 'test:stdout' || type === 'test:stderr') && file !== undefined) {
       stateOf(file).output.push(data.message ?? '')
     } else if (type === 'test:diagnostic' && file !== undefined) {
-      stateOf(file).output.push(`${data.message ?? ''}\n`)
+      const message = data.message ?? ''
+      const cases = casesOf(message)
+      if (cases !== undefined) stateOf(file).moreCases += cases - 1
+      stateOf(file).output.push(`${message}\n`)
     }
   }
   finish()
   printSkips(skipped)
   printFailures(failures)
-  return { passed, failed: failures.length, skipped }
+  const results = [...files].map(([file, state]) => ({
+    file: shorten(file),
+    cases: state.passed + state.failed + state.moreCases,
+    failed: state.failed,
+    skipped: state.skipped,
+  }))
+  return { passed, failed: failures.length, skipped, files: results }
 }
 
 function printFile(file: string, state: FileState): void {

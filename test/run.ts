@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { makeAll } from '../fixtures/images.js'
 import { type Disk, openDisk } from './disk.js'
+import { suitesTable } from './faults/suites-table.js'
 import { leftovers, rememberHost } from './leftovers.js'
 import { unlawfulSkip } from './must-run.js'
 import { report } from './report.js'
@@ -57,6 +58,8 @@ async function runAll(root: string, files: string[], disk: Disk): Promise<number
   for (const line of left) console.log(`✖ left behind: ${line}`)
   const failed = result.failed + skips.length + left.length
   const skipped = result.skipped.length - skips.length
+  const suites = suitesTable(result.files)
+  if (suites !== undefined) console.log(`\n${suites}`)
   console.log(`\n${result.passed} passed, ${failed} failed, ${skipped} skipped`)
   return failed === 0 ? 0 : 1
 }

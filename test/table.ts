@@ -6,9 +6,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { cellsTable } from './conformance/cells-table.js'
+import { keptSuitesTable } from './faults/suites-table.js'
 import { featuresTable } from './serve/dockerd-features-table.js'
 
-const TABLES: Readonly<Record<string, () => string>> = { cells: cellsTable, features: featuresTable }
+const TABLES: Readonly<Record<string, () => string>> = {
+  cells: cellsTable,
+  features: featuresTable,
+  faults: keptSuitesTable,
+}
 
 const readme = join(checkoutDirectory(), 'README.md')
 let text = readFileSync(readme, 'utf8')
