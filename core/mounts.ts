@@ -3,7 +3,7 @@
  *
  * A layer is mounted once, by its driver's recipe, at `mnt/<layer>`; every other target is a bind mount of that place (one
  * upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live in the
- * database: a row is there before its mount is and goes after it, and core/recover.ts drops rows whose mount is gone.
+ * database: a row is there before its mount is and goes after it, and core/recover-mounts.ts drops rows whose mount is gone.
  *
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
  * the layer is to be removed by force: once a layer is unmounted, nobody writes to it. That goes for copies of the mount in
@@ -181,7 +181,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     await driver.put(graph.sourceOf(row))
   }
 
-  /** After an error that matters more; what is left here is core/recover.ts's. */
+  /** After an error that matters more; what is left here is core/recover-mounts.ts's. */
   const settleAfter = async (row: NodeRow): Promise<void> => {
     try {
       await settle(row, { lazy: false })

@@ -3,7 +3,7 @@ import type { Sql } from './open.js'
 
 /**
  * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last
- * opened (recover.ts); `service.…`: what services keep.
+ * opened (remake.ts); `service.…`: what services keep.
  */
 export type MetaKey = 'driver' | 'uuid' | 'created' | 'boot' | `service.${string}`
 

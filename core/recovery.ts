@@ -1,0 +1,34 @@
+/** What every part of recovery is given, and how it goes over many things. */
+import type { Database } from './db/database.js'
+import { isDatabaseError } from './db/sqlite-errors.js'
+import type { Driver } from './driver.js'
+import { messageOf } from './errors.js'
+import type { Graph } from './graph.js'
+
+export interface RecoverContext {
+  readonly db: Database
+  readonly graph: Graph
+  readonly driver: Driver
+  /** The data root, byte string. */
+  readonly root: string
+  readonly warn: (message: string) => void
+}
+
+/** Does `work` for every item, whatever becomes of the others; did all go well? @throws VarveError of the database's alone */
+export async function each<T>(
+  { warn }: RecoverContext,
+  items: readonly T[],
+  work: (item: T) => Promise<void> | void,
+): Promise<boolean> {
+  let failed = 0
+  for (const item of items) {
+    try {
+      await work(item)
+    } catch (error) {
+      if (isDatabaseError(error)) throw error
+      warn(`recovery: ${messageOf(error)}; left for the next start, see varve check`)
+      failed++
+    }
+  }
+  return failed === 0
+}

@@ -1,0 +1,72 @@
+/** Layers that a power cut took, made again at the first open after a boot. */
+import type { NodeRow } from './db/nodes.js'
+import { isCode } from './errors.js'
+import { optionsOf, REMADE } from './labels.js'
+import { each, type RecoverContext } from './recovery.js'
+import { bootId } from './sys/mount.js'
+
+/**
+ * Layers that a power cut took. A new writable layer is reported when its row is on disk, and what the driver made may not
+ * be yet: nothing is in it that its id and its parent don't tell, and who makes something durable in it brings it to disk
+ * too. So where it is not there at the first open after a boot, and was young when the power went, it is made again. One
+ * that is older, or goes missing at any other time, is damage, of which `varve check` tells.
+ */
+export async function remakeLost(context: RecoverContext): Promise<void> {
+  const { db, driver, warn } = context
+  const boot = bootId()
+  const last = db.meta.get('boot')
+  if (last === boot) return
+  // A root from before this was written down: nothing tells of a boot in between.
+  if (last === undefined) return db.meta.set('boot', boot)
+  const lost: NodeRow[] = []
+  const isTold = await each(context, ['list'], async () => {
+    const rows = db.nodes.ready()
+    const held = new Set(await driver.list())
+    const lastSign = rows.reduce((latest, { created, updated }) => Math.max(latest, created, updated), 0)
+    for (const row of rows.filter((row) => isMadeEmpty(row) && !held.has(row.layer))) {
+      if (lastSign - row.created <= SETTLED) lost.push(row)
+      else warn(`${missing(row)}, long before the last that is known of; left as it is, see varve check`)
+    }
+  })
+  const isMended = await each(context, lost, (row) => remake(context, row))
+  if (isTold && isMended) db.meta.set('boot', boot)
+}
+
+/**
+ * Milliseconds after which what the driver made is on disk though nobody asked for it: the kernel writes back what is 30 s
+ * old (vm.dirty_expire_centisecs), and journals sooner. Measured by the database's last sign of life: the power may have
+ * been off for long.
+ */
+const SETTLED = 10 * 60_000
+
+function missing({ layer, created }: NodeRow): string {
+  return `layer ${layer}: its directory was missing at the first open after a boot; it had been made at ${new Date(created).toISOString()}`
+}
+
+async function remake({ db, driver, graph, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
+  await graph.ifFree(layer, async () => {
+    const row = db.nodes.get(id)
+    if (row?.state !== 'ready' || !isMadeEmpty(row)) return
+    const parent = db.nodes.parentOf(layer)
+    const isView = row.kind === 'view'
+    try {
+      const options = optionsOf(row.labels)
+      await driver.create(layer, {
+        ...(parent !== undefined && { parent }),
+        writable: !isView,
+        ...(options.size > 0 && { options }),
+      })
+    } catch (error) {
+      if (isCode(error, 'ALREADY_EXISTS')) return // another process was faster
+      throw error
+    }
+    if (isView) await driver.seal(layer)
+    db.nodes.setLabels(id, { ...row.labels, [REMADE]: new Date().toISOString() })
+    warn(`${missing(row)}; made again, empty`)
+  })
+}
+
+/** A writable layer, or an empty tree to look at. */
+function isMadeEmpty({ kind, parent }: NodeRow): boolean {
+  return kind === 'active' || (kind === 'view' && parent === null)
+}
