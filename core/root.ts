@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
 import { chmod, mkdir, readdir, removeTree, rename } from './sys/files.js'
+import { WHAT_FREES } from './sys/full.js'
 import { type Lock, lock, tryLock } from './sys/lock.js'
 import { isDirectory, lstatOrUndefined, stat } from './sys/stat.js'
 
@@ -168,7 +169,7 @@ function explained(root: string, error: unknown): unknown {
     EACCES: '; it must be writable for this user, or choose another with --root',
     EPERM: '; it must be writable for this user, or choose another with --root',
     EROFS: '; its file system is read-only, choose another with --root',
-    ENOSPC: '; its file system is full',
+    ENOSPC: `; its file system is full. ${WHAT_FREES}`,
     EDQUOT: '; the quota is used up',
   }
   const errno = errnoOf(error) ?? ''

@@ -1,6 +1,7 @@
 /** Work of a driver, whose errors become VarveErrors that say what was being done, on which layer. */
 import { type ByteChannel, openConsumer } from '../core/channel.js'
-import { VarveError } from '../core/errors.js'
+import { errnoOf, VarveError } from '../core/errors.js'
+import { WHAT_FREES } from '../core/sys/full.js'
 import { failure } from '../core/tree/failure.js'
 
 /** @throws VarveError `<doing>: <the words of whoever failed>` */
@@ -40,6 +41,7 @@ export async function attemptReading<T>(
 
 /** A driver's own errors name driver and layer already; CANCELLED is nobody's failure. */
 function said(error: unknown, doing: string): VarveError {
+  if (errnoOf(error) === 'ENOSPC') return failure(error, doing, `. ${WHAT_FREES}`)
   if (!(error instanceof VarveError)) return failure(error, doing)
   if (error.code === 'CANCELLED' || /^\w+: ([\w ]+ )?layer /.test(error.message)) return error
   return new VarveError(error.code, `${doing}: ${error.message}`, { cause: error })

@@ -49,6 +49,8 @@ export function whyNoFileSystem(kind: FileSystemKind): string | undefined {
 export interface FileSystemOptions {
   /** As truncate(1) takes it. */
   readonly size?: string
+  /** Of mkfs, besides the usual ones; a later one counts. */
+  readonly make?: readonly string[]
   /** Of mount(8). */
   readonly options?: readonly string[]
   /** Where the loop file is to be, for whoever opened it to remove. */
@@ -83,7 +85,7 @@ export function openFileSystem(kind: FileSystemKind, options: FileSystemOptions 
     if (make) {
       execFileSync('truncate', ['-s', size, image])
       const [command, ...args] = make
-      execFileSync(command, [...args, image], { stdio: 'pipe', env: withSbin() })
+      execFileSync(command, [...args, ...(options.make ?? []), image], { stdio: 'pipe', env: withSbin() })
     }
     mount()
     return {

@@ -1,17 +1,16 @@
 /** The one place where SQLite's result codes (https://www.sqlite.org/rescode.html) become VarveErrors. */
 
-import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { fromText } from '../bytes.js'
 import { type ErrorCode, errnoOf, messageOf, VarveError } from '../errors.js'
-import { statfs } from '../sys/statfs.js'
+import { type RanOut, WHAT_FREES, whatRanOut } from '../sys/full.js'
 
 /** What to throw for `error` that came out of SQLite while working on `file`; other errors are returned as they are. */
 export function mapSqliteError(error: unknown, file: string): unknown {
   if (!(error instanceof Database.SqliteError)) return error
   const { code: sqliteCode } = error
-  const found =
-    MAY_BE_FULL.test(sqliteCode) && isFull(file) ? FULL : RULES.find(([pattern]) => pattern.test(sqliteCode))
+  const ranOut = MAY_BE_FULL.test(sqliteCode) ? whatRanOut(fromText(file)) : undefined
+  const found = ranOut === undefined ? RULES.find(([pattern]) => pattern.test(sqliteCode)) : fullRule(ranOut)
   if (found === undefined) return error
   const [, code, advice] = found
   return new VarveError(code, `database ${file}: ${error.message} (${error.code})${advice}`, { cause: error })
@@ -33,7 +32,7 @@ export function logError(file: string, what: string, error: unknown): VarveError
       ? error.code === 'SQLITE_FULL'
       : errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
   const advice = isFull
-    ? 'the disk is full. Free some space on its file system and try again'
+    ? `the disk is full. ${WHAT_FREES}`
     : 'the disk answered with an error, see the kernel log'
   const found = new VarveError(
     isFull ? 'RESOURCE_EXHAUSTED' : 'UNAVAILABLE',
@@ -44,26 +43,18 @@ export function logError(file: string, what: string, error: unknown): VarveError
   return found
 }
 
-/** Is its file system too full for the 32 KiB that -shm grows by, and what a copy-on-write one wants besides? */
-function isFull(file: string): boolean {
-  try {
-    const { bavail, bsize } = statfs(dirname(fromText(file)))
-    return bavail * bsize < 1 << 20
-  } catch {
-    return false // then SQLite's own words are the better ones
-  }
-}
-
 type Rule = readonly [pattern: RegExp, code: ErrorCode, advice: string]
 
-/** SQLite tells ENOSPC by SQLITE_FULL of its write(2)s only. */
-const MAY_BE_FULL = /^SQLITE_IOERR_(SHM(SIZE|MAP|OPEN)|FSYNC|DIR_FSYNC)$/
+/** SQLite tells ENOSPC by SQLITE_FULL of its write(2)s only; of a file that can't be made, by CANTOPEN. */
+const MAY_BE_FULL = /^SQLITE_(IOERR_(SHM(SIZE|MAP|OPEN)|FSYNC|DIR_FSYNC)|CANTOPEN)/
 
-const FULL: Rule = [
-  MAY_BE_FULL,
-  'RESOURCE_EXHAUSTED',
-  '; the disk is full. Free some space on its file system and try again',
-]
+function fullRule(ranOut: RanOut): Rule {
+  return [
+    MAY_BE_FULL,
+    'RESOURCE_EXHAUSTED',
+    `; the disk is full, no ${ranOut.replace('and', 'and no')} left. ${WHAT_FREES}`,
+  ]
+}
 
 const RULES: readonly Rule[] = [
   [
@@ -72,11 +63,7 @@ const RULES: readonly Rule[] = [
     '; the database is damaged. Stop every user of this root, keep a copy of the file with its -wal, restore it from a backup ' +
       '(or rebuild it with `sqlite3 FILE .recover`), then run `varve check --repair`',
   ],
-  [
-    /^SQLITE_FULL/,
-    'RESOURCE_EXHAUSTED',
-    '; nothing was changed. Free some space on its file system and try again',
-  ],
+  [/^SQLITE_FULL/, 'RESOURCE_EXHAUSTED', `; nothing was changed. The disk is full. ${WHAT_FREES}`],
   [/^SQLITE_NOMEM/, 'RESOURCE_EXHAUSTED', '; out of memory'],
   [/^SQLITE_TOOBIG/, 'RESOURCE_EXHAUSTED', '; a value is larger than SQLite can keep'],
   [

@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import { toShortText } from '../bytes.js'
+import { whatRanOut } from './full.js'
 
 export class SysError extends Error {
   override readonly name = 'SysError'
@@ -15,7 +16,7 @@ export class SysError extends Error {
 
   /** `errno` is positive, as the C library has it; `dest` the second path of a call that takes two. */
   constructor(errno: number, syscall: string, path?: string, dest?: string) {
-    const [code, text] = describe(errno)
+    const [code, text] = errno === constants.errno.ENOSPC ? full(dest ?? path) : describe(errno)
     const on = path === undefined ? '' : ` '${toShortText(path)}'`
     super(`${code}: ${text}, ${syscall}${on}${dest === undefined ? '' : ` -> '${toShortText(dest)}'`}`)
     this.code = code
@@ -36,6 +37,14 @@ export function fromNode(error: unknown, syscall: string, path?: string): unknow
 /** The number of an error's name: 2 for `ENOENT`; undefined for a name that is none. */
 export function errnoNumber(code: string): number | undefined {
   return NUMBERS.get(code)
+}
+
+/** The kernel says the same of a file system that has room and can hold no more files. */
+function full(path: string | undefined): readonly [code: string, text: string] {
+  const ranOut = path === undefined ? undefined : whatRanOut(path)
+  return ranOut?.includes('inodes')
+    ? ['ENOSPC', `no ${ranOut.replace('and', 'and no')} left on device`]
+    : describe(constants.errno.ENOSPC)
 }
 
 function describe(errno: number): readonly [code: string, text: string] {

@@ -17,10 +17,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EROFS: 'FAILED_PRECONDITION',
 }
 
-/** `doing` says what was tried on what; a VarveError passes as it is. */
-export function failure(error: unknown, doing: string): VarveError {
+/** `doing` says what was tried on what, `advice` what to do; a VarveError passes as it is. */
+export function failure(error: unknown, doing: string, advice = ''): VarveError {
   if (error instanceof VarveError) return error
   const errno = errnoOf(error)
   const message = error instanceof Error ? error.message : String(error)
-  return new VarveError(CODES[errno ?? ''] ?? 'UNAVAILABLE', `${doing}: ${message}`, { cause: error })
+  return new VarveError(CODES[errno ?? ''] ?? 'UNAVAILABLE', `${doing}: ${message}${advice}`, {
+    cause: error,
+  })
 }
