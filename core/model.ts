@@ -165,6 +165,8 @@ export interface StoreInfo {
   /** Bytes of disk, by the driver's usage of every committed layer. */
   readonly size: number
   readonly status: readonly (readonly [name: string, value: string])[]
+  /** Why the store is open for looking only, where it is: whatever changes it throws FAILED_PRECONDITION with that reason. */
+  readonly lookingOnly?: string
 }
 
 export interface DriverVerdict extends Probe {

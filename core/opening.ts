@@ -8,6 +8,7 @@ import { fromText } from './bytes.js'
 import { type Closer, closeAfter } from './closing.js'
 import { type Database, openDatabase } from './db/database.js'
 import type { Driver } from './driver.js'
+import { createGate, type Gate } from './gate.js'
 import type { StoreOptions } from './model.js'
 import { optionsFor } from './options.js'
 import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
@@ -19,6 +20,8 @@ import { lstatOrUndefined } from './sys/stat.js'
 
 interface Parts {
   readonly db: Database
+  /** Shut where the store is open for looking only. */
+  readonly gate: Gate
   readonly scratch: Scratch
   /** Whatever must be closed in the end, the last first. */
   readonly held: Closer[]
@@ -52,9 +55,10 @@ export async function withOpened<T>(
   try {
     const scratch = createScratch(fromText(root))
     held.push(() => scratch.close())
-    db = openDatabase(`${root}/varve.db`)
+    const gate = createGate(`store ${root}`)
+    db = openDatabase(`${root}/varve.db`, { gate })
     held.push(db.close)
-    const parts = { db, scratch, held }
+    const parts = { db, gate, scratch, held }
     const { driver, home } = await openDriver({ ...options, root }, parts, opening)
     say()
     return await use({ ...options, root }, { ...parts, driver, home })

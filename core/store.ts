@@ -10,6 +10,7 @@ import { describeImage, describeLayer } from './describe.js'
 import { VarveError } from './errors.js'
 import { normalizeName } from './formats/names.js'
 import { createGraph } from './graph.js'
+import { guarded } from './guarded.js'
 import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
 import { parseEngine, parseLabels } from './labels.js'
@@ -66,13 +67,17 @@ export function openStore(options: StoreOptions): Promise<Store> {
   return withOpened(options, assemble)
 }
 
-async function assemble(options: StoreOptions, { db, scratch, held, driver, home }: Opened): Promise<Store> {
+async function assemble(
+  options: StoreOptions,
+  { db, gate, scratch, held, driver, home }: Opened,
+): Promise<Store> {
   const { root, warn = () => {} } = options
   // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
   const rootBytes = realpath(fromText(root))
   const graph = createGraph({ db, driver, home, locks: createLayerLocks(rootBytes), warn })
   const recoverNow = () => recover({ db, graph, driver, root: rootBytes, warn })
-  await recoverNow()
+  if (gate.reason === undefined) await recoverNow()
+  else warn(`open for looking only: ${gate.reason}`)
   const mounts = createMounts({ db, graph, driver, root: rootBytes })
   const views = createViews(driver, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
@@ -98,7 +103,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
     )
   }
 
-  return {
+  const store: Store = {
     root,
     driverName: driver.name,
 
@@ -237,6 +242,7 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
         mounts: db.mounts.all().filter((mount) => mount.count > 0).length,
         size: nodes.reduce((sum, row) => sum + (row.size ?? 0), 0),
         status: await driver.status(),
+        ...(gate.reason !== undefined && { lookingOnly: gate.reason }),
       }
     },
     drivers: () => verdicts(selection(options, db, scratch), driver.name),
@@ -246,4 +252,5 @@ async function assemble(options: StoreOptions, { db, scratch, held, driver, home
     },
     close: () => closeAll(held, warn),
   }
+  return guarded(store, gate)
 }

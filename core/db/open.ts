@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { fromText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
+import { createGate, type Gate } from '../gate.js'
 import { chmod, close, open } from '../sys/files.js'
 import { writeInPlace } from '../sys/in-place.js'
 import { isFile, lstatOrUndefined } from '../sys/stat.js'
@@ -20,6 +21,8 @@ export type SqlParams = Readonly<Record<string, SqlValue>>
 /** Prepared statements by kind; each is prepared at its first use and kept. Parameters are named (`:node`). */
 export interface Sql {
   readonly file: string
+  /** While it is shut nothing begins that changes rows. */
+  readonly gate: Gate
   /** A statement that changes rows; gives how many, and the rowid of the last one inserted. */
   run<P extends SqlParams>(text: string): (params: P) => { readonly changes: number; readonly rowid: number }
   /** A query for one row. */
@@ -46,6 +49,8 @@ export interface Sql {
 export interface OpenOptions {
   /** How long to wait for another process's transaction, milliseconds; default 10,000. */
   readonly busyTimeout?: number
+  /** Default one that is open. */
+  readonly gate?: Gate
 }
 
 /**
@@ -68,7 +73,7 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
   let log: Log | undefined
   try {
     log = configure(database, file, guard)
-    const sql = wrap(database, { file, guard, log })
+    const sql = wrap(database, { file, guard, log, gate: options.gate ?? createGate(`database ${file}`) })
     migrate(sql)
     return sql
   } catch (error) {
@@ -139,9 +144,10 @@ interface Connection {
   /** Does `work` and throws SQLite's errors as VarveErrors. */
   readonly guard: <T>(work: () => T) => T
   readonly log: Log
+  readonly gate: Gate
 }
 
-function wrap(database: Sqlite.Database, { file, guard, log }: Connection): Sql {
+function wrap(database: Sqlite.Database, { file, guard, log, gate }: Connection): Sql {
   const lazily = <R>(text: string) => {
     let statement: Sqlite.Statement<[SqlParams], R> | undefined
     return () => {
@@ -156,6 +162,7 @@ function wrap(database: Sqlite.Database, { file, guard, log }: Connection): Sql 
   const [begin, commit, rollback] = [word('BEGIN IMMEDIATE'), word('COMMIT'), word('ROLLBACK')]
   const draft = <T>(work: () => T): T => {
     if (database.inTransaction) return work()
+    gate.pass()
     begin()
     try {
       log.makeRoom()
@@ -170,10 +177,12 @@ function wrap(database: Sqlite.Database, { file, guard, log }: Connection): Sql 
   }
   return {
     file,
+    gate,
     run(text) {
       const statement = lazily(text)
       return (params) =>
         guard(() => {
+          if (!database.inTransaction) gate.pass()
           const { changes, lastInsertRowid } = statement().run(params)
           if (!database.inTransaction) log.sync()
           return { changes, rowid: Number(lastInsertRowid) }

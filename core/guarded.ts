@@ -1,0 +1,47 @@
+/** A store whose changing calls ask its gate first (core/gate.ts). */
+import type { Gate } from './gate.js'
+import type { Store } from './model.js'
+
+/** What changes something, and is refused where the store is open for looking only. */
+const CHANGING = {
+  store: ['importImage', 'tag', 'remove', 'prune', 'importLayer', 'create', 'mount', 'unmount', 'commit'],
+  raw: ['begin', 'create', 'remove', 'get', 'put', 'apply'],
+  snapshots: ['prepare', 'view', 'commit', 'remove', 'update', 'adopt', 'cleanup'],
+  settings: ['set'],
+} as const satisfies {
+  readonly store: readonly (keyof Store)[]
+  readonly raw: readonly (keyof Store['raw'])[]
+  readonly snapshots: readonly (keyof Store['snapshots'])[]
+  readonly settings: readonly (keyof Store['settings'])[]
+}
+
+/** The ones of them that answer at once, and so throw instead of rejecting. */
+const SYNCHRONOUS: ReadonlySet<string> = new Set(['tag', 'begin', 'update', 'adopt', 'set'])
+
+/** The same store; what changes it throws FAILED_PRECONDITION, with the reason, while `gate` is shut. */
+export function guarded(store: Store, gate: Gate): Store {
+  return {
+    ...guardedCalls(store, CHANGING.store, gate),
+    raw: guardedCalls(store.raw, CHANGING.raw, gate),
+    snapshots: guardedCalls(store.snapshots, CHANGING.snapshots, gate),
+    settings: guardedCalls(store.settings, CHANGING.settings, gate),
+  }
+}
+
+type Call = (...args: readonly unknown[]) => unknown
+
+function guardedCalls<T extends object, K extends string & keyof T>(
+  calls: T,
+  names: readonly K[],
+  gate: Gate,
+): T {
+  const guardedOnes = names.map((name) => {
+    const call = calls[name] as unknown as Call
+    const asked: Call = (...args) => {
+      gate.pass()
+      return call(...args)
+    }
+    return [name, SYNCHRONOUS.has(name) ? asked : async (...args: readonly unknown[]) => asked(...args)]
+  })
+  return { ...calls, ...(Object.fromEntries(guardedOnes) as Pick<T, K>) }
+}
