@@ -17,6 +17,7 @@ import type { Begun } from './graph.js'
 import { clearContent } from './graph-rules.js'
 import type { Digest } from './ids.js'
 import type { LongOptions, Progress } from './model.js'
+import { type LayerLimits, UNLIMITED } from './record/limits.js'
 import { type Recorded, recordTar, type TarInput } from './record/record.js'
 import { close, open, read, unlink } from './sys/files.js'
 
@@ -50,6 +51,7 @@ interface FillOptions extends LongOptions {
   /** What the blob, as it is, must hash to. */
   readonly digest?: Digest | undefined
   readonly step?: string
+  readonly limits?: LayerLimits | undefined
 }
 
 interface Filled {
@@ -68,6 +70,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     const { sink, channels } = createChannel()
     const recording = recordTar(source.input, {
       output: sink,
+      limits: options.limits,
       rows: (rows) => db.files.insertMany(begun.node, rows),
       split: (chunk) => db.split.append(begun.node, chunk),
       progress: reportBytes(options, source.total),
@@ -127,6 +130,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   const reindex = async (begun: Begun): Promise<void> => {
     while (db.files.clear(begun.node, 5_000) > 0);
     await recordStream(driver.diff(begun.layer), {
+      limits: UNLIMITED,
       rows: (rows) => db.files.insertMany(begun.node, rows),
       split: () => {},
     })
@@ -158,6 +162,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       clearContent(db, node)
       try {
         return await recordStream(tar, {
+          limits: UNLIMITED,
           rows: (rows) => db.files.insertMany(node, rows),
           split: (chunk) => db.split.append(node, chunk),
           progress: reportBytes({ step: 'record', ...options }, undefined),

@@ -12,6 +12,7 @@ import type { Digest } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { ImportedLayer, Layers } from './layers.js'
 import type { ImportedImage, ImportOptions, LongOptions } from './model.js'
+import type { LayerLimits } from './record/limits.js'
 import type { Scratch } from './scratch.js'
 import { step } from './steps.js'
 
@@ -59,9 +60,9 @@ export async function importImages(
 export async function importBareLayer(
   { db, layers, scratch }: ImportContext,
   source: string,
-  options: LongOptions & { readonly parent: NodeId | undefined; readonly diffId?: Digest },
+  options: LongOptions & LayerLimits & { readonly parent: NodeId | undefined; readonly diffId?: Digest },
 ): Promise<ImportedLayer> {
-  const { signal, progress, diffId, parent } = options
+  const { signal, progress, diffId, parent, maxSize, maxEntries } = options
   const spooled = await openFile(source, { scratch: scratch.directory(), signal, progress })
   try {
     return await persevere(db, async (used) => {
@@ -69,6 +70,7 @@ export async function importBareLayer(
         parent,
         diffId,
         step: 'import layer',
+        limits: { maxSize, maxEntries },
         ...(signal && { signal }),
         ...(progress && { progress }),
       })
@@ -108,7 +110,7 @@ async function takeBack({ graph, scratch, warn }: ImportContext, nodes: readonly
   }
 }
 
-interface ImportAllOptions extends LongOptions {
+interface ImportAllOptions extends LongOptions, LayerLimits {
   /** Nodes that did not exist before. */
   readonly brought: Set<NodeId>
   /** Nodes that must be there in the end. */
@@ -148,7 +150,7 @@ function importLayer(
   { layers, scratch }: ImportContext,
   { blob, diffId, digest }: SourceLayer,
   parent: NodeId | undefined,
-  { signal, progress, step }: LongOptions & { readonly step: string },
+  { signal, progress, step, maxSize, maxEntries }: LongOptions & LayerLimits & { readonly step: string },
 ): Promise<ImportedLayer> {
   return layers.import(blob, {
     parent,
@@ -156,6 +158,7 @@ function importLayer(
     digest,
     claim: scratch.name,
     step,
+    limits: { maxSize, maxEntries },
     ...(signal && { signal }),
     ...(progress && { progress }),
   })

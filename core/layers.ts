@@ -13,6 +13,7 @@ import { clearContent } from './graph-rules.js'
 import { type ChainId, chainIdOf, type Digest, type LayerId } from './ids.js'
 import { createLayerReader, type LayerReader } from './layer-reader.js'
 import type { LongOptions } from './model.js'
+import type { LayerLimits } from './record/limits.js'
 import { step } from './steps.js'
 import type { Views } from './views.js'
 
@@ -36,6 +37,8 @@ export interface ImportLayerOptions extends LongOptions {
   readonly claim?: string | undefined
   /** What progress calls it. */
   readonly step?: string
+  /** What is not in it has its default. */
+  readonly limits?: LayerLimits | undefined
 }
 
 export interface ImportedLayer {

@@ -2,6 +2,7 @@
 import type { Change, DriverModule, Mount, Probe, Supports, Usage } from './driver.js'
 import type { ChainId, Digest, LayerId } from './ids.js'
 import type { RawLayers } from './raw-model.js'
+import type { LayerLimits } from './record/limits.js'
 import type { Snapshots } from './snapshot-model.js'
 
 export interface StoreOptions {
@@ -88,7 +89,7 @@ export interface ImportedImage {
   readonly layers: number
 }
 
-export interface ImportOptions extends LongOptions {
+export interface ImportOptions extends LongOptions, LayerLimits {
   /** Name (`name[:tag]`) for the image; only where the source holds one image. */
   readonly name?: string
   /** `os/arch[/variant]`; default: this machine's. */
@@ -217,7 +218,7 @@ export interface Store {
   /** A bare layer tar, plain or compressed, from a file or `-`. ALREADY there: the same layer, `existed` true. */
   importLayer(
     source: string,
-    options?: LongOptions & { readonly parent?: string; readonly diffId?: Digest },
+    options?: LongOptions & LayerLimits & { readonly parent?: string; readonly diffId?: Digest },
   ): Promise<{
     readonly id: LayerId
     readonly chainId: ChainId

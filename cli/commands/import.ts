@@ -1,4 +1,5 @@
 import { VarveError } from '../../core/errors.js'
+import type { LayerLimits } from '../../core/record/limits.js'
 import { type Context, defineCommand } from '../command.js'
 import { LAYER } from '../options.js'
 
@@ -30,6 +31,18 @@ export const command = defineCommand({
       describe: `What --layer goes on. ${LAYER}`,
       completes: 'layer',
     },
+    'max-size': {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Most bytes of a layer, unpacked, holes too (or 100K, 20M, 2G, 1T)',
+      defaultDescription: '256G',
+    },
+    'max-entries': {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Most entries of a layer, with the directories that paths imply',
+      defaultDescription: '10000000',
+    },
   },
   examples: [
     { line: 'import image.tar', does: 'Every image of a docker or OCI archive; prints names and ids' },
@@ -37,31 +50,41 @@ export const command = defineCommand({
     { line: 'import ./layout --platform linux/arm64', does: 'One platform out of an index' },
     { line: 'import --layer rootfs.tar.zst', does: 'A base layer; prints its chain id' },
   ],
-  async run({ source, layer, parent, name, platform }, context) {
+  async run({ source, layer, parent, name, platform, ...rest }, context) {
     const sources = source ?? []
+    const limits = {
+      maxSize: parseLimit('max-size', rest['max-size']),
+      maxEntries: parseLimit('max-entries', rest['max-entries']),
+    }
     if (layer !== undefined) {
       if (sources.length > 0 || name !== undefined || platform !== undefined) {
         throw usage(
           '--layer takes one tar and goes with --parent only, not with SOURCE, --name or --platform',
         )
       }
-      return importLayer(layer, parent, context)
+      return importLayer(layer, { parent, limits }, context)
     }
     if (parent !== undefined) throw usage('--parent is for --layer')
     if (sources.length === 0)
       throw usage('name a SOURCE (a file, a folder, - for standard input) or --layer TAR')
     if (name !== undefined && sources.length > 1) throw usage('--name is for one SOURCE')
     if (sources.filter((one) => one === '-').length > 1) throw usage('standard input (-) can be read once')
-    for (const one of sources) await importSource(one, { name, platform }, context)
+    for (const one of sources) await importSource(one, { name, platform, limits }, context)
     return undefined
   },
 })
 
-async function importLayer(tar: string, parent: string | undefined, context: Context): Promise<undefined> {
+interface Onto {
+  readonly parent: string | undefined
+  readonly limits: LayerLimits
+}
+
+async function importLayer(tar: string, { parent, limits }: Onto, context: Context): Promise<undefined> {
   const { output, store, long } = context
   refuseTerminal(tar)
   const result = await (await store()).importLayer(tar, {
     ...long,
+    ...limits,
     ...(parent === undefined ? {} : { parent }),
   })
   if (output.json) await output.value(result)
@@ -72,13 +95,19 @@ async function importLayer(tar: string, parent: string | undefined, context: Con
 interface Named {
   readonly name: string | undefined
   readonly platform: string | undefined
+  readonly limits: LayerLimits
 }
 
-async function importSource(source: string, { name, platform }: Named, context: Context): Promise<void> {
+async function importSource(
+  source: string,
+  { name, platform, limits }: Named,
+  context: Context,
+): Promise<void> {
   const { output, store, long } = context
   refuseTerminal(source)
   const images = await (await store()).importImage(source, {
     ...long,
+    ...limits,
     ...(name === undefined ? {} : { name }),
     ...(platform === undefined ? {} : { platform }),
   })
@@ -97,6 +126,15 @@ async function importSource(source: string, { name, platform }: Named, context: 
 function refuseTerminal(source: string): void {
   if (source === '-' && process.stdin.isTTY)
     throw usage('standard input is a terminal: redirect an archive into it')
+}
+
+/** A number, or one of K, M, G or T (1024 each): `20G`. @throws VarveError INVALID_ARGUMENT */
+function parseLimit(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, digits, unit = ''] = /^([0-9]+)([KMGT]?)$/i.exec(text) ?? []
+  const limit = Number(digits) * 1024 ** ' KMGT'.indexOf(unit.toUpperCase() || ' ')
+  if (Number.isSafeInteger(limit) && limit > 0) return limit
+  throw usage(`--${option} '${text}': want a number above 0, such as 5000000 or 20G`)
 }
 
 function usage(message: string): VarveError {

@@ -15,8 +15,8 @@ export interface Indexer {
   content(sha256: Buffer): void
 }
 
-/** Calls `emit` for each row, in the order of the tar. */
-export function createIndexer(emit: (row: FileRow) => void): Indexer {
+/** Calls `emit` for each row, in the order of the tar, and `implied` for each directory that a path implies. */
+export function createIndexer(emit: (row: FileRow) => void, implied: () => void): Indexer {
   /** Directories that have a row, the root aside; one leaves when something else takes its place. */
   const seen = new Map<string, Seen>()
   let lastReal = ''
@@ -42,6 +42,7 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
     for (const directory of missing.reverse()) {
       note(directory, real)
       if (real) lastReal = directory
+      implied()
       emit({ ...IMPLIED_DIRECTORY, path: directory, marksOnly: !real })
     }
   }

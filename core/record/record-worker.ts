@@ -7,11 +7,13 @@ import { createTarParser } from '../tar/parse.js'
 import { createSplitWriter } from '../tar/split.js'
 import { serve } from '../worker.js'
 import { createIndexer } from './indexer.js'
+import { createLimitCounter, type LayerLimits } from './limits.js'
 import type { TarInput } from './record.js'
 
 export interface RecordTask {
   readonly input: TarInput
   readonly output: ByteSink | undefined
+  readonly limits: LayerLimits
 }
 
 export type RecordMessage =
@@ -48,12 +50,14 @@ serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
         : []
     post({ kind: 'split', chunk }, own)
   })
-  const indexer = createIndexer((row) => rows.push(row))
+  const limits = createLimitCounter(task.limits)
+  const indexer = createIndexer((row) => rows.push(row), limits.implied)
   let stored = 0
   const parser = createTarParser({
     raw: (bytes) => split.raw(bytes),
     entry(entry) {
       entries++
+      limits.entry(entry)
       stored = entry.stored
       file.begin(stored)
       indexer.entry(entry)
@@ -73,6 +77,7 @@ serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
   let told = 0
   for (const bytes of chunksOf(task)) {
     checkpoint()
+    limits.bytes(bytes.length)
     whole.update(bytes)
     parser.push(bytes)
     tarSize += bytes.length

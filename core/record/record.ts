@@ -7,6 +7,7 @@ import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../
 import type { FileRow } from '../db/files.js'
 import { type Digest, digestOf } from '../ids.js'
 import { runInWorker } from '../worker.js'
+import type { LayerLimits } from './limits.js'
 import type { RecordMessage, RecordResult, RecordTask } from './record-worker.js'
 
 /** Where the tar comes from: a descriptor read until its end (or `size` bytes at `offset`), or a channel. */
@@ -16,6 +17,7 @@ export type TarInput =
 
 export interface RecordOptions {
   readonly output?: ByteSink
+  readonly limits?: LayerLimits | undefined
   /** Rows of the file index, in the order of the tar; called often, with some hundred each. */
   readonly rows: (rows: readonly FileRow[]) => void
   /** Chunks of the split record, in order. */
@@ -36,10 +38,11 @@ export interface Recorded {
 
 /**
  * Ends `output` on success and breaks it on failure, so that nobody waits for it in vain.
- * @throws VarveError CORRUPT (not a tar, cut off, damaged), INVALID_ARGUMENT (an illegal path in it), CANCELLED
+ * @throws VarveError CORRUPT (not a tar, cut off, damaged), INVALID_ARGUMENT (an illegal path in it), RESOURCE_EXHAUSTED
+ * (past the limits), CANCELLED
  */
 export async function recordTar(input: TarInput, options: RecordOptions): Promise<Recorded> {
-  const task: RecordTask = { input: dataOf(input), output: options.output }
+  const task: RecordTask = { input: dataOf(input), output: options.output, limits: options.limits ?? {} }
   const stop = () => {
     if (options.output) openProducer(options.output).fail()
     if ('channel' in input) openConsumer(input.channel).cancel()

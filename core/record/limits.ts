@@ -1,0 +1,66 @@
+/**
+ * How much one layer may bring. A small archive can say that it is as large as it likes (a bomb of gzip, of holes, of
+ * directories that long paths imply), so the sum is bounded, and whoever has larger layers says so.
+ */
+import { VarveError } from '../errors.js'
+import type { TarEntry } from '../tar/entry.js'
+
+export interface LayerLimits {
+  /** Bytes of a layer's plain tar, and of its files with their holes. Default 256 GiB. */
+  readonly maxSize?: number | undefined
+  /** Entries of a layer, with the directories that their paths imply. Default ten million. */
+  readonly maxEntries?: number | undefined
+}
+
+export interface LimitCounter {
+  bytes(length: number): void
+  entry(entry: TarEntry): void
+  /** A directory that a path implies. */
+  implied(): void
+}
+
+const MAX_SIZE = 256 * 2 ** 30
+const MAX_ENTRIES = 10_000_000
+
+/** For content that is the store's own already. */
+export const UNLIMITED: LayerLimits = {
+  maxSize: Number.POSITIVE_INFINITY,
+  maxEntries: Number.POSITIVE_INFINITY,
+}
+
+/** Each method throws RESOURCE_EXHAUSTED where it is too much. */
+export function createLimitCounter({
+  maxSize = MAX_SIZE,
+  maxEntries = MAX_ENTRIES,
+}: LayerLimits): LimitCounter {
+  let bytes = 0
+  let content = 0
+  let entries = 0
+  const size = (what: string, length: number) => {
+    if (length > maxSize) throw exhausted(`${what} of more than ${maxSize} bytes`, 'max-size')
+  }
+  const one = () => {
+    if (++entries > maxEntries) {
+      throw exhausted(`more than ${maxEntries} entries and directories that their paths imply`, 'max-entries')
+    }
+  }
+  return {
+    bytes(length) {
+      bytes += length
+      size('a tar', bytes)
+    },
+    entry(entry) {
+      one()
+      content += entry.size
+      size('files', content)
+    },
+    implied: one,
+  }
+}
+
+function exhausted(what: string, limit: string): VarveError {
+  return new VarveError(
+    'RESOURCE_EXHAUSTED',
+    `the layer has ${what}, which is refused; if it is meant to be so large, import it with a higher limit (--${limit})`,
+  )
+}
