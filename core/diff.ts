@@ -12,6 +12,7 @@ import type { Found, MergedIndex } from './merged-index.js'
 import type { DetailedChange, FileInfo, LongOptions } from './model.js'
 import type { Scratch } from './scratch.js'
 import { mkdir, rmdir } from './sys/files.js'
+import { hasSparse } from './tar/sparse-record.js'
 import { compareInThread } from './tree/compare.js'
 import { list as listNames } from './tree/confined.js'
 import { packChanges, packDifference } from './tree/pack-changes.js'
@@ -66,8 +67,9 @@ export async function* diffTar(
   const signal = options.signal ? { signal: options.signal } : {}
   if (b === undefined) return yield* packNothing(context, a, signal)
   if (sides.isOwn && b.kind !== 'view') {
-    const recorded = db.layers.get(b.id) !== undefined
-    if (recorded) return yield* (await context.layers()).export(b.id, options)
+    // A tar that came with sparse entries goes out again by an export alone: here zeros are zeros (core/tree/pack.ts).
+    const isAsRecorded = db.layers.get(b.id) !== undefined && !hasSparse(db.split.chunks(b.id))
+    if (isAsRecorded) return yield* (await context.layers()).export(b.id, options)
     return yield* driver.diff(b.layer, undefined, signal)
   }
   const noticing = { ...signal, notice: (text: string) => context.warn(`diff of ${to}: ${text}`) }

@@ -196,8 +196,8 @@ export interface Driver {
    */
   changes(id: LayerId, parent?: LayerId): AsyncIterable<Change>
   /**
-   * The tar of those changes, with OCI whiteouts; the same bytes every time. What no tar can hold (a socket) is left out and
-   * told by `warn`. Chunks are reused: copy to keep.
+   * The tar of those changes, with OCI whiteouts; the same bytes every time. Zeros are in it in full, never a sparse entry.
+   * What no tar can hold (a socket) is left out and told by `warn`. Chunks are reused: copy to keep.
    */
   diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Lays the uncompressed tar into a layer that was just created and never written. */

@@ -2,8 +2,9 @@
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
-import { nameOf } from '../graph-rules.js'
+import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
+import { createSparseOf010 } from '../tar/sparse-record.js'
 import { readSplit } from '../tar/split.js'
 import { type CheckContext, isAsked, type Mend, type Problem } from './problem.js'
 
@@ -104,8 +105,11 @@ function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generat
 function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
   const problem = (message: string): Problem => ({ check: 'record', subject: nameOf(db, row), message })
   let size = 0
+  const sparse = createSparseOf010()
   try {
     for (const item of readSplit(db.split.chunks(row.id))) {
+      if (item.kind === 'raw') sparse.raw(item.bytes)
+      else sparse.skip(item.size)
       size += item.kind === 'raw' ? item.bytes.length : item.size
     }
   } catch (error) {
@@ -114,6 +118,14 @@ function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Genera
   }
   if (size !== tar.tarSize) {
     yield problem(`the record of its tar tells ${size} bytes, but the tar had ${tar.tarSize}`)
+  }
+  if (sparse.count() > 0) {
+    const parent = row.parent === null ? '' : ` --parent ${nameOf(db, requireNode(db, row.parent))}`
+    yield {
+      check: 'sparse-entries',
+      subject: nameOf(db, row),
+      message: `its tar has ${sparse.count()} sparse entries, as varve 0.1.0 wrote them, and other engines can't save or push an image with such; its files are sound: make the layer anew ('varve diff ${nameOf(db, row)} --tar > new.tar', 'varve import --layer new.tar${parent}', then 'varve commit LAYER --name NAME'), or commit or build the image again in the engine that has it`,
+    }
   }
 }
 

@@ -1,8 +1,9 @@
 /** File content: compared and copied, with holes neither read nor filled. */
 import { errnoOf } from '../errors.js'
-import { close, copyFileRange, ficlone, ftruncate, read, seekData, seekHole, write } from '../sys/files.js'
+import { close, ficlone, ftruncate, read, seekData, seekHole } from '../sys/files.js'
 import type { Stat } from '../sys/stat.js'
 import { openFile } from './confined.js'
+import { writeAround } from './holes.js'
 
 const CHUNK = 256 * 1024
 const left = Buffer.allocUnsafeSlow(CHUNK)
@@ -24,16 +25,16 @@ export function sameContent(dirA: number, dirB: number, name: string, a: Stat, b
 }
 
 /**
- * Copies the whole content into an empty file: shared blocks where the file system can (FICLONE), else by the kernel
- * (copy_file_range), else by hand; holes stay holes. Neither descriptor's position is kept.
+ * Copies the whole content into an empty file: shared blocks where the file system can (FICLONE), else by hand, so that
+ * zeros become holes of the file system's `block`. Neither descriptor's position is kept.
  */
-export function copyContent(from: number, to: number, size: number): void {
+export function copyContent(from: number, to: number, size: number, block: number): void {
   if (size === 0 || clone(from, to)) return
   for (let offset = 0; offset < size; ) {
     const start = seekData(from, offset)
     if (start === undefined || start >= size) break
     offset = Math.min(seekHole(from, start), size)
-    copyRange(from, to, start, offset)
+    copyRange(from, to, { start, end: offset, block })
   }
   ftruncate(to, size)
 }
@@ -62,30 +63,15 @@ function clone(from: number, to: number): boolean {
   }
 }
 
-function copyRange(from: number, to: number, start: number, end: number): void {
-  let offset = start
-  try {
-    while (offset < end) {
-      const n = copyFileRange(from, offset, to, offset, end - offset)
-      if (n === 0) break
-      offset += n
-    }
-  } catch (error) {
-    // Not between these two file systems (before Linux 5.19 any two), or unknown to one of them.
-    const errno = errnoOf(error)
-    if (
-      errno !== 'EXDEV' &&
-      errno !== 'EOPNOTSUPP' &&
-      errno !== 'ENOTSUP' &&
-      errno !== 'EINVAL' &&
-      errno !== 'ENOSYS'
-    )
-      throw error
-  }
-  while (offset < end) {
+function copyRange(
+  from: number,
+  to: number,
+  { start, end, block }: { readonly start: number; readonly end: number; readonly block: number },
+): void {
+  for (let offset = start; offset < end; ) {
     const n = read(from, left, 0, Math.min(CHUNK, end - offset), offset)
     if (n === 0) return
-    for (let done = 0; done < n; ) done += write(to, left, done, n - done, offset + done)
+    writeAround(to, left.subarray(0, n), offset, block)
     offset += n
   }
 }

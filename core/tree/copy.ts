@@ -1,4 +1,4 @@
-/** An exact copy of a tree: content with holes (shared blocks where possible), links, xattrs, owners, times in ns. */
+/** An exact copy of a tree: content with holes for zeros (shared blocks where possible), links, xattrs, owners, times in ns. */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
@@ -25,6 +25,7 @@ import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { DEFAULT_ACL } from './entry-attributes.js'
 import { failure } from './failure.js'
+import { blockSizeOf } from './holes.js'
 import { isRoot, PERMISSIONS } from './own-access.js'
 
 export interface Copied {
@@ -32,6 +33,13 @@ export interface Copied {
   readonly entries: number
   /** Bytes of regular files, each inode once. */
   readonly size: number
+}
+
+/** An entry of an open directory. */
+interface Source {
+  readonly dirFd: number
+  readonly name: string
+  readonly stat: Stat
 }
 
 const TYPE = 0o170000
@@ -64,7 +72,9 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   const acls: (readonly [path: string, acl: string])[] = []
   let entries = 0
   let size = 0
+  let block = 0
   try {
+    block = blockSizeOf(to)
     const { dev } = copyRoot()
     for (let path = pending.pop(); path !== undefined; path = pending.pop()) copyDirectory(path, dev)
     for (const [path, acl] of acls) setxattr(path, DEFAULT_ACL, acl)
@@ -103,7 +113,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
           continue
         }
         if (stat.nlink > 1) links.set(stat.ino, target)
-        laterAcl(target, copyEntry(fd, name, stat, target))
+        laterAcl(target, copyEntry({ dirFd: fd, name, stat }, target, block))
         if (isDirectory(stat.mode)) {
           times.add(target, mtimeOf(stat))
           keepOpen(target, stat.mode)
@@ -130,9 +140,10 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
 }
 
 /** Makes `target` a copy of one entry, but for a directory's content and times, and its default ACL: that is returned. */
-function copyEntry(dirFd: number, name: string, stat: Stat, target: string): string | undefined {
+function copyEntry(source: Source, target: string, block: number): string | undefined {
+  const { dirFd, name, stat } = source
   if (isFile(stat.mode)) {
-    copyFile(dirFd, name, stat, target)
+    copyFile(source, target, block)
     return undefined
   }
   if (isDirectory(stat.mode)) mkdir(target, 0o700)
@@ -159,13 +170,13 @@ function mtimeOf(stat: Stat): { readonly sec: number; readonly nsec: number } {
   return { sec: stat.mtimeSec, nsec: stat.mtimeNsec }
 }
 
-function copyFile(dirFd: number, name: string, stat: Stat, target: string): void {
+function copyFile({ dirFd, name, stat }: Source, target: string, block: number): void {
   const from = openFile(dirFd, name)
   try {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
     const to = open(target, flags, 0o600)
     try {
-      copyContent(from, to, stat.size)
+      copyContent(from, to, stat.size, block)
       ownerOf(() => fchown(to, stat.uid, stat.gid))
       for (const [key, value] of readXattrs(at(dirFd, name))) setxattr(target, key, value)
       fchmod(to, stat.mode & PERMISSIONS)

@@ -262,7 +262,7 @@ export function createGround(options: GroundOptions): Ground {
     try {
       const to = open(target, CREATE, privileged ? stat.mode & 0o777 : 0o600)
       try {
-        copyContent(from, to, stat.size)
+        copyContent(from, to, stat.size, place.blockSize)
         attributes.file(to, name, metaOf(stat, readXattrsOf(from)))
         payloads.none(fstat(to).ino)
       } catch (error) {

@@ -2,13 +2,14 @@
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { close, ftruncate, link, mknod, open, symlink, syncFileRange, utimens, write } from '../sys/files.js'
+import { close, ftruncate, link, mknod, open, symlink, syncFileRange, utimens } from '../sys/files.js'
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import type { TarEntry, TarHandler } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
 import { baseOf, join, parentOf } from './confined.js'
 import { failure } from './failure.js'
 import { createGround, type GroundOptions } from './ground.js'
+import { writeAround } from './holes.js'
 import type { Dir } from './namespace.js'
 import type { PayloadWriter } from './payloads.js'
 
@@ -37,8 +38,10 @@ interface OpenFile {
   /** Its name means different files in this tar, so its payload is kept aside too. */
   readonly ambiguous: boolean
   segment: number
-  /** Where in a sparse file the next byte goes. */
+  /** Where the next byte goes. */
   offset: number
+  /** Where the last byte written ends: zeros are not (holes.ts). */
+  end: number
 }
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
@@ -156,7 +159,7 @@ export function createLayer(options: GroundOptions): Layer {
     const ambiguous = space.aliases.size > 0 && (space.aliases.get(parent) ?? parent) !== dir.path
     file = ground.making(dir, name, (path) => {
       const fd = open(path, CREATE, entry.mode & createMode)
-      return { fd, path, entry, ambiguous, segment: 0, offset: 0 }
+      return { fd, path, entry, ambiguous, segment: 0, offset: 0, end: 0 }
     })
     counts.inodes++
     counts.size += entry.size
@@ -165,26 +168,31 @@ export function createLayer(options: GroundOptions): Layer {
 
   function writePayload(file: OpenFile, bytes: Uint8Array): void {
     const segments = file.entry.sparse
+    if (segments === undefined) {
+      put(file, bytes, file.offset)
+      return
+    }
     for (let done = 0; done < bytes.length; ) {
-      if (segments === undefined) {
-        done += write(file.fd, bytes, done, bytes.length - done, null)
-        continue
-      }
       const segment = segments[file.segment]
       if (segment === undefined) throw new Error('more payload than the sparse map has')
       const from = Math.max(file.offset, segment.offset)
       const left = segment.offset + segment.length - from
-      const n = left > 0 ? write(file.fd, bytes, done, Math.min(left, bytes.length - done), from) : 0
+      const n = Math.min(left, bytes.length - done)
+      put(file, bytes.subarray(done, done + n), from)
       if (n === left) file.segment++
-      file.offset = from + n
       done += n
     }
+  }
+
+  function put(file: OpenFile, bytes: Uint8Array, offset: number): void {
+    if (bytes.length > 0) file.end = writeAround(file.fd, bytes, offset, place.blockSize) || file.end
+    file.offset = offset + bytes.length
   }
 
   function endFile(): void {
     if (file === undefined) return
     const { fd, path, entry, ambiguous } = file
-    if (entry.sparse !== undefined) ftruncate(fd, entry.size)
+    if (file.end < entry.size) ftruncate(fd, entry.size)
     attributes.file(fd, entry.path, entry)
     // The writing to disk starts at once, beside what comes next, so that the sync at the end finds little left to do.
     if (entry.stored > 0) syncFileRange(fd, 0, 0)

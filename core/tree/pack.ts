@@ -11,7 +11,6 @@ import { failure } from './failure.js'
 import { createNotices } from './notices.js'
 import { createDirectories, itemsOf } from './pack-items.js'
 import { baseEntry, fixedTime, typeOf, whiteout } from './tar-entry.js'
-import { dataSegments } from './zero-runs.js'
 
 export interface Packed {
   readonly entries: number
@@ -105,24 +104,22 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     try {
       const stat = fstat(fd)
       if (stat.ino !== before.ino || !isFile(stat.mode)) throw changing(path)
-      const sparse = dataSegments(fd, stat.size)
+      // Never a sparse map, whatever it would save: Go's archive/tar, by which other engines write a layer again, has none, and
+      // image-spec says "SHOULD NOT" (layer.md, "File Attributes").
       packer.entry({
         ...baseEntry(path, stat, xattrsOf(dirFd, name)),
         size: stat.size,
-        stored: sparse?.reduce((sum, { length }) => sum + length, 0) ?? stat.size,
-        ...(sparse && { sparse }),
+        stored: stat.size,
       })
-      for (const { offset, length } of sparse ?? [{ offset: 0, length: stat.size }]) {
-        packRange(fd, path, offset, offset + length)
-      }
+      packContent(fd, path, stat.size)
     } finally {
       close(fd)
     }
   }
 
-  function packRange(fd: number, path: string, start: number, end: number): void {
-    for (let offset = start; offset < end; ) {
-      const n = read(fd, buffer, 0, Math.min(CHUNK, end - offset), offset)
+  function packContent(fd: number, path: string, size: number): void {
+    for (let offset = 0; offset < size; ) {
+      const n = read(fd, buffer, 0, Math.min(CHUNK, size - offset), offset)
       if (n === 0) throw changing(path)
       packer.payload(buffer.subarray(0, n))
       offset += n

@@ -8,10 +8,13 @@ import { errnoOf } from '../errors.js'
 import { close, open } from '../sys/files.js'
 import { enterJail, type Jail } from '../sys/jail.js'
 import { at, openDirectory } from './confined.js'
+import { blockSizeOf } from './holes.js'
 
 export interface Place {
   /** The thread's root is changed, with umask 0. */
   readonly jailed: boolean
+  /** Of its file system, bytes: the grain of holes. */
+  readonly blockSize: number
   /**
    * A path for system calls on entry `name` ('.' for itself) of the real directory `dir`. It is valid until a path in a
    * second other directory is asked for.
@@ -37,6 +40,7 @@ export function enterPlace(dir: string): Place {
 }
 
 function createJailed(dir: string): Place {
+  const blockSize = blockSizeOf(dir)
   let jail: Jail | undefined = enterJail(dir)
   const leave = () => {
     jail?.leave()
@@ -44,6 +48,7 @@ function createJailed(dir: string): Place {
   }
   return {
     jailed: true,
+    blockSize,
     path: (parent, name) => (parent === '' ? `/${name}` : `/${parent}/${name}`),
     forget: () => {},
     outside(work) {
@@ -60,6 +65,7 @@ function createJailed(dir: string): Place {
 
 /** Two parents are kept open: a hard link names two. */
 function createConfined(dir: string): Place {
+  const blockSize = blockSizeOf(dir)
   const root = open(dir, constants.O_RDONLY | constants.O_DIRECTORY)
   const tree = { fd: root, close: () => close(root) }
   const opened: { readonly path: string; readonly fd: number }[] = []
@@ -75,6 +81,7 @@ function createConfined(dir: string): Place {
   }
   return {
     jailed: false,
+    blockSize,
     path(parent, name) {
       return at(descriptor(parent), name)
     },

@@ -46,7 +46,52 @@ function setEpoch(value: string | undefined): void {
   else process.env.SOURCE_DATE_EPOCH = value
 }
 
+/** 5 MiB, on disk to the last byte or not at all. */
+const ZEROS = { size: 5 << 20, fill: 0 }
+
 export const packedCases: readonly Case[] = [
+  {
+    group: 'tar',
+    title:
+      'zeros are in a diff in full, never as a sparse entry, and take no disk where it is laid down again',
+    run: (world) =>
+      world.withDriver(async (bench) => {
+        const id = await bench.written(undefined, (root) =>
+          makeTree(root, {
+            hole: file({ ...ZEROS, hole: { from: 0, to: ZEROS.size } }),
+            mixed: file({ size: 3 << 20, fill: 7, hole: { from: 4096, to: 2 << 20 } }),
+            zeros: file({ ...ZEROS, hole: { from: 0, to: 0 } }),
+          }),
+        )
+        const diff = await bench.diff(id)
+        const sizes = readTar(diff).map(({ path, type, content, pax }) => {
+          assert.deepEqual(
+            [...pax.keys()].filter((key) => key.startsWith('GNU.sparse')),
+            [],
+          )
+          return [path, type, content.length]
+        })
+        assert.deepEqual(sizes, [
+          ['./', '5', 0],
+          ['hole', '0', ZEROS.size],
+          ['mixed', '0', 3 << 20],
+          ['zeros', '0', ZEROS.size],
+        ])
+        const empty = await bench.driver.usage(await bench.create())
+        for (const parent of [undefined, await bench.written(undefined, (root) => makeTree(root, BASE))]) {
+          const again = await bench.applied(parent, diff)
+          assert.deepEqual(await bench.diff(again), diff)
+          const below =
+            parent === undefined || world.supports.sharing ? empty : await bench.driver.usage(parent)
+          const { size } = await bench.driver.usage(again)
+          const more = size - below.size
+          assert.ok(
+            more >= 1 << 20 && more < 1.3 * 2 ** 20,
+            `${more} bytes of disk, of 1 MiB that is not zero`,
+          )
+        }
+      }),
+  },
   {
     group: 'tar',
     title: 'a diff has the directories above a change, is sorted, and ends with two blocks of zeros',
