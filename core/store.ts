@@ -3,6 +3,7 @@
  * when they are first called, so that listing stays quick.
  */
 import { fromText } from './bytes.js'
+import { withClearErrors } from './clear-errors.js'
 import { closeAll } from './closing.js'
 import type { NodeRow } from './db/nodes.js'
 import { schemaVersion } from './db/schema.js'
@@ -28,6 +29,7 @@ import { isScratchInUse } from './scratch.js'
 import { verdicts } from './select.js'
 import { createSnapshots } from './snapshots.js'
 import { realpath } from './sys/files.js'
+import { failure } from './tree/failure.js'
 import { createViews } from './views.js'
 
 export type { ByteChannel } from './channel.js'
@@ -63,8 +65,12 @@ export type * from './snapshot-model.js'
  * @throws VarveError INVALID_ARGUMENT (unknown driver or option), FAILED_PRECONDITION (another driver's root, no driver
  * works here, a newer schema, not writable), CORRUPT (the database)
  */
-export function openStore(options: StoreOptions): Promise<Store> {
-  return withOpened(options, assemble)
+export async function openStore(options: StoreOptions): Promise<Store> {
+  try {
+    return withClearErrors(await withOpened(options, assemble), ['raw', 'settings', 'snapshots'])
+  } catch (error) {
+    throw failure(error, `open ${options.root}`)
+  }
 }
 
 async function assemble(

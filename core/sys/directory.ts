@@ -19,8 +19,8 @@ export function listDirectory(fd: number, path: string): Entry[] {
 
 /** Closes a descriptor that was not made by Node. @throws SysError */
 export function closeRaw(fd: number): void {
-  enter('close')
   check(libc.close(fd), 'close')
+  enter('close') // after it: a descriptor is gone even where close(2) fails
 }
 
 /** Adds some more entries; false at the end. */

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { errnoOf, VarveError } from '../errors.js'
-import { enter } from './seam.js'
+import { enterCommand } from './seam.js'
 
 export interface RunOptions {
   /** Written to its standard input, which is empty otherwise. */
@@ -41,8 +41,7 @@ export async function run(
 ): Promise<RunResult> {
   const { input, signal, timeoutMs } = options
   if (signal?.aborted) throw cancelled(command)
-  enter('exec', command)
-  const child = spawn(command, args, {
+  const child = spawn(...enterCommand(command, args), {
     env: { ...process.env, LC_ALL: 'C' },
     // A process group of its own, so that what it started goes with it, and can't hold its pipes open.
     detached: true,

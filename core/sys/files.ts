@@ -22,7 +22,7 @@ import {
   text2,
 } from './libc.js'
 import { removeTreeAt } from './remove-tree.js'
-import { enter } from './seam.js'
+import { enter, enterMoving } from './seam.js'
 
 export interface OpenHow {
   readonly flags: number
@@ -72,9 +72,9 @@ export function close(fd: number): void {
     closeRaw(fd)
     return
   }
-  enter('close')
   try {
     fs.closeSync(fd)
+    enter('close') // after it: a descriptor is gone even where close(2) fails
   } catch (error) {
     throw fromNode(error, 'close')
   }
@@ -88,9 +88,9 @@ export function read(
   length: number,
   position: number | null,
 ): number {
-  enter('read')
+  const most = enterMoving('read', length)
   try {
-    return fs.readSync(fd, buffer, offset, length, position)
+    return fs.readSync(fd, buffer, offset, most, position)
   } catch (error) {
     throw fromNode(error, 'read')
   }
@@ -104,9 +104,9 @@ export function write(
   length: number,
   position: number | null,
 ): number {
-  enter('write')
+  const most = enterMoving('write', length)
   try {
-    return fs.writeSync(fd, buffer, offset, length, position)
+    return fs.writeSync(fd, buffer, offset, most, position)
   } catch (error) {
     throw fromNode(error, 'write')
   }
@@ -292,11 +292,11 @@ export function copyFileRange(
   outOffset: number,
   length: number,
 ): number {
-  enter('copy_file_range')
+  const most = enterMoving('copy_file_range', length)
   inPosition[0] = BigInt(inOffset)
   outPosition[0] = BigInt(outOffset)
   return check(
-    libc.copy_file_range(inFd, inPositionBytes, outFd, outPositionBytes, length, 0),
+    libc.copy_file_range(inFd, inPositionBytes, outFd, outPositionBytes, most, 0),
     'copy_file_range',
   )
 }

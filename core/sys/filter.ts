@@ -1,7 +1,7 @@
 /** A command as a filter: bytes go in at its standard input, and come out at a descriptor or as a stream. */
 import { spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import { enter } from './seam.js'
+import { enterCommand } from './seam.js'
 
 export interface Filter {
   /** A write to it fails with EPIPE once the command ended early; why it did is told by `ended`. */
@@ -26,9 +26,8 @@ const WORDS = 4096
 
 /** Starts `command` (an absolute path) with `stdout` a descriptor (which stays the caller's to close) or 'pipe'. */
 export function startFilter(command: string, args: readonly string[], stdout: number | 'pipe'): Filter {
-  enter('exec', command)
   // A process group of its own, so that kill() reaches what a wrapper script started too.
-  const child = spawn(command, args, {
+  const child = spawn(...enterCommand(command, args), {
     env: { ...process.env, LC_ALL: 'C' },
     stdio: ['pipe', stdout, 'pipe'],
     detached: true,

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
 import { fromNode } from './error.js'
-import { enter } from './seam.js'
+import { enter, enterMoving } from './seam.js'
 
 /** `path` is a byte string. For what blocks until somebody opens its other end: a fifo. @throws SysError */
 export async function openAsync(path: string, flags: number): Promise<number> {
@@ -19,9 +19,9 @@ export async function openAsync(path: string, flags: number): Promise<number> {
 
 /** Bytes read, 0 at the end. `position` null reads on from the last read. @throws SysError */
 export async function readAsync(fd: number, buffer: Uint8Array, position: number | null): Promise<number> {
-  enter('read')
+  const most = enterMoving('read', buffer.length)
   try {
-    return (await fsRead(fd, buffer, 0, buffer.length, position)).bytesRead
+    return (await fsRead(fd, buffer, 0, most, position)).bytesRead
   } catch (error) {
     throw fromNode(error, 'read')
   }
@@ -30,9 +30,9 @@ export async function readAsync(fd: number, buffer: Uint8Array, position: number
 /** Writes all of it, at the descriptor's position. @throws SysError */
 export async function writeAllAsync(fd: number, buffer: Uint8Array): Promise<void> {
   for (let done = 0; done < buffer.length; ) {
-    enter('write')
+    const most = enterMoving('write', buffer.length - done)
     try {
-      done += (await fsWrite(fd, buffer, done, buffer.length - done, null)).bytesWritten
+      done += (await fsWrite(fd, buffer, done, most, null)).bytesWritten
     } catch (error) {
       throw fromNode(error, 'write')
     }

@@ -1,0 +1,154 @@
+/**
+ * One operation, with a fault at each of its calls in turn, in this process. After each: the error is a clear one or the
+ * operation did what it promised; nothing is left open; the store opens, `check` of all data finds nothing; tried again,
+ * the operation succeeds.
+ */
+import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { isCode, VarveError } from '../../../core/errors.js'
+import { openStore, type Store } from '../../../core/store.js'
+import { arm, totalCalls } from '../../../core/sys/seam.js'
+import { drivers } from '../../../drivers/all.js'
+import { openDescriptors } from '../../descriptors.js'
+import { type Operation, prepareBase, type Stage } from './operations.js'
+
+export interface SweepOptions {
+  readonly driver: string
+  /** An empty directory on the file system to work on. */
+  readonly directory: string
+  /** Faults to try at each call: `EIO`, `short` … */
+  readonly faults: readonly string[]
+  /** Of the calls every nth, each with the next fault; undefined: each call with each fault. */
+  readonly every?: number
+}
+
+/** How many faults were tried. @throws Error that names the fault and says what did not hold */
+export async function sweep(operation: Operation, options: SweepOptions): Promise<number> {
+  const bench = createBench(options)
+  await bench.withStore(prepareBase)
+  await bench.withStore(async (stage) => operation.prepare?.(stage))
+  // Once for what is loaded and started at the first time only, once to count.
+  let calls = 0
+  for (const _ of ['warm', 'counted']) {
+    calls = await bench.withStore(async (stage) => {
+      arm(undefined)
+      await operation.run(stage)
+      return totalCalls()
+    })
+    await bench.withStore(operation.holds)
+    await bench.withStore(operation.undo)
+  }
+  assert.ok(calls > 0, `${operation.name}: makes no call`)
+  let tried = 0
+  for (const fault of faultsOf(calls, options)) {
+    try {
+      await strike(operation, fault, bench)
+    } catch (error) {
+      throw new Error(`${options.driver}: ${operation.name}: ${fault} of ${calls} calls: ${explain(error)}`, {
+        cause: error,
+      })
+    }
+    tried++
+  }
+  return tried
+}
+
+function* faultsOf(calls: number, { faults, every }: SweepOptions): Generator<string> {
+  for (let call = 1, turn = 0; call <= calls; call += every ?? 1, turn++) {
+    const now = every === undefined ? faults : [faults[turn % faults.length] ?? '']
+    for (const fault of now) yield `${fault}:any:${call}`
+  }
+}
+
+interface Bench {
+  withStore<T>(use: (stage: Stage) => Promise<T>): Promise<T>
+}
+
+function createBench({ driver, directory }: SweepOptions): Bench {
+  const [root, work] = [join(directory, 'root'), join(directory, 'work')]
+  mkdirSync(work, { recursive: true })
+  return {
+    async withStore(use) {
+      const warnings: string[] = []
+      const store = await openStore({ root, drivers, driver, warn: (message) => warnings.push(message) })
+      try {
+        return await use({ store, work })
+      } finally {
+        await store.close()
+      }
+    },
+  }
+}
+
+async function strike(operation: Operation, fault: string, bench: Bench): Promise<void> {
+  const before = openDescriptors()
+  const failure = await bench.withStore((stage) => struck(() => operation.run(stage), fault))
+  if (failure === undefined) await bench.withStore(operation.holds)
+  else assertClear(failure)
+  await bench.withStore(({ store }) => assertWhole(store))
+  await bench.withStore(async (stage) => {
+    if (failure === undefined) return
+    if (operation.isSeveral) await operation.undo(stage)
+    try {
+      await operation.run(stage)
+    } catch (error) {
+      // It was done, and only the report of it failed.
+      if (!isDone(error))
+        throw new Error(`tried again: ${explain(error)}; the fault had been: ${explain(failure)}`)
+    }
+    await operation.holds(stage)
+  })
+  await bench.withStore(operation.undo)
+  await bench.withStore(({ store }) => assertWhole(store))
+  assert.ok(
+    openDescriptors() <= before + SLACK,
+    `${openDescriptors() - before} descriptors leak; ${explain(failure)}`,
+  )
+}
+
+/** Descriptors of threads that wait for their next job. */
+const SLACK = 24
+const PATIENCE = 60_000
+
+/** What `work` failed with while `fault` was armed. */
+async function struck(work: () => Promise<void>, fault: string): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLong = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${PATIENCE / 1000} s`)), PATIENCE)
+  })
+  arm(fault)
+  try {
+    await Promise.race([work(), tooLong])
+    return undefined
+  } catch (error) {
+    return error
+  } finally {
+    clearTimeout(timer)
+    arm(undefined)
+  }
+}
+
+function isDone(error: unknown): boolean {
+  return ['ALREADY_EXISTS', 'NOT_FOUND', 'FAILED_PRECONDITION'].some((code) =>
+    isCode(error, code as 'NOT_FOUND'),
+  )
+}
+
+/** One of ours, with words in it that a person understands. */
+function assertClear(error: unknown): void {
+  if (!(error instanceof VarveError)) throw new Error('no clear error', { cause: error })
+  assert.doesNotMatch(error.message, /SysError|TypeError|undefined|\[object|internal error/, 'words')
+  assert.match(error.message, /\S{2,}/)
+}
+
+async function assertWhole(store: Store): Promise<void> {
+  for await (const { check, subject, message } of store.check({ data: true }))
+    throw new Error(`check finds ${check}, ${subject}: ${message}`)
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause === undefined ? '' : ` (cause: ${explain(error.cause)})`
+  return `${error.message}${cause}`
+}
