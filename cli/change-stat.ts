@@ -44,7 +44,7 @@ export function totalOf(stats: readonly ChangeStat[]): StatTotal {
 export function statText(stats: readonly ChangeStat[]): string {
   const names = stats.map((stat) => `/${name(stat.path)}`)
   // A few long names must not push the figures off everybody's screen.
-  const width = Math.min(60, Math.max(0, ...names.map((text) => text.length)))
+  const width = names.reduce((most, text) => Math.min(60, Math.max(most, text.length)), 0)
   const lines = stats.map((stat, i) => ` ${pad(names[i] ?? '', width, 'left')} | ${delta(stat)}\n`)
   const { added, modified, deleted, grown, shrunk } = totalOf(stats)
   const kinds = `${added} added, ${modified} modified, ${deleted} deleted`

@@ -25,7 +25,7 @@ export function drawGraph(
 ): string {
   const marks = style.unicode ? UNICODE : ASCII
   const trees = roots(layers).map((root) => drawTree(root, childrenOf(layers), marks))
-  const width = Math.max(0, ...trees.flat().map((line) => columnsOf(line.graph)))
+  const width = trees.flat().reduce((most, line) => Math.max(most, columnsOf(line.graph)), 0)
   const names = topNames(images)
   const text = (line: Drawn) => {
     const { layer } = line
@@ -96,7 +96,7 @@ function topNames(images: readonly ImageInfo[]): ReadonlyMap<string, readonly st
     const top = image.layers.at(-1)
     if (top === undefined) continue
     const known = names.get(top) ?? []
-    known.push(...(image.names.length === 0 ? [`image ${short(image.id)}`] : image.names))
+    for (const name of image.names.length === 0 ? [`image ${short(image.id)}`] : image.names) known.push(name)
     names.set(top, known)
   }
   return names

@@ -17,7 +17,7 @@ import type { Begun } from './graph.js'
 import { clearContent } from './graph-rules.js'
 import type { Digest } from './ids.js'
 import type { LongOptions, Progress } from './model.js'
-import { type LayerLimits, UNLIMITED } from './record/limits.js'
+import { createEntryCounter, type LayerLimits, UNLIMITED } from './record/limits.js'
 import { type Recorded, recordTar, type TarInput } from './record/record.js'
 import { close, open, read, unlink } from './sys/files.js'
 
@@ -68,10 +68,11 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined }> => {
     const { signal } = options
     const { sink, channels } = createChannel()
+    const count = createEntryCounter(options.limits ?? {})
     const recording = recordTar(source.input, {
       output: sink,
       limits: options.limits,
-      rows: (rows) => db.files.insertMany(begun.node, rows),
+      rows: (rows) => count(db.files.insertMany(begun.node, rows)),
       split: (chunk) => db.split.append(begun.node, chunk),
       progress: reportBytes(options, source.total),
       signal,
@@ -131,7 +132,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     while (db.files.clear(begun.node, 5_000) > 0);
     await recordStream(driver.diff(begun.layer), {
       limits: UNLIMITED,
-      rows: (rows) => db.files.insertMany(begun.node, rows),
+      rows: (rows) => void db.files.insertMany(begun.node, rows),
       split: () => {},
     })
   }
@@ -163,7 +164,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       try {
         return await recordStream(tar, {
           limits: UNLIMITED,
-          rows: (rows) => db.files.insertMany(node, rows),
+          rows: (rows) => void db.files.insertMany(node, rows),
           split: (chunk) => db.split.append(node, chunk),
           progress: reportBytes({ step: 'record', ...options }, undefined),
           signal: options.signal,

@@ -134,7 +134,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
       for (const image of all ? db.images.all().filter(isIdle) : []) {
         let doomed = false
         const went = await removeImage(image, () => (doomed = isIdle(image)), signal)
-        layers.push(...went)
+        for (const row of went) layers.push(row)
         if (doomed) images.push(image.digest)
       }
       const committed = db.nodes.ready().filter((row) => row.kind === 'committed')
@@ -142,7 +142,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
       // One at a time, children first: no pile of locks, and an abort is heeded between any two.
       for (const [done, node] of [...bare].sort((a, b) => b - a).entries()) {
         progress?.({ step: 'prune', done, total: bare.length, unit: 'layers' })
-        layers.push(...(await graph.removeUnneeded([node], { signal })))
+        for (const row of await graph.removeUnneeded([node], { signal })) layers.push(row)
       }
       const bytes = layers.reduce((sum, row) => sum + (row.size ?? 0), 0)
       return { layers: layers.map((row) => row.layer), images, bytes }

@@ -34,6 +34,7 @@ export function* diffIndexes(db: Database, a: MergedIndex, b: MergedIndex): Gene
   const closed = new Set<string>()
   /** Directories below which everything is compared already. */
   const open = new Set<string>(common === 0 ? [''] : [])
+  const sameLinks = createLinkComparison(a, b)
 
   for (let candidate = queue.next(); candidate !== undefined; candidate = queue.next()) {
     const { path } = candidate
@@ -44,7 +45,7 @@ export function* diffIndexes(db: Database, a: MergedIndex, b: MergedIndex): Gene
     const isDirectory = after?.row.type === 'directory'
     if (after === undefined) yield { path, kind: 'delete', before, after }
     else if (before === undefined) yield { path, kind: 'add', before, after }
-    else if (!sameFile(before, after) || !sameLinks(a, b, before, after)) {
+    else if (!sameFile(before, after) || !sameLinks(before, after)) {
       yield { path, kind: 'modify', before, after }
     }
     if (wasDirectory && !isDirectory) closed.add(path)
@@ -68,14 +69,29 @@ function sameFile({ row: a }: Found, { row: b }: Found): boolean {
   return true
 }
 
-/** Of the names that both trees have, the same ones are links of this file. */
-function sameLinks(a: MergedIndex, b: MergedIndex, before: Found, after: Found): boolean {
-  if (before.row.type === 'directory' || before.inode === after.inode) return true
-  const [old, now] = [a.namesOf(before), b.namesOf(after)]
-  if (old.length === 1 && now.length === 1) return true
-  const gained = now.filter((name) => !old.includes(name) && a.lookup(name) !== undefined)
-  const lost = old.filter((name) => !now.includes(name) && b.lookup(name) !== undefined)
-  return gained.length === 0 && lost.length === 0
+/** Pairs of inodes whose comparison is remembered. */
+const MAX_PAIRS = 1_000
+
+/**
+ * Are the same names links of this file, of those that both trees have? Each pair of inodes is compared once, not at each
+ * of its names.
+ */
+function createLinkComparison(a: MergedIndex, b: MergedIndex) {
+  const known = new Map<string, boolean>()
+  const compare = (before: Found, after: Found): boolean => {
+    const [old, now] = [new Set(a.namesOf(before)), new Set(b.namesOf(after))]
+    for (const name of now) if (!old.has(name) && a.lookup(name) !== undefined) return false
+    for (const name of old) if (!now.has(name) && b.lookup(name) !== undefined) return false
+    return true
+  }
+  return (before: Found, after: Found): boolean => {
+    if (before.row.type === 'directory' || before.inode === after.inode) return true
+    const pair = `${before.inode}\0${after.inode}`
+    const result = known.get(pair) ?? compare(before, after)
+    if (known.size >= MAX_PAIRS) known.clear()
+    known.set(pair, result)
+    return result
+  }
 }
 
 /** How many layers two chains share, counted from the base. */

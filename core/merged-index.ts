@@ -40,10 +40,17 @@ export interface MergedIndex {
 
 /** At most so many hard links to hard links; the kernel makes all of them names of one inode. */
 const MAX_LINKS = 64
+/** Directories whose depth is remembered, and targets of a layer's hard links: asked again beyond. */
+const MAX_KNOWN = 20_000
 
 export function createMergedIndex(db: Database, nodes: readonly NodeId[]): MergedIndex {
   const depths = new Map<string, number>()
-  const linkTargets = new Map<NodeId, ReadonlySet<string>>()
+  const linkTargets = new Map<NodeId, ReadonlySet<string> | 'many'>()
+
+  const remember = (directory: string, depth: number) => {
+    if (depths.size >= MAX_KNOWN) depths.clear()
+    depths.set(directory, depth)
+  }
 
   const rowAt = (layer: number, path: string): StoredFile | undefined => {
     const node = nodes[layer]
@@ -62,7 +69,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
       depth = layer + 1
       break
     }
-    if (from === 0) depths.set(directory, depth)
+    if (from === 0) remember(directory, depth)
     return depth
   }
 
@@ -127,7 +134,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
       const decision = decide(path, 0, Math.min(outer, streams.length), (layer) => rows[layer])
       if (decision?.row.type === 'directory') {
         const hider = rows.findIndex((row) => row !== undefined && !isTransparent(row))
-        depths.set(path, hider < 0 ? outer : Math.min(outer, hider + 1))
+        remember(path, hider < 0 ? outer : Math.min(outer, hider + 1))
       }
       if (decision !== undefined) yield decision
       for (const [layer, row] of rows.entries()) {
@@ -138,9 +145,9 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
   }
 
   const hasLinks = (node: NodeId, path: string): boolean => {
-    const known = linkTargets.get(node) ?? db.files.linkTargets(node)
+    const known = linkTargets.get(node) ?? db.files.linkTargets(node, MAX_KNOWN) ?? 'many'
     linkTargets.set(node, known)
-    return known.has(path)
+    return known === 'many' ? db.files.isLinked(node, path) : known.has(path)
   }
 
   return {

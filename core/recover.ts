@@ -36,10 +36,10 @@ async function unknownLayers(context: RecoverContext): Promise<readonly LayerId[
     // In this order: a layer that is made meanwhile has its row before the driver has it.
     const layers = await driver.list()
     const known = db.nodes.layers()
-    const unknown = layers.filter((layer) => !known.has(layer))
-    if (unknown.length === 0) return
+    const unknown = new Set(layers.filter((layer) => !known.has(layer)))
+    if (unknown.size === 0) return
     // Asked again: one that was being removed when it was listed is no orphan.
-    found.push(...(await driver.list()).filter((layer) => unknown.includes(layer)))
+    for (const layer of await driver.list()) if (unknown.has(layer)) found.push(layer)
   })
   return found
 }

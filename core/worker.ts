@@ -15,14 +15,22 @@ export interface WorkerOptions<Message = never> {
 export interface Port<Message> {
   /** Throws CANCELLED once the work is not wanted any more. */
   checkpoint(): void
+  /** Waits while so many are still to be taken that more of them would only fill the memory. */
   post(message: Message, transfer?: TransferListItem[]): void
 }
 
 interface Job {
   readonly input: unknown
-  /** One Int32: 1 once the work is not wanted any more. */
-  readonly cancel: SharedArrayBuffer
+  /** Int32s: see CANCELLED and UNTAKEN. */
+  readonly control: SharedArrayBuffer
 }
+
+/** 1 once the work is not wanted any more. */
+const CANCELLED = 0
+/** How many posted messages are still to be taken. */
+const UNTAKEN = 1
+/** A thread is faster than a database, so it must wait for those that it has posted. */
+const MOST_UNTAKEN = 8
 
 type Outcome =
   | { readonly result: unknown }
@@ -42,12 +50,14 @@ export function runInWorker<Input, Result, Message = never>(
   options: WorkerOptions<Message> = {},
 ): Promise<Result> {
   const { signal, onAbort, message } = options
-  const job: Job = { input, cancel: new SharedArrayBuffer(4) }
+  const job: Job = { input, control: new SharedArrayBuffer(8) }
+  const control = new Int32Array(job.control)
   let isAborted = false
   const abort = () => {
     if (isAborted) return
     isAborted = true
-    Atomics.store(new Int32Array(job.cancel), 0, 1)
+    Atomics.store(control, CANCELLED, 1)
+    Atomics.notify(control, UNTAKEN)
     onAbort?.()
   }
   return new Promise<Result>((resolve, reject) => {
@@ -55,12 +65,14 @@ export function runInWorker<Input, Result, Message = never>(
     let outcome: Outcome | undefined
     let crash: unknown
     const take = (posted: Message) => {
-      if (crash !== undefined) return
       try {
-        message?.(posted)
+        if (crash === undefined) message?.(posted)
       } catch (error) {
         crash = error
         abort()
+      } finally {
+        Atomics.sub(control, UNTAKEN, 1)
+        Atomics.notify(control, UNTAKEN)
       }
     }
     const onMessage = (posted: Posted<Message>) => {
@@ -105,13 +117,21 @@ export function runInWorker<Input, Result, Message = never>(
 export function serve<Input, Result, Message = never>(
   work: (input: Input, port: Port<Message>) => Result,
 ): void {
-  parentPort?.on('message', ({ input, cancel }: Job & { readonly input: Input }) => {
-    const flag = new Int32Array(cancel)
+  parentPort?.on('message', ({ input, control: shared }: Job & { readonly input: Input }) => {
+    const control = new Int32Array(shared)
+    const isCancelled = () => Atomics.load(control, CANCELLED) === 1
     const port: Port<Message> = {
       checkpoint() {
-        if (Atomics.load(flag, 0) === 1) throw new VarveError('CANCELLED', 'cancelled')
+        if (isCancelled()) throw new VarveError('CANCELLED', 'cancelled')
       },
-      post: (posted, transfer) => parentPort?.postMessage({ posted }, transfer),
+      post(posted, transfer) {
+        for (let untaken = MOST_UNTAKEN; untaken >= MOST_UNTAKEN && !isCancelled(); ) {
+          untaken = Atomics.load(control, UNTAKEN)
+          if (untaken >= MOST_UNTAKEN) Atomics.wait(control, UNTAKEN, untaken)
+        }
+        Atomics.add(control, UNTAKEN, 1)
+        parentPort?.postMessage({ posted }, transfer)
+      },
     }
     parentPort?.postMessage(outcomeOf(() => work(input, port)))
   })

@@ -36,7 +36,7 @@ function family(store: Store, target: string): readonly LayerInfo[] {
   const pending = top === undefined ? [] : [top]
   for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
     wanted.add(id)
-    pending.push(...(children.get(id) ?? []).map((child) => child.id))
+    for (const child of children.get(id) ?? []) pending.push(child.id)
   }
   return layers.filter((layer) => wanted.has(layer.id))
 }

@@ -16,8 +16,8 @@ export interface OverlayStatements {
   readonly get: Of<{ readonly path: Buffer }, Stored | undefined>
   readonly replace: Of<Stored>
   readonly removeRange: Of<PathRange>
-  /** Rows that are hard links to `path`. */
-  readonly linksTo: Of<{ readonly path: Buffer }, readonly { readonly path: Buffer }[]>
+  /** Some row outside the range that is a hard link to `path` in this layer; of very many, one that can't be foreseen. */
+  readonly heirOf: Of<{ readonly path: Buffer } & PathRange, { readonly path: Buffer } | undefined>
   /** What rows outside the range are hard links to in it. */
   readonly linksInto: Of<PathRange, readonly { readonly hardlink: Buffer }[]>
   readonly relink: Of<{ readonly from: Buffer; readonly to: Buffer }>
@@ -25,16 +25,15 @@ export interface OverlayStatements {
 
 /** Gives the function that lays a row over the one that is there; to be called in a transaction. */
 export function createOverlay(statements: OverlayStatements): (node: NodeId, row: FileRow) => void {
-  const { get, replace, removeRange, linksTo, linksInto, relink } = statements
+  const { get, replace, removeRange, heirOf, linksInto, relink } = statements
 
-  /** Before the inode at `path` goes: where other names of it stay, the first of them inherits its attributes. */
-  const bequeath = (node: NodeId, path: Buffer, outside?: PathRange) => {
-    const others = linksTo({ node, path }).filter((row) => !outside || !within(row.path, outside))
-    const heir = others[0]
-    const old = get({ node, path })
+  /** Before the inode at `path` goes: where other names of it stay, one of them inherits its attributes. */
+  const bequeath = (node: NodeId, path: Buffer, outside: PathRange = NOWHERE) => {
+    const heir = heirOf({ node, path, ...outside })
+    const old = heir && get({ node, path })
     if (heir === undefined || old === undefined) return
-    if (old.hardlink === null) replace({ node, ...old, path: heir.path })
-    relink({ node, from: path, to: old.hardlink ?? heir.path })
+    replace({ node, ...old, path: heir.path })
+    relink({ node, from: path, to: heir.path })
   }
 
   const removeBelow = (node: NodeId, path: string) => {
@@ -85,6 +84,4 @@ function below(path: string): PathRange {
   return { low: toBytes(`${path}/`), high: toBytes(`${path}0`) }
 }
 
-function within(path: Buffer, range: PathRange): boolean {
-  return path.compare(range.low) >= 0 && path.compare(range.high) < 0
-}
+const NOWHERE: PathRange = { low: Buffer.alloc(0), high: Buffer.alloc(0) }

@@ -18,6 +18,8 @@ export type { FileRow, FileType, StoredFile } from './file-row.js'
 export type Files = ReturnType<typeof createFiles>
 
 const PAGE = 512
+/** Names of one inode: pointing fewer of them to another is no work. */
+const MANY_LINKS = 64
 
 export function createFiles(sql: Sql) {
   const insert = sql.run<Stored & { node: number }>(
@@ -39,8 +41,11 @@ export function createFiles(sql: Sql) {
     `SELECT ${COLUMNS} FROM file WHERE node = :node AND path > :after AND (:end IS NULL OR path < :end)
        AND instr(substr(path, :start), x'2f') = 0 ORDER BY path LIMIT :limit`,
   )
-  const linkTargets = sql.all<{ node: number }, { hardlink: Buffer }>(
-    'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL',
+  const linkTargets = sql.all<{ node: number; limit: number }, { hardlink: Buffer }>(
+    'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL LIMIT :limit',
+  )
+  const isLinked = sql.one<{ node: number; path: Buffer }, { found: number }>(
+    'SELECT 1 AS found FROM file WHERE node = :node AND hardlink = :path LIMIT 1',
   )
   const removeRange = sql.run<{ node: number; low: Buffer; high: Buffer }>(
     'DELETE FROM file WHERE node = :node AND path >= :low AND path < :high',
@@ -48,12 +53,26 @@ export function createFiles(sql: Sql) {
   const linksTo = sql.all<{ node: number; path: Buffer }, { path: Buffer }>(
     'SELECT path FROM file WHERE node = :node AND hardlink = :path ORDER BY path',
   )
+  const heirs = `FROM file WHERE node = :node AND hardlink = :path AND implied = 0 AND NOT (path >= :low AND path < :high)`
+  type Heirs = { node: number; path: Buffer; low: Buffer; high: Buffer }
+  const firstHeirs = sql.all<Heirs & { limit: number }, { path: Buffer }>(
+    `SELECT path ${heirs} ORDER BY path LIMIT :limit`,
+  )
+  const someHeir = sql.one<Heirs, { path: Buffer }>(`SELECT path ${heirs} ORDER BY random() LIMIT 1`)
+  /**
+   * The first of some names; of very many, one by the dice: an archive that knew who inherits could have all of them pointed
+   * anew for each of its entries.
+   */
+  const heirOf = (params: Heirs) => {
+    const first = firstHeirs({ ...params, limit: MANY_LINKS })
+    return first.length < MANY_LINKS ? first[0] : someHeir(params)
+  }
   const linksInto = sql.all<{ node: number; low: Buffer; high: Buffer }, { hardlink: Buffer }>(
-    `SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink >= :low AND hardlink < :high
+    `SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink >= :low AND hardlink < :high AND implied = 0
        AND NOT (path >= :low AND path < :high)`,
   )
   const relink = sql.run<{ node: number; from: Buffer; to: Buffer }>(
-    'UPDATE file SET hardlink = :to WHERE node = :node AND hardlink = :from',
+    'UPDATE file SET hardlink = :to WHERE node = :node AND hardlink = :from AND implied = 0',
   )
   const totals = sql.one<{ node: number }, { rows: number }>(
     'SELECT count(*) AS rows FROM file WHERE node = :node',
@@ -62,21 +81,34 @@ export function createFiles(sql: Sql) {
     'DELETE FROM file WHERE node = :node AND path IN (SELECT path FROM file WHERE node = :node LIMIT :limit)',
   )
 
-  const overlay = createOverlay({ get, replace, removeRange, linksTo, linksInto, relink })
+  const overlay = createOverlay({ get, replace, removeRange, heirOf, linksInto, relink })
+
+  /**
+   * A link to a link is one to the inode's first name, so that no chain has to be followed or mended later. Where the layer
+   * does not have the target, a lower one has it.
+   */
+  const linkOf = (node: NodeId, row: FileRow, target: Buffer): FileRow => {
+    const to = get({ node, path: target })
+    if (to === undefined) return { ...row, implied: true }
+    if (to.hardlink === null || row.path === row.hardlink) return row
+    return { ...row, hardlink: to.hardlink.toString('latin1'), implied: to.implied > 0 }
+  }
 
   return {
     /**
      * Adds rows in one transaction, in the tar's order: a later one replaces an earlier of the same path. A whiteout
-     * never replaces what its own layer has, and a non-directory over a directory takes all below it away.
+     * never replaces what its own layer has, and a non-directory over a directory takes all below it away. Gives how many
+     * paths are new.
      */
-    insertMany(node: NodeId, rows: Iterable<FileRow>): void {
-      sql.draft(() => {
+    insertMany(node: NodeId, rows: Iterable<FileRow>): number {
+      return sql.draft(() => {
+        let added = 0
         for (const row of rows) {
-          const linksBelow =
-            row.hardlink !== undefined && get({ node, path: toBytes(row.hardlink) }) === undefined
-          const added = linksBelow ? { ...row, implied: true } : row
-          if (insert({ node, ...storeRow(added) }).changes === 0) overlay(node, added)
+          const stored = row.hardlink === undefined ? row : linkOf(node, row, toBytes(row.hardlink))
+          if (insert({ node, ...storeRow(stored) }).changes === 0) overlay(node, stored)
+          else added++
         }
+        return added
       })
     },
     get(node: NodeId, path: string): StoredFile | undefined {
@@ -118,9 +150,14 @@ export function createFiles(sql: Sql) {
         after = last.path
       }
     },
-    /** The paths that rows of this layer are hard links to. */
-    linkTargets: (node: NodeId): ReadonlySet<string> =>
-      new Set(linkTargets({ node }).map((row) => row.hardlink.toString('latin1'))),
+    /** The paths that rows of this layer are hard links to; undefined where they are more than `limit`. */
+    linkTargets(node: NodeId, limit: number): ReadonlySet<string> | undefined {
+      const found = linkTargets({ node, limit: limit + 1 })
+      if (found.length > limit) return undefined
+      return new Set(found.map((row) => row.hardlink.toString('latin1')))
+    },
+    /** Is some row a hard link to `path`? */
+    isLinked: (node: NodeId, path: string): boolean => isLinked({ node, path: toBytes(path) }) !== undefined,
     /** The rows that are hard links to `path`. */
     linksTo: (node: NodeId, path: string): readonly string[] =>
       linksTo({ node, path: toBytes(path) }).map((row) => row.path.toString('latin1')),

@@ -70,7 +70,7 @@ export function parsePattern(source: string): Expression {
       const parts: Expression[] = []
       while (at < source.length && source[at] !== '|' && source[at] !== ')') {
         const switched = take(/\(\?([imsU]*)(?:-([imsU]+))?\)/)
-        if (switched === undefined) parts.push(...(quoted(flags) ?? [atom(flags)]))
+        if (switched === undefined) for (const part of quoted(flags) ?? [atom(flags)]) parts.push(part)
         else flags = withFlags(flags, switched[1] ?? '', switched[2] ?? '')
         const last = parts.pop()
         if (last !== undefined) parts.push(repeated(last))

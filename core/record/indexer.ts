@@ -15,10 +15,14 @@ export interface Indexer {
   content(sha256: Buffer): void
 }
 
-/** Calls `emit` for each row, in the order of the tar, and `implied` for each directory that a path implies. */
-export function createIndexer(emit: (row: FileRow) => void, implied: () => void): Indexer {
-  /** Directories that have a row, the root aside; one leaves when something else takes its place. */
+/** Of the directories that are remembered, about: bytes. */
+const MAX_SEEN = 16 << 20
+
+/** Calls `emit` for each row, in the order of the tar; an implied directory's may come again. */
+export function createIndexer(emit: (row: FileRow) => void): Indexer {
+  /** Directories that have a row, as far as they are remembered; one leaves when something else takes its place. */
   const seen = new Map<string, Seen>()
+  let weight = 0
   let lastReal = ''
   let pending: FileRow | undefined
 
@@ -28,6 +32,7 @@ export function createIndexer(emit: (row: FileRow) => void, implied: () => void)
       known.real ||= real
       return
     }
+    weight += path.length + 200
     seen.set(path, { real, below: [] })
     seen.get(parentOf(path))?.below.push(path)
   }
@@ -42,7 +47,6 @@ export function createIndexer(emit: (row: FileRow) => void, implied: () => void)
     for (const directory of missing.reverse()) {
       note(directory, real)
       if (real) lastReal = directory
-      implied()
       emit({ ...IMPLIED_DIRECTORY, path: directory, marksOnly: !real })
     }
   }
@@ -58,6 +62,11 @@ export function createIndexer(emit: (row: FileRow) => void, implied: () => void)
   return {
     entry(entry) {
       pending = undefined
+      if (weight > MAX_SEEN) {
+        seen.clear()
+        weight = 0
+        lastReal = ''
+      }
       const place = classify(entry.path)
       if (place.kind === 'bookkeeping') return
       if (place.kind === 'opaque') {

@@ -15,8 +15,6 @@ export interface LayerLimits {
 export interface LimitCounter {
   bytes(length: number): void
   entry(entry: TarEntry): void
-  /** A directory that a path implies. */
-  implied(): void
 }
 
 const MAX_SIZE = 256 * 2 ** 30
@@ -35,26 +33,30 @@ export function createLimitCounter({
 }: LayerLimits): LimitCounter {
   let bytes = 0
   let content = 0
-  let entries = 0
   const size = (what: string, length: number) => {
     if (length > maxSize) throw exhausted(`${what} of more than ${maxSize} bytes`, 'max-size')
   }
-  const one = () => {
-    if (++entries > maxEntries) {
-      throw exhausted(`more than ${maxEntries} entries and directories that their paths imply`, 'max-entries')
-    }
-  }
+  const counts = createEntryCounter({ maxEntries })
   return {
     bytes(length) {
       bytes += length
       size('a tar', bytes)
     },
     entry(entry) {
-      one()
+      counts(1)
       content += entry.size
       size('files', content)
     },
-    implied: one,
+  }
+}
+
+/** Counts entries, or what they make with the directories that their paths imply; throws where it is too much. */
+export function createEntryCounter({ maxEntries = MAX_ENTRIES }: LayerLimits): (more: number) => void {
+  let entries = 0
+  return (more) => {
+    entries += more
+    if (entries <= maxEntries) return
+    throw exhausted(`more than ${maxEntries} entries and directories that their paths imply`, 'max-entries')
   }
 }
 

@@ -8,7 +8,7 @@ import { fstat, isFile } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
 import { readSplit, type SplitItem } from '../tar/split.js'
 import { cleanPath } from '../tar/whiteout.js'
-import { openInRoot } from '../tree/confined.js'
+import { join, openInRoot, parentOf } from '../tree/confined.js'
 import { serve } from '../worker.js'
 
 export interface ReassembleTask {
@@ -31,6 +31,7 @@ type StoredItem = Extract<SplitItem, { kind: 'stored' }>
 const O_RDONLY = 0
 
 serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
+  const aliases = new Map(task.aliases)
   const out = createOutput(task.output)
   for (const item of readSplit(unframed(task.record))) {
     checkpoint()
@@ -71,10 +72,13 @@ serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
    * the same tar, so among the places it may be, the content decides.
    */
   function placeOf(item: StoredItem, path: string): string {
-    const places = task.aliases
-      .filter(([named]) => path.startsWith(`${named}/`))
-      .map(([named, real]) => (real === '' ? path.slice(named.length + 1) : real + path.slice(named.length)))
-    return places.find((place) => hasContent(item, place)) ?? path
+    for (let named = aliases.size > 0 ? parentOf(path) : ''; named !== ''; named = parentOf(named)) {
+      const real = aliases.get(named)
+      if (real === undefined) continue
+      const place = join(real, path.slice(named.length + 1))
+      if (hasContent(item, place)) return place
+    }
+    return path
   }
 
   function hasContent(item: StoredItem, path: string): boolean {

@@ -30,18 +30,22 @@ export interface RecordResult {
 }
 
 const ROWS_A_MESSAGE = 2048
+/** Of rows in a message, about: a path or an attribute may be long. */
+const BYTES_A_MESSAGE = 256 * 1024
 const PROGRESS_EVERY = 4 * 1024 * 1024
 
 serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
   const whole = createHash('sha256')
   const file = createFileHash()
   let rows: FileRow[] = []
+  let weight = 0
   let entries = 0
   let contentSize = 0
   let tarSize = 0
   const flush = () => {
     if (rows.length > 0) post({ kind: 'rows', rows })
     rows = []
+    weight = 0
   }
   const split = createSplitWriter((chunk) => {
     const own =
@@ -51,7 +55,11 @@ serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
     post({ kind: 'split', chunk }, own)
   })
   const limits = createLimitCounter(task.limits)
-  const indexer = createIndexer((row) => rows.push(row), limits.implied)
+  const indexer = createIndexer((row) => {
+    rows.push(row)
+    weight += weightOf(row)
+    if (rows.length >= ROWS_A_MESSAGE || weight >= BYTES_A_MESSAGE) flush()
+  })
   let stored = 0
   const parser = createTarParser({
     raw: (bytes) => split.raw(bytes),
@@ -70,7 +78,6 @@ serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
       if (stored > 0) split.stored(stored, sha256)
       contentSize += stored
       indexer.content(sha256)
-      if (rows.length >= ROWS_A_MESSAGE) flush()
     },
   })
 
@@ -129,6 +136,14 @@ function* chunksOf({ input, output }: RecordTask): Generator<Uint8Array> {
     yield slot.subarray(0, length)
   }
 }
+
+function weightOf({ path, target = '', hardlink = '', xattrs = NO_XATTRS }: FileRow): number {
+  let bytes = path.length + target.length + hardlink.length
+  for (const [name, value] of xattrs) bytes += name.length + value.length + 64
+  return bytes
+}
+
+const NO_XATTRS: ReadonlyMap<string, string> = new Map()
 
 /** sha256 of one file at a time; content that arrives in one piece takes the one-shot call. */
 function createFileHash() {

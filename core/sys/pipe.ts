@@ -12,6 +12,24 @@ export function pipe({ nonblocking = false } = {}): { readonly read: number; rea
   return { read: fds[0] as number, write: fds[1] as number }
 }
 
+/**
+ * The descriptor is closed when the process ends by `process.exit`, before its threads are waited for: one that the kernel
+ * holds until its pipe is read would otherwise never end. Call what it returns once the descriptor is closed.
+ */
+export function closeAtExit(fd: number): () => void {
+  if (atExit.size === 0) process.once('exit', closeAll)
+  atExit.add(fd)
+  return () => {
+    atExit.delete(fd)
+    if (atExit.size === 0) process.off('exit', closeAll)
+  }
+}
+
+const atExit = new Set<number>()
+function closeAll(): void {
+  for (const fd of atExit) libc.close(fd)
+}
+
 const O_CLOEXEC = 0o2000000
 const O_NONBLOCK = 0o4000
 const fds = new Int32Array(2)

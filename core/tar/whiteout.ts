@@ -17,6 +17,8 @@ export type Classified =
 const PREFIX = '.wh.'
 const AUFS_PREFIX = '.wh..wh.'
 const OPAQUE = '.wh..wh..opq'
+/** PATH_MAX without its NUL: no system call takes more, and what a path costs goes with its length. */
+const MAX_PATH = 4095
 
 /**
  * What an entry of this name means; `path` is cleaned.
@@ -42,9 +44,11 @@ export function classify(path: string): Classified {
 /**
  * A layer's path for a name in an archive: without leading and trailing slashes, double slashes and `.` components.
  * '' is the root.
- * @throws VarveError INVALID_ARGUMENT where a component is `..`, or a NUL is in it
+ * @throws VarveError INVALID_ARGUMENT where a component is `..`, a NUL is in it, or it is longer than any path can be
  */
 export function cleanPath(path: string): string {
+  if (path.length > MAX_PATH)
+    throw bad(path, `it has ${path.length} bytes, and a path has at most ${MAX_PATH}`)
   if (path.includes('\0')) throw bad(path, 'it has a NUL in it')
   const trimmed = path.endsWith('/') ? path.slice(0, -1) : path
   // Nearly every path is clean.

@@ -77,7 +77,12 @@ export function enterDirectory(tree: Pick<Tree, 'fd'>, path: string): Entered {
     if (!keepsOut(error)) throw error
     return enterByStep(tree, path)
   }
-  return entered(fd, isRoot() ? undefined : grant(fd, READ_DIRECTORY))
+  try {
+    return entered(fd, isRoot() ? undefined : grant(fd, READ_DIRECTORY))
+  } catch (error) {
+    close(fd)
+    throw error
+  }
 }
 
 /** A regular file of an open directory, for reading; never a symlink, and a fifo that took its place does not block. */

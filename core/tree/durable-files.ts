@@ -28,8 +28,8 @@ export function createDurableFiles(): DurableFiles {
   }
   return {
     take(fd) {
-      if (taken.length === TOGETHER) finish()
       taken.push(fd)
+      if (taken.length === TOGETHER) finish()
     },
     finish,
     close() {

@@ -209,8 +209,13 @@ export function createGround(options: GroundOptions): Ground {
     },
   }
 
-  const below = space.below(space.root)
-  ground.settle('', below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)), true)
+  try {
+    const below = space.below(space.root)
+    ground.settle('', below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)), true)
+  } catch (error) {
+    space.close()
+    throw error
+  }
   return ground
 
   /** Makes a directory of the layers below one of this layer, for something that no entry tells of. */

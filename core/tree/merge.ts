@@ -89,7 +89,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
     const pending: Both[] = [{ path: '', stat: fstat(from.fd) }]
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       checkpoint()
-      pending.push(...mergeDirectory(next))
+      for (const both of mergeDirectory(next)) pending.push(both)
     }
     times.replay((path, time) => withDirectory(to, path, (fd) => utimens(at(fd, '.'), time)))
     return counts

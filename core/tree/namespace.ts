@@ -167,7 +167,7 @@ export function createNamespace(
           )
         }
         if (found.target.startsWith('/')) dir = root
-        pending.push(...found.target.split('/').reverse())
+        for (const part of found.target.split('/').reverse()) pending.push(part)
       } else {
         dir = found
       }

@@ -20,7 +20,7 @@ export interface Payloads {
   /** For a payload that is never laid down. */
   start(): PayloadWriter
   readonly saved: readonly ReplacedPayload[]
-  /** Removes what was saved: nobody will receive it. Outside of a jail only. */
+  /** Removes what was saved, and what was being saved: nobody will receive it. Outside of a jail only. */
   abandon(): void
 }
 
@@ -39,11 +39,15 @@ export function createPayloads(scratch: string): Payloads & { close(): void } {
   /** Inodes of which nothing needs to be saved (again), as long as they have a name. */
   const done = new Set<number>()
   let buffer: Buffer | undefined
+  /** What is being written. */
+  let unfinished: { readonly fd: number; readonly file: string } | undefined
 
   const start = (): PayloadWriter => {
     const name = `payload-${randomBytes(12).toString('hex')}`
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
     const fd = openAt(directory, name, flags, 0o600)
+    const file = `${scratch}/${name}`
+    unfinished = { fd, file }
     const hash = createHash('sha256')
     let size = 0
     return {
@@ -53,9 +57,10 @@ export function createPayloads(scratch: string): Payloads & { close(): void } {
         size += bytes.length
       },
       end() {
-        close(fd)
+        unfinished = undefined
         const sha256 = hash.digest('hex')
-        saved.push({ sha256, size, file: `${scratch}/${name}` })
+        saved.push({ sha256, size, file })
+        close(fd)
       },
     }
   }
@@ -85,6 +90,11 @@ export function createPayloads(scratch: string): Payloads & { close(): void } {
       }
     },
     abandon() {
+      if (unfinished !== undefined) {
+        close(unfinished.fd)
+        unlink(unfinished.file)
+        unfinished = undefined
+      }
       for (const { file } of saved.splice(0)) unlink(file)
     },
     close: () => close(directory),

@@ -3,7 +3,7 @@ import { toText } from '../../core/bytes.js'
 import type { Change } from '../../core/driver.js'
 import { subvolumeInfo } from '../../core/sys/btrfs.js'
 import { close } from '../../core/sys/files.js'
-import { pipe } from '../../core/sys/pipe.js'
+import { closeAtExit, pipe } from '../../core/sys/pipe.js'
 import { lstatAt } from '../../core/sys/stat.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { openTree, type Tree } from '../../core/tree/confined.js'
@@ -49,6 +49,8 @@ async function threadedChanges(
   options: CompareOptions,
 ): Promise<readonly Change[] | Refusal> {
   const { read, write } = pipe()
+  // The thread in the kernel must get EPIPE also where the process ends with it.
+  const closed = closeAtExit(read)
   const sending = runInWorker<SendJob, Refusal | undefined>(new URL('./send-worker.js', import.meta.url), {
     path: now,
     parent,
@@ -58,7 +60,10 @@ async function threadedChanges(
     new URL('./changes-worker.js', import.meta.url),
     { from: read, old, now },
     options,
-  ).finally(() => close(read)) // a reader that gave up ends the sender too (EPIPE)
+  ).finally(() => {
+    closed()
+    close(read) // a reader that gave up ends the sender too (EPIPE)
+  })
   const [sent, changes] = await Promise.allSettled([sending, reading])
   if (sent.status === 'rejected') throw sent.reason
   // EPIPE: the reader gave up, and says why.
