@@ -1,7 +1,8 @@
 /** The places below `mnt/` where layers are mounted by their driver's recipe. Paths are byte strings. */
 import { errnoOf } from './errors.js'
-import { rmdir } from './sys/files.js'
+import { mkdir, rmdir } from './sys/files.js'
 import { mountInfo, unmount, unmountForGood } from './sys/mount.js'
+import { isDirectory, lstat } from './sys/stat.js'
 
 /**
  * Unmounts a layer that nobody counts any more. Where it has a file system to itself, it can't be written to afterwards
@@ -17,6 +18,15 @@ export function unmountLayer(target: string): void {
   )
   if (mount?.root === '/' && !shared && !mount.superOptions.includes('ro')) unmountForGood(target)
   else unmount(target)
+}
+
+/** Makes one, 0700; what a crash or a failed unmount left will do. @throws SysError EEXIST: it is no directory, and mount(2) follows symlinks */
+export function makeMountPoint(path: string): void {
+  try {
+    mkdir(path, 0o700)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST' || !isDirectory(lstat(path).mode)) throw error
+  }
 }
 
 /** Removes a mount point, if it is there. Copies of its mount that leaked into other namespaces go too (moby#34948). */

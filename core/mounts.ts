@@ -21,11 +21,10 @@ import type { Graph } from './graph.js'
 import { nameOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import { failed, needsRoot, notMounted, refuseTaken } from './mount-errors.js'
-import { removeMountPoint, tryRemoveMountPoint, unmountLayer } from './mount-point.js'
+import { makeMountPoint, removeMountPoint, tryRemoveMountPoint, unmountLayer } from './mount-point.js'
 import { createMountSpace, IN_PLACE } from './mount-space.js'
 import { onlyPlace, realTarget, requireTarget } from './mount-target.js'
 import { step } from './steps.js'
-import { mkdir } from './sys/files.js'
 import { attach, makeReadonly, makeWritable, unmount as unmountNow } from './sys/mount.js'
 
 export interface MountsContext {
@@ -95,11 +94,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   const mountPrimary = async (row: NodeRow): Promise<string> => {
     const target = primaryOf(row.layer)
     await withRow(row, target, async (readonly) => {
-      try {
-        mkdir(fromText(target), 0o700)
-      } catch (error) {
-        if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: a crash or a failed unmount left it
-      }
+      makeMountPoint(fromText(target))
       attach(await recipeOf(row, readonly), fromText(target))
     })
     return target

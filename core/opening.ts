@@ -44,7 +44,10 @@ export async function withOpened<T>(
   const root = resolve(options.root)
   refuseMistakes(options)
   const words: string[] = []
-  const { opening, ...made } = await openRoot(root, (message) => words.push(message))
+  const { opening, ...made } = await openRoot(root, {
+    warn: (message) => words.push(message),
+    homes: options.drivers.map((driver) => driver.name),
+  })
   const say = () => {
     for (const message of words.splice(0)) options.warn?.(message)
   }

@@ -3,13 +3,16 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
+import { refuseForeignMembers, refuseForeignRoot } from './root-guard.js'
 import { chmod, mkdir, readdir, removeTree, rename } from './sys/files.js'
 import { WHAT_FREES } from './sys/full.js'
 import { type Lock, lock, tryLock } from './sys/lock.js'
-import { isDirectory, lstatOrUndefined, stat } from './sys/stat.js'
+import { lstatOrUndefined, stat } from './sys/stat.js'
 
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
+/** What else is of ours there, but for the drivers' homes. */
+const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'layers.lock'] as const
 const MAX_TRIES = 100
 
 /** What making sure of a root made. */
@@ -23,12 +26,12 @@ export interface Made {
 }
 
 /**
- * Makes the root, 0700, and its folders, where they are missing; its parent must exist. `made`: it was not there.
+ * Makes the root, 0700, and its folders, where they are missing; its parent must exist, and it must be ours (root-guard.ts).
  * @throws VarveError FAILED_PRECONDITION
  */
 export function prepareRoot(root: string, warn?: Warn): Made {
   try {
-    return make(root, warn)
+    return make(root, { warn })
   } catch (error) {
     throw explained(root, error)
   }
@@ -38,10 +41,13 @@ export function prepareRoot(root: string, warn?: Warn): Made {
  * {@link prepareRoot}, and the lock `open` that keeps {@link removeRoot} off: to be held until the database says which
  * driver the root is of. @throws VarveError FAILED_PRECONDITION
  */
-export async function openRoot(root: string, warn?: Warn): Promise<Made & { readonly opening: Lock }> {
+export async function openRoot(
+  root: string,
+  options: OpenRootOptions = {},
+): Promise<Made & { readonly opening: Lock }> {
   for (let tries = 1; ; tries++) {
     try {
-      const made = make(root, warn)
+      const made = make(root, options)
       return { ...made, opening: await lock(`${fromText(root)}/locks/open`) }
     } catch (error) {
       // ENOENT where the parent is there: its maker took the root away just now; so we make it.
@@ -53,11 +59,18 @@ export async function openRoot(root: string, warn?: Warn): Promise<Made & { read
 
 type Warn = (message: string) => void
 
+interface OpenRootOptions {
+  readonly warn?: Warn | undefined
+  /** Folders of the drivers, made by {@link ensureFolder}. */
+  readonly homes?: readonly string[]
+}
+
 /** Makes a folder of the root's. @throws VarveError FAILED_PRECONDITION */
 export function ensureFolder(root: string, name: string): string {
   const path = `${fromText(root)}/${name}`
   try {
     ensure(path)
+    refuseForeignMembers(root, { folders: [name], files: [] })
     return path
   } catch (error) {
     throw explained(root, error)
@@ -121,11 +134,11 @@ function withAllLocks(path: string, work: () => boolean): boolean {
   }
 }
 
-function make(root: string, warn: Warn = () => {}): Made {
+function make(root: string, { warn = () => {}, homes = [] }: OpenRootOptions): Made {
   const path = fromText(root)
   const made = ensure(path)
-  if (!isDirectory(stat(path).mode))
-    throw new VarveError('FAILED_PRECONDITION', `root ${root}: not a directory`)
+  refuseForeignRoot(root)
+  refuseForeignMembers(root, { folders: [...FOLDERS, ...homes], files: FILES })
   const folders = FOLDERS.filter((folder) => ensure(`${path}/${folder}`))
   return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }
 }
@@ -136,8 +149,8 @@ function make(root: string, warn: Warn = () => {}): Made {
  */
 function keepPrivate(root: string, warn: Warn): number | undefined {
   const path = fromText(root)
-  const { mode, uid } = stat(path)
-  if ((mode & 0o077) === 0 || uid !== process.geteuid?.()) return undefined
+  const { mode } = stat(path)
+  if ((mode & 0o077) === 0) return undefined
   const names = readdir(path)
   const isOurs = names.includes('varve.db') || names.length === FOLDERS.length
   if (isOurs) chmod(path, 0o700)

@@ -11,7 +11,7 @@ import { errnoOf, VarveError } from '../core/errors.js'
 import { type LayerId, parseLayerId } from '../core/ids.js'
 import { chmod, mkdir, RENAME_NOREPLACE, readdir, removeTree, rename, renameat2 } from '../core/sys/files.js'
 import { type Lock, tryLockDirectory } from '../core/sys/lock.js'
-import { lstatOrUndefined } from '../core/sys/stat.js'
+import { isDirectory, lstatOrUndefined } from '../core/sys/stat.js'
 import { syncDirectory } from '../core/sys/sync.js'
 
 /** What a backend keeps its layers in, where that is not plain directories. */
@@ -110,13 +110,22 @@ export function layersIn(folder: string): readonly LayerId[] {
     .map(parseLayerId)
 }
 
-/** A directory of the driver's own, 0700; there already is fine. */
+/** A directory of the driver's own, 0700; there already is fine. @throws VarveError FAILED_PRECONDITION: there is something else */
 export function makeIfMissing(path: string): void {
   try {
     mkdir(path, 0o700)
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: what is wanted, also where another process was faster
+    if (errnoOf(error) !== 'EEXIST') throw error
+    // What is wanted, also where another process was faster. A symlink would lead out of the root.
+    if (!isRealDirectory(path))
+      throw new VarveError('FAILED_PRECONDITION', `${toText(path)}: is no directory; remove it`)
   }
+}
+
+/** A symlink to one is none. */
+export function isRealDirectory(path: string): boolean {
+  const stat = lstatOrUndefined(path)
+  return stat !== undefined && isDirectory(stat.mode)
 }
 
 function temporaryIn(folder: string): string {

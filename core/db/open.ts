@@ -4,12 +4,12 @@
  */
 import { constants } from 'node:fs'
 import Sqlite from 'better-sqlite3'
-import { fromText } from '../bytes.js'
-import { errnoOf } from '../errors.js'
+import { asText, fromText } from '../bytes.js'
+import { errnoOf, VarveError } from '../errors.js'
 import { createGate, type Gate } from '../gate.js'
 import { chmod, close, open } from '../sys/files.js'
 import { writeInPlace } from '../sys/in-place.js'
-import { isFile, lstatOrUndefined } from '../sys/stat.js'
+import { isFile, isSymlink, lstatOrUndefined } from '../sys/stat.js'
 import { fsName, statfs } from '../sys/statfs.js'
 import { type Log, NO_LOG, openLog } from './log.js'
 import { migrate } from './schema.js'
@@ -97,6 +97,9 @@ function keepPrivate(file: string): void {
   }
   for (const each of [file, `${file}-wal`, `${file}-shm`]) {
     const stat = lstatOrUndefined(each)
+    // SQLite would follow it, and put its log beside what it leads to.
+    if (stat !== undefined && isSymlink(stat.mode))
+      throw new VarveError('FAILED_PRECONDITION', `database ${asText(each)}: is a symlink; remove it`)
     if (stat === undefined || !isFile(stat.mode) || (stat.mode & 0o077) === 0) continue
     if (stat.uid === process.geteuid?.()) chmod(each, stat.mode & 0o700)
   }

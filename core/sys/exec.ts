@@ -1,4 +1,8 @@
-/** External commands: argument arrays, never a shell. */
+/**
+ * External commands: argument arrays, never a shell. They are looked for in the directories of the system, whatever PATH the
+ * caller has (a service's, a user's by way of sudo); VARVE_PATH names others where a system has them elsewhere. They get
+ * no environment but that, so that nothing there changes what they do, and no secret in it goes to them.
+ */
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
@@ -42,7 +46,7 @@ export async function run(
   const { input, signal, timeoutMs } = options
   if (signal?.aborted) throw cancelled(command)
   const child = spawn(...enterCommand(command, args), {
-    env: { ...process.env, LC_ALL: 'C' },
+    env: commandEnvironment(),
     // A process group of its own, so that what it started goes with it, and can't hold its pipes open.
     detached: true,
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -98,14 +102,25 @@ export async function run(
   }
 }
 
-/** The command's absolute path by PATH; undefined where there is none. Relative entries of PATH are passed over. */
+/** The command's absolute path; undefined where there is none. Relative entries of VARVE_PATH are passed over. */
 export function which(command: string): string | undefined {
   if (command.includes('/')) return isExecutable(command) ? command : undefined
-  const directories = (process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin').split(':')
-  return directories
-    .filter(isAbsolute)
+  return commandPath()
+    .split(':')
     .map((directory) => join(directory, command))
     .find(isExecutable)
+}
+
+/** What a command is run with. */
+export function commandEnvironment(): NodeJS.ProcessEnv {
+  return { PATH: commandPath(), LC_ALL: 'C' }
+}
+
+const USUAL = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+function commandPath(): string {
+  const given = (process.env.VARVE_PATH ?? '').split(':').filter(isAbsolute)
+  return given.length > 0 ? given.join(':') : USUAL
 }
 
 const STDERR_KEPT = 65536

@@ -1,6 +1,7 @@
 /** A command as a filter: bytes go in at its standard input, and come out at a descriptor or as a stream. */
 import { spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { commandEnvironment } from './exec.js'
 import { enterCommand } from './seam.js'
 
 export interface Filter {
@@ -28,7 +29,7 @@ const WORDS = 4096
 export function startFilter(command: string, args: readonly string[], stdout: number | 'pipe'): Filter {
   // A process group of its own, so that kill() reaches what a wrapper script started too.
   const child = spawn(...enterCommand(command, args), {
-    env: { ...process.env, LC_ALL: 'C' },
+    env: commandEnvironment(),
     stdio: ['pipe', stdout, 'pipe'],
     detached: true,
     cwd: '/',

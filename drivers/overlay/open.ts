@@ -15,7 +15,7 @@ import { keepsOrder, syncTree } from '../durable.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
 import { refuseLayerOptions } from '../options.js'
-import { layersIn, makeIfMissing, makeWhole, purge, removeWhole } from '../temporary.js'
+import { isRealDirectory, layersIn, makeIfMissing, makeWhole, purge, removeWhole } from '../temporary.js'
 import { usageOf } from '../usage.js'
 import { changesOfUpper } from './changes.js'
 import { type Features, readFeatures } from './features.js'
@@ -40,14 +40,19 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
   /** Layers whose content `apply` has brought to disk. */
   const onDisk = new Set<LayerId>()
 
+  const isThere = (id: LayerId) => isRealDirectory(layout.layer(id)) && isRealDirectory(layout.diff(id))
   const require = (id: LayerId): void => {
-    if (lstatOrUndefined(layout.diff(id)) !== undefined) return
+    if (isThere(id)) return
+    const odd = [layout.layer(id), layout.diff(id)].find(
+      (path) => lstatOrUndefined(path) !== undefined && !isRealDirectory(path),
+    )
+    if (odd !== undefined) throw notWhole(id, odd)
     throw new VarveError('NOT_FOUND', `overlay: layer ${id}: there is no ${toText(layout.diff(id))}`)
   }
   const lowersOf = (id: LayerId): readonly string[] => {
     const ancestors = ancestorsOn(parentOf(id), parentOf)
     for (const ancestor of ancestors) {
-      if (lstatOrUndefined(layout.diff(ancestor)) !== undefined) continue
+      if (isThere(ancestor)) continue
       throw new VarveError(
         'CORRUPT',
         `overlay: layer ${id} stands on ${ancestor}, and there is no ${toText(layout.diff(ancestor))}; run varve check`,
@@ -222,6 +227,10 @@ function prepareHome(layout: Layout, { home, options, warn }: DriverContext): Fe
     warn('overlay: metacopy=off is not followed: layers here may hold files that only metacopy=on can read')
   }
   return features
+}
+
+function notWhole(id: LayerId, path: string): VarveError {
+  return new VarveError('CORRUPT', `overlay: layer ${id}: ${toText(path)} is no directory; run varve check`)
 }
 
 function sealed(id: LayerId): VarveError {

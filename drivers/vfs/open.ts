@@ -17,7 +17,15 @@ import { packDifference } from '../../core/tree/pack-changes.js'
 import { syncTree } from '../durable.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { refuseLayerOptions } from '../options.js'
-import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, withTemporary } from '../temporary.js'
+import {
+  isRealDirectory,
+  layersIn,
+  makeIfMissing,
+  makeWhole,
+  purge,
+  removeWhole,
+  withTemporary,
+} from '../temporary.js'
 import { usageOf } from '../usage.js'
 
 export async function openVfs(context: DriverContext): Promise<Driver> {
@@ -35,7 +43,9 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
   const directory = (id: LayerId) => `${folder}/${id}`
   const need = (id: LayerId): string => {
     const path = directory(id)
-    if (lstatOrUndefined(path) !== undefined) return path
+    if (isRealDirectory(path)) return path
+    if (lstatOrUndefined(path) !== undefined)
+      throw new VarveError('CORRUPT', `vfs: layer ${id}: ${toText(path)} is no directory; run varve check`)
     throw new VarveError('NOT_FOUND', `vfs: layer ${id}: there is no ${toText(path)}`)
   }
   /** The trees to compare: the layer's, and that of another or its parent; undefined is the empty tree. */

@@ -19,10 +19,9 @@ const PLAIN = Buffer.from(
   Array.from({ length: 60_000 }, (_, i) => `${(i * 2654435761) % 4294967296} line\n`).join(''),
 )
 
-const PATH = process.env.PATH
 const INSTALLED = new Map(['igzip', 'pigz', 'zstd'].map((tool) => [tool, which(tool)]))
 
-/** Ways to decompress: the programs that PATH offers, of those installed. */
+/** Ways to decompress: the programs that VARVE_PATH offers, of those installed. */
 const WAYS: Readonly<Record<'gzip' | 'zstd', readonly (readonly string[])[]>> = {
   gzip: [['igzip'], ['pigz'], []],
   zstd: [['zstd'], []],
@@ -158,7 +157,7 @@ test('a blob whose file has become shorter is CORRUPT', async (t) => {
 test('a helper that hangs is killed on abort, with what it started', async (t) => {
   const { dir } = tempDirs(t)
   for (const name of ['igzip', 'pigz', 'zstd']) script(dir, name, 'sleep 1000 & sleep 1000')
-  process.env.PATH = restored(t, `${dir}:/usr/bin:/bin`)
+  process.env.VARVE_PATH = restored(t, `${dir}:/usr/bin:/bin`)
   for (const compression of ['gzip', 'zstd'] as const) {
     const controller = new AbortController()
     const bytes = compression === 'gzip' ? gz : zst
@@ -202,7 +201,7 @@ test('an aborted signal starts nothing', async (t) => {
 
 test('a helper that fails by itself is told apart from damaged data', async (t) => {
   const { dir } = tempDirs(t)
-  process.env.PATH = restored(t, `${dir}:/usr/bin:/bin`)
+  process.env.VARVE_PATH = restored(t, `${dir}:/usr/bin:/bin`)
   const rows = [
     ['exit 127', 'UNAVAILABLE', /exit status 127/],
     ['kill -9 $$', 'UNAVAILABLE', /SIGKILL/],
@@ -303,7 +302,7 @@ for (const format of ['gzip', 'zstd'] as const) {
 
 test('a compressor that fails is reported with its words', async (t) => {
   const { dir } = tempDirs(t)
-  process.env.PATH = restored(t, `${dir}:/usr/bin:/bin`)
+  process.env.VARVE_PATH = restored(t, `${dir}:/usr/bin:/bin`)
   script(dir, 'pigz', 'echo "out of memory" >&2; exit 4')
   await assert.rejects(collect(compress(pieces(BOTH, 100_000), 'gzip')), {
     code: 'UNAVAILABLE',
@@ -351,16 +350,16 @@ function blobOf(t: TestContext, bytes: Buffer, offset = 0, size = bytes.length):
   return { fd: openSync(file, 'r'), offset, size, label: 'layer x' }
 }
 
-/** PATH with links to these programs only. */
+/** VARVE_PATH with links to these programs only. */
 function usePath(t: TestContext, tools: readonly string[]): void {
   const { dir } = tempDirs(t)
   for (const tool of tools) symlinkSync(INSTALLED.get(tool) ?? assert.fail(`no ${tool}`), join(dir, tool))
-  process.env.PATH = restored(t, dir)
+  process.env.VARVE_PATH = restored(t, dir)
 }
 
 function restored(t: TestContext, path: string): string {
   t.after(() => {
-    process.env.PATH = PATH
+    delete process.env.VARVE_PATH
   })
   return path
 }

@@ -58,7 +58,7 @@ test("A root is its owner's alone: one that is open to others is closed, with a 
     prepare()
     assert.equal(modeOf(), '700', 'an empty one')
     writeFileSync(`${root}/varve.db`, '')
-    chmodSync(root, 0o1777)
+    chmodSync(root, 0o755)
     prepare()
     prepare()
     assert.equal(modeOf(), '700', 'one of ours')
@@ -71,7 +71,7 @@ test("A root is its owner's alone: one that is open to others is closed, with a 
       warnings.map((warning) => warning.slice(`root ${root}: `.length)),
       [
         'its mode was 0755, open to others; it is 0700 now',
-        'its mode was 1777, open to others; it is 0700 now',
+        'its mode was 0755, open to others; it is 0700 now',
         'its mode was 0755, open to others; better make it 0700',
       ],
     )

@@ -80,7 +80,7 @@ test('a command killed by another is told so', async () => {
   await assert.rejects(run('sh', ['-c', 'kill -TERM $$']), { message: /: killed by SIGTERM$/ })
 })
 
-test('which finds what PATH has, by absolute directories only', (t) => {
+test('which finds what VARVE_PATH has, by absolute directories only; else what the system has, whatever is in PATH', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/bin/directory`, { recursive: true })
   fs.writeFileSync(`${root}/bin/tool`, '', { mode: 0o755 })
@@ -88,8 +88,13 @@ test('which finds what PATH has, by absolute directories only', (t) => {
   const path = process.env.PATH
   t.after(() => {
     process.env.PATH = path
+    delete process.env.VARVE_PATH
   })
-  process.env.PATH = `bin:.::${root}/no:${root}/bin`
+  fs.writeFileSync(`${root}/bin/sh`, '', { mode: 0o755 })
+  process.env.PATH = `${root}/bin`
+  assert.equal(which('tool'), undefined)
+  assert.match(which('sh') ?? '', /^(\/usr)?\/bin\/sh$/)
+  process.env.VARVE_PATH = `bin:.::${root}/no:${root}/bin`
   assert.equal(which('tool'), `${root}/bin/tool`)
   assert.equal(which(`${root}/bin/tool`), `${root}/bin/tool`)
   for (const name of ['text', 'directory', 'nothing', `${root}/bin/text`])
