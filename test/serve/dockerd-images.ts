@@ -85,6 +85,34 @@ export const IMAGES: Cases = {
       rmSync(place, { recursive: true, force: true })
     }
   },
+
+  async 'save: of a commit with a file of zeros, and load of what was saved'({ docker, work }) {
+    const script = 'cd /srv; dd if=/dev/zero of=zeros bs=1M count=5; truncate -s 6M hole; echo end >> hole'
+    await docker.docker(...RUN, '--name', 'zeros', IMAGE, 'sh', '-ec', script)
+    await docker.docker('commit', 'zeros', 'zeros:1')
+    await docker.docker('rm', 'zeros')
+    const file = join(work, 'zeros')
+    await docker.docker('save', '--output', `${file}.tar`, 'zeros:1')
+    const [image] = readImages(`${file}.tar`, file)
+    const inspected = JSON.parse(
+      await docker.docker('inspect', '--format', '{{json .RootFS.Layers}}', 'zeros:1'),
+    )
+    assert.deepEqual(image?.layers, inspected)
+    await docker.docker('image', 'rm', 'zeros:1')
+    await docker.docker('load', '--input', `${file}.tar`)
+    const said = await docker.docker(
+      ...RUN,
+      '--rm',
+      'zeros:1',
+      'sh',
+      '-c',
+      'cd /srv; stat -c "%s %b" zeros hole',
+    )
+    const [zeros = [], hole = []] = said.split('\n').map((line) => line.split(' ').map(Number))
+    assert.deepEqual([zeros[0], hole[0]], [5 << 20, (6 << 20) + 4])
+    assert.ok((zeros[1] ?? 0) < 100 && (hole[1] ?? 0) < 100, `${said}: blocks of 512 bytes`)
+    await docker.docker('image', 'rm', 'zeros:1')
+  },
 }
 
 /** Both images, by name, out of one archive. */
