@@ -101,7 +101,14 @@ export function createGround(options: GroundOptions): Ground {
     ground.settle(join(parent.path, name), meta, true)
     if (hides) ground.makeOpaque(space.made(parent, name))
   }
-  const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, { implied })
+  const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, {
+    implied,
+    yields(parent, name) {
+      if (!untold.has(join(parent.path, name))) return false
+      ground.clear(parent, name)
+      return true
+    },
+  })
 
   const ground: Ground = {
     space,

@@ -30,6 +30,8 @@ interface Symlink {
 export interface Maker {
   /** Makes an implied directory; `below` is the one of the layers below that it stands for. */
   implied(parent: Dir, name: string, below: Entered | undefined): void
+  /** Removes what this layer has at `name` in the stead of the layers below (untold.ts); false where an entry made it. */
+  yields(parent: Dir, name: string): boolean
 }
 
 export interface Namespace {
@@ -150,11 +152,10 @@ export function createNamespace(
         continue
       }
       const found = look(dir, name)
-      if (found === 'other') {
-        if (!make) return undefined
+      if (found === 'own' && make && !maker.yields(dir, name)) {
         throw invalid(`"${toShortText(join(dir.path, name))}" is not a directory`)
       }
-      if (found === undefined) {
+      if (found === undefined || found === 'own' || found === 'below') {
         if (!make) return undefined
         space.materialise(dir)
         maker.implied(dir, name, undefined)
@@ -178,8 +179,11 @@ export function createNamespace(
     return dir
   }
 
-  /** One component of the merged view; undefined where there is nothing. */
-  function look(dir: Dir, name: string): Dir | Symlink | 'other' | undefined {
+  /**
+   * One component of the merged view: `own` or `below` for something else of this layer or of those below, undefined for
+   * nothing. What is below makes way for a directory that this layer's names say is there (README.md).
+   */
+  function look(dir: Dir, name: string): Dir | Symlink | 'own' | 'below' | undefined {
     const before = dir.children?.get(name)
     if (before !== undefined) return before
     const path = join(dir.path, name)
@@ -187,23 +191,24 @@ export function createNamespace(
     if (dir.inLayer) {
       const at = place.path(dir.path, name)
       const stat = lstatOrUndefined(at)
-      if (stat !== undefined) return learn(dir, name, stat, true, () => readlink(at))
+      if (stat !== undefined) return learn(dir, name, stat, true, () => readlink(at)) ?? 'own'
     }
     const below = space.below(dir)
     const stat = below === undefined ? undefined : lstatAtOrUndefined(below.fd, name)
     if (below === undefined || stat === undefined) return undefined
-    return learn(dir, name, stat, false, () => readlinkAt(below.fd, name))
+    return learn(dir, name, stat, false, () => readlinkAt(below.fd, name)) ?? 'below'
   }
 
+  /** Undefined where it is neither a directory nor a symlink. */
   function learn(
     dir: Dir,
     name: string,
     stat: Stat,
     inLayer: boolean,
     target: () => string,
-  ): Dir | Symlink | 'other' {
+  ): Dir | Symlink | undefined {
     if (isDirectory(stat.mode)) return remember(dir, name, inLayer)
-    if (!isSymlink(stat.mode)) return 'other'
+    if (!isSymlink(stat.mode)) return undefined
     const symlink = { target: target() }
     known += name.length + symlink.target.length + 64
     childrenOf(dir).set(name, symlink)

@@ -4,6 +4,7 @@ import { hostileCases } from './tar-hostile.js'
 import { linkTarCases } from './tar-links.js'
 import { oddTarCases } from './tar-odd.js'
 import { packedCases } from './tar-packed.js'
+import { parentCases } from './tar-parents.js'
 import { whiteoutTarCases } from './tar-whiteouts.js'
 
 export const tarCases: readonly Case[] = [
@@ -11,5 +12,6 @@ export const tarCases: readonly Case[] = [
   ...linkTarCases,
   ...oddTarCases,
   ...packedCases,
+  ...parentCases,
   ...hostileCases,
 ]
