@@ -4,6 +4,7 @@
  *     blob or stream ─► recorder thread ─ hashes, split record, file index → database
  *                              └─ channel → driver.apply → the layer
  */
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type ByteChannel, createChannel, pump } from './channel.js'
 import type { Blob } from './compress/blob.js'
@@ -15,7 +16,7 @@ import type { Applied, Driver } from './driver.js'
 import { isCode, messageOf, VarveError } from './errors.js'
 import type { Begun } from './graph.js'
 import { clearContent } from './graph-rules.js'
-import type { Digest } from './ids.js'
+import { type Digest, digestOf } from './ids.js'
 import type { LongOptions, Progress } from './model.js'
 import { createEntryCounter, type LayerLimits, UNLIMITED } from './record/limits.js'
 import { type Recorded, recordTar, type TarInput } from './record/record.js'
@@ -59,6 +60,9 @@ interface Filled {
   readonly applied: Omit<Applied, 'replaced'>
 }
 
+/** Of no bytes: layers that old docker and other builders wrote as an empty file. */
+const EMPTY = digestOf(createHash('sha256').digest())
+
 export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   /** The first real error wins over those it causes elsewhere. */
   const transfer = async (
@@ -74,6 +78,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       limits: options.limits,
       rows: (rows) => count(db.files.insertMany(begun.node, rows)),
       split: (chunk) => db.split.append(begun.node, chunk),
+      mayBeEmpty: options.diffId === EMPTY,
       progress: reportBytes(options, source.total),
       signal,
     })

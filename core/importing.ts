@@ -6,6 +6,7 @@ import { isCode, messageOf, VarveError } from './errors.js'
 import type { ImageSource, SourceImage, SourceLayer } from './formats/image.js'
 import { normalizeName } from './formats/names.js'
 import { openFile, openSource } from './formats/source.js'
+import { spool } from './formats/spool.js'
 import type { Graph } from './graph.js'
 import { requireNode } from './graph-rules.js'
 import type { Digest } from './ids.js'
@@ -36,7 +37,13 @@ export async function importImages(
 ): Promise<readonly ImportedImage[]> {
   const { name, ...sourceOptions } = options
   const asked = name === undefined ? undefined : normalizeName(name)
-  const opened = await openSource(source, { ...sourceOptions, scratch: context.scratch.directory() })
+  const opened = await openSource(source, {
+    ...sourceOptions,
+    scratch: context.scratch.directory(),
+    named: asked !== undefined,
+    has: (diffIds) => context.layers.source(diffIds) !== undefined,
+    notice: context.warn,
+  })
   const brought = new Set<NodeId>()
   try {
     if (asked !== undefined && opened.images.length > 1) {
@@ -129,7 +136,8 @@ async function importAll(
     let newLayers = 0
     for (const [position, layer] of image.layers.entries()) {
       const step = `layer ${position + 1}/${image.layers.length} ${layer.diffId.slice(0, 19)}`
-      const imported = await importLayer(context, layer, nodes.at(-1), { ...options, step })
+      const diffIds = image.diffIds.slice(0, position + 1)
+      const imported = await importLayer(context, layer, nodes.at(-1), { ...options, step, diffIds })
       if (!imported.existed) brought.add(imported.node)
       if (brought.has(imported.node)) newLayers++
       nodes.push(imported.node)
@@ -146,22 +154,46 @@ async function importAll(
   }))
 }
 
-function importLayer(
+interface ImportOneOptions extends LongOptions, LayerLimits {
+  readonly step: string
+  /** Its own, and those of all below it. */
+  readonly diffIds: readonly Digest[]
+}
+
+async function importLayer(
   { layers, scratch }: ImportContext,
   { blob, diffId, digest }: SourceLayer,
   parent: NodeId | undefined,
-  { signal, progress, step, maxSize, maxEntries }: LongOptions & LayerLimits & { readonly step: string },
+  { signal, progress, step, diffIds, maxSize, maxEntries }: ImportOneOptions,
 ): Promise<ImportedLayer> {
-  return layers.import(blob, {
+  const options = {
     parent,
     diffId,
-    digest,
     claim: scratch.name,
     step,
     limits: { maxSize, maxEntries },
     ...(signal && { signal }),
     ...(progress && { progress }),
+  }
+  if (blob !== undefined) return layers.import(blob, { ...options, digest })
+  const source = layers.source(diffIds)
+  if (source === undefined) {
+    throw new VarveError(
+      'NOT_FOUND',
+      `layer ${diffId}: it is not in the archive, and was removed from the store meanwhile`,
+    )
+  }
+  if (source.isChain) return layers.use(source.node)
+  // The same content on top of something else.
+  const copy = await spool(layers.export(source.node, { ...(signal && { signal }) }), `layer ${diffId}`, {
+    scratch: scratch.directory(),
+    signal,
   })
+  try {
+    return await layers.import(copy.blob, options)
+  } finally {
+    copy.close()
+  }
 }
 
 function newImage(image: SourceImage, nodes: readonly NodeId[], name: string | undefined): NewImage {

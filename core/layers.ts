@@ -50,6 +50,11 @@ export interface ImportedLayer {
   readonly existed: boolean
 }
 
+export interface LayerSource {
+  readonly node: NodeId
+  readonly isChain: boolean
+}
+
 export interface Layers extends LayerReader {
   /**
    * Lays the blob, of whatever compression, on top of `parent`. Two processes that import the same layer share the work
@@ -57,6 +62,13 @@ export interface Layers extends LayerReader {
    * @throws VarveError CORRUPT, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, CANCELLED
    */
   import(blob: Blob, options?: ImportLayerOptions): Promise<ImportedLayer>
+  /**
+   * Where the layer with the last of these diff ids, on top of the others, can be had without an archive: the layer itself
+   * (`isChain`), or one with the same content on top of others.
+   */
+  source(diffIds: readonly Digest[]): LayerSource | undefined
+  /** A layer that is here, as one that an import found. @throws VarveError NOT_FOUND */
+  use(node: NodeId): ImportedLayer
   /**
    * Lays a plain tar into a layer that was begun, and declares it ready: with digests where all below it have theirs. Gives
    * the bytes of file content. On failure nothing of the layer stays.
@@ -123,6 +135,22 @@ export function createLayers(context: LayersContext): Layers {
       } finally {
         lock.release()
       }
+    },
+    source(diffIds) {
+      const diffId = diffIds.at(-1)
+      if (diffId === undefined) return undefined
+      let chain: ChainId | undefined
+      for (const one of diffIds) chain = chainIdOf(chain, one)
+      const exact = chain && db.layers.byChain(chain)
+      if (exact !== undefined) return { node: exact.node, isChain: true }
+      const [same] = db.layers.byDiffPrefix(diffId.slice('sha256:'.length))
+      return same && { node: same.node, isChain: false }
+    },
+    use(node) {
+      const row = db.layers.get(node)
+      if (row === undefined)
+        throw new VarveError('NOT_FOUND', 'a layer that was here: it was removed meanwhile')
+      return { node, layer: graph.get(node).layer, chainId: row.chainId, diffId: row.diffId, existed: true }
     },
     async fill(begun, tar, { label, ...options }) {
       const parent = begun.parent === undefined ? undefined : db.layers.get(begun.parent)

@@ -49,9 +49,16 @@ interface Nested {
 
 function nested(layers: readonly LayerInfo[], images: readonly ImageInfo[]): readonly Nested[] {
   const nodes = new Map<string, Nested>()
+  const tops = new Map<string | undefined, ImageInfo[]>()
+  for (const image of images) {
+    const top = image.layers.at(-1)
+    const same = tops.get(top)
+    if (same === undefined) tops.set(top, [image])
+    else same.push(image)
+  }
   for (const layer of layers) {
-    const tops = images.filter((image) => image.layers.at(-1) === layer.id).map(imageJson)
-    nodes.set(layer.id, { layer: layerJson(layer), tops, children: [] })
+    const own = (tops.get(layer.id) ?? []).map(imageJson)
+    nodes.set(layer.id, { layer: layerJson(layer), tops: own, children: [] })
   }
   for (const layer of layers) {
     const node = nodes.get(layer.id)

@@ -3,9 +3,8 @@ import { toText } from '../bytes.js'
 import { type Blob, readAt } from '../compress/blob.js'
 import { VarveError } from '../errors.js'
 import { read } from '../sys/files.js'
-import type { TarEntry } from '../tar/entry.js'
 import { type IndexedEntry, indexTar } from '../tar/seek.js'
-import type { Files } from './files.js'
+import { createDocumentCache, type Files } from './files.js'
 import { invalid } from './json.js'
 
 /** `file` is the whole archive, uncompressed; it stays the caller's. @throws VarveError CORRUPT where it is cut off or no tar */
@@ -27,9 +26,14 @@ export function openArchive(file: Blob, close: () => void): Files {
       }
     },
     top: () => [...new Set([...byPath.keys()].map((path) => path.split('/', 1)[0] ?? ''))],
+    blobs: () => [...byPath.keys()].filter((path) => BLOB.test(path)).map((path) => path.slice(BLOBS.length)),
+    documents: createDocumentCache(),
     close,
   }
 }
+
+const BLOBS = 'blobs/sha256/'
+const BLOB = /^blobs\/sha256\/[^/]+$/
 
 function indexed(file: Blob): readonly IndexedEntry[] {
   try {
@@ -81,7 +85,7 @@ function follow(
   throw invalid(label, `entry "${toText(path)}" is a link that goes round in circles`)
 }
 
-function target(entry: TarEntry, path: string, label: string): string {
+function target(entry: IndexedEntry['entry'], path: string, label: string): string {
   const parts: string[] = []
   const outside = () =>
     invalid(label, `entry "${toText(entry.path)}" links outside the archive, to "${toText(entry.linkname)}"`)
@@ -95,7 +99,7 @@ function target(entry: TarEntry, path: string, label: string): string {
 }
 
 function contiguous(found: IndexedEntry, label: string): IndexedEntry {
-  if (found.entry.sparse === undefined) return found
+  if (!found.entry.sparse) return found
   throw new VarveError(
     'UNIMPLEMENTED',
     `${label}: entry "${toText(found.entry.path)}" is stored as a sparse file: pack the archive without --sparse`,

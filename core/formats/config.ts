@@ -1,4 +1,5 @@
 /** An image's config (OCI image-spec, config.md; Docker's is the same in what matters here). */
+import { VarveError } from '../errors.js'
 import type { Digest } from '../ids.js'
 import { asDigest, field, invalid, listField, optionalField, parseObject } from './json.js'
 import { platformOf } from './platform.js'
@@ -9,13 +10,22 @@ export interface ConfigFacts {
   readonly diffIds: readonly Digest[]
 }
 
-/** @throws VarveError INVALID_ARGUMENT */
+/** More than any backend or engine can mount. */
+export const MAX_LAYERS = 1_000
+
+/** @throws VarveError INVALID_ARGUMENT, RESOURCE_EXHAUSTED (more than {@link MAX_LAYERS} layers) */
 export function parseConfig(bytes: Buffer, where: string): ConfigFacts {
   const config = parseObject(bytes, where)
   const rootfs = field(config, 'rootfs', 'object', where)
   const type = field(rootfs, 'type', 'string', where)
   if (type !== 'layers') throw invalid(where, `field "rootfs.type" is ${JSON.stringify(type)}, not "layers"`)
   const diffIds = listField(rootfs, 'diff_ids', 'string', where)
+  if (diffIds.length > MAX_LAYERS) {
+    throw new VarveError(
+      'RESOURCE_EXHAUSTED',
+      `${where}: ${diffIds.length} layers: the most is ${MAX_LAYERS}`,
+    )
+  }
   const text = (name: string) => optionalField(config, name, 'string', where)
   return {
     platform: platformOf(text('os'), text('architecture'), text('variant')),

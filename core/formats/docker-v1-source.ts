@@ -9,17 +9,21 @@ import { type Blob, blobBytes } from '../compress/blob.js'
 import { sniffBlob } from '../compress/sniff.js'
 import { VarveError } from '../errors.js'
 import { type Digest, digestOf } from '../ids.js'
-import { parseConfig } from './config.js'
+import { MAX_LAYERS, parseConfig } from './config.js'
 import { type Files, missing, readDocument } from './files.js'
-import type { SourceImage, SourceLayer, SourceOptions } from './image.js'
-import { expect, field, invalid, type JsonObject, optionalField, parseObject } from './json.js'
-import { tryNormalizeName } from './names.js'
+import { type Found, type FoundImage, placeOf } from './found.js'
+import type { SourceLayer, SourceOptions } from './image.js'
+import { expect, field, invalid, isField, type JsonObject, optionalField, parseObject } from './json.js'
+import { tryArchiveName } from './names.js'
+import { acceptable } from './platform.js'
 
 interface V1Layer {
+  readonly id: string
   /** For messages. */
   readonly where: string
   readonly json: JsonObject
   readonly blob: Blob
+  readonly parent: string | undefined
 }
 
 type Hasher = (blob: Blob) => Promise<Digest>
@@ -29,44 +33,104 @@ export function hasV1Layers(files: Files): boolean {
   return files.top().some((name) => ID.test(name) && files.find(`${name}/json`) !== undefined)
 }
 
-export async function readV1Images(files: Files, options: SourceOptions): Promise<readonly SourceImage[]> {
+/**
+ * Every layer that is nobody's parent is an image, as for docker load, and what `repositories` names. Docker up to 24 and
+ * podman write these beside manifest.json, for the same images: what was found by then is not made a second time.
+ */
+export async function readV1Images(
+  files: Files,
+  found: Found,
+  platform: string | undefined,
+  options: SourceOptions,
+): Promise<void> {
+  const isAlone = found.images().length === 0
   const names = readRepositories(files)
+  const ids = idsOf(files)
+  const known = knownChains(found)
   const hash = cachedHasher(options)
-  const heads = names.size > 0 ? [...names.keys()] : headsOf(files)
-  const images: SourceImage[] = []
-  for (const id of heads) images.push(await readImage(files, id, names.get(id) ?? [], hash))
-  return images
+  const read = createLayerReader(files)
+  const reached = new Set<string>()
+  const add = async (id: string): Promise<void> => {
+    const chain = chainOf(files, id, read)
+    for (const layer of chain) reached.add(layer.id)
+    if (known.has(keyOf(chain))) return
+    const called = names.get(id) ?? { names: [], illegalNames: [] }
+    const image = await makeImage(files, chain, called, hash)
+    if (platform === undefined || acceptable(platform).includes(image.platform)) found.add(image)
+    else found.otherPlatform(image.names[0], platform, [image.platform])
+  }
+  const taken = new Set(found.images().flatMap((image) => image.names))
+  for (const [id, called] of names) {
+    if (isAlone || ids.has(id)) await add(id)
+    else if (!called.names.every((name) => taken.has(name))) {
+      found.passOver(missing(files, `layer ${id}, which repositories calls ${called.names.join(', ')},`))
+    }
+  }
+  for (const id of headsOf(ids, read)) if (!reached.has(id)) await add(id)
+  // What is left are circles, which are refused.
+  for (const id of ids) if (!reached.has(id)) await add(id)
 }
 
 const ID = /^[0-9a-f]{64}$/
-const MAX_LAYERS = 1000
+
+interface Called {
+  readonly names: string[]
+  readonly illegalNames: string[]
+}
 
 /** `{"name": {"tag": "id"}}` as id → names. */
-function readRepositories(files: Files): Map<string, string[]> {
-  const names = new Map<string, string[]>()
+function readRepositories(files: Files): ReadonlyMap<string, Called> {
+  const names = new Map<string, Called>()
   const document = readDocument(files, 'repositories')
   if (document === undefined) return names
   const { where } = document
   for (const [repository, value] of Object.entries(parseObject(document.bytes, where))) {
     for (const [tag, id] of Object.entries(expect(value, 'object', `${where}: "${repository}"`))) {
-      const name = tryNormalizeName(`${repository}:${tag}`)
-      if (name === undefined) throw invalid(where, `illegal name ${JSON.stringify(`${repository}:${tag}`)}`)
       const layer = layerId(expect(id, 'string', `${where}: "${repository}:${tag}"`), where)
-      names.set(layer, [...(names.get(layer) ?? []), name])
+      const called = names.get(layer) ?? { names: [], illegalNames: [] }
+      const name = tryArchiveName(`${repository}:${tag}`)
+      if (name === undefined) called.illegalNames.push(`${repository}:${tag}`)
+      else called.names.push(name)
+      names.set(layer, called)
     }
   }
   return names
 }
 
+function idsOf(files: Files): ReadonlySet<string> {
+  return new Set(
+    files
+      .top()
+      .filter((name) => ID.test(name) && files.find(`${name}/json`) !== undefined)
+      .sort(),
+  )
+}
+
 /** Layers that are nobody's parent. */
-function headsOf(files: Files): string[] {
-  const ids = files.top().filter((name) => ID.test(name) && files.find(`${name}/json`) !== undefined)
-  const parents = new Set(ids.map((id) => parentOf(readJson(files, id), whereOf(files, id))))
-  return ids.filter((id) => !parents.has(id)).sort()
+function headsOf(ids: ReadonlySet<string>, read: Reader): readonly string[] {
+  const parents = new Set<string | undefined>()
+  for (const id of ids) parents.add(read(id).parent)
+  return [...ids].filter((id) => !parents.has(id))
+}
+
+/** The images that other documents name, by where their layers lie and when they were made. */
+function knownChains(found: Found): ReadonlySet<string> {
+  return new Set(
+    found.images().map(({ layers, created }) => {
+      const places = layers.map(({ blob }) => (blob === undefined ? '' : placeOf(blob)))
+      return JSON.stringify([created, ...places])
+    }),
+  )
+}
+
+function keyOf(chain: readonly V1Layer[]): string {
+  const top = chain.at(-1)
+  const created = top && optionalField(top.json, 'created', 'string', top.where)
+  return JSON.stringify([created, ...chain.map(({ blob }) => placeOf(blob))])
 }
 
 /** From the base up to `top`. */
-function chainOf(files: Files, top: string): V1Layer[] {
+function chainOf(files: Files, top: string, read: Reader): readonly V1Layer[] {
   const chain: V1Layer[] = []
   const seen = new Set<string>()
   for (let id: string | undefined = top; id !== undefined; ) {
@@ -74,37 +138,59 @@ function chainOf(files: Files, top: string): V1Layer[] {
       throw invalid(whereOf(files, id), `its chain of parents has no end within ${MAX_LAYERS} layers`)
     }
     seen.add(id)
-    const json = readJson(files, id)
-    const blob = files.find(`${id}/layer.tar`)
-    if (blob === undefined) throw missing(files, `layer ${id}/layer.tar`)
-    if (sniffBlob(blob) !== 'none') {
-      throw new VarveError('UNIMPLEMENTED', `${blob.label}: compressed, which this format does not know`)
-    }
-    const where = whereOf(files, id)
-    chain.unshift({ where, json, blob })
-    id = parentOf(json, where)
+    const layer: V1Layer = read(id)
+    chain.push(layer)
+    id = layer.parent
   }
-  return chain
+  return chain.reverse()
 }
 
-async function readImage(
+type Reader = (id: string) => V1Layer
+
+/** Each layer's json is parsed once, however many images have it. */
+function createLayerReader(files: Files): Reader {
+  const known = new Map<string, V1Layer>()
+  return (id) => {
+    const layer = known.get(id) ?? readLayer(files, id)
+    known.set(id, layer)
+    return layer
+  }
+}
+
+function readLayer(files: Files, id: string): V1Layer {
+  const json = readJson(files, id)
+  const blob = files.find(`${id}/layer.tar`)
+  if (blob === undefined) throw missing(files, `layer ${id}/layer.tar`)
+  if (sniffBlob(blob) !== 'none') {
+    throw new VarveError('UNIMPLEMENTED', `${blob.label}: compressed, which this format does not know`)
+  }
+  const where = whereOf(files, id)
+  return { id, where, json, blob, parent: parentOf(json, where) }
+}
+
+async function makeImage(
   files: Files,
-  top: string,
-  names: readonly string[],
+  chain: readonly V1Layer[],
+  called: Called,
   hash: Hasher,
-): Promise<SourceImage> {
-  const chain = chainOf(files, top)
-  const layers: SourceLayer[] = []
+): Promise<FoundImage> {
+  const layers: (SourceLayer & { readonly missing: undefined })[] = []
   for (const { blob } of chain) {
-    layers.push({ diffId: await hash(blob), blob, digest: undefined, mediaType: undefined })
+    layers.push({
+      diffId: await hash(blob),
+      blob,
+      digest: undefined,
+      mediaType: undefined,
+      missing: undefined,
+    })
   }
   const config = makeConfig(
     chain,
     layers.map((layer) => layer.diffId),
   )
   return {
-    ...parseConfig(config, whereOf(files, top)),
-    names,
+    ...parseConfig(config, chain.at(-1)?.where ?? files.label),
+    ...called,
     config,
     configDigest: digestOf(createHash('sha256').update(config).digest()),
     manifest: undefined,
@@ -117,7 +203,9 @@ const DROPPED = new Set(['id', 'parent', 'Size', 'parent_id', 'layer_id', 'throw
 
 /** Keys sorted, so that one image gives one id. */
 function makeConfig(chain: readonly V1Layer[], diffIds: readonly Digest[]): Buffer {
-  const kept = Object.entries(chain.at(-1)?.json ?? {}).filter(([key]) => !DROPPED.has(key))
+  const kept = Object.entries(chain.at(-1)?.json ?? {}).filter(
+    ([key]) => !DROPPED.has(key) && !isField(key, 'rootfs') && !isField(key, 'history'),
+  )
   const entries: [string, unknown][] = [
     ...kept,
     ['history', chain.map(historyOf)],
@@ -170,7 +258,7 @@ function layerId(text: string, where: string): string {
 function cachedHasher({ signal, progress }: SourceOptions): Hasher {
   const known = new Map<string, Digest>()
   return async (blob) => {
-    const key = `${blob.fd}:${blob.offset}`
+    const key = placeOf(blob)
     const cached = known.get(key)
     if (cached !== undefined) return cached
     const hash = createHash('sha256')

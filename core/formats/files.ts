@@ -17,7 +17,21 @@ export interface Files {
   find(path: string): Blob | undefined
   /** Names in the top directory; byte strings. */
   top(): readonly string[]
+  /** Names in `blobs/sha256`; byte strings. */
+  blobs(): readonly string[]
+  /** Those that were read. */
+  readonly documents: DocumentCache
   close(): void
+}
+
+/** Documents by the place of their bytes, however many paths, links and descriptors name one. */
+export interface DocumentCache {
+  readonly known: Map<string, Document>
+  bytes: number
+}
+
+export function createDocumentCache(): DocumentCache {
+  return { known: new Map(), bytes: 0 }
 }
 
 export interface Document {
@@ -36,18 +50,35 @@ export function safePath(text: string, where: string): string {
   return fromText(parts.join('/'))
 }
 
-/** @throws VarveError INVALID_ARGUMENT where it is too large */
+/** All documents of one source together, each counted once. */
+export const MAX_DOCUMENTS = 32 * 1024 * 1024
+
+/** @throws VarveError as {@link readDocumentBlob} does */
 export function readDocument(files: Files, path: string): Document | undefined {
   const blob = files.find(path)
-  return blob === undefined ? undefined : readDocumentBlob(blob)
+  return blob === undefined ? undefined : readDocumentBlob(files, blob)
 }
 
-export function readDocumentBlob(blob: Blob): Document {
+/** Read once. @throws VarveError INVALID_ARGUMENT (too large), RESOURCE_EXHAUSTED (too large with those read before) */
+export function readDocumentBlob({ documents, label }: Files, blob: Blob): Document {
+  const place = `${blob.fd}:${blob.offset}:${blob.size}`
+  const known = documents.known.get(place)
+  if (known !== undefined) return known
   if (blob.size > MAX_DOCUMENT) {
     throw invalid(blob.label, `a document of ${blob.size} bytes: more than ${MAX_DOCUMENT} is refused`)
   }
+  documents.bytes += blob.size
+  if (documents.bytes > MAX_DOCUMENTS) {
+    throw new VarveError(
+      'RESOURCE_EXHAUSTED',
+      `${label}: its configs, manifests and indexes have more than ${MAX_DOCUMENTS} bytes together: refused`,
+    )
+  }
   const bytes = readStart(blob, blob.size)
-  return { bytes, digest: digestOf(createHash('sha256').update(bytes).digest()), where: blob.label }
+  const digest = digestOf(createHash('sha256').update(bytes).digest())
+  const document = { bytes, digest, where: blob.label }
+  documents.known.set(place, document)
+  return document
 }
 
 /** For what a document names and the source has not. */

@@ -5,7 +5,7 @@ import type { Blob } from '../compress/blob.js'
 import { errnoOf } from '../errors.js'
 import { close, open, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, readdir } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
-import type { Files } from './files.js'
+import { createDocumentCache, type Files } from './files.js'
 
 /**
  * Each file is opened once, when it is asked for, and stays open until `close`. Symlinks resolve with the folder as root
@@ -22,11 +22,30 @@ export function openFolder(path: string): Files {
       return opened.get(name)
     },
     top: () => readdir(fromText(path)),
+    blobs: () => namesIn(folder, 'blobs/sha256'),
+    documents: createDocumentCache(),
     close() {
       for (const blob of opened.values()) if (blob !== undefined) close(blob.fd)
       opened.clear()
       close(folder)
     },
+  }
+}
+
+/** None where there is no such folder inside. */
+function namesIn(folder: number, path: string): readonly string[] {
+  let fd: number
+  try {
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY
+    fd = openat2(folder, path, { flags, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS })
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return []
+    throw error
+  }
+  try {
+    return readdir(`/proc/self/fd/${fd}`)
+  } finally {
+    close(fd)
   }
 }
 

@@ -12,6 +12,12 @@ export interface SourceOptions {
   readonly platform?: string | undefined
   readonly signal?: AbortSignal | undefined
   readonly progress?: ((progress: Progress) => void) | undefined
+  /** The images get a name from elsewhere: an illegal one in the source is no reason to refuse it. */
+  readonly named?: boolean | undefined
+  /** Whether the layer with the last of these diff ids, on top of the others, can be had without the source. */
+  readonly has?: ((diffIds: readonly Digest[]) => boolean) | undefined
+  /** Told what is in the source and doesn't come in, and what is odd about what does. Default: nobody is. */
+  readonly notice?: ((message: string) => void) | undefined
 }
 
 export interface ImageSource {
@@ -25,6 +31,8 @@ export interface ImageSource {
 export interface SourceImage {
   /** Normalised: core/formats/names.ts. May be none. */
   readonly names: readonly string[]
+  /** What the source calls it besides, and nobody can. */
+  readonly illegalNames: readonly string[]
   /** The exact bytes. */
   readonly config: Buffer
   readonly configDigest: Digest
@@ -39,8 +47,11 @@ export interface SourceImage {
 
 export interface SourceLayer {
   readonly diffId: Digest
-  /** As it lies there: plain or compressed, by content (core/compress/sniff.ts), not yet verified. */
-  readonly blob: Blob
+  /**
+   * As it lies there: plain or compressed, by content (core/compress/sniff.ts), not yet verified. Undefined where the source
+   * lacks it and {@link SourceOptions.has} said that it can be had.
+   */
+  readonly blob: Blob | undefined
   /** Of the blob, where the source declares one: to be compared with what was read. */
   readonly digest: Digest | undefined
   readonly mediaType: string | undefined

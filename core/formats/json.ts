@@ -1,6 +1,11 @@
-/** JSON documents of strangers, parsed once at the edge: every field is checked, every error names document and field. */
+/**
+ * JSON documents of strangers, parsed once at the edge: every field is checked, every error names document and field.
+ * Fields are found as Go's encoding/json finds them, which is what images are made for: by any case, and of several the
+ * last that is not null.
+ */
 import { VarveError } from '../errors.js'
 import { type Digest, isDigest } from '../ids.js'
+import { requireBounds } from './json-bounds.js'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -15,6 +20,23 @@ type Kind = keyof Kinds
 /** No document of an image is larger; CVE-2023-25153 is what happens without a bound. */
 export const MAX_DOCUMENT = 8 * 1024 * 1024
 
+/** Whether `key` is the field `name`, in Go's eyes: Unicode's simple case folding, so that `ſ` is an `s` too. */
+export function isField(key: string, name: string): boolean {
+  if (key === name) return true
+  if (key.length !== name.length) return false
+  const pattern = FOLDED.get(name) ?? new RegExp(`^${name}$`, 'iu')
+  FOLDED.set(name, pattern)
+  return pattern.test(key)
+}
+
+/** Names of fields are our own words, so there are few. */
+const FOLDED = new Map<string, RegExp>()
+
+/** By any case, null or not. */
+export function hasField(object: JsonObject, name: string): boolean {
+  return Object.keys(object).some((key) => isField(key, name))
+}
+
 /** An object at the top. `where` names the document. @throws VarveError INVALID_ARGUMENT */
 export function parseObject(bytes: Buffer, where: string): JsonObject {
   return expect(parseJson(bytes, where), 'object', where)
@@ -27,8 +49,9 @@ export function parseArray(bytes: Buffer, where: string): readonly unknown[] {
 
 /** A field that has to be there. */
 export function field<K extends Kind>(object: JsonObject, name: string, kind: K, where: string): Kinds[K] {
-  if (!has(object, name)) throw invalid(where, `field "${name}" is missing`)
-  return expect(object[name], kind, `${where}: field "${name}"`)
+  const value = fieldOf(object, name)
+  if (value === undefined) throw invalid(where, `field "${name}" is missing`)
+  return expect(value, kind, `${where}: field "${name}"`)
 }
 
 /** A field that may be missing or null (as Go writes what is empty). */
@@ -38,7 +61,8 @@ export function optionalField<K extends Kind>(
   kind: K,
   where: string,
 ): Kinds[K] | undefined {
-  return has(object, name) ? expect(object[name], kind, `${where}: field "${name}"`) : undefined
+  const value = fieldOf(object, name)
+  return value === undefined ? undefined : expect(value, kind, `${where}: field "${name}"`)
 }
 
 /** A list of one kind; missing and null are the empty list. */
@@ -49,7 +73,10 @@ export function listField<K extends Kind>(
   where: string,
 ): readonly Kinds[K][] {
   const list = optionalField(object, name, 'array', where) ?? []
-  return list.map((item, index) => expect(item, kind, `${where}: field "${name}[${index}]"`))
+  for (const [index, item] of list.entries()) {
+    if (!is(item, kind)) expect(item, kind, `${where}: field "${name}[${index}]"`)
+  }
+  return list as readonly Kinds[K][]
 }
 
 /** sha256 only; a digest becomes a path, so nothing else passes (CVE-2024-3727). */
@@ -88,11 +115,16 @@ function describe(value: unknown): string {
   return typeof value === 'object' ? 'an object' : JSON.stringify(value).slice(0, 100)
 }
 
-function has(object: JsonObject, name: string): boolean {
-  return Object.hasOwn(object, name) && object[name] !== null
+function fieldOf(object: JsonObject, name: string): unknown {
+  let found: unknown
+  for (const key of Object.keys(object)) {
+    if (isField(key, name) && object[key] !== null) found = object[key]
+  }
+  return found
 }
 
 function parseJson(bytes: Buffer, where: string): unknown {
+  requireBounds(bytes, where)
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {

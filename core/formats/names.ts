@@ -25,6 +25,15 @@ export function tryNormalizeName(text: string): string | undefined {
   return parts === undefined || isIdPath(parts.path) ? undefined : `${parts.path}:${parts.tag}`
 }
 
+/**
+ * A name as archives have it: `alpine:3@sha256:…` is the tag alone, since a digest is that of a registry's manifest, which
+ * an archive need not hold. Undefined where it is no name, and where it has a digest and no tag.
+ */
+export function tryArchiveName(text: string): string | undefined {
+  const [, tagged] = /^([^@]*:[\w.-]+)@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}$/i.exec(text) ?? []
+  return tryNormalizeName(tagged ?? text)
+}
+
 /** Whether `text` is spelled as an id, whatever names there are: `sha256:…`, or 64 hex digits. */
 export function isIdSpelling(text: string): boolean {
   return /^(sha256:.*|[0-9a-f]{64})$/i.test(text)

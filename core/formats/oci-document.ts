@@ -3,7 +3,16 @@ import type { Blob } from '../compress/blob.js'
 import { VarveError } from '../errors.js'
 import type { Digest } from '../ids.js'
 import { type Document, type Files, missing, readDocumentBlob } from './files.js'
-import { asDigest, field, invalid, type JsonObject, listField, optionalField, parseObject } from './json.js'
+import {
+  asDigest,
+  field,
+  hasField,
+  invalid,
+  type JsonObject,
+  listField,
+  optionalField,
+  parseObject,
+} from './json.js'
 import { FOREIGN_LAYER_TYPES, INDEX_TYPES, MANIFEST_TYPES } from './oci-media-types.js'
 import { platformOf } from './platform.js'
 
@@ -28,8 +37,7 @@ export function parseIndex(document: Document, mediaType: string | undefined): r
   const index = parseVersioned(document, mediaType, INDEX_TYPES)
   // One reader must not take for an index what another takes for a manifest: CVE-2021-41190.
   for (const name of ['layers', 'config', 'fsLayers']) {
-    if (Object.hasOwn(index, name))
-      throw invalid(where, `an index with a field "${name}": refused as ambiguous`)
+    if (hasField(index, name)) throw invalid(where, `an index with a field "${name}": refused as ambiguous`)
   }
   return listField(index, 'manifests', 'object', where).map((item, at) =>
     parseDescriptor(item, `${where}: field "manifests[${at}]"`),
@@ -45,7 +53,7 @@ export function readManifest(files: Files, descriptor: Descriptor): Manifest {
   const { where } = document
   const manifest = parseVersioned(document, descriptor.mediaType, MANIFEST_TYPES)
   for (const name of ['manifests', 'fsLayers']) {
-    if (Object.hasOwn(manifest, name))
+    if (hasField(manifest, name))
       throw invalid(where, `a manifest with a field "${name}": refused as ambiguous`)
   }
   return {
@@ -57,9 +65,9 @@ export function readManifest(files: Files, descriptor: Descriptor): Manifest {
   }
 }
 
-/** A document of at most 8 MiB whose bytes are those the descriptor names. @throws VarveError CORRUPT */
+/** A document whose bytes are those the descriptor names. @throws VarveError CORRUPT */
 export function readJsonBlob(files: Files, descriptor: Descriptor, what: string): Document {
-  const document = readDocumentBlob(findBlob(files, descriptor, what))
+  const document = readDocumentBlob(files, findBlob(files, descriptor, what))
   if (document.digest === descriptor.digest) return document
   throw new VarveError(
     'CORRUPT',
@@ -69,16 +77,32 @@ export function readJsonBlob(files: Files, descriptor: Descriptor, what: string)
 
 /** @throws VarveError CORRUPT where it is missing or has not the size its descriptor says */
 export function findBlob(files: Files, descriptor: Descriptor, what: string): Blob {
-  const blob = files.find(`blobs/sha256/${descriptor.digest.slice('sha256:'.length)}`)
-  if (blob === undefined) {
-    const foreign = FOREIGN_LAYER_TYPES.includes(descriptor.mediaType)
-    throw missing(files, `${foreign ? 'foreign ' : ''}${what} blob ${descriptor.digest}`)
-  }
-  if (blob.size === descriptor.size) return blob
+  const blob = findLayerBlob(files, descriptor, what)
+  if (blob === undefined) throw missingBlob(files, descriptor, what)
+  return blob
+}
+
+export function missingBlob(files: Files, { digest, mediaType }: Descriptor, what: string): VarveError {
+  return missing(files, `${FOREIGN_LAYER_TYPES.includes(mediaType) ? 'foreign ' : ''}${what} blob ${digest}`)
+}
+
+/** Undefined where it is missing. @throws VarveError CORRUPT where it has not the size its descriptor says */
+export function findLayerBlob(files: Files, descriptor: Descriptor, what: string): Blob | undefined {
+  const blob = files.find(pathOf(descriptor))
+  if (blob === undefined || blob.size === descriptor.size) return blob
   throw new VarveError(
     'CORRUPT',
     `${blob.label}: the ${what} has ${blob.size} bytes where its descriptor says ${descriptor.size}`,
   )
+}
+
+/** Whether the document itself is there. */
+export function isThere(files: Files, descriptor: Descriptor): boolean {
+  return files.find(pathOf(descriptor)) !== undefined
+}
+
+function pathOf({ digest }: Descriptor): string {
+  return `blobs/sha256/${digest.slice('sha256:'.length)}`
 }
 
 function parseVersioned(

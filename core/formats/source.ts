@@ -17,10 +17,12 @@ import { readDockerImages } from './docker-source.js'
 import { hasV1Layers, readV1Images } from './docker-v1-source.js'
 import { type Files, readDocument } from './files.js'
 import { openFolder } from './folder.js'
-import type { ImageSource, SourceImage, SourceOptions } from './image.js'
-import { readOciImages } from './oci-source.js'
-import { acceptable, parsePlatform } from './platform.js'
+import { createFound } from './found.js'
+import type { ImageSource, SourceOptions } from './image.js'
+import { readOciImages, requireLayoutVersion } from './oci-source.js'
+import { parsePlatform } from './platform.js'
 import { type Spooled, spool, spoolDecompressed } from './spool.js'
+import { passOverUnnamed } from './unnamed.js'
 
 /**
  * `source`: a file (docker-archive or OCI archive; the whole may be gzip or zstd), a folder (OCI layout, or an unpacked
@@ -33,12 +35,10 @@ export async function openSource(source: string, options: SourceOptions): Promis
   const files = await openFiles(source, options)
   try {
     const { kind, images } = await readImages(files, platform, options)
-    if (images.length === 0)
-      throw new VarveError('INVALID_ARGUMENT', `${files.label}: there is no image in it`)
     let closed = false
     return {
       kind,
-      images: merge(images),
+      images,
       async close() {
         if (!closed) files.close()
         closed = true
@@ -107,52 +107,34 @@ async function openFiles(source: string, options: SourceOptions): Promise<Files>
   }
 }
 
-type Found = Pick<ImageSource, 'kind' | 'images'>
-
+/** All documents are read, whichever are there (found.ts has the rule). */
 async function readImages(
   files: Files,
   platform: string | undefined,
   options: SourceOptions,
-): Promise<Found> {
+): Promise<Pick<ImageSource, 'kind' | 'images'>> {
   const layout = readDocument(files, 'oci-layout')
   const index = readDocument(files, 'index.json')
-  if (layout !== undefined && index !== undefined) {
-    const kind = files.kind === 'folder' ? 'oci-layout' : 'oci-archive'
-    return { kind, images: readOciImages(files, layout, index, platform) }
-  }
   const manifest = readDocument(files, 'manifest.json')
-  if (manifest !== undefined) {
-    return { kind: 'docker-archive', images: ofPlatform(files, readDockerImages(files, manifest), platform) }
+  const isV1 = files.find('repositories') !== undefined || hasV1Layers(files)
+  const isDocker = manifest !== undefined || isV1
+  const isOci = layout !== undefined && index !== undefined
+  if (!isOci && !isDocker) throw notAnImage(files, layout !== undefined || index !== undefined)
+  const found = createFound(files.label)
+  if (layout !== undefined) requireLayoutVersion(layout)
+  if (index !== undefined) {
+    const absent = isDocker ? found.passOver : raise
+    readOciImages(files, index, found, { platform, absent })
   }
-  if (files.find('repositories') !== undefined || hasV1Layers(files)) {
-    return { kind: 'docker-archive', images: ofPlatform(files, await readV1Images(files, options), platform) }
-  }
-  throw notAnImage(files, layout !== undefined || index !== undefined)
+  if (manifest !== undefined) readDockerImages(files, manifest, found, platform, options)
+  if (isV1) await readV1Images(files, found, platform, options)
+  passOverUnnamed(files, found)
+  const kind = !isOci ? 'docker-archive' : files.kind === 'folder' ? 'oci-layout' : 'oci-archive'
+  return { kind, images: found.finish(options) }
 }
 
-/** Without a choice of platforms in the format, the one asked for is a demand. */
-function ofPlatform(
-  files: Files,
-  images: readonly SourceImage[],
-  platform: string | undefined,
-): readonly SourceImage[] {
-  if (platform === undefined) return images
-  const fits = acceptable(platform)
-  const found = images.filter((image) => fits.includes(image.platform))
-  if (found.length > 0) return found
-  const there = [...new Set(images.map((image) => image.platform))].sort().join(', ')
-  throw new VarveError('NOT_FOUND', `${files.label}: no such platform ${platform}: there is ${there}`)
-}
-
-/** One image for one config, with all its names. */
-function merge(images: readonly SourceImage[]): readonly SourceImage[] {
-  const byConfig = new Map<string, SourceImage>()
-  for (const image of images) {
-    const known = byConfig.get(image.configDigest)
-    const names = [...new Set([...(known?.names ?? []), ...image.names])]
-    byConfig.set(image.configDigest, { ...(known ?? image), names })
-  }
-  return [...byConfig.values()]
+function raise(error: VarveError): never {
+  throw error
 }
 
 function isDirectoryPath(source: string): boolean {

@@ -14,6 +14,8 @@ export interface RecordTask {
   readonly input: TarInput
   readonly output: ByteSink | undefined
   readonly limits: LayerLimits
+  /** No bytes at all are an empty layer, and not a tar that is cut off. */
+  readonly mayBeEmpty: boolean
 }
 
 export type RecordMessage =
@@ -93,7 +95,7 @@ serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
       post({ kind: 'progress', bytes: tarSize })
     }
   }
-  parser.end()
+  if (tarSize > 0 || !task.mayBeEmpty) parser.end()
   split.end()
   flush()
   if (task.output) openProducer(task.output).end()

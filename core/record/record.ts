@@ -22,6 +22,8 @@ export interface RecordOptions {
   readonly rows: (rows: readonly FileRow[]) => void
   /** Chunks of the split record, in order. */
   readonly split: (chunk: Uint8Array) => void
+  /** Take no bytes at all for an empty layer: where the digest that is announced says so. */
+  readonly mayBeEmpty?: boolean
   /** Bytes of tar read so far. */
   readonly progress?: ((bytes: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
@@ -42,7 +44,12 @@ export interface Recorded {
  * (past the limits), CANCELLED
  */
 export async function recordTar(input: TarInput, options: RecordOptions): Promise<Recorded> {
-  const task: RecordTask = { input: dataOf(input), output: options.output, limits: options.limits ?? {} }
+  const task: RecordTask = {
+    input: dataOf(input),
+    output: options.output,
+    limits: options.limits ?? {},
+    mayBeEmpty: options.mayBeEmpty === true,
+  }
   const stop = () => {
     if (options.output) openProducer(options.output).fail()
     if ('channel' in input) openConsumer(input.channel).cancel()

@@ -5,7 +5,9 @@ import type { TarEntry } from './entry.js'
 import { createTarParser } from './parse.js'
 
 export interface IndexedEntry {
-  readonly entry: TarEntry
+  readonly entry: Pick<TarEntry, 'path' | 'type' | 'linkname' | 'size' | 'stored'> & {
+    readonly sparse: boolean
+  }
   /** Where its payload (`entry.stored` bytes) begins in the file. */
   readonly offset: number
 }
@@ -19,15 +21,19 @@ export type ReadAt = (
   position: number,
 ) => number
 
-const MAX_ENTRIES = 1_000_000
+/** Some 200 bytes of memory each. */
+const MAX_ENTRIES = 200_000
+/** Of all paths and link targets together. */
+const MAX_NAMES = 32 * 1024 * 1024
 const READ_SIZE = 64 * 1024
 
 /**
  * The entries of the archive in `fd`, in its order. `size`, where known, is the file's: it saves a read for each payload.
- * @throws VarveError CORRUPT where it is no archive, damaged or cut off; RESOURCE_EXHAUSTED past 1,000,000 entries
+ * @throws VarveError CORRUPT where it is no archive, damaged or cut off; RESOURCE_EXHAUSTED past 200,000 entries or 32 MiB of names
  */
 export function indexTar(fd: number, read: ReadAt, size?: number): readonly IndexedEntry[] {
   const found: IndexedEntry[] = []
+  let names = 0
   const buffer = new Uint8Array(READ_SIZE)
   const probe = new Uint8Array(1)
   const parser = createTarParser({
@@ -35,7 +41,15 @@ export function indexTar(fd: number, read: ReadAt, size?: number): readonly Inde
       if (found.length === MAX_ENTRIES) {
         throw new VarveError('RESOURCE_EXHAUSTED', `the archive has more than ${MAX_ENTRIES} entries`)
       }
-      found.push({ entry, offset: parser.offset() })
+      const { path, type, linkname, size, stored, sparse } = entry
+      names += path.length + linkname.length
+      if (names > MAX_NAMES) {
+        throw new VarveError('RESOURCE_EXHAUSTED', `the archive has more than ${MAX_NAMES} bytes of names`)
+      }
+      found.push({
+        entry: { path, type, linkname, size, stored, sparse: sparse !== undefined },
+        offset: parser.offset(),
+      })
     },
   })
   while (!parser.ended()) {

@@ -158,7 +158,7 @@ function* replay(chunks: Iterable<Uint8Array>, seen: (entry: TarEntry) => void):
   })
   for (const item of readItems(chunks)) {
     if (item.kind === 'end') {
-      parsed(() => parser.end())
+      if (item.total > 0) parsed(() => parser.end())
       if (parser.offset() !== item.total) throw damaged(`it holds ${parser.offset()} bytes of ${item.total}`)
     } else if (item.kind === 'raw') {
       parsed(() => parser.push(item.bytes))

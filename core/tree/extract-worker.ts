@@ -24,7 +24,8 @@ serve((job: ExtractJob): Extracted => {
       try {
         const parser = createTarParser(layer)
         for (let bytes = consumer.read(); bytes !== undefined; bytes = consumer.read()) parser.push(bytes)
-        parser.end()
+        // Whether no bytes at all are a layer, is known to the recorder alone.
+        if (parser.offset() > 0) parser.end()
         return { ...layer.finish(), replaced: payloads.saved }
       } finally {
         layer.close()

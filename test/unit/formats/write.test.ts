@@ -275,6 +275,7 @@ function interruptedAfter(image: ImageParts, bytes: number, act: () => void): Ex
 async function plainLayers(image: ImageSource['images'][number]): Promise<readonly Buffer[]> {
   const layers: Buffer[] = []
   for (const { blob, digest } of image.layers) {
+    assert.ok(blob)
     const plain = openDecompressed(blob, sniffBlob(blob))
     const chunks: Buffer[] = []
     let at = plain.offset

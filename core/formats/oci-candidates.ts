@@ -1,0 +1,74 @@
+/** The manifests that an index names, those of indexes within it included. */
+import { VarveError } from '../errors.js'
+import type { Digest } from '../ids.js'
+import type { Document, Files } from './files.js'
+import { invalid } from './json.js'
+import { type Descriptor, isThere, missingBlob, parseIndex, readIndex } from './oci-document.js'
+import { IMAGE_NAME, INDEX_TYPES, REF_NAME, REFERENCE_TYPE } from './oci-media-types.js'
+
+export interface Candidate {
+  readonly descriptor: Descriptor
+  /** It stands in an index within index.json: one of several for different platforms. */
+  readonly isNested: boolean
+}
+
+/** What index.json names, by name; under '' what has none. */
+export function parseTop(index: Document): ReadonlyMap<string, readonly Descriptor[]> {
+  const groups = new Map<string, Descriptor[]>()
+  for (const descriptor of parseIndex(index, undefined)) {
+    const { annotations } = descriptor
+    const key = annotations.get(IMAGE_NAME) ?? annotations.get(REF_NAME) ?? ''
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [descriptor])
+    else group.push(descriptor)
+  }
+  return groups
+}
+
+/** What BuildKit puts beside an image is called so. */
+export function isAttestation({ annotations }: Descriptor): boolean {
+  return annotations.has(REFERENCE_TYPE)
+}
+
+/** Indexes within indexes: more is a trap, not an image. */
+const MAX_DEPTH = 8
+/** Of one source, each as often as it is named. */
+const MAX_CANDIDATES = 100_000
+
+/** Expands the groups of one source; `absent` is told what an index names and the source lacks, `named` gets all it names. */
+export function createExpander(files: Files, named: Set<Digest>, absent: (error: VarveError) => void) {
+  const indexes = new Map<string, readonly Descriptor[]>()
+  let count = 0
+
+  const listOf = (descriptor: Descriptor): readonly Descriptor[] => {
+    const key = `${descriptor.digest} ${descriptor.mediaType} ${descriptor.size}`
+    const known = indexes.get(key) ?? readIndex(files, descriptor)
+    indexes.set(key, known)
+    return known
+  }
+
+  /** Each manifest once, in order. What BuildKit puts beside an image in its index is a part of that. */
+  return (group: readonly Descriptor[]): readonly Candidate[] => {
+    const candidates: Candidate[] = []
+    const seen = new Set<string>()
+    const expand = (list: readonly Descriptor[], depth: number): void => {
+      if (depth > MAX_DEPTH) throw invalid(files.label, `indexes within indexes, more than ${MAX_DEPTH} deep`)
+      for (const descriptor of list) {
+        if (++count > MAX_CANDIDATES) {
+          throw new VarveError(
+            'RESOURCE_EXHAUSTED',
+            `${files.label}: its indexes name more than ${MAX_CANDIDATES} manifests: refused`,
+          )
+        }
+        named.add(descriptor.digest)
+        if (seen.has(descriptor.digest) || (depth > 0 && isAttestation(descriptor))) continue
+        seen.add(descriptor.digest)
+        if (!INDEX_TYPES.includes(descriptor.mediaType)) candidates.push({ descriptor, isNested: depth > 0 })
+        else if (isThere(files, descriptor)) expand(listOf(descriptor), depth + 1)
+        else absent(missingBlob(files, descriptor, 'index'))
+      }
+    }
+    expand(group, 0)
+    return candidates
+  }
+}

@@ -1,0 +1,78 @@
+/** Manifests of a layout: the image that one is, or why it is none. Each is read once, however often it is named. */
+import type { VarveError } from '../errors.js'
+import { parseConfig, requireCounts } from './config.js'
+import type { Files } from './files.js'
+import type { FoundImage, FoundLayer } from './found.js'
+import { invalid } from './json.js'
+import { isAttestation } from './oci-candidates.js'
+import {
+  type Descriptor,
+  findLayerBlob,
+  type Manifest,
+  missingBlob,
+  readJsonBlob,
+  readManifest,
+  unknownType,
+} from './oci-document.js'
+import { CONFIG_TYPES, LAYER_TYPES, MANIFEST_TYPES } from './oci-media-types.js'
+
+/** An image still without names, or something else: a signature, an SBOM, a chart. */
+export type ManifestKind = { readonly image: FoundImage } | { readonly other: VarveError }
+
+/** @throws VarveError CORRUPT (missing, another size or content), INVALID_ARGUMENT, UNIMPLEMENTED (layers nobody here reads) */
+export function createManifestReader(files: Files): (descriptor: Descriptor) => ManifestKind {
+  const kinds = new Map<string, ManifestKind>()
+  return (descriptor) => {
+    const { digest, mediaType, size } = descriptor
+    if (isAttestation(descriptor)) {
+      return { other: invalid(`${files.label}: ${digest}`, 'an attestation, which is no image') }
+    }
+    if (!MANIFEST_TYPES.includes(mediaType))
+      return { other: unknownType(`${files.label}: ${digest}`, mediaType) }
+    const key = `${digest} ${mediaType} ${size}`
+    const kind = kinds.get(key) ?? kindOf(files, readManifest(files, descriptor))
+    kinds.set(key, kind)
+    return kind
+  }
+}
+
+function kindOf(files: Files, manifest: Manifest): ManifestKind {
+  const other = whyNone(manifest)
+  return other === undefined ? { image: imageOf(files, manifest) } : { other }
+}
+
+function imageOf(files: Files, manifest: Manifest): FoundImage {
+  const { where } = manifest.document
+  const config = readJsonBlob(files, manifest.config, 'config')
+  const facts = parseConfig(config.bytes, config.where)
+  requireCounts(facts.diffIds, manifest.layers, where)
+  return {
+    ...facts,
+    names: [],
+    illegalNames: [],
+    config: config.bytes,
+    configDigest: config.digest,
+    manifest: manifest.document.bytes,
+    layers: facts.diffIds.map((diffId, at): FoundLayer => {
+      const layer = manifest.layers[at] as Descriptor
+      const { mediaType, digest } = layer
+      if (!LAYER_TYPES.includes(mediaType)) throw unknownType(`${where}: layer ${at}`, mediaType)
+      const blob = findLayerBlob(files, layer, 'layer')
+      const missing = blob === undefined ? missingBlob(files, layer, 'layer') : undefined
+      return { diffId, blob, digest, mediaType, missing }
+    }),
+  }
+}
+
+function whyNone({ config, layers, document }: Manifest): VarveError | undefined {
+  if (!CONFIG_TYPES.includes(config.mediaType)) {
+    return unknownType(`${document.where}: config`, config.mediaType)
+  }
+  // Signatures and attestations have an image's config for old registries' sake, and layers that are none.
+  const [first] = layers
+  const isNone = first !== undefined && layers.every((layer) => !IMAGE_LAYER.test(layer.mediaType))
+  return isNone ? unknownType(`${document.where}: layer 0`, first.mediaType) : undefined
+}
+
+/** An image's, also those that nobody here reads. */
+const IMAGE_LAYER = /^application\/vnd\.(oci\.image\.layer|docker\.image\.rootfs)\./

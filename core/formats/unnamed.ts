@@ -1,0 +1,44 @@
+/** Manifests in blobs/ that no document names: left over, or an image that a tool forgot to name. */
+import { type Blob, readStart } from '../compress/blob.js'
+import { isCode } from '../errors.js'
+import { isDigest } from '../ids.js'
+import { type Files, readDocumentBlob } from './files.js'
+import type { Found } from './found.js'
+import { hasField, invalid, type JsonObject, optionalField, parseObject } from './json.js'
+
+/** Manifests are small; what is larger is not looked into. */
+const MAX_SIZE = 256 * 1024
+const MAX_LOOKS = 1_000
+
+/** Those of images that came in another way (docker names configs) are no news. Call it when all documents were read. */
+export function passOverUnnamed(files: Files, found: Found): void {
+  const read = new Set([...files.documents.known.values()].map(({ digest }) => digest))
+  const configs = new Set(found.images().map((image) => image.configDigest))
+  let looks = 0
+  for (const name of files.blobs()) {
+    const digest = `sha256:${name}`
+    if (!isDigest(digest) || read.has(digest) || found.manifests.has(digest) || looks === MAX_LOOKS) continue
+    const blob = files.find(`blobs/sha256/${name}`)
+    if (blob === undefined || blob.size > MAX_SIZE || blob.size === 0) continue
+    looks++
+    if (readStart(blob, 1)[0] !== 0x7b) continue
+    const config = configOf(files, blob)
+    if (config === undefined || (isDigest(config) && configs.has(config))) continue
+    found.passOver(invalid(`${files.label}: ${digest}`, 'an image manifest that no document names'))
+  }
+}
+
+/** The digest of the config that a manifest names; undefined for what is none. */
+function configOf(files: Files, blob: Blob): string | undefined {
+  try {
+    const { bytes, where } = readDocumentBlob(files, blob)
+    const object: JsonObject = parseObject(bytes, where)
+    if (!hasField(object, 'layers')) return undefined
+    const config = optionalField(object, 'config', 'object', where)
+    return config && optionalField(config, 'digest', 'string', where)
+  } catch (error) {
+    // Something else, and nobody asked for it.
+    if (isCode(error, 'INVALID_ARGUMENT') || isCode(error, 'RESOURCE_EXHAUSTED')) return undefined
+    throw error
+  }
+}
