@@ -4,7 +4,7 @@ import { fromText, toText } from '../bytes.js'
 import type { Blob } from '../compress/blob.js'
 import { errnoOf } from '../errors.js'
 import { close, open, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, readdir } from '../sys/files.js'
-import { fstat, isFile } from '../sys/stat.js'
+import { fstat, inodeOf, isFile } from '../sys/stat.js'
 import { createDocumentCache, type Files } from './files.js'
 
 /**
@@ -14,18 +14,21 @@ import { createDocumentCache, type Files } from './files.js'
 export function openFolder(path: string): Files {
   const folder = open(fromText(path), constants.O_RDONLY | constants.O_DIRECTORY)
   const opened = new Map<string, Blob | undefined>()
+  /** By inode: a file of several names is one. */
+  const files = new Map<string, Blob>()
   return {
     kind: 'folder',
     label: path,
     find(name) {
-      if (!opened.has(name)) opened.set(name, openIn(folder, name, path))
+      if (!opened.has(name)) opened.set(name, openIn(folder, name, path, files))
       return opened.get(name)
     },
     top: () => readdir(fromText(path)),
     blobs: () => namesIn(folder, 'blobs/sha256'),
     documents: createDocumentCache(),
     close() {
-      for (const blob of opened.values()) if (blob !== undefined) close(blob.fd)
+      for (const blob of files.values()) close(blob.fd)
+      files.clear()
       opened.clear()
       close(folder)
     },
@@ -49,7 +52,7 @@ function namesIn(folder: number, path: string): readonly string[] {
   }
 }
 
-function openIn(folder: number, name: string, label: string): Blob | undefined {
+function openIn(folder: number, name: string, label: string, files: Map<string, Blob>): Blob | undefined {
   let fd: number
   try {
     fd = openat2(folder, name, {
@@ -62,8 +65,14 @@ function openIn(folder: number, name: string, label: string): Blob | undefined {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined
     throw error
   }
-  const { mode, size } = fstat(fd)
-  if (isFile(mode)) return { fd, offset: 0, size, label: `${label}: ${toText(name)}` }
+  const stat = fstat(fd)
+  const { mode, size } = stat
+  const known = files.get(inodeOf(stat))
+  if (isFile(mode) && known === undefined) {
+    const blob = { fd, offset: 0, size, label: `${label}: ${toText(name)}` }
+    files.set(inodeOf(stat), blob)
+    return blob
+  }
   close(fd)
-  return undefined
+  return isFile(mode) ? known : undefined
 }
