@@ -24,7 +24,8 @@ export function drawGraph(
   style: GraphStyle,
 ): string {
   const marks = style.unicode ? UNICODE : ASCII
-  const trees = roots(layers).map((root) => drawTree(root, childrenOf(layers), marks))
+  const children = childrenOf(layers)
+  const trees = roots(layers).map((root) => drawTree(root, children, marks))
   const width = trees.flat().reduce((most, line) => Math.max(most, columnsOf(line.graph)), 0)
   const names = topNames(images)
   const text = (line: Drawn) => {
