@@ -131,6 +131,12 @@ export const commands: readonly Entry[] = [
     load: () => import('./commands/check.js'),
   },
   {
+    name: 'repair',
+    positionals: '[layer..]',
+    summary: 'Heal damaged layers in place, from an image archive or another store',
+    load: () => import('./commands/repair.js'),
+  },
+  {
     name: 'serve',
     positionals: '<engine>',
     summary: 'Be the storage of dockerd or containerd',

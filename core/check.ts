@@ -7,6 +7,7 @@ import { checkDatabase } from './checks/database.js'
 import { checkImages } from './checks/images.js'
 import { checkLayers } from './checks/layers.js'
 import { checkLeftovers } from './checks/leftovers.js'
+import { checkKnownDamage, checkMarks } from './checks/marks.js'
 import { checkMounts } from './checks/mounts.js'
 import type { CheckContext, Problem } from './checks/problem.js'
 import type { NodeId } from './db/nodes.js'
@@ -23,9 +24,11 @@ const CHECKS: readonly {
 }[] = [
   { name: 'database', ofStore: true, run: checkDatabase },
   { name: 'layers', run: checkLayers },
+  { name: 'marks', run: checkMarks },
   { name: 'images', ofStore: true, run: checkImages },
   { name: 'mounts', run: checkMounts },
   { name: 'leftovers', ofStore: true, run: checkLeftovers },
+  { name: 'damage', run: checkKnownDamage },
   { name: 'data', needsData: true, run: checkData },
 ]
 
@@ -69,8 +72,9 @@ function nodesOf({ db }: CheckContext, target: Referent): readonly NodeId[] {
 }
 
 async function settle(problem: Problem, repair: boolean): Promise<Finding> {
-  const { check: name, subject, message, mend } = problem
-  const finding = { check: name, subject, message, repair: mend?.what, repaired: false }
+  const { check: name, subject, message, mend, heal } = problem
+  const healing = heal === undefined ? {} : { heal }
+  const finding = { check: name, subject, message, repair: mend?.what, repaired: false, ...healing }
   if (!repair || mend === undefined) return finding
   try {
     return { ...finding, repaired: await mend.run() }

@@ -174,6 +174,11 @@ export interface ApplyOptions {
   readonly scratch: string
 }
 
+export interface Healed {
+  /** Entries that were made, taken away, or changed in any way; undefined where the whole layer was missing. */
+  readonly changed: number | undefined
+}
+
 export interface Driver {
   readonly name: string
   readonly supports: Supports
@@ -211,6 +216,15 @@ export interface Driver {
    * layer still takes a writable mount.
    */
   unseal?(id: LayerId): Promise<void>
+
+  /**
+   * Makes a sealed layer's own content that of `good`, in place: what is sound stays, so who has the layer mounted, or a
+   * child of it, goes on and sees it mended. `good` is a layer on the same parent that was just filled with the same tar
+   * and not sealed; it may be gone afterwards. Where there is no layer `id` (any more), `good` becomes it. Killed or
+   * failed in between, it is partly mended and the same call does the rest. The store syncs and seals it then. Absent: it
+   * can't be mended.
+   */
+  heal?(id: LayerId, good: LayerId, options: { readonly signal?: AbortSignal }): Promise<Healed>
 
   list(): Promise<readonly LayerId[]>
   usage(id: LayerId): Promise<Usage>

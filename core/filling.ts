@@ -31,7 +31,7 @@ interface FillingContext {
 }
 
 /** A plain tar on its way in. */
-interface TarSource {
+export interface TarSource {
   /** What it is and where from, for messages. */
   readonly label: string
   readonly input: TarInput
@@ -189,6 +189,23 @@ export function blobSource(blob: Blob, signal: AbortSignal | undefined): TarSour
   const { finished, confirm, cancel, close: end } = plain
   const total = compression === 'none' ? blob.size : undefined
   return { label: blob.label, input: plain, total, finished, confirm, cancel, close: end }
+}
+
+/** The digest of a blob's content, decompressed: what a layer's diff id is. @throws VarveError CORRUPT, CANCELLED */
+export async function digestOfBlob(blob: Blob, { signal }: LongOptions): Promise<Digest> {
+  const { input, finished, confirm, cancel, close: end } = blobSource(blob, signal)
+  finished.catch(cancel)
+  try {
+    const recorded = await recordTar(input, { rows: () => {}, split: () => {}, signal })
+    await finished
+    await confirm(recorded.tarSize)
+    return recorded.diffId
+  } catch (error) {
+    cancel()
+    throw labelled(blob.label, error)
+  } finally {
+    await end()
+  }
 }
 
 /** A plain tar as it comes in. An error of `tar` is the source's. */

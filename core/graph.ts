@@ -83,6 +83,7 @@ export function createGraph(context: GraphContext) {
     ...locks,
     ...createMaking(context, { erase, sync }),
     ...removal,
+    sync,
 
     /**
      * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.

@@ -130,28 +130,35 @@ async function importAll(
   name: string | undefined,
   { brought, used, ...options }: ImportAllOptions,
 ): Promise<readonly ImportedImage[]> {
-  const made: { image: NewImage; newLayers: number }[] = []
+  const made: { image: NewImage; newLayers: number; healedLayers: number }[] = []
   for (const image of source.images) {
     const nodes: NodeId[] = []
     let newLayers = 0
+    let healedLayers = 0
     for (const [position, layer] of image.layers.entries()) {
       const step = `layer ${position + 1}/${image.layers.length} ${layer.diffId.slice(0, 19)}`
       const diffIds = image.diffIds.slice(0, position + 1)
       const imported = await importLayer(context, layer, nodes.at(-1), { ...options, step, diffIds })
       if (!imported.existed) brought.add(imported.node)
+      if (imported.healed === true) healedLayers++
       if (brought.has(imported.node)) newLayers++
       nodes.push(imported.node)
       used.add(imported.node)
     }
-    made.push({ image: newImage(image, nodes, name), newLayers })
+    made.push({ image: newImage(image, nodes, name), newLayers, healedLayers })
   }
   const rows = await step('import:image', () => context.images.add(made.map((each) => each.image)))
-  return rows.map((row, index) => ({
-    id: row.digest,
-    names: made[index]?.image.names ?? [],
-    newLayers: made[index]?.newLayers ?? 0,
-    layers: made[index]?.image.nodes.length ?? 0,
-  }))
+  return rows.map((row, index) => {
+    const { image, newLayers = 0, healedLayers = 0 } = made[index] ?? {}
+    const healed = healedLayers === 0 ? {} : { healedLayers }
+    return {
+      id: row.digest,
+      names: image?.names ?? [],
+      newLayers,
+      ...healed,
+      layers: image?.nodes.length ?? 0,
+    }
+  })
 }
 
 interface ImportOneOptions extends LongOptions, LayerLimits {

@@ -3,6 +3,7 @@
  * and the locks are the graph's (core/graph.ts), the way of the bytes is core/filling.ts.
  */
 import type { Blob } from './compress/blob.js'
+import { quickDamage } from './damage.js'
 import type { Database } from './db/database.js'
 import type { NodeId } from './db/nodes.js'
 import type { Driver } from './driver.js'
@@ -10,6 +11,7 @@ import { VarveError } from './errors.js'
 import { blobSource, createFilling, streamSource } from './filling.js'
 import type { Begun, Graph, TarFacts } from './graph.js'
 import { clearContent } from './graph-rules.js'
+import { createHealing, type Healing } from './healing.js'
 import { type ChainId, chainIdOf, type Digest, type LayerId } from './ids.js'
 import { createLayerReader, type LayerReader } from './layer-reader.js'
 import type { LongOptions } from './model.js'
@@ -48,6 +50,8 @@ export interface ImportedLayer {
   readonly diffId: Digest
   /** It was here before, or another process brought it meanwhile. */
   readonly existed: boolean
+  /** It was here, damaged, and the tar mended it. */
+  readonly healed?: boolean
 }
 
 export interface LayerSource {
@@ -55,7 +59,7 @@ export interface LayerSource {
   readonly isChain: boolean
 }
 
-export interface Layers extends LayerReader {
+export interface Layers extends LayerReader, Healing {
   /**
    * Lays the blob, of whatever compression, on top of `parent`. Two processes that import the same layer share the work
    * where `diffId` is given. On failure nothing of the layer stays.
@@ -87,8 +91,9 @@ export interface Layers extends LayerReader {
 }
 
 export function createLayers(context: LayersContext): Layers {
-  const { db, graph } = context
+  const { db, graph, warn } = context
   const filling = createFilling(context)
+  const healing = createHealing(context)
 
   const chainOf = (parent: NodeId | undefined): ChainId | undefined => {
     if (parent === undefined) return undefined
@@ -122,13 +127,30 @@ export function createLayers(context: LayersContext): Layers {
     return { ...finished, chainId: facts.chainId, diffId: facts.diffId }
   }
 
+  /** A layer that is here already, as long as it seems to be what it was; a damaged one is mended, and that is told. */
+  const soundOrHealed = async (
+    here: ImportedLayer,
+    blob: Blob,
+    options: ImportLayerOptions,
+  ): Promise<ImportedLayer> => {
+    const [what] = await quickDamage(context, graph.get(here.node))
+    if (what === undefined) return here
+    warn(`layer ${here.layer} is damaged: ${what}; it is healed from ${blob.label}`)
+    await healing.heal(here.node, () => blobSource(blob, options.signal), { ...options, what })
+    return { ...here, healed: true }
+  }
+
   return {
     ...createLayerReader(context),
+    ...healing,
     async import(blob, options = {}) {
-      if (options.diffId === undefined) return importNew(blob, options)
+      if (options.diffId === undefined) {
+        const made = await importNew(blob, options)
+        return made.existed ? soundOrHealed(made, blob, options) : made
+      }
       const chainId = chainIdOf(chainOf(options.parent), options.diffId)
       const here = known(chainId)
-      if (here !== undefined) return here
+      if (here !== undefined) return soundOrHealed(here, blob, options)
       const lock = await graph.lockChain(chainId, { signal: options.signal })
       try {
         return known(chainId) ?? (await importNew(blob, options))

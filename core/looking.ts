@@ -24,7 +24,7 @@ export function nodeOf({ db, resolver }: Looking, reference: string): NodeRow | 
 }
 
 /** The index of a node's chain; undefined where a layer of it has none, as a writable one. An absent node shows nothing. */
-export function indexOf({ db }: Looking, node: NodeRow | undefined): MergedIndex | undefined {
+export function indexOf({ db }: Pick<Looking, 'db'>, node: NodeRow | undefined): MergedIndex | undefined {
   if (node === undefined) return createMergedIndex(db, [])
   const from = node.kind === 'view' && node.parent !== null ? node.parent : node.id
   const nodes = db.nodes.chain(from).map((row) => row.id)

@@ -32,6 +32,8 @@ export interface MergedIndex {
   subtree(path: string): Generator<Found, void>
   /** What is right in the directory, sorted. */
   children(directory: string): Generator<Found, void>
+  /** Rows of the top layer that hide something: whiteouts and opaque directories, sorted. */
+  ownMarks(): Iterable<StoredFile>
   /** All visible names of the inode, sorted. */
   namesOf(found: Found): readonly string[]
   /** A row of the top layer with the attributes that hold. */
@@ -163,6 +165,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
       const depth = depthFrom(0, directory)
       yield* merge(nodes.slice(0, depth).map((node) => db.files.children(node, directory)))
     },
+    ownMarks: () => (nodes[0] === undefined ? [] : db.files.marks(nodes[0])),
     namesOf(file) {
       const first = file.inode.slice(file.inode.indexOf(':') + 1)
       const layers = nodes.filter((node) => hasLinks(node, first))

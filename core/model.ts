@@ -86,6 +86,8 @@ export interface ImportedImage {
   readonly names: readonly string[]
   /** Layers that this import brought (the others were here). */
   readonly newLayers: number
+  /** Layers that were here, were damaged, and were mended from the source; absent for none. */
+  readonly healedLayers?: number
   readonly layers: number
 }
 
@@ -142,6 +144,8 @@ export interface Finding {
   readonly check: string
   readonly subject: string
   readonly message: string
+  /** The command that heals it from a good copy, where one does. */
+  readonly heal?: string
   /** What `--repair` does about it; undefined where it can do nothing. */
   readonly repair: string | undefined
   readonly repaired: boolean
@@ -153,6 +157,31 @@ export interface CheckOptions extends LongOptions {
   /** Read and verify every stored byte. */
   readonly data?: boolean
   readonly repair?: boolean
+}
+
+export interface RepairOptions extends LongOptions {
+  /** An archive or layout of images, a layer's tar, the root of another store; `-` is standard input. */
+  readonly from: string
+  /** Only these layers or images, and what is below them; default: all that the source holds. */
+  readonly layers?: readonly string[]
+  /** Changes nothing: only says what is damaged. */
+  readonly dryRun?: boolean
+}
+
+/** What a repair did about one layer that it examined. */
+export interface RepairedLayer {
+  readonly layer: LayerId
+  readonly chainId: ChainId
+  /** `damaged`: a dry run would heal it. */
+  readonly outcome: 'sound' | 'damaged' | 'healed' | 'failed'
+  /** What was wrong. */
+  readonly problems: readonly string[]
+  /** Healed: files that were mended; undefined where the whole layer was missing. */
+  readonly changed?: number | undefined
+  /** Healed: the record of its tar was made anew. */
+  readonly record?: boolean
+  /** Failed: why. */
+  readonly reason?: string
 }
 
 export interface StoreInfo {
@@ -288,5 +317,11 @@ export interface Store {
   info(): Promise<StoreInfo>
   drivers(): Promise<readonly DriverVerdict[]>
   check(options?: CheckOptions): AsyncIterable<Finding>
+  /**
+   * Examines every byte of layers that `from` has, and heals the damaged ones from it, in place, also while they are
+   * mounted. What comes from there is verified by digest before anything changes. Layers as they are done.
+   * @throws VarveError NOT_FOUND (nothing of this store in it), INVALID_ARGUMENT (no source), CORRUPT, CANCELLED
+   */
+  repair(options: RepairOptions): AsyncIterable<RepairedLayer>
   close(): Promise<void>
 }

@@ -28,6 +28,10 @@ export const STEPS = [
   'mount:attach',
   'unmount:detach',
   'unmount:row',
+  'heal:apply',
+  'heal:tree',
+  'heal:seal',
+  'heal:ready',
 ] as const
 
 export type Step = (typeof STEPS)[number]

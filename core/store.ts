@@ -44,6 +44,7 @@ export type {
   DriverModule,
   DriverOption,
   DriverState,
+  Healed,
   Host,
   Mount,
   Probe,
@@ -255,6 +256,13 @@ async function assemble(
     async *check(checkOptions) {
       const { check } = await import('./check.js')
       yield* check({ ...looking, mounts, layers, root: rootBytes }, checkOptions)
+    },
+    async *repair(repairOptions) {
+      const { repair } = await import('./repair.js')
+      const { drivers } = options
+      const others = (other: string) => openStore({ root: other, drivers, warn })
+      const place = { scratch: scratch.directory(), root, openStore: others }
+      yield* repair({ ...looking, ...place, layers }, repairOptions)
     },
     close: () => closeAll(held, warn),
   }

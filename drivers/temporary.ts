@@ -64,6 +64,13 @@ export function removeWhole(folder: string, id: LayerId, kind = DIRECTORIES): vo
   }
 }
 
+/** Puts `<folder>/<good>` in the place of `<folder>/<id>`, which is damaged or missing. @throws SysError */
+export function replaceWhole(folder: string, id: LayerId, good: LayerId, kind = DIRECTORIES): void {
+  removeWhole(folder, id, kind)
+  rename(`${folder}/${good}`, `${folder}/${id}`)
+  syncDirectory(folder)
+}
+
 /** A directory for `work` alone, gone afterwards. */
 export async function withTemporary<T>(
   folder: string,

@@ -44,9 +44,11 @@ export const command = defineCommand({
 function text(finding: Finding): string {
   const remedy = finding.repaired
     ? `repaired: ${finding.repair}`
-    : finding.repair === undefined
-      ? 'no repair'
-      : `--repair would: ${finding.repair}`
+    : finding.repair !== undefined
+      ? `--repair would: ${finding.repair}`
+      : finding.heal !== undefined
+        ? `heal it: ${finding.heal}`
+        : 'no repair'
   return `${finding.check}: ${finding.subject}: ${finding.message} (${remedy})`
 }
 

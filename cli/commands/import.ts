@@ -117,7 +117,8 @@ async function importSource(
     else {
       const names = image.names.length === 0 ? '<none>' : image.names.join(', ')
       const news = image.newLayers === image.layers ? 'all new' : `${image.newLayers} new`
-      await output.line(`${names}  ${image.id}  (${image.layers} layers, ${news})`)
+      const healed = image.healedLayers === undefined ? '' : `, ${image.healedLayers} healed`
+      await output.line(`${names}  ${image.id}  (${image.layers} layers, ${news}${healed})`)
     }
   }
   await output.flush()

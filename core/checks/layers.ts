@@ -1,12 +1,13 @@
 /** Rows and what the driver has must tell the same story. */
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
+import type { Driver } from '../driver.js'
 import { messageOf } from '../errors.js'
 import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { readSplit } from '../tar/split.js'
-import { type CheckContext, isAsked, type Mend, type Problem } from './problem.js'
+import { type CheckContext, healWith, isAsked, type Mend, type Problem } from './problem.js'
 
 export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
   const { db, driver } = context
@@ -49,7 +50,8 @@ async function* checkDriverLayers(
     yield {
       check: 'layer-directory',
       subject: nameOf(db, row),
-      message: `layer ${row.layer} is in the database, but the driver ${driver.name} does not have it; remove it and import it again`,
+      message: `layer ${row.layer} is in the database, but the driver ${driver.name} does not have it`,
+      ...(db.layers.get(row.id) && { heal: healWith(db, row) }),
     }
   }
   if (context.only !== undefined) return
@@ -81,9 +83,23 @@ async function* checkSeals(
   const { db, driver, graph } = context
   for (const row of before) {
     if (row.kind !== 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
-    const { Problem: problem } = await driver.metadata(row.layer)
+    const problem = await problemOf(driver, row.layer)
     if (problem === undefined || isPast(context, row)) continue
-    yield { check: 'layer-seal', subject: nameOf(db, row), message: `layer ${row.layer}: ${problem}` }
+    yield {
+      check: 'layer-seal',
+      subject: nameOf(db, row),
+      message: `layer ${row.layer}: ${problem}`,
+      ...(db.layers.get(row.id) && { heal: healWith(db, row) }),
+    }
+  }
+}
+
+/** Listed, it may lack what makes it a layer. */
+async function problemOf(driver: Driver, layer: LayerId): Promise<string | undefined> {
+  try {
+    return (await driver.metadata(layer)).Problem
+  } catch (error) {
+    return messageOf(error)
   }
 }
 
@@ -103,7 +119,12 @@ function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generat
 
 /** Every byte of the tar must be in the record or in a file: the sizes add up. */
 function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
-  const problem = (message: string): Problem => ({ check: 'record', subject: nameOf(db, row), message })
+  const problem = (message: string): Problem => ({
+    check: 'record',
+    subject: nameOf(db, row),
+    message,
+    heal: healWith(db, row),
+  })
   let size = 0
   const sparse = createSparseOf010()
   try {
@@ -113,7 +134,7 @@ function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Genera
       size += item.kind === 'raw' ? item.bytes.length : item.size
     }
   } catch (error) {
-    yield problem(`the record of its tar can't be read: ${messageOf(error)}; remove it and import it again`)
+    yield problem(`the record of its tar can't be read: ${messageOf(error)}`)
     return
   }
   if (size !== tar.tarSize) {

@@ -1,5 +1,6 @@
 /** What a check finds, and what it looks at. */
-import type { NodeId } from '../db/nodes.js'
+import type { Database } from '../db/database.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Layers } from '../layers.js'
 import type { Looking } from '../looking.js'
 import type { Mounts } from '../mounts.js'
@@ -24,6 +25,8 @@ export interface Problem {
   readonly subject: string
   readonly message: string
   readonly mend?: Mend
+  /** The command that heals it, where one does. */
+  readonly heal?: string
 }
 
 export interface Mend {
@@ -31,4 +34,9 @@ export interface Mend {
   readonly what: string
   /** False where it turned out that nothing was to be done, or somebody else is at it. */
   run(): Promise<boolean> | boolean
+}
+
+/** The command that heals a damaged layer, which came as a tar: that, or its image, is somewhere still. */
+export function healWith(db: Database, row: NodeRow): string {
+  return `varve repair --from SOURCE ${db.layers.get(row.id)?.chainId.slice(7, 19) ?? row.layer}`
 }

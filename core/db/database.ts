@@ -1,5 +1,7 @@
 /** The database with all its tables. */
 import type { DriverState } from '../driver.js'
+import { type Content, createContent } from './content.js'
+import { createDamages, type Damages } from './damages.js'
 import { createDriverState } from './driver-state.js'
 import { createFiles, type Files } from './files.js'
 import { createImages, type Images } from './images.js'
@@ -26,6 +28,8 @@ export interface Database {
   readonly references: References
   readonly driverState: DriverState
   readonly mounts: Mounts
+  readonly damages: Damages
+  readonly content: Content
   /** One short transaction; no await inside. Joins the one it is called in. */
   tx<T>(work: () => T): T
   /** The same for what counts only once a later one says so: it does not wait for the disk (see Sql.draft). */
@@ -49,6 +53,8 @@ export function openDatabase(file: string, options?: OpenOptions): Database {
     references: createReferences(sql),
     driverState: createDriverState(sql),
     mounts: createMountTable(sql),
+    damages: createDamages(sql),
+    content: createContent(sql),
     tx: (work) => sql.tx(work),
     draft: (work) => sql.draft(work),
     close: () => sql.close(),

@@ -96,6 +96,9 @@ const TYPES: readonly FileType[] = [
   'whiteout',
 ]
 
+/** As the table has it. */
+export const WHITEOUT = TYPES.indexOf('whiteout')
+
 export function storeRow(row: FileRow): Stored {
   return {
     path: toBytes(row.path),

@@ -9,6 +9,7 @@ import {
   type StoredFile,
   storeRow,
   VALUES,
+  WHITEOUT,
 } from './file-row.js'
 import type { NodeId } from './nodes.js'
 import type { Sql, SqlValue } from './open.js'
@@ -40,6 +41,13 @@ export function createFiles(sql: Sql) {
   >(
     `SELECT ${COLUMNS} FROM file WHERE node = :node AND path > :after AND (:end IS NULL OR path < :end)
        AND instr(substr(path, :start), x'2f') = 0 ORDER BY path LIMIT :limit`,
+  )
+  const marks = sql.all<{ node: number; after: Buffer; limit: number }, Stored>(
+    `SELECT ${COLUMNS} FROM file WHERE node = :node AND path > :after AND (opaque = 1 OR type = ${WHITEOUT})
+       ORDER BY path LIMIT :limit`,
+  )
+  const rootMark = sql.one<{ node: number }, Stored>(
+    `SELECT ${COLUMNS} FROM file WHERE node = :node AND path = x'' AND opaque = 1`,
   )
   const linkTargets = sql.all<{ node: number; limit: number }, { hardlink: Buffer }>(
     'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL LIMIT :limit',
@@ -144,6 +152,18 @@ export function createFiles(sql: Sql) {
       const end = path === '' ? null : toBytes(`${path}0`)
       for (let after = low; ; ) {
         const rows = children({ node, after, end, start: low.length + 1, limit: PAGE })
+        for (const row of rows) yield parseRow(row)
+        const last = rows.at(-1)
+        if (last === undefined || rows.length < PAGE) return
+        after = last.path
+      }
+    },
+    /** Whiteouts and opaque directories, sorted; read in pages. */
+    *marks(node: NodeId): Generator<StoredFile, void> {
+      const root = rootMark({ node })
+      if (root !== undefined) yield parseRow(root)
+      for (let after: Buffer = Buffer.alloc(0); ; ) {
+        const rows = marks({ node, after, limit: PAGE })
         for (const row of rows) yield parseRow(row)
         const last = rows.at(-1)
         if (last === undefined || rows.length < PAGE) return

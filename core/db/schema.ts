@@ -164,4 +164,13 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (node, target)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Layers that were found damaged, until they are healed or found sound.
+  CREATE INDEX file_marks ON file (node, path) WHERE opaque = 1 OR type = 7;
+  CREATE TABLE damage (
+    node INTEGER PRIMARY KEY REFERENCES node (id) ON DELETE CASCADE,
+    found REAL NOT NULL,
+    what TEXT NOT NULL
+  ) STRICT;
+  `,
 ]

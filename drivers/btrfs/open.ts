@@ -21,8 +21,9 @@ import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { syncFileSystem } from '../../core/sys/sync.js'
 import { openTree } from '../../core/tree/confined.js'
+import { healTree } from '../../core/tree/heal.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
-import { layersIn, makeIfMissing, makeWhole, purge, removeWhole } from '../temporary.js'
+import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, replaceWhole } from '../temporary.js'
 import { usageOf } from '../usage.js'
 import { applyToCopy, applyToEmpty } from './apply.js'
 import { createComparing } from './comparing.js'
@@ -155,6 +156,19 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
         if (size !== undefined) limit(path, size, warn)
         if (seals.has(id)) seals.forget(id)
         setReadonly(path, false)
+      }),
+
+    heal: (id, good, { signal }) =>
+      attempt(`btrfs: heal layer ${id}`, async () => {
+        const path = directory(id)
+        if (!isSubvolume(path)) {
+          replaceWhole(folder, id, good, EMPTY_SUBVOLUMES)
+          return { changed: undefined }
+        }
+        // Until it is sealed again, the seal on record says that it isn't what it was.
+        setReadonly(path, false)
+        const { changed } = await healTree(path, need(good), signal === undefined ? {} : { signal })
+        return { changed }
       }),
 
     // A directory in a subvolume's place is no layer.

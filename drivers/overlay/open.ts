@@ -19,6 +19,7 @@ import { isRealDirectory, layersIn, makeIfMissing, makeWhole, purge, removeWhole
 import { usageOf } from '../usage.js'
 import { changesOfUpper } from './changes.js'
 import { type Features, readFeatures } from './features.js'
+import { healLayer } from './heal.js'
 import { ancestorsOn, type Layout, layoutOf, readOnlyMount, writableMount } from './layout.js'
 import { factsOf } from './probe.js'
 import { makeRoot } from './root.js'
@@ -182,6 +183,11 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
         require(id)
         makeIfMissing(layout.work(id))
       }),
+
+    heal: (id, good, { signal }) =>
+      attempt(`overlay: heal layer ${id}`, () =>
+        healLayer(layout, { id, good, prefix: features.prefix, ...(signal && { signal }) }),
+      ),
 
     list: () => attempt(`overlay: list ${toText(home)}`, () => layersIn(home)),
 

@@ -6,12 +6,13 @@ import type { Applied, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { chmod } from '../../core/sys/files.js'
-import { lstatOrUndefined } from '../../core/sys/stat.js'
+import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { openTree } from '../../core/tree/confined.js'
 import { copyTree } from '../../core/tree/copy.js'
 import { type Extracted, extract } from '../../core/tree/extract.js'
+import { healTree } from '../../core/tree/heal.js'
 import { merge } from '../../core/tree/merge.js'
 import { packDifference } from '../../core/tree/pack-changes.js'
 import { syncTree } from '../durable.js'
@@ -24,6 +25,7 @@ import {
   makeWhole,
   purge,
   removeWhole,
+  replaceWhole,
   withTemporary,
 } from '../temporary.js'
 import { usageOf } from '../usage.js'
@@ -123,6 +125,17 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
     async seal(id) {
       need(id)
     },
+
+    heal: (id, good, { signal }) =>
+      attempt(`vfs: heal layer ${id}`, async () => {
+        const there = lstatOrUndefined(directory(id))
+        if (there === undefined || !isDirectory(there.mode)) {
+          replaceWhole(folder, id, good)
+          return { changed: undefined }
+        }
+        const { changed } = await healTree(directory(id), need(good), signal === undefined ? {} : { signal })
+        return { changed }
+      }),
 
     list: () => attempt(`vfs: list ${toText(folder)}`, () => layersIn(folder)),
     usage: (id) => attempt(`vfs: usage of layer ${id}`, () => usageOf(need(id))),

@@ -1,0 +1,134 @@
+/**
+ * Is one layer what it was when it came? `thorough`: every byte is read. Else what can be told of its own files by a look
+ * at each: that it is there, of which type, size, mode, owner, time, and with which attributes and marks.
+ */
+
+import { toShortText } from './bytes.js'
+import { differencesOf, treeProblems } from './checks/tree.js'
+import type { Database } from './db/database.js'
+import type { LayerRow } from './db/layers.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
+import { messageOf } from './errors.js'
+import { infoAt } from './file-info.js'
+import type { Layers } from './layers.js'
+import { checkSignal, indexOf, type Looking } from './looking.js'
+import { markProblems } from './marks.js'
+import type { LongOptions } from './model.js'
+import { readSplit } from './tar/split.js'
+import { withView } from './views.js'
+
+export type DamageContext = Pick<Looking, 'db' | 'driver' | 'graph' | 'views'>
+export type ThoroughContext = DamageContext & { readonly layers: () => Promise<Layers> }
+
+/** So much of what is wrong goes into the database. */
+const MAX_WORDS = 300
+
+/** What a look at the metadata of the layer's own content tells; nothing where all seems well. */
+export async function quickDamage(context: DamageContext, row: NodeRow): Promise<readonly string[]> {
+  const { db } = context
+  const known = db.damages.get(row.id)
+  if (known !== undefined) return [known.what]
+  const missing = await placeProblem(context, row)
+  if (missing !== undefined) return [missing]
+  const tar = db.layers.get(row.id)
+  const record = tar === undefined ? undefined : recordProblem(db, row.id, tar)
+  if (record !== undefined) return [record]
+  const index = indexOf(context, row)
+  if (index === undefined) return []
+  try {
+    return await withView(context.views, row.layer, (root) => {
+      const problems = [...markProblems(index, root)]
+      for (const own of db.files.list(row.id)) {
+        if (own.marksOnly || own.implied || own.type === 'whiteout') continue
+        const problem = differencesOf(index.resolve(own), infoAt(root, own.path, row.layer))
+        if (problem !== undefined) problems.push(`/${toShortText(own.path)}: ${problem}`)
+        if (problems.length > 0) break
+      }
+      return problems
+    })
+  } catch (error) {
+    return [`can't be read: ${messageOf(error)}`]
+  }
+}
+
+export interface Examined {
+  /** What is wrong with the bytes, or with the record of the tar. */
+  readonly data: readonly string[]
+  /** What is wrong in the merged view; what the parent has wrong, too. */
+  readonly tree: readonly string[]
+}
+
+/** Reads every stored byte of a layer. What can't be read is damage. @throws VarveError CANCELLED */
+export async function examine(
+  context: ThoroughContext,
+  row: NodeRow,
+  options: LongOptions,
+): Promise<Examined> {
+  const data: string[] = []
+  try {
+    data.push(...(await (await context.layers()).verify(row.id, options)))
+    return { data, tree: await treeProblems(context, row, options) }
+  } catch (error) {
+    checkSignal(options)
+    return { data: [...data, `can't be read: ${messageOf(error)}`], tree: [] }
+  }
+}
+
+/** The same, and the layer's place and record first, without which nothing can be read. */
+export async function thoroughDamage(
+  context: ThoroughContext,
+  row: NodeRow,
+  options: LongOptions,
+): Promise<Examined> {
+  const missing = await placeProblem(context, row)
+  if (missing !== undefined) return { data: [missing], tree: [] }
+  const tar = context.db.layers.get(row.id)
+  const record = tar === undefined ? undefined : recordProblem(context.db, row.id, tar)
+  return record === undefined ? examine(context, row, options) : { data: [record], tree: [] }
+}
+
+/** Keeps what was found, so that an import heals it, and a check tells it without reading every byte again. */
+export function rememberDamage(
+  { db }: Pick<DamageContext, 'db'>,
+  node: NodeId,
+  problems: readonly string[],
+): void {
+  const what = problems.length === 0 ? undefined : toWords(problems)
+  if (db.damages.get(node)?.what === what) return
+  db.tx(() => {
+    if (db.nodes.get(node)?.state !== 'ready') return
+    if (what === undefined) db.damages.delete(node)
+    else db.damages.set(node, what)
+  })
+}
+
+function toWords(problems: readonly string[]): string {
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
+  const [first = ''] = problems
+  return `${first.slice(0, MAX_WORDS)}${more}`
+}
+
+/** That the driver has it, and finds it as it was sealed. */
+async function placeProblem({ driver, graph }: DamageContext, row: NodeRow): Promise<string | undefined> {
+  if (graph.sourceOf(row) !== row.layer) return undefined
+  try {
+    const { Problem: problem } = await driver.metadata(row.layer)
+    return problem
+  } catch (error) {
+    return messageOf(error)
+  }
+}
+
+/** Every byte of the tar must be in the record or in a file: the sizes add up. */
+export function recordProblem(db: Database, node: NodeId, tar: LayerRow): string | undefined {
+  let size = 0
+  try {
+    for (const item of readSplit(db.split.chunks(node))) {
+      size += item.kind === 'raw' ? item.bytes.length : item.size
+    }
+  } catch (error) {
+    return `the record of its tar can't be read: ${messageOf(error)}`
+  }
+  if (size === tar.tarSize) return undefined
+  return `the record of its tar tells ${size} bytes, but the tar had ${tar.tarSize}`
+}

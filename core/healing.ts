@@ -1,0 +1,103 @@
+/**
+ * A damaged layer mended from its tar, in place. The good one is made beside it, as an import makes it, and its digest is
+ * verified before anything is touched; then the driver makes the damaged one equal to it (Driver.heal):
+ *
+ *     lock → row of the good one, filled and verified → row of the damage → driver.heal → sync → seal
+ *          → record, and the damage's row gone → the good one gone → unlock
+ *
+ * Killed in between, the next open takes the good one away, and the row of the damage stays until a repair has done it all.
+ */
+import type { NodeId } from './db/nodes.js'
+import { VarveError } from './errors.js'
+import { createFilling, type TarSource } from './filling.js'
+import type { LayersContext } from './layers.js'
+import type { LongOptions } from './model.js'
+import { step } from './steps.js'
+
+export interface HealLayerOptions extends LongOptions {
+  /** What progress calls it. */
+  readonly step?: string
+  /** What is wrong, for the row of the damage. */
+  readonly what: string
+}
+
+export interface HealedLayer {
+  /** Entries that were mended; undefined where the whole layer was missing. */
+  readonly changed: number | undefined
+  /** The record of its tar was made anew. */
+  readonly record: boolean
+}
+
+export type Healing = ReturnType<typeof createHealing>
+
+export function createHealing(context: LayersContext) {
+  const { db, driver, graph } = context
+  const filling = createFilling(context)
+
+  /** What the store remembers of the tar, where it is not what it should be. */
+  const healRecord = (good: NodeId, node: NodeId, facts: Parameters<typeof db.layers.insert>[0]): boolean => {
+    const isSame =
+      db.content.isSame(good, node) && JSON.stringify(db.layers.get(node)) === JSON.stringify(facts)
+    if (isSame) return false
+    db.content.move(good, node)
+    db.layers.delete(node)
+    db.layers.insert(facts)
+    return true
+  }
+
+  return {
+    /**
+     * `tar` is opened once, and must have the layer's diff id.
+     * @throws VarveError CORRUPT (not the layer's tar: nothing was touched), UNIMPLEMENTED (the driver heals nothing), …
+     */
+    async heal(node: NodeId, tar: () => TarSource, options: HealLayerOptions): Promise<HealedLayer> {
+      const { layer } = graph.get(node)
+      if (driver.heal === undefined) {
+        throw new VarveError('UNIMPLEMENTED', `heal layer ${layer}: the driver ${driver.name} heals no layer`)
+      }
+      const lock = await graph.lockLayer(layer, { signal: options.signal })
+      try {
+        return await healLocked(node, tar, options)
+      } finally {
+        lock.release()
+      }
+    },
+  }
+
+  async function healLocked(
+    node: NodeId,
+    tar: () => TarSource,
+    { what, ...options }: HealLayerOptions,
+  ): Promise<HealedLayer> {
+    const { layer, parent } = graph.get(node)
+    const before = db.layers.get(node)
+    if (before === undefined) {
+      throw new VarveError('FAILED_PRECONDITION', `heal layer ${layer}: it was never a tar`)
+    }
+    const { diffId, chainId } = before
+    const begun = await graph.begin(parent ?? undefined)
+    try {
+      const { recorded, applied } = await step('heal:apply', () =>
+        filling.fill(begun, tar(), { ...options, diffId }),
+      )
+      db.tx(() => db.damages.set(node, what))
+      const healed = await step('heal:tree', async () =>
+        driver.heal?.(layer, begun.layer, options.signal === undefined ? {} : { signal: options.signal }),
+      )
+      await step('heal:seal', async () => {
+        await graph.sync(layer)
+        await driver.seal(layer)
+      })
+      const facts = { ...recorded, node, chainId, aliases: applied.aliases }
+      const record = await step('heal:ready', () =>
+        db.tx(() => {
+          db.damages.delete(node)
+          return healRecord(begun.node, node, facts)
+        }),
+      )
+      return { changed: healed?.changed, record }
+    } finally {
+      await graph.abandon(begun)
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Whiteouts and opaque marks, held against the index: what a layer deletes must not show. They are devices and attributes
+ * on overlay, which a copy of the root by plain `tar`, `cp -r` or `rsync -a` loses, and then deleted files come back.
+ */
+import { toShortText } from './bytes.js'
+import { errnoOf } from './errors.js'
+import type { MergedIndex } from './merged-index.js'
+import { readdir } from './sys/files.js'
+import { at, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
+
+/** Costs what the layer deletes: `index` is that of its chain, `root` a descriptor of its view. */
+export function* markProblems(index: MergedIndex, root: number): Generator<string, void> {
+  for (const { path, opaque } of index.ownMarks()) {
+    if (!opaque) {
+      if (index.lookup(path) === undefined && isThere(root, path)) {
+        yield `/${toShortText(path)}: is deleted in this layer, but shows: the mark of that is gone`
+      }
+      continue
+    }
+    const wanted = new Set(
+      [...index.children(path)].map((child) => child.path.slice(child.path.lastIndexOf('/') + 1)),
+    )
+    const extra = namesIn(root, path).find((name) => !wanted.has(name))
+    if (extra === undefined) continue
+    yield `/${toShortText(path)}: shows what the layer hides (${toShortText(extra)}): its opaque mark is gone`
+  }
+}
+
+function isThere(root: number, path: string): boolean {
+  const slash = path.lastIndexOf('/')
+  return within(
+    root,
+    slash < 0 ? '' : path.slice(0, slash),
+    false,
+    (directory) => lstatAtOrUndefined(directory, path.slice(slash + 1)) !== undefined,
+  )
+}
+
+function namesIn(root: number, path: string): readonly string[] {
+  return within(root, path, [], (directory) => readdir(at(directory, '.')))
+}
+
+function within<T>(root: number, path: string, none: T, work: (directory: number) => T): T {
+  try {
+    const directory = enterDirectory({ fd: root }, path)
+    try {
+      return work(directory.fd)
+    } finally {
+      directory.close()
+    }
+  } catch (error) {
+    // No directory there (any more): whatever that is, it shows nothing.
+    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error
+    return none
+  }
+}

@@ -1,0 +1,112 @@
+/** A file's bytes made those of a good one: where they differ, in the file as it is. */
+import { constants } from 'node:fs'
+import { errnoOf } from '../errors.js'
+import { close, ftruncate, open, openAt, read, rename, unlink, write } from '../sys/files.js'
+import type { Stat } from '../sys/stat.js'
+import { at, openFile } from './confined.js'
+import { copyContent } from './content.js'
+
+const CHUNK = 256 * 1024
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const left = Buffer.allocUnsafeSlow(CHUNK)
+const right = Buffer.allocUnsafeSlow(CHUNK)
+
+export type HealedContent = 'same' | 'written' | 'replaced'
+
+/** `name` in both open directories, a regular file in each. `replaced`: it has another inode now. */
+export function healContent(
+  from: number,
+  to: number,
+  name: string,
+  { wanted, actual }: { readonly wanted: Stat; readonly actual: Stat },
+): HealedContent {
+  const source = openFile(from, name)
+  try {
+    if (actual.size === 0 && wanted.size > 0) return fill(source, to, name, wanted.size)
+    try {
+      const target = openFile(to, name)
+      try {
+        if (actual.size === wanted.size && firstDifference(source, target, wanted.size) === undefined) {
+          return 'same'
+        }
+      } finally {
+        close(target)
+      }
+      return writeDifferences(source, to, name, wanted.size)
+    } catch (error) {
+      // ETXTBSY: the program runs. EIO, EUCLEAN: what is on the disk can't even be read. EACCES: the mode, without root.
+      if (!['ETXTBSY', 'EIO', 'EUCLEAN', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error
+      return replaceWhole(source, to, name, wanted.size)
+    }
+  } finally {
+    close(source)
+  }
+}
+
+/** A new or emptied file: blocks are shared where they can be. */
+function fill(source: number, to: number, name: string, size: number): HealedContent {
+  let target: number
+  try {
+    target = openAt(to, name, constants.O_RDWR | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+    return replaceWhole(source, to, name, size)
+  }
+  try {
+    copyContent(source, target, size)
+    return 'written'
+  } finally {
+    close(target)
+  }
+}
+
+function firstDifference(a: number, b: number, size: number): number | undefined {
+  for (let offset = 0; offset < size; offset += CHUNK) {
+    const length = readAt(a, left, offset)
+    if (length !== readAt(b, right, offset) || left.compare(right, 0, length, 0, length) !== 0) return offset
+  }
+  return undefined
+}
+
+function writeDifferences(source: number, to: number, name: string, size: number): HealedContent {
+  const target = openAt(to, name, constants.O_RDWR | constants.O_NOFOLLOW)
+  try {
+    ftruncate(target, size)
+    for (let offset = 0; offset < size; offset += CHUNK) {
+      const length = readAt(source, left, offset)
+      const there = readAt(target, right, offset)
+      if (length === there && left.compare(right, 0, length, 0, length) === 0) continue
+      for (let done = 0; done < length; ) done += write(target, left, done, length - done, offset + done)
+    }
+    return 'written'
+  } finally {
+    close(target)
+  }
+}
+
+/** Beside it first, so that the name always means a whole file. */
+function replaceWhole(source: number, to: number, name: string, size: number): HealedContent {
+  const beside = at(to, `.varve~heal~${process.pid}`)
+  const target = open(beside, CREATE, 0o600)
+  try {
+    copyContent(source, target, size)
+  } catch (error) {
+    unlink(beside)
+    throw error
+  } finally {
+    close(target)
+  }
+  rename(beside, at(to, name))
+  return 'replaced'
+}
+
+/** Bytes read: fewer than the buffer has at the file's end only. */
+function readAt(fd: number, buffer: Buffer, offset: number): number {
+  let filled = 0
+  while (filled < buffer.length) {
+    const got = read(fd, buffer, filled, buffer.length - filled, offset + filled)
+    if (got === 0) break
+    filled += got
+  }
+  return filled
+}

@@ -1,0 +1,179 @@
+/** The walk of heal.ts: two trees side by side, by directory descriptors, so that no symlink leads out of either. */
+import { constants } from 'node:fs'
+import { toShortText } from '../bytes.js'
+import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
+import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
+import { at, enterDirectory, join, list, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
+import { failure } from './failure.js'
+import type { HealedTree, HealJob } from './heal.js'
+import { healAttributes } from './heal-attributes.js'
+import { healContent } from './heal-content.js'
+import { PERMISSIONS } from './own-access.js'
+
+const TYPE = 0o170000
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+
+/** `checkpoint` is called once per entry and may throw. */
+export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () => void): HealedTree {
+  const here = openTree(damaged)
+  let there: Tree | undefined
+  /** Where the good tree's inodes of several names are in the damaged one by now. */
+  const placed = new Map<number, string>()
+  /** The good tree's inodes by those of the damaged one that stand for them. */
+  const taken = new Map<number, number>()
+  let changed = 0
+  let renamed = false
+  let current = ''
+  try {
+    there = openTree(good)
+    healDirectory('', there)
+    return { changed, renamed }
+  } catch (error) {
+    throw failure(error, `heal "${toShortText(current)}" of ${toShortText(damaged)}`)
+  } finally {
+    there?.close()
+    here.close()
+  }
+
+  /** Depth first, and the directory's own attributes last: its time changes with what is done in it. */
+  function healDirectory(top: string, source: Tree): void {
+    const stack: { readonly path: string; readonly below: string[] }[] = [enter(top, source)]
+    for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+      const next = frame.below.pop()
+      if (next !== undefined) {
+        stack.push(enter(next, source))
+        continue
+      }
+      stack.pop()
+      inBoth(frame.path, source, (from, to) => {
+        const [wanted, actual] = [fstat(from), fstat(to)]
+        note(healAttributes(at(from, '.'), at(to, '.'), { wanted, actual, ignore }))
+      })
+    }
+  }
+
+  function enter(path: string, source: Tree): { readonly path: string; readonly below: string[] } {
+    const below: string[] = []
+    inBoth(path, source, (from, to) => {
+      const wanted = list(from)
+      for (const name of list(to).keys()) {
+        if (wanted.has(name)) continue
+        checkpoint()
+        current = join(path, name)
+        removeTree(at(to, name))
+        note(true)
+        renamed = true
+      }
+      for (const [name, stat] of wanted) {
+        checkpoint()
+        current = join(path, name)
+        healEntry(from, to, name, stat)
+        if (isDirectory(stat.mode)) below.push(current)
+      }
+    })
+    return { path, below }
+  }
+
+  function inBoth(path: string, source: Tree, work: (from: number, to: number) => void): void {
+    const from = enterDirectory(source, path)
+    try {
+      const to = enterDirectory(here, path)
+      try {
+        work(from.fd, to.fd)
+      } finally {
+        to.close()
+      }
+    } finally {
+      from.close()
+    }
+  }
+
+  function healEntry(from: number, to: number, name: string, wanted: Stat): void {
+    const path = current
+    const first = isDirectory(wanted.mode) ? undefined : placed.get(wanted.ino)
+    let actual = lstatAtOrUndefined(to, name)
+    if (first !== undefined) {
+      if (actual !== undefined && actual.ino === inodeAt(first)) return
+      replace(to, name, () => linkTo(first, at(to, name)))
+      return
+    }
+    if (wanted.nlink > 1 && !isDirectory(wanted.mode)) placed.set(wanted.ino, path)
+    if (actual === undefined || !isSameKind(from, to, name, wanted, actual)) {
+      replace(to, name, () => make(from, to, name, wanted))
+      actual = lstatAt(to, name)
+    }
+    if (!isDirectory(wanted.mode)) taken.set(actual.ino, wanted.ino)
+    if (isDirectory(wanted.mode) || isMark(wanted)) return
+    let wrote = false
+    if (isFile(wanted.mode)) {
+      const result = healContent(from, to, name, { wanted, actual })
+      wrote = result !== 'same'
+      if (result === 'replaced') {
+        renamed = true
+        actual = lstatAt(to, name)
+        taken.set(actual.ino, wanted.ino)
+      }
+    }
+    const now = wrote ? lstatAt(to, name) : actual
+    const attributes = healAttributes(at(from, name), at(to, name), { wanted, actual: now, ignore })
+    note(wrote || attributes)
+  }
+
+  /** May what is there stay, and be mended? */
+  function isSameKind(from: number, to: number, name: string, wanted: Stat, actual: Stat): boolean {
+    if ((wanted.mode & TYPE) !== (actual.mode & TYPE)) return false
+    if (isDirectory(wanted.mode)) return true
+    // Two files that became one, by a hard link too many.
+    const owner = taken.get(actual.ino)
+    if (owner !== undefined && owner !== wanted.ino) return false
+    if (wanted.nlink === 1 && actual.nlink > 1) return false
+    if (isSymlink(wanted.mode)) return readlinkAt(from, name) === readlinkAt(to, name)
+    return wanted.rdevMajor === actual.rdevMajor && wanted.rdevMinor === actual.rdevMinor
+  }
+
+  function replace(to: number, name: string, work: () => void): void {
+    removeTree(at(to, name))
+    work()
+    note(true)
+    renamed = true
+  }
+
+  function linkTo(first: string, path: string): void {
+    const slash = first.lastIndexOf('/')
+    const parent = enterDirectory(here, slash < 0 ? '' : first.slice(0, slash))
+    try {
+      link(at(parent.fd, first.slice(slash + 1)), path)
+    } finally {
+      parent.close()
+    }
+  }
+
+  function inodeAt(path: string): number | undefined {
+    const slash = path.lastIndexOf('/')
+    const parent = enterDirectory(here, slash < 0 ? '' : path.slice(0, slash))
+    try {
+      return lstatAtOrUndefined(parent.fd, path.slice(slash + 1))?.ino
+    } finally {
+      parent.close()
+    }
+  }
+
+  function note(isChanged: boolean): void {
+    if (isChanged) changed++
+  }
+}
+
+/** An empty one of the kind; its content and attributes follow. */
+function make(from: number, to: number, name: string, stat: Stat): void {
+  const { mode, rdevMajor, rdevMinor } = stat
+  const path = at(to, name)
+  if (isFile(mode)) close(open(path, CREATE, 0o600))
+  else if (isDirectory(mode)) mkdir(path, 0o700)
+  else if (isSymlink(mode)) symlink(readlinkAt(from, name), path)
+  else mknod(path, (mode & TYPE) | (isMark(stat) ? mode & PERMISSIONS : 0o600), rdevMajor, rdevMinor)
+}
+
+/** A device 0:0 is a sign of overlay's for a deleted name, whose attributes nobody sees. */
+function isMark({ mode, rdevMajor, rdevMinor }: Stat): boolean {
+  return isChar(mode) && rdevMajor === 0 && rdevMinor === 0
+}

@@ -1,0 +1,54 @@
+/** A damaged upper directory made equal to a good one. */
+import { constants } from 'node:fs'
+import type { Healed } from '../../core/driver.js'
+import { errnoOf } from '../../core/errors.js'
+import type { LayerId } from '../../core/ids.js'
+import { close, open, writeAll } from '../../core/sys/files.js'
+import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
+import { healTree } from '../../core/tree/heal.js'
+import { replaceWhole } from '../temporary.js'
+import type { Layout } from './layout.js'
+
+/** What mounts leave in an upper directory, and what a lower one does not need (fs/overlayfs/overlayfs.h). */
+const LEFT_BY_MOUNTS = ['origin', 'impure', 'nlink', 'upper', 'uuid', 'protattr']
+
+export async function healLayer(
+  layout: Layout,
+  layers: {
+    readonly id: LayerId
+    readonly good: LayerId
+    readonly prefix: string
+    readonly signal?: AbortSignal
+  },
+): Promise<Healed> {
+  const { id, good, prefix, signal } = layers
+  const there = lstatOrUndefined(layout.diff(id))
+  if (there === undefined || !isDirectory(there.mode)) {
+    replaceWhole(layout.home, id, good)
+    return { changed: undefined }
+  }
+  const ignore = LEFT_BY_MOUNTS.map((name) => `${prefix}${name}`)
+  const options = signal === undefined ? { ignore } : { ignore, signal }
+  const { changed, renamed } = await healTree(layout.diff(id), layout.diff(good), options)
+  if (renamed) forgetNames()
+  return { changed }
+}
+
+/**
+ * A mount remembers the names of its lower directories, also that one is missing, and asks no more ("changes to the
+ * underlying filesystems while part of a mounted overlay" are not looked for, overlayfs.rst). So all that the kernel
+ * remembers of names and that nobody uses is dropped; it is read again when it is needed.
+ */
+function forgetNames(): void {
+  try {
+    const fd = open('/proc/sys/vm/drop_caches', constants.O_WRONLY)
+    try {
+      writeAll(fd, Buffer.from('2'))
+    } finally {
+      close(fd)
+    }
+  } catch (error) {
+    // In a container that may be forbidden: then mounts see what was healed when the kernel forgets by itself.
+    if (!['EROFS', 'EACCES', 'EPERM', 'ENOENT'].includes(errnoOf(error) ?? '')) throw error
+  }
+}
