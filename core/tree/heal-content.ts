@@ -11,18 +11,23 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const left = Buffer.allocUnsafeSlow(CHUNK)
 const right = Buffer.allocUnsafeSlow(CHUNK)
 
+interface Extent {
+  readonly size: number
+  readonly block: number
+}
+
 export type HealedContent = 'same' | 'written' | 'replaced'
 
-/** `name` in both open directories, a regular file in each. `replaced`: it has another inode now. */
+/** `name` in both open directories, a regular file in each; `block` of the file system. `replaced`: it has another inode now. */
 export function healContent(
   from: number,
   to: number,
   name: string,
-  { wanted, actual }: { readonly wanted: Stat; readonly actual: Stat },
+  { wanted, actual, block }: { readonly wanted: Stat; readonly actual: Stat; readonly block: number },
 ): HealedContent {
   const source = openFile(from, name)
   try {
-    if (actual.size === 0 && wanted.size > 0) return fill(source, to, name, wanted.size)
+    if (actual.size === 0 && wanted.size > 0) return fill(source, to, name, { size: wanted.size, block })
     try {
       const target = openFile(to, name)
       try {
@@ -36,7 +41,7 @@ export function healContent(
     } catch (error) {
       // ETXTBSY: the program runs. EIO, EUCLEAN: what is on the disk can't even be read. EACCES: the mode, without root.
       if (!['ETXTBSY', 'EIO', 'EUCLEAN', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error
-      return replaceWhole(source, to, name, wanted.size)
+      return replaceWhole(source, to, name, { size: wanted.size, block })
     }
   } finally {
     close(source)
@@ -44,16 +49,16 @@ export function healContent(
 }
 
 /** A new or emptied file: blocks are shared where they can be. */
-function fill(source: number, to: number, name: string, size: number): HealedContent {
+function fill(source: number, to: number, name: string, { size, block }: Extent): HealedContent {
   let target: number
   try {
     target = openAt(to, name, constants.O_RDWR | constants.O_NOFOLLOW)
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') throw error
-    return replaceWhole(source, to, name, size)
+    return replaceWhole(source, to, name, { size, block })
   }
   try {
-    copyContent(source, target, size)
+    copyContent(source, target, size, block)
     return 'written'
   } finally {
     close(target)
@@ -85,11 +90,11 @@ function writeDifferences(source: number, to: number, name: string, size: number
 }
 
 /** Beside it first, so that the name always means a whole file. */
-function replaceWhole(source: number, to: number, name: string, size: number): HealedContent {
+function replaceWhole(source: number, to: number, name: string, { size, block }: Extent): HealedContent {
   const beside = at(to, `.varve~heal~${process.pid}`)
   const target = open(beside, CREATE, 0o600)
   try {
-    copyContent(source, target, size)
+    copyContent(source, target, size, block)
   } catch (error) {
     unlink(beside)
     throw error

@@ -8,6 +8,7 @@ import { failure } from './failure.js'
 import type { HealedTree, HealJob } from './heal.js'
 import { healAttributes } from './heal-attributes.js'
 import { healContent } from './heal-content.js'
+import { blockSizeOf } from './holes.js'
 import { PERMISSIONS } from './own-access.js'
 
 const TYPE = 0o170000
@@ -16,6 +17,7 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 /** `checkpoint` is called once per entry and may throw. */
 export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () => void): HealedTree {
   const here = openTree(damaged)
+  const block = blockSizeOf(damaged)
   let there: Tree | undefined
   /** Where the good tree's inodes of several names are in the damaged one by now. */
   const placed = new Map<number, string>()
@@ -106,7 +108,7 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
     if (isDirectory(wanted.mode) || isMark(wanted)) return
     let wrote = false
     if (isFile(wanted.mode)) {
-      const result = healContent(from, to, name, { wanted, actual })
+      const result = healContent(from, to, name, { wanted, actual, block })
       wrote = result !== 'same'
       if (result === 'replaced') {
         renamed = true
