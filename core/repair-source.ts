@@ -58,7 +58,8 @@ export async function openRepairSource(source: string, options: RepairSourceOpti
 async function ofImages(source: string, options: RepairSourceOptions): Promise<RepairSource> {
   const { images, close } = await openSource(source, options)
   const blobs = new Map<Digest, Blob>()
-  for (const { layers } of images) for (const { diffId, blob } of layers) blobs.set(diffId, blob)
+  const held = images.flatMap(({ layers }) => layers)
+  for (const { diffId, blob } of held) if (blob !== undefined) blobs.set(diffId, blob)
   return { ...ofBlobs(source, blobs, options), close }
 }
 
