@@ -12,6 +12,7 @@ import { type Digest, digestOf } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { Layers } from './layers.js'
 import type { LongOptions } from './model.js'
+import type { Mounts } from './mounts.js'
 import { step } from './steps.js'
 
 export interface CommitContext {
@@ -20,6 +21,7 @@ export interface CommitContext {
   readonly graph: Graph
   readonly images: Images
   readonly layers: Layers
+  readonly mounts: Pick<Mounts, 'requireQuiet'>
   readonly warn: (message: string) => void
 }
 
@@ -39,7 +41,7 @@ export async function commit(
   node: NodeId,
   { name, ...options }: LongOptions & { readonly name?: string | undefined } = {},
 ): Promise<Committed> {
-  const { db, graph, images } = context
+  const { db, graph, images, mounts } = context
   const lock = await graph.lockLayer(graph.get(node).layer, { signal: options.signal })
   try {
     const row = graph.get(node)
@@ -47,6 +49,7 @@ export async function commit(
       return { layer: row, image: db.tx(() => nameImage(db, images, node, name)) }
     }
     requireActive(db, row)
+    await mounts.requireQuiet(row)
     let image: ImageRow | undefined
     const layer = await commitLayer(context, row, {
       ...options,

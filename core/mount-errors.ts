@@ -27,6 +27,13 @@ export function notMounted(db: Database, row: NodeRow, target: string | undefine
   return new VarveError('FAILED_PRECONDITION', `layer ${nameOf(db, row)}: is not mounted${where}`)
 }
 
+export function covered(name: string, target: string): VarveError {
+  return new VarveError(
+    'FAILED_PRECONDITION',
+    `unmount layer ${name} at ${target}: something else is mounted over it; unmount that first`,
+  )
+}
+
 export function failed(what: string, name: string, target: string, error: unknown): unknown {
   if (error instanceof VarveError) return error
   const hint = HINTS[errnoOf(error) ?? '']

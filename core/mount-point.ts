@@ -1,23 +1,28 @@
 /** The places below `mnt/` where layers are mounted by their driver's recipe. Paths are byte strings. */
 import { errnoOf } from './errors.js'
+import { currentNamespace, otherNamespaces } from './namespaces.js'
 import { mkdir, rmdir } from './sys/files.js'
 import { mountInfo, unmount, unmountForGood } from './sys/mount.js'
+import { identityAt, isSameDirectory, type MountIdentity } from './sys/mount-id.js'
 import { isDirectory, lstat } from './sys/stat.js'
 
 /**
  * Unmounts a layer that nobody counts any more. Where it has a file system to itself, it can't be written to afterwards
- * through a copy of the mount in another mount namespace either; a bind of a directory has none, and there it can.
- * @throws SysError: EBUSY where it is in use: nothing has changed then; EINVAL, ENOENT where nothing is mounted there
+ * through a copy of the mount either, elsewhere or in another mount namespace; a bind of a directory has none, and there it
+ * can, and false is given. @throws SysError: EBUSY where it is in use: nothing has changed then; EINVAL, ENOENT where nothing is mounted there
  */
-export function unmountLayer(target: string): void {
+export function unmountLayer(target: string): boolean {
   const all = mountInfo()
   const mount = all.findLast((each) => each.target === target)
   // Who else has a part in it? What is no layer's own must never become read-only.
-  const shared = all.some(
+  const isShared = all.some(
     (each) => each !== mount && each.major === mount?.major && each.minor === mount.minor,
   )
-  if (mount?.root === '/' && !shared && !mount.superOptions.includes('ro')) unmountForGood(target)
+  const isOwn = mount?.type === 'overlay' || !isShared
+  const isWhole = mount?.root === '/' && isOwn
+  if (isWhole && !mount.superOptions.includes('ro')) unmountForGood(target)
   else unmount(target)
+  return isWhole
 }
 
 /** Makes one, 0700; what a crash or a failed unmount left will do. @throws SysError EEXIST: it is no directory, and mount(2) follows symlinks */
@@ -27,6 +32,29 @@ export function makeMountPoint(path: string): void {
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST' || !isDirectory(lstat(path).mode)) throw error
   }
+}
+
+/** Is something else mounted over it? An unmount takes what is on top. */
+export function isCovered(place: string, identity: MountIdentity | undefined): boolean {
+  const there = identityAt(place)
+  return identity !== undefined && there !== undefined && !isSameDirectory(there, identity)
+}
+
+/**
+ * Is something mounted at `name` of the directory `folder` in another mount namespace? To remove a directory that is a mount
+ * point there ends that mount, in use or not (moby#34948).
+ */
+export function isMountPointElsewhere(folder: string, name: string): boolean {
+  const here = identityAt(folder)
+  if (here === undefined) return false
+  for (const { mounts, root } of otherNamespaces(currentNamespace())) {
+    for (const { target } of mounts) {
+      if (!target.endsWith(`/${name}`)) continue
+      const above = identityAt(`${root}${target.slice(0, -name.length - 1)}/`)
+      if (above !== undefined && isSameDirectory(above, here)) return true
+    }
+  }
+  return false
 }
 
 /** Removes a mount point, if it is there. Copies of its mount that leaked into other namespaces go too (moby#34948). */

@@ -39,14 +39,14 @@ export function realTarget(target: string): string {
   }
 }
 
-/** Where a node is mounted, when nobody says which place is meant. */
-export function onlyPlace(db: Database, row: NodeRow, primary: string): string {
-  const places = db.mounts.byNode(row.id).filter((each) => each.count > 0)
-  const own = places.find((each) => each.target === primary)
-  const only: MountRow | undefined = own ?? (places.length === 1 ? places[0] : undefined)
-  if (only !== undefined) return only.target
-  if (places.length === 0) throw notMounted(db, row, undefined)
-  const targets = places.map((each) => each.target).join(', ')
+/** The mount that is meant when nobody says which. @throws VarveError FAILED_PRECONDITION */
+export function onlyMount(db: Database, row: NodeRow): MountRow {
+  const mounts = db.mounts.byNode(row.id).filter((each) => each.count > 0)
+  const own = mounts.find((each) => each.own)
+  const only: MountRow | undefined = own ?? (mounts.length === 1 ? mounts[0] : undefined)
+  if (only !== undefined) return only
+  if (mounts.length === 0) throw notMounted(db, row, undefined)
+  const targets = mounts.map((each) => each.target).join(', ')
   throw new VarveError(
     'FAILED_PRECONDITION',
     `unmount layer ${nameOf(db, row)}: mounted at ${targets}; say which`,

@@ -1,31 +1,44 @@
 /**
  * Mounts that the store performs, counts and remembers.
  *
- * A layer is mounted once, by its driver's recipe, at `mnt/<layer>`; every other target is a bind mount of that place (one
+ * A layer is mounted once, by its driver's recipe, at `mnt/<layer>` (its own place); every other target is a bind mount of that place (one
  * upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live in the
  * database: a row is there before its mount is and goes after it, and core/recover-mounts.ts drops rows whose mount is gone.
+ * Which mount is a row's, the kernel's numbers say (mount-space.ts).
  *
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
  * the layer is to be removed by force: once a layer is unmounted, nobody writes to it. That goes for copies of the mount in
- * other mount namespaces as far as the layer has a file system to itself (mount-point.ts).
+ * other mount namespaces as far as the layer has a file system to itself (mount-point.ts); for what is left a commit looks
+ * (quiet.ts).
  *
  * Without root nothing is mounted. A writable layer whose recipe is one plain directory is then handed out as that, and
  * counted like a mount; that nobody writes there after the unmount is then up to the caller, whose directory it is.
  */
 import { asText, fromText } from './bytes.js'
 import type { Database } from './db/database.js'
+import type { MountRow } from './db/mounts.js'
 import type { NodeRow } from './db/nodes.js'
 import type { Driver, Mount } from './driver.js'
 import { errnoOf, isCode, VarveError } from './errors.js'
+import { createFreeze, type Freeze } from './freeze.js'
 import type { Graph } from './graph.js'
 import { nameOf } from './graph-rules.js'
 import type { LayerId } from './ids.js'
-import { failed, needsRoot, notMounted, refuseTaken } from './mount-errors.js'
-import { makeMountPoint, removeMountPoint, tryRemoveMountPoint, unmountLayer } from './mount-point.js'
+import { covered, failed, needsRoot, notMounted, refuseTaken } from './mount-errors.js'
+import {
+  isCovered,
+  makeMountPoint,
+  removeMountPoint,
+  tryRemoveMountPoint,
+  unmountLayer,
+} from './mount-point.js'
 import { createMountSpace, IN_PLACE } from './mount-space.js'
-import { onlyPlace, realTarget, requireTarget } from './mount-target.js'
+import { onlyMount, realTarget, requireTarget } from './mount-target.js'
+import { createQuiet, type Quiet } from './quiet.js'
+import type { Scratch } from './scratch.js'
 import { step } from './steps.js'
-import { attach, makeReadonly, makeWritable, unmount as unmountNow } from './sys/mount.js'
+import { attach, bootId, unmount as unmountNow } from './sys/mount.js'
+import { identityAt } from './sys/mount-id.js'
 
 export interface MountsContext {
   readonly db: Database
@@ -33,9 +46,11 @@ export interface MountsContext {
   readonly driver: Driver
   /** The data root, absolute and without symlinks, as a byte string. */
   readonly root: string
+  /** For asking the kernel who uses an overlay's directory (quiet.ts); without it only the lists of mounts are looked at. */
+  readonly scratch?: Pick<Scratch, 'directory'>
 }
 
-export interface Mounts {
+export interface Mounts extends Freeze, Quiet {
   /**
    * Mounts a node (writable where it is active) at `target`, an absolute path of an existing directory, or at a place of
    * the store's; each call counts. Gives where it is. Without root it is the layer's own directory, where it has one.
@@ -55,23 +70,29 @@ export interface Mounts {
   forget(row: NodeRow): void
   /** … and then, under the layer's lock, they are taken down. Files that are open there stay open. */
   takeDown(row: NodeRow): Promise<void>
-  /**
-   * Makes every mount of an active node read-only where it is, so that it can be committed while somebody reads there.
-   * The caller holds the layer's lock. Gives what undoes it, where the commit fails: but not for a layer that the driver has
-   * sealed by then, which is written to again after the next mount. @throws VarveError FAILED_PRECONDITION where a file is
-   * open for writing
-   */
-  freeze(row: NodeRow): Promise<() => Promise<void>>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
   placeOf(layer: LayerId): string | undefined
 }
 
-export function createMounts({ db, graph, driver, root }: MountsContext): Mounts {
-  const space = createMountSpace()
+export function createMounts(context: MountsContext): Mounts {
+  const { db, graph, driver, root } = context
   const primaryOf = (layer: LayerId) => `${asText(root)}/mnt/${layer}`
-  const rowOf = (node: number, target: string) => db.mounts.get(node, target)
+  /** The node's mount at `place`, however that was called when it was mounted. */
+  const mountAt = (row: NodeRow, place: string): MountRow | undefined => {
+    const space = createMountSpace()
+    const isThere = (each: MountRow) => {
+      const now = space.placeOf(each)
+      return now === undefined ? each.target === place : asText(now) === place
+    }
+    return (
+      db.mounts.byNode(row.id).find(isThere) ??
+      (place === primaryOf(row.layer) ? db.mounts.own(row.id) : undefined)
+    )
+  }
+  /** As it is in the database now. */
+  const again = ({ node, target }: MountRow) => db.mounts.get(node, target)
 
   /** Under the layer's lock, so what is sealed but still writable was left so by a commit that was interrupted. */
   const recipeOf = async (row: NodeRow, readonly: boolean): Promise<readonly Mount[]> => {
@@ -79,100 +100,132 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
     return driver.get(graph.sourceOf(row), { readonly })
   }
 
-  /** Can the driver no longer give an active layer out for writing? */
-  const isSealed = async (row: NodeRow): Promise<boolean> => {
-    try {
-      await driver.get(graph.sourceOf(row), { readonly: false })
-      return false
-    } catch (error) {
-      if (isCode(error, 'FAILED_PRECONDITION')) return true
-      throw error
-    }
-  }
-
   /** The mount by the driver's recipe; its row is there, with a count that may be 0. */
-  const mountPrimary = async (row: NodeRow): Promise<string> => {
-    const target = primaryOf(row.layer)
-    await withRow(row, target, async (readonly) => {
-      makeMountPoint(fromText(target))
-      attach(await recipeOf(row, readonly), fromText(target))
+  const mountOwn = (row: NodeRow): Promise<MountRow> =>
+    withRow(
+      row,
+      db.mounts.own(row.id),
+      { target: primaryOf(row.layer), own: true },
+      async (place, readonly) => {
+        makeMountPoint(place)
+        attach(await recipeOf(row, readonly), place)
+      },
+    )
+
+  /** A second place that shows the first. */
+  const mountElsewhere = async (row: NodeRow, own: MountRow, target: string): Promise<MountRow> => {
+    const source = createMountSpace().placeOf(own)
+    if (source === undefined) throw notMounted(db, row, own.target)
+    if (asText(source) === target) return own
+    return withRow(row, mountAt(row, target), { target, own: false }, (place, readonly) => {
+      attach([{ type: 'bind', source, options: ['rbind', readonly ? 'ro' : 'rw'] }], place)
     })
-    return target
   }
 
   /** Writes the row, then mounts; a row without its mount is made anew. A failed mount leaves no row. */
   const withRow = async (
     row: NodeRow,
-    target: string,
-    mount: (readonly: boolean) => Promise<void> | void,
-  ): Promise<void> => {
+    old: MountRow | undefined,
+    { target, own }: Pick<MountRow, 'target' | 'own'>,
+    mount: (place: string, readonly: boolean) => Promise<void> | void,
+  ): Promise<MountRow> => {
     const readonly = row.kind !== 'active'
-    const old = rowOf(row.id, target)
-    if (old !== undefined && space.isHere(old)) return
+    const space = createMountSpace()
+    if (old !== undefined && space.placeOf(old) !== undefined) return old
+    const place = fromText(target)
     await step('mount:row', () =>
       db.draft(() => {
-        if (old !== undefined) db.mounts.delete(row.id, target)
+        if (old !== undefined) db.mounts.delete(row.id, old.target)
         refuseTaken(db, target)
         graph.get(row.id)
-        db.mounts.insert({ node: row.id, target, count: 0, bootId: space.id, readonly })
+        db.mounts.insert({ node: row.id, target, count: 0, bootId: space.id, readonly, own })
+        if (!readonly) {
+          db.nodes.settle(row.id)
+          db.nodes.setClosed(row.id, null)
+        }
       }),
     )
     try {
-      await step('mount:attach', () => mount(readonly))
+      await step('mount:attach', () => mount(place, readonly))
     } catch (error) {
-      if (target === primaryOf(row.layer)) tryRemoveMountPoint(fromText(target))
+      if (own) tryRemoveMountPoint(place)
       db.mounts.delete(row.id, target)
       throw failed('mount', nameOf(db, row), target, error)
     }
+    const identity = identityAt(place)
+    if (identity !== undefined) db.mounts.setIdentity(row.id, target, identity)
+    return { node: row.id, target, count: 0, bootId: space.id, readonly, own, identity }
   }
 
-  const count = (row: NodeRow, target: string, by: number) =>
-    db.mounts.setCount(row.id, target, (rowOf(row.id, target)?.count ?? 0) + by)
+  const count = (mount: MountRow, by: number) =>
+    db.mounts.setCount(mount.node, mount.target, (again(mount)?.count ?? 0) + by)
 
-  const takeDownAt = async (row: NodeRow, target: string, how: { readonly lazy: boolean }): Promise<void> => {
-    const isInPlace = rowOf(row.id, target)?.bootId === IN_PLACE
-    await step('unmount:detach', () => {
-      if (isInPlace) return
-      const primary = target === primaryOf(row.layer)
-      try {
-        if (primary && !how.lazy) unmountLayer(fromText(target))
-        else unmountNow(fromText(target), how)
-      } catch (error) {
-        // EINVAL, ENOENT: it is not mounted (any more), which is what was asked for.
-        if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOENT') {
-          throw failed('unmount', nameOf(db, row), target, error)
-        }
+  /** Where it is, as text. */
+  const placeNow = (mount: MountRow): string => {
+    const place = createMountSpace().placeOf(mount)
+    return place === undefined ? mount.target : asText(place)
+  }
+
+  const detach = (row: NodeRow, mount: MountRow, how: { readonly lazy: boolean }): void => {
+    const place = createMountSpace().placeOf(mount)
+    try {
+      // Undefined: it is not mounted (any more), which is what was asked for; what is at its place now is another's.
+      if (place !== undefined) {
+        if (isCovered(place, mount.identity)) throw covered(nameOf(db, row), mount.target)
+        if (!mount.own || how.lazy) unmountNow(place, how)
+        else if (unmountLayer(place)) db.nodes.setClosed(row.id, bootId())
       }
-      if (primary) removeMountPoint(fromText(target))
+    } catch (error) {
+      // EINVAL, ENOENT: it went meanwhile.
+      if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'ENOENT') {
+        throw failed('unmount', nameOf(db, row), mount.target, error)
+      }
+    }
+    if (mount.own) removeMountPoint(place ?? fromText(primaryOf(row.layer)))
+  }
+
+  const takeDownAt = async (
+    row: NodeRow,
+    mount: MountRow,
+    how: { readonly lazy: boolean },
+  ): Promise<void> => {
+    const isInPlace = mount.bootId === IN_PLACE
+    await step('unmount:detach', () => {
+      if (!isInPlace) detach(row, mount, how)
     })
-    const forgotten = () => db.mounts.delete(row.id, target)
+    const forgotten = () => db.mounts.delete(mount.node, mount.target)
     // What was handed out in its place would be so again after a power cut.
     await step('unmount:row', () => (isInPlace ? db.tx(forgotten) : forgotten()))
   }
 
   /** The writable layer's own directory, where it is nothing more. Nothing is mounted. */
-  const handOut = async (row: NodeRow): Promise<string> => {
+  const handOut = async (row: NodeRow): Promise<MountRow> => {
     const [mount, ...others] = await recipeOf(row, false)
     if (mount?.type !== 'bind' || others.length > 0) throw needsRoot(nameOf(db, row))
-    const place = asText(mount.source)
-    if (rowOf(row.id, place) !== undefined) return place
+    const target = asText(mount.source)
+    const old = db.mounts.own(row.id)
+    if (old?.target === target) return old
     await step('mount:row', () =>
       db.tx(() => {
         graph.get(row.id)
-        db.mounts.insert({ node: row.id, target: place, count: 0, bootId: IN_PLACE, readonly: false })
+        // Its root was moved, maybe.
+        if (old !== undefined) db.mounts.move(row.id, old.target, target)
+        else {
+          const handed = { node: row.id, target, count: 0, bootId: IN_PLACE, readonly: false }
+          db.mounts.insert({ ...handed, own: true })
+          db.nodes.settle(row.id)
+        }
       }),
     )
-    return place
+    return db.mounts.own(row.id) as MountRow
   }
 
   /** What nobody counts goes, the store's own place last: but not while a bind mount of it is wanted. */
   const settle = async (row: NodeRow, how: { readonly lazy: boolean }): Promise<void> => {
-    const primary = primaryOf(row.layer)
     const rows = db.mounts.byNode(row.id)
     if (rows.some((each) => each.count > 0)) return
-    const others = rows.filter((each) => each.target !== primary)
-    for (const { target } of others) await takeDownAt(row, target, how)
-    if (others.length < rows.length) await takeDownAt(row, primary, how)
+    for (const mount of rows.filter((each) => !each.own)) await takeDownAt(row, mount, how)
+    for (const mount of rows.filter((each) => each.own)) await takeDownAt(row, mount, how)
     await driver.put(graph.sourceOf(row))
   }
 
@@ -187,6 +240,7 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
 
   /** Only there can the mount be seen, counted and unmounted. */
   const refuseStrangers = (row: NodeRow): void => {
+    const space = createMountSpace()
     for (const each of db.mounts.byNode(row.id)) {
       const pid = space.strangerOf(each)
       if (pid === undefined) continue
@@ -208,10 +262,13 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
   }
 
   return {
+    ...createFreeze({ ...context, refuseStrangers }),
+    ...createQuiet(context),
+
     placeOf(layer) {
       const node = db.nodes.byLayer(layer)
-      const row = node && db.mounts.get(node.id, primaryOf(layer))
-      return row !== undefined && space.isHere(row) ? fromText(row.target) : undefined
+      const own = node && db.mounts.own(node.id)
+      return own === undefined || own.bootId === IN_PLACE ? undefined : createMountSpace().placeOf(own)
     },
 
     mount: (node, target) =>
@@ -221,21 +278,10 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
         const rootless = process.geteuid?.() !== 0
         if (rootless && (wanted !== undefined || row.kind !== 'active')) throw needsRoot(nameOf(db, row))
         try {
-          if (rootless) {
-            const place = await handOut(row)
-            count(row, place, 1)
-            return place
-          }
-          const primary = await mountPrimary(row)
-          const place = wanted ?? primary
-          if (place !== primary) {
-            await withRow(row, place, (readonly) => {
-              const options = ['rbind', readonly ? 'ro' : 'rw']
-              attach([{ type: 'bind', source: fromText(primary), options }], fromText(place))
-            })
-          }
-          count(row, place, 1)
-          return place
+          const own = rootless ? await handOut(row) : await mountOwn(row)
+          const mount = wanted === undefined ? own : await mountElsewhere(row, own, wanted)
+          count(mount, 1)
+          return placeNow(mount)
         } catch (error) {
           await settleAfter(row)
           throw error
@@ -244,20 +290,18 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
 
     unmount: (node, target) =>
       locked(node, async (row) => {
-        const primary = primaryOf(row.layer)
-        const place = target === undefined ? onlyPlace(db, row, primary) : realTarget(target)
-        const found = rowOf(row.id, place)
-        if (found === undefined || found.count === 0) throw notMounted(db, row, place)
+        const found = target === undefined ? onlyMount(db, row) : mountAt(row, realTarget(target))
+        if (found === undefined || found.count === 0) throw notMounted(db, row, target && realTarget(target))
         refuseStrangers(row)
-        count(row, place, -1)
+        count(found, -1)
         if (found.count > 1) return
         try {
-          if (place !== primary) await takeDownAt(row, place, { lazy: false })
+          if (!found.own) await takeDownAt(row, found, { lazy: false })
           await settle(row, { lazy: false })
         } catch (error) {
           // It stays mounted, and counted. Where the bind mount went and the store's own place did not, it is that.
-          const left = rowOf(row.id, place) ?? rowOf(row.id, primary)
-          if (left?.count === 0) count(row, left.target, 1)
+          const left = again(found) ?? db.mounts.own(row.id)
+          if (left?.count === 0) count(left, 1)
           throw error
         }
       }),
@@ -269,31 +313,6 @@ export function createMounts({ db, graph, driver, root }: MountsContext): Mounts
 
     async takeDown(row) {
       if (db.mounts.byNode(row.id).length > 0) await settle(row, { lazy: true })
-    },
-
-    async freeze(row) {
-      const rows = db.mounts.byNode(row.id).filter((each) => !each.readonly)
-      if (rows.length === 0 || rows.some((each) => each.bootId === IN_PLACE)) return async () => {}
-      refuseStrangers(row)
-      const recipe = await driver.get(graph.sourceOf(row), { readonly: false })
-      // A bind is one mount of many of somebody's file system; anything else is the layer's own file system.
-      const scope = recipe.at(-1)?.type === 'bind' ? 'mount' : 'file system'
-      for (const [i, { target }] of rows.entries()) {
-        try {
-          makeReadonly(fromText(target), scope)
-        } catch (error) {
-          // A file system is read-only everywhere or nowhere, so the first of its mounts decides.
-          if (scope === 'mount')
-            for (const each of rows.slice(0, i)) makeWritable(fromText(each.target), scope)
-          throw failed('make read-only', nameOf(db, row), target, error)
-        }
-      }
-      db.mounts.setReadonly(row.id, true)
-      return async () => {
-        if (await isSealed(row)) return
-        for (const { target } of rows) makeWritable(fromText(target), scope)
-        db.mounts.setReadonly(row.id, false)
-      }
     },
 
     async recipe(node) {

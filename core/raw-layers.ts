@@ -65,6 +65,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       if (row.kind !== 'active') return row
       const thaw = await mounts.freeze(row)
       try {
+        await mounts.requireUnmounted(row)
         return await graph.commit(row.id, { labels: row.labels })
       } catch (error) {
         // That error is the one to tell; what fails of the undoing is told beside it.
@@ -165,7 +166,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       const place = row && mounts.placeOf(row.layer)
       if (row === undefined || place === undefined) return
       const target = asText(place)
-      const count = () => db.mounts.get(row.id, target)?.count ?? 0
+      const count = () => db.mounts.own(row.id)?.count ?? 0
       if (count() === 0) return
       try {
         await mounts.unmount(row, target)
@@ -194,6 +195,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         const row = find(id)
         requireOwn(id, row, parent)
         requireActive(db, row)
+        await mounts.requireUnmounted(row)
         await requireUnwritten(id, row)
         const filling = await layers()
         // From here on it goes with whatever fails.

@@ -1,11 +1,15 @@
-/** Mounts that a crash or a reboot left half done: rows without a mount, mounts that nobody counts, empty mount points. */
-import { asText, fromText, toText } from './bytes.js'
+/**
+ * Mounts that a crash or a reboot left half done: rows without a mount, mounts that nobody counts, empty mount points. What
+ * is mounted and has no row (an older database was put back, say) is taken up again; it is never unmounted here.
+ */
+import { asText, toText } from './bytes.js'
 import type { NodeRow } from './db/nodes.js'
-import { removeMountPoint, unmountLayer } from './mount-point.js'
-import { createMountSpace, IN_PLACE, isMountPoint, type MountSpace } from './mount-space.js'
+import { isMountPointElsewhere, removeMountPoint, unmountLayer } from './mount-point.js'
+import { createMountSpace, IN_PLACE, isMountPoint } from './mount-space.js'
 import { each, type RecoverContext } from './recovery.js'
 import { readdir } from './sys/files.js'
-import { unmount } from './sys/mount.js'
+import { bootId, mountInfo, unmount } from './sys/mount.js'
+import { identityAt } from './sys/mount-id.js'
 
 export async function recoverMounts(context: RecoverContext): Promise<void> {
   await dropStaleMounts(context)
@@ -17,13 +21,23 @@ async function dropStaleMounts(context: RecoverContext): Promise<void> {
   const { db, graph, warn } = context
   const rows = db.mounts.all()
   if (rows.length === 0) return
-  const space = createMountSpace()
+  const before = createMountSpace()
   await each(context, rows, async (row) => {
     const layer = db.nodes.get(row.node)?.layer
-    if (layer === undefined || space.isMounted(row)) return
+    const place = before.placeOf(row)
+    if (layer === undefined || (place === undefined ? before.isMounted(row) : asText(place) === row.target))
+      return
     await graph.ifFree(layer, () => {
       const now = db.mounts.get(row.node, row.target)
-      if (now === undefined || space.isMounted(now)) return
+      const space = createMountSpace()
+      const moved = now && space.placeOf(now)
+      if (now === undefined || (moved === undefined && space.isMounted(now))) return
+      if (moved !== undefined) {
+        // A directory above it has another name now.
+        if (db.mounts.byTarget(asText(moved)) === undefined)
+          db.mounts.move(row.node, row.target, asText(moved))
+        return
+      }
       db.mounts.delete(row.node, row.target)
       warn(`layer ${layer}: is no longer mounted at ${row.target}, forgotten`)
     })
@@ -34,34 +48,34 @@ async function dropStaleMounts(context: RecoverContext): Promise<void> {
 async function finishUnmounts(context: RecoverContext): Promise<void> {
   const { db, graph } = context
   const uncounted = db.mounts.all().filter((row) => row.count === 0)
-  if (uncounted.length === 0) return
-  const space = createMountSpace()
-  await each(context, [...new Set(uncounted.map((row) => row.node))], async (node) => {
+  for (const node of new Set(uncounted.map((row) => row.node))) {
     const owner = db.nodes.get(node)
-    if (owner === undefined) return
-    await graph.ifFree(owner.layer, () => finishUnmount(context, space, owner))
-  })
+    if (owner === undefined) continue
+    await each(context, [owner], () => graph.ifFree(owner.layer, () => finishUnmount(context, owner)))
+  }
 }
 
 /** Not lazily: a row that stays keeps the layer from being committed while somebody can still write there. */
 async function finishUnmount(
   { db, graph, driver, root, warn }: RecoverContext,
-  space: MountSpace,
   { id, layer }: NodeRow,
 ): Promise<void> {
   const rows = db.mounts.byNode(id)
   // While a bind mount counts, the store's own mount that it shows stays, with a count of 0.
   const inUse = rows.some((row) => row.count > 0)
-  const own = (target: string) => fromText(target).startsWith(`${root}/mnt/`)
-  const doomed = rows.filter(({ count, target }) => count === 0 && !(inUse && own(target)))
-  for (const { target } of doomed.sort((a, b) => Number(own(a.target)) - Number(own(b.target)))) {
+  const doomed = rows.filter((row) => row.count === 0 && !(inUse && row.own))
+  for (const { target } of doomed.sort((a, b) => Number(a.own) - Number(b.own))) {
     const row = db.mounts.get(id, target)
     if (row === undefined) continue
     if (row.bootId !== IN_PLACE) {
-      if (space.isHere(row)) (own(target) ? unmountLayer : unmount)(fromText(target))
-      else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
+      const space = createMountSpace()
+      const place = space.placeOf(row)
+      if (place !== undefined) {
+        if (!row.own) unmount(place)
+        else if (unmountLayer(place)) db.nodes.setClosed(id, bootId())
+      } else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
+      if (row.own) removeMountPoint(place ?? `${root}/mnt/${layer}`)
     }
-    if (own(target)) removeMountPoint(fromText(target))
     db.mounts.delete(id, target)
     warn(`layer ${layer}: unmounted from ${target}, which had been interrupted`)
   }
@@ -69,13 +83,33 @@ async function finishUnmount(
   if (now !== undefined && db.mounts.byNode(id).length === 0) await driver.put(graph.sourceOf(now))
 }
 
-/** A mount point of the store's that no row names: a crash between unmount and rmdir, or mount and nothing. */
+/** A mount point of the store's that no row names: a crash between unmount and rmdir, or before the mount. */
 async function dropMountPoint({ db, graph, root, warn }: RecoverContext, name: string): Promise<void> {
   const path = `${root}/mnt/${name}`
   await graph.ifFree(name, () => {
-    if (db.mounts.byTarget(asText(path)) !== undefined) return
-    if (isMountPoint(path)) unmount(path, { lazy: true })
+    const node = db.nodes.byLayer(name)
+    if (node !== undefined && db.mounts.own(node.id) !== undefined) return
+    if (isMountPoint(path)) {
+      // What no layer has is for `varve check`.
+      if (node?.state === 'ready' && takeUp({ db }, node, path)) {
+        warn(`layer ${name}: is mounted at ${toText(path)}, which the database did not know; it does now`)
+      }
+      return
+    }
+    if (isMountPointElsewhere(`${root}/mnt`, name)) return
     removeMountPoint(path)
     warn(`removed the mount point ${toText(path)}, left by a crash`)
   })
+}
+
+/** Counts a mount that is there as one that somebody asked for once. */
+function takeUp({ db }: Pick<RecoverContext, 'db'>, { id, kind }: NodeRow, path: string): boolean {
+  const identity = identityAt(path)
+  const mount = mountInfo().find((each) => each.id === identity?.id)
+  const target = asText(path)
+  if (identity === undefined || mount === undefined || db.mounts.byTarget(target) !== undefined) return false
+  const readonly = kind !== 'active' || mount.options.includes('ro')
+  db.mounts.insert({ node: id, target, count: 1, bootId: createMountSpace().id, readonly, own: true })
+  db.mounts.setIdentity(id, target, identity)
+  return true
 }

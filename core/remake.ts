@@ -6,30 +6,53 @@ import { each, type RecoverContext } from './recovery.js'
 import { bootId } from './sys/mount.js'
 
 /**
- * Layers that a power cut took. A new writable layer is reported when its row is on disk, and what the driver made may not
- * be yet: nothing is in it that its id and its parent don't tell, and who makes something durable in it brings it to disk
- * too. So where it is not there at the first open after a boot, and was young when the power went, it is made again. One
- * that is older, or goes missing at any other time, is damage, of which `varve check` tells.
+ * A new writable layer is reported when its row is on disk, and what the driver made may not be yet: nothing is in it that
+ * its id and its parent don't tell, and who makes something durable in it brings it to disk too. So where it is not there at
+ * the first open after a boot, and was young when the power went, it is made again, which `varve check` tells from then on.
+ * One that was mounted for writing, or was there for long, or goes missing at any other time, is damage: `varve check` tells
+ * that as well.
  */
 export async function remakeLost(context: RecoverContext): Promise<void> {
   const { db, driver, warn } = context
   const boot = bootId()
   const last = db.meta.get('boot')
-  if (last === boot) return
+  if (last === boot) return settleOld(context)
   // A root from before this was written down: nothing tells of a boot in between.
   if (last === undefined) return db.meta.set('boot', boot)
   const lost: NodeRow[] = []
   const isTold = await each(context, ['list'], async () => {
     const rows = db.nodes.ready()
     const held = new Set(await driver.list())
-    const lastSign = rows.reduce((latest, { created, updated }) => Math.max(latest, created, updated), 0)
+    const lastSign = lastSignOf(rows)
     for (const row of rows.filter((row) => isMadeEmpty(row) && !held.has(row.layer))) {
-      if (lastSign - row.created <= SETTLED) lost.push(row)
-      else warn(`${missing(row)}, long before the last that is known of; left as it is, see varve check`)
+      const why = whyNot(row, lastSign)
+      if (why === undefined) lost.push(row)
+      else warn(`${missing(row)}, ${why}; left as it is, see varve check`)
     }
   })
   const isMended = await each(context, lost, (row) => remake(context, row))
   if (isTold && isMended) db.meta.set('boot', boot)
+}
+
+/**
+ * Remembers which layers are no longer young, at every open and, in a process that stays, every few minutes: a layer in use
+ * gives no other sign of life to the database. Only of the boot that the database knows of.
+ */
+export function settleOld({ db }: Pick<RecoverContext, 'db'>): void {
+  if (db.meta.get('boot') === bootId()) db.nodes.settleOld(Date.now() - SETTLED)
+}
+
+/** {@link settleOld} for as long as the process has the store open. Gives what ends it. */
+export function keepSettling(context: Pick<RecoverContext, 'db'>): () => void {
+  const timer = setInterval(() => {
+    try {
+      settleOld(context)
+    } catch {
+      // The disk is full, say, which whoever uses the store is told: the next time, or the next open, will do.
+    }
+  }, SETTLED / 2)
+  timer.unref()
+  return () => clearInterval(timer)
 }
 
 /**
@@ -39,6 +62,20 @@ export async function remakeLost(context: RecoverContext): Promise<void> {
  */
 const SETTLED = 10 * 60_000
 
+/** Of a clock that was ahead then, nothing can be told. */
+function lastSignOf(rows: readonly NodeRow[]): number {
+  const now = Date.now()
+  const times = rows.flatMap(({ created, updated }) => [created, updated])
+  return times.reduce((latest, time) => (time > now ? latest : Math.max(latest, time)), 0)
+}
+
+/** Why the layer must not be made up; undefined where it was new when the power went, and nobody had written to it. */
+function whyNot({ created, settled }: NodeRow, lastSign: number): string | undefined {
+  if (settled) return 'and it had been mounted for writing, or been there for long'
+  if (created > lastSign) return 'by a clock that was ahead'
+  return lastSign - created > SETTLED ? 'long before the last that is known of' : undefined
+}
+
 function missing({ layer, created }: NodeRow): string {
   return `layer ${layer}: its directory was missing at the first open after a boot; it had been made at ${new Date(created).toISOString()}`
 }
@@ -46,7 +83,7 @@ function missing({ layer, created }: NodeRow): string {
 async function remake({ db, driver, graph, warn }: RecoverContext, { id, layer }: NodeRow): Promise<void> {
   await graph.ifFree(layer, async () => {
     const row = db.nodes.get(id)
-    if (row?.state !== 'ready' || !isMadeEmpty(row)) return
+    if (row?.state !== 'ready' || row.settled || !isMadeEmpty(row)) return
     const parent = db.nodes.parentOf(layer)
     const isView = row.kind === 'view'
     try {

@@ -5,7 +5,7 @@ import type { Mount } from './driver.js'
 import { messageOf, VarveError } from './errors.js'
 import { parseFilters } from './filter/filter.js'
 import type { Graph } from './graph.js'
-import { requireFree, requireNode } from './graph-rules.js'
+import { requireActive, requireFree, requireNode } from './graph-rules.js'
 import { type ChainId, isDigest } from './ids.js'
 import { parseLabels } from './labels.js'
 import type { Mounts } from './mounts.js'
@@ -118,6 +118,8 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
         try {
           const row = find(key) // it may be another's by now
           if (row.layer !== layer) throw changed(key)
+          requireActive(db, row)
+          await mounts.requireUnmounted(row)
           await graph.commit(row.id, { name: wanted, labels: parsed })
         } finally {
           lock.release()
@@ -145,7 +147,7 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
       const keys = parseMask(name, mask)
       return db.tx(() => {
         const row = find(name)
-        db.nodes.setLabels(row.id, changeLabels(row.labels, given, keys))
+        db.nodes.update(row.id, changeLabels(row.labels, given, keys))
         return infoOf(name, requireNode(db, row.id))
       })
     },

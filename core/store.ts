@@ -25,6 +25,7 @@ import { refuseToCommit, refuseToMount, refuseToRemove } from './owners.js'
 import { createRawLayers } from './raw-layers.js'
 import { recover } from './recover.js'
 import { createResolver } from './references.js'
+import { keepSettling } from './remake.js'
 import { isScratchInUse } from './scratch.js'
 import { verdicts } from './select.js'
 import { createSnapshots } from './snapshots.js'
@@ -83,9 +84,11 @@ async function assemble(
   const rootBytes = realpath(fromText(root))
   const graph = createGraph({ db, driver, home, locks: createLayerLocks(rootBytes), warn })
   const recoverNow = () => recover({ db, graph, driver, root: rootBytes, warn })
-  if (gate.reason === undefined) await recoverNow()
-  else warn(`open for looking only: ${gate.reason}`)
-  const mounts = createMounts({ db, graph, driver, root: rootBytes })
+  if (gate.reason === undefined) {
+    await recoverNow()
+    held.push(keepSettling({ db }))
+  } else warn(`open for looking only: ${gate.reason}`)
+  const mounts = createMounts({ db, graph, driver, root: rootBytes, scratch })
   const views = createViews(driver, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
   const images = createImages(db, graph, (claim) => isScratchInUse(rootBytes, claim))
@@ -98,7 +101,7 @@ async function assemble(
     )
     return loaded
   }
-  const working = async () => ({ db, driver, graph, images, layers: await layers(), scratch, warn })
+  const working = async () => ({ db, driver, graph, images, mounts, layers: await layers(), scratch, warn })
   const layerOf = (reference: string) => resolver.layer(reference)
   /** A layer, or an image's top one. */
   const nodeOf = (reference: string): NodeRow => {

@@ -5,6 +5,7 @@ import type { Driver } from '../driver.js'
 import { messageOf } from '../errors.js'
 import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
+import { REMADE } from '../labels.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { readSplit } from '../tar/split.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem } from './problem.js'
@@ -16,6 +17,7 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
   const held = new Set(await driver.list())
   yield* checkDriverLayers(context, before, held)
   yield* checkSeals(context, before, held)
+  yield* checkRemade(context, before)
   for (const row of db.nodes.unready().filter((each) => isAsked(context, each.id))) {
     if (isAtWork(context, row.layer) || isPast(context, row)) continue
     yield {
@@ -70,6 +72,19 @@ async function* checkDriverLayers(
         await driver.remove(layer)
         return true
       }),
+    }
+  }
+}
+
+/** What a power cut took of them is lost, though they are whole. */
+function* checkRemade(context: CheckContext, before: readonly NodeRow[]): Generator<Problem, void> {
+  for (const row of before) {
+    const remade = row.labels[REMADE]
+    if (remade === undefined || isPast(context, row)) continue
+    yield {
+      check: 'layer-remade',
+      subject: nameOf(context.db, row),
+      message: `layer ${row.layer} was made again, empty, at ${JSON.stringify(remade)}: a power cut had taken its directory, and whatever was in it; remove it where something was`,
     }
   }
 }

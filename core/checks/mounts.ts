@@ -1,17 +1,16 @@
 /** Rows of mounts and the kernel's own list. */
-import { asText, toText } from '../bytes.js'
-import { removeMountPoint } from '../mount-point.js'
+import { toText } from '../bytes.js'
+import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount-point.js'
 import { createMountSpace, isMountPoint } from '../mount-space.js'
 import { readdir } from '../sys/files.js'
-import { unmount } from '../sys/mount.js'
 import { type CheckContext, isAsked, type Problem } from './problem.js'
 
 export function* checkMounts(context: CheckContext): Generator<Problem, void> {
   const { db, graph, root } = context
-  const space = createMountSpace()
+  const before = createMountSpace()
   const locked = async (layer: string, work: () => boolean) => (await graph.ifFree(layer, work)) ?? false
   for (const row of db.mounts.all()) {
-    if (!isAsked(context, row.node) || space.isMounted(row)) continue
+    if (!isAsked(context, row.node) || before.isMounted(row)) continue
     const layer = db.nodes.get(row.node)?.layer ?? `#${row.node}`
     yield {
       check: 'mounts',
@@ -22,7 +21,7 @@ export function* checkMounts(context: CheckContext): Generator<Problem, void> {
         run: () =>
           locked(layer, () => {
             const now = db.mounts.get(row.node, row.target)
-            if (now === undefined || space.isMounted(now)) return false
+            if (now === undefined || createMountSpace().isMounted(now)) return false
             db.mounts.delete(row.node, row.target)
             return true
           }),
@@ -32,7 +31,10 @@ export function* checkMounts(context: CheckContext): Generator<Problem, void> {
   if (context.only !== undefined) return
   for (const name of readdir(`${root}/mnt`)) {
     const path = `${root}/mnt/${name}`
-    const isKnown = () => db.mounts.byTarget(asText(path)) !== undefined
+    const isKnown = () => {
+      const node = db.nodes.byLayer(name)
+      return node !== undefined && db.mounts.own(node.id) !== undefined
+    }
     if (isKnown()) continue
     yield {
       check: 'mounts',
@@ -43,7 +45,8 @@ export function* checkMounts(context: CheckContext): Generator<Problem, void> {
         run: () =>
           locked(name, () => {
             if (isKnown()) return false
-            if (isMountPoint(path)) unmount(path, { lazy: true })
+            if (isMountPoint(path)) unmountLayer(path)
+            else if (isMountPointElsewhere(`${root}/mnt`, name)) return false
             removeMountPoint(path)
             return true
           }),

@@ -22,13 +22,18 @@ export interface NodeRow {
   readonly labels: Readonly<Record<string, string>>
   /** The scratch space of the image import that brought it, until its image is there or somebody else wants it. */
   readonly claim: string | null
+  /** It was mounted for writing, or was there for long: it must not be made up where it is missing. */
+  readonly settled: boolean
+  /** The boot in which its last unmount made its own file system read-only, for copies of the mount too; till the next mount. */
+  readonly closedBoot: string | null
 }
 
 export type Nodes = ReturnType<typeof createNodes>
 
-type Stored = Omit<NodeRow, 'labels'> & { readonly labels: string }
+type Stored = Omit<NodeRow, 'labels' | 'settled'> & { readonly labels: string; readonly settled: number }
 
-const COLUMNS = 'id, layer, parent, kind, state, created, updated, size, inodes, labels, claim'
+const COLUMNS =
+  'id, layer, parent, kind, state, created, updated, size, inodes, labels, claim, settled, closed_boot AS closedBoot'
 
 export function createNodes(sql: Sql) {
   const insert = sql.run<{
@@ -74,8 +79,8 @@ export function createNodes(sql: Sql) {
     claim: string | null
     now: number
   }>(
-    `UPDATE node SET state = 'ready', kind = :kind, size = :size, inodes = :inodes, claim = :claim, updated = :now
-     WHERE id = :id`,
+    `UPDATE node SET state = 'ready', kind = :kind, size = :size, inodes = :inodes, claim = :claim, created = :now,
+       updated = :now WHERE id = :id`,
   )
   const claimed = sql.all<Record<never, never>, { id: NodeId; claim: string }>(
     'SELECT id, claim FROM node WHERE claim IS NOT NULL ORDER BY id',
@@ -85,8 +90,19 @@ export function createNodes(sql: Sql) {
     `UPDATE node SET kind = 'committed', state = 'ready', size = :size, inodes = :inodes, labels = :labels, created = :now,
        updated = :now WHERE id = :id`,
   )
-  const setLabels = sql.run<{ id: number; labels: string; now: number }>(
+  const setLabels = sql.run<{ id: number; labels: string }>('UPDATE node SET labels = :labels WHERE id = :id')
+  const update = sql.run<{ id: number; labels: string; now: number }>(
     'UPDATE node SET labels = :labels, updated = :now WHERE id = :id',
+  )
+  const settle = sql.run<{ id: number }>('UPDATE node SET settled = 1 WHERE id = :id AND settled = 0')
+  const setClosed = sql.run<{ id: number; boot: string | null }>(
+    'UPDATE node SET closed_boot = :boot WHERE id = :id AND closed_boot IS NOT :boot',
+  )
+  const unsettled = sql.one<{ before: number }, { one: number }>(
+    `SELECT 1 AS one FROM node WHERE settled = 0 AND kind <> 'committed' AND created < :before LIMIT 1`,
+  )
+  const settleOld = sql.run<{ before: number }>(
+    `UPDATE node SET settled = 1 WHERE settled = 0 AND kind <> 'committed' AND created < :before`,
   )
   const remove = sql.run<{ id: number }>('DELETE FROM node WHERE id = :id')
 
@@ -116,7 +132,7 @@ export function createNodes(sql: Sql) {
     layers: (): ReadonlySet<LayerId> => new Set(layers({}).map((row) => row.layer)),
     parentOf: (layer: LayerId): LayerId | undefined => parentOf({ layer })?.layer,
     setState: (id: NodeId, state: NodeState): void => void setState({ id, state }),
-    /** `claim` names the scratch space of the import that the node waits for (see {@link claimed}). */
+    /** It was made just now. `claim` names the scratch space of the import that the node waits for (see {@link claimed}). */
     setReady(
       id: NodeId,
       row: { kind: NodeKind; size: number | null; inodes: number | null; claim?: string | undefined },
@@ -134,8 +150,19 @@ export function createNodes(sql: Sql) {
     ): void {
       commit({ id, size: row.size, inodes: row.inodes, labels: JSON.stringify(row.labels), now: now() })
     },
+    /** For labels of the store's own: to whoever asked for the layer it is as it was made. */
     setLabels(id: NodeId, labels: Readonly<Record<string, string>>): void {
-      setLabels({ id, labels: JSON.stringify(labels), now: now() })
+      setLabels({ id, labels: JSON.stringify(labels) })
+    },
+    /** The same, and it was updated just now. */
+    update(id: NodeId, labels: Readonly<Record<string, string>>): void {
+      update({ id, labels: JSON.stringify(labels), now: now() })
+    },
+    setClosed: (id: NodeId, boot: string | null): void => void sql.draft(() => setClosed({ id, boot })),
+    settle: (id: NodeId): void => void sql.draft(() => settle({ id })),
+    /** Those made before that time. It takes no lock where there are none. */
+    settleOld(before: number): void {
+      if (unsettled({ before }) !== undefined) sql.draft(() => settleOld({ before }))
     },
     /**
      * The row and, by cascade, its layer, names, index and split record. Only of one that is not ready, and so without
@@ -150,5 +177,5 @@ function parse(row: Stored | undefined): NodeRow | undefined {
 }
 
 function parseRow(row: Stored): NodeRow {
-  return { ...row, labels: JSON.parse(row.labels) as Record<string, string> }
+  return { ...row, labels: JSON.parse(row.labels) as Record<string, string>, settled: row.settled === 1 }
 }

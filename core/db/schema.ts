@@ -173,4 +173,21 @@ const MIGRATIONS: readonly string[] = [
     what TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  -- At the store's own place, by the driver's recipe; and the mount by the kernel's numbers, once it is there.
+  ALTER TABLE mount ADD COLUMN own INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE mount ADD COLUMN mount_id INTEGER;
+  ALTER TABLE mount ADD COLUMN unique_id INTEGER;
+  ALTER TABLE mount ADD COLUMN device INTEGER;
+  ALTER TABLE mount ADD COLUMN inode INTEGER;
+  UPDATE mount SET own = 1 WHERE boot_id = 'in place'
+    OR target LIKE '%/mnt/' || (SELECT layer FROM node WHERE node.id = mount.node);
+
+  -- Was mounted for writing, or was there for long: where it is missing, something is lost (core/remake.ts).
+  ALTER TABLE node ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+  UPDATE node SET settled = 1;
+  -- The boot in which the last unmount made its own file system read-only to whoever has it still; NULL from the next mount on.
+  ALTER TABLE node ADD COLUMN closed_boot TEXT;
+  CREATE INDEX node_unsettled ON node (created) WHERE settled = 0 AND kind <> 'committed';
+  `,
 ]

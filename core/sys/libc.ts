@@ -52,6 +52,8 @@ export const libc = {
   fchmod: int('fchmod', 'int', 'uint'),
   fchown: int('fchown', 'int', 'uint', 'uint'),
   fcntl: int('fcntl', 'int', 'int', BYTES),
+  /** The same for a command that takes a number. */
+  fcntlNumber: lib.func('fcntl', 'int', ['int', 'int', 'long']) as (...args: number[]) => number,
   fgetxattr: int64('fgetxattr', 'int', TEXT, BYTES, 'size_t'),
   flistxattr: int64('flistxattr', 'int', BYTES, 'size_t'),
   flock: int('flock', 'int', 'int'),

@@ -103,8 +103,10 @@ async function withStore(use: (store: Store) => Promise<void> | void): Promise<v
   let layers: ReturnType<Store['layers']>
   try {
     await use(store)
-    for await (const problem of store.check({ data: true }))
-      assert.fail(`${problem.subject}: ${problem.message}`)
+    for await (const { check, subject, message } of store.check({ data: true })) {
+      // What the cut took, and nobody had written to, was made again, and must be told.
+      if (check !== 'layer-remade') assert.fail(`${subject}: ${message}`)
+    }
     layers = store.layers()
   } finally {
     await store.close()

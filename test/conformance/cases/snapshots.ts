@@ -70,7 +70,8 @@ export const snapshotCases: readonly Case[] = [
       [...times].sort((a, b) => a - b),
       'created in this order',
     )
-    assert.ok(active.created <= active.updated)
+    for (const { name, created, updated } of [active, committed, view])
+      assert.equal(updated, created, `${name} was never updated`)
     assert.ok(
       !Number.isInteger(active.created) || !Number.isInteger(committed.created),
       'finer than milliseconds',

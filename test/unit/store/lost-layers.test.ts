@@ -72,7 +72,12 @@ test('At the first open after a boot what a power cut took is made again, howeve
       assert.match(warning, /^layer \w+: its directory was missing .* made at \d.*Z; made again, empty$/)
     assert.match((await store.snapshots.stat('active on committed')).labels['varve.remade'] ?? '', /^\d.*Z$/)
     assert.equal((await store.snapshots.stat('committed')).labels['varve.remade'], undefined)
-    assert.deepEqual(await problems(store), [])
+    const keys = ['active on committed', 'active on undefined', 'view of undefined']
+    assert.deepEqual(
+      await problems(store),
+      keys.map((key) => `layer-remade ${key}`),
+      'each is told',
+    )
     const [mount] = await store.snapshots.mounts('active on committed')
     assert.ok(mount?.options.includes('rw'))
     assert.equal(statSync(mount?.source ?? '').mode & 0o7777, 0o755)
@@ -89,9 +94,96 @@ test('A layer that was on disk long before the power went is damage: it is told,
     )
     const left = warnings.filter((each) => /was missing .*; left as it is, see varve check$/.test(each))
     assert.deepEqual([left.length, warnings.length], [1, 3], warnings.join('\n'))
-    assert.deepEqual(await problems(store), ['layer-directory active on undefined'])
+    assert.deepEqual(await problems(store), [
+      'layer-directory active on undefined',
+      'layer-remade active on committed',
+      'layer-remade view of undefined',
+    ])
     assert.deepEqual((await open('same')).warnings, [])
   }))
+
+const DAY = 24 * 3600_000
+const ACTIVE = "SELECT node FROM name WHERE name = 'active on undefined'"
+
+/** What there is about one of the lost layers that tells it from one that was new when the power went. */
+const SIGNS: readonly { readonly title: string; readonly sql: string; readonly why: RegExp }[] = [
+  {
+    title: 'was mounted for writing, though it is young by all times',
+    sql: `UPDATE node SET settled = 1 WHERE id = (${ACTIVE})`,
+    why: /had been mounted for writing/,
+  },
+  {
+    title: 'was there for 30 days, when nothing younger is in the store',
+    sql: `UPDATE node SET settled = 1 WHERE id = (${ACTIVE});
+      UPDATE node SET created = created - ${30 * DAY}, updated = updated - ${30 * DAY}`,
+    why: /been there for long/,
+  },
+  {
+    title: 'was made while the clock was ahead',
+    sql: `UPDATE node SET created = created + ${DAY}, updated = updated + ${DAY} WHERE id = (${ACTIVE})`,
+    why: /a clock that was ahead/,
+  },
+]
+
+for (const { title, sql, why } of SIGNS) {
+  test(`A layer that ${title} is damage.`, () =>
+    withLost(async (open) => {
+      const { store, warnings } = await open('next', sql)
+      const left = warnings.filter((each) => /left as it is, see varve check$/.test(each))
+      assert.deepEqual([left.length, warnings.length], [1, 3], warnings.join('\n'))
+      assert.match(left[0] ?? '', why)
+      assert.equal((await problems(store))[0], 'layer-directory active on undefined')
+      assert.equal((await store.snapshots.stat('active on undefined')).labels['varve.remade'], undefined)
+    }))
+}
+
+test("A later row's time that is still to come is no sign of life.", () =>
+  withLost(async (open) => {
+    const { warnings } = await open(
+      'next',
+      `UPDATE node SET updated = updated + ${DAY} WHERE kind = 'committed'`,
+    )
+    assert.equal(warnings.filter((each) => /made again, empty$/.test(each)).length, 3, warnings.join('\n'))
+  }))
+
+test('A mount for writing, and an open long after it was made, keep a layer from being made up.', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
+  const within = async <T>(use: (store: Store) => Promise<T>) => {
+    const store = await openStore({ root, drivers: [vfs] })
+    return use(store).finally(() => store.close())
+  }
+  const change = (sql: string) => {
+    const db = new Sqlite(join(root, 'varve.db'))
+    db.exec(sql)
+    db.close()
+  }
+  try {
+    const places = await within(async (store) => {
+      for (const id of ['mounted', 'old', 'new']) await store.create({ id })
+      await store.mount('mounted')
+      await store.unmount('mounted')
+      const all = ['mounted', 'old', 'new'].map(async (id) => (await store.raw.metadata(id)).Directory ?? '')
+      return Promise.all(all)
+    })
+    // As if it had been made a month before this next open, and the others just before the power went.
+    change(
+      `UPDATE node SET created = created - ${30 * DAY} WHERE id = (SELECT node FROM name WHERE name = 'old')`,
+    )
+    await within(async () => {})
+    for (const place of places) rmSync(place, { recursive: true })
+    change(`UPDATE meta SET value = 'the one before' WHERE key = 'boot';
+      UPDATE node SET created = (SELECT max(created) FROM node)`)
+    await within(async (store) => {
+      assert.deepEqual(await problems(store), [
+        'layer-directory mounted',
+        'layer-directory old',
+        'layer-remade new',
+      ])
+    })
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+})
 
 test('In a root that does not say in which boot it was opened nothing is made up.', () =>
   withLost(async (open) => {
@@ -140,6 +232,8 @@ test('A committed layer is never made up: what is on it stays lost, and the next
       assert.deepEqual(await problems(store), [
         'layer-directory active on committed',
         'layer-directory committed',
+        'layer-remade active on undefined',
+        'layer-remade view of undefined',
       ])
     }
   }))
@@ -171,7 +265,7 @@ test('It is made again with the options that it had.', async () => {
     db.close()
     await within(async (store) => {
       assert.deepEqual(asked, [options, new Map([...options].sort())])
-      assert.deepEqual(await problems(store), [])
+      assert.deepEqual(await problems(store), ['layer-remade limited'])
     })
   } finally {
     rmSync(root, { recursive: true })

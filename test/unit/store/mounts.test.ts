@@ -254,6 +254,13 @@ for (const driver of ['overlay', 'vfs']) {
         await varve('umount', 'work')
       } else assert.equal(refused.status, 0, refused.stderr)
       assert.deepEqual(readdirSync(join(root, 'mnt')), [])
+      if (driver === 'vfs') {
+        const busy = await attempt(['commit', 'work'])
+        assert.deepEqual([busy.status, /held.* open for writing/.test(busy.stderr)], [5, true], busy.stderr)
+        await other.say('exec 3>&-')
+        assert.match((await attempt(['commit', 'work'])).stderr, /working directory of process \d+ is in it/)
+        await other.say('cd /')
+      }
       await varve('commit', 'work')
       if (driver === 'overlay') {
         assert.match(await other.say('echo late > late || echo refused'), /Read-only file system.*refused/s)

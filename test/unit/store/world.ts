@@ -11,7 +11,7 @@ import { type ChainId, chainIdOf, type Digest, parseDigest } from '../../../core
 import { createImages, type Images } from '../../../core/images.js'
 import { createLayerLocks } from '../../../core/layer-locks.js'
 import type { Finding } from '../../../core/model.js'
-import { createMounts } from '../../../core/mounts.js'
+import { createMounts, type Mounts } from '../../../core/mounts.js'
 import { recover } from '../../../core/recover.js'
 import { createResolver, type Resolver } from '../../../core/references.js'
 import { ensureFolder, prepareRoot } from '../../../core/root.js'
@@ -28,6 +28,7 @@ export interface World {
   readonly graph: Graph
   readonly images: Images
   readonly resolver: Resolver
+  readonly mounts: Mounts
   readonly snapshots: Snapshots
   readonly warnings: string[]
   recover(): Promise<void>
@@ -95,6 +96,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     graph,
     images: createImages(db, graph, () => false),
     resolver,
+    mounts,
     snapshots: createSnapshots({ db, graph, mounts, resolver, warn, recover: recoverNow }),
     warnings,
     recover: recoverNow,

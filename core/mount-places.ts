@@ -1,0 +1,78 @@
+/** Where a directory is mounted, in every mount namespace that can be seen. Paths are byte strings. */
+import { currentNamespace, otherNamespaces, type SeenMounts, workingDirectories } from './namespaces.js'
+import { realpath } from './sys/files.js'
+import { type MountPoint, mountInfo } from './sys/mount.js'
+import { identityAt, isSameDirectory, type MountIdentity } from './sys/mount-id.js'
+import { inodeOf } from './sys/stat.js'
+
+export interface Place {
+  readonly target: string
+  /** A process that sees it; undefined where this one does. */
+  readonly pid: number | undefined
+  readonly isWritable: boolean
+}
+
+/** Mounts of the directory, or of one below it, but the one that it is reached by. */
+export function placesOfDirectory(path: string): readonly Place[] {
+  const real = realpath(path)
+  const own = mountInfo()
+  const through = own.find((mount) => mount.id === identityAt(real)?.id)
+  if (through === undefined) return []
+  // Both are paths within the file system, as the kernel has them today.
+  const inside = withSlash(`${withSlash(through.root)}${real.slice(withSlash(through.target).length)}`)
+  return placesWhere(own, (mount) => {
+    const isSameFileSystem = mount.major === through.major && mount.minor === through.minor
+    return isSameFileSystem && mount.id !== through.id && withSlash(mount.root).startsWith(inside)
+  })
+}
+
+/** Overlays that write to the directory; also those on one of these devices. */
+export function placesOfUpper(upper: string, devices: ReadonlySet<number | undefined>): readonly Place[] {
+  const identity = identityAt(upper)
+  return placesWhere(mountInfo(), (mount, root) => {
+    if (mount.type !== 'overlay') return false
+    if (devices.has(mount.major * 2 ** 20 + mount.minor)) return true
+    const named = mount.superOptions.find((word) => word.startsWith('upperdir='))?.slice('upperdir='.length)
+    return named !== undefined && identity !== undefined && leadsTo([named, `${root}${named}`], identity)
+  })
+}
+
+/** A process other than this one whose working or root directory is one of these (of `inodeOf`). */
+export function inProcess(directories: ReadonlySet<string>): number | undefined {
+  for (const { pid, stat } of workingDirectories()) {
+    if (pid !== process.pid && directories.has(inodeOf(stat))) return pid
+  }
+  return undefined
+}
+
+function placesWhere(
+  own: readonly MountPoint[],
+  isMeant: (mount: MountPoint, root: string) => boolean,
+): readonly Place[] {
+  const here = { pid: undefined, mounts: own, root: '' }
+  const seen: (Pick<SeenMounts, 'mounts' | 'root'> & { readonly pid: number | undefined })[] = [
+    here,
+    ...otherNamespaces(currentNamespace()),
+  ]
+  return seen.flatMap(({ pid, mounts, root }) =>
+    mounts
+      .filter((mount) => isMeant(mount, root))
+      .map(({ target, options, superOptions }) => ({
+        target,
+        pid,
+        isWritable: !options.includes('ro') && !superOptions.includes('ro'),
+      })),
+  )
+}
+
+/** The name is of the time when it was mounted, so what is there now must be that very directory. */
+function leadsTo(paths: readonly string[], identity: MountIdentity): boolean {
+  return paths.some((path) => {
+    const there = identityAt(path)
+    return there !== undefined && isSameDirectory(there, identity)
+  })
+}
+
+function withSlash(path: string): string {
+  return path.endsWith('/') ? path : `${path}/`
+}

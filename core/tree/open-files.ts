@@ -1,0 +1,60 @@
+/** Who has a part of a tree in use, by each file's and directory's own number: whatever mount they came by. */
+import { errnoOf } from '../errors.js'
+import { close } from '../sys/files.js'
+import { isOpenForWriting } from '../sys/lease.js'
+import { fstat, inodeOf, isDirectory, isFile } from '../sys/stat.js'
+import { enterDirectory, join, list, openFile, openTree } from './confined.js'
+
+export interface InUse {
+  /** Paths of files that are open for writing; the first few. */
+  readonly written: readonly string[]
+  /** All directories, as `inodeOf` has them. */
+  readonly directories: ReadonlySet<string>
+}
+
+const FEW = 3
+
+/** `root` is a path. Opens every file once. @throws SysError */
+export function inUse(root: string): InUse {
+  const written: string[] = []
+  const directories = new Set<string>()
+  const tree = openTree(root)
+  try {
+    directories.add(inodeOf(fstat(tree.fd)))
+    const stack = ['']
+    for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
+      const directory = enterDirectory(tree, path)
+      try {
+        const names = list(directory.fd)
+        for (const [name, stat] of names) {
+          if (isDirectory(stat.mode)) {
+            directories.add(inodeOf(stat))
+            stack.push(join(path, name))
+          } else if (isFile(stat.mode) && written.length < FEW && isWritten(directory.fd, name)) {
+            written.push(join(path, name))
+          }
+        }
+      } finally {
+        directory.close()
+      }
+    }
+  } finally {
+    tree.close()
+  }
+  return { written, directories }
+}
+
+function isWritten(directory: number, name: string): boolean {
+  let fd: number
+  try {
+    fd = openFile(directory, name)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false // gone meanwhile
+    throw error
+  }
+  try {
+    return isOpenForWriting(fd) === true
+  } finally {
+    close(fd)
+  }
+}

@@ -1,0 +1,76 @@
+/** A file system of the test's own, with shared propagation, and a store in it whose layer `work` is mounted. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { VarveError } from '../../../core/errors.js'
+import { openStore, type Store } from '../../../core/store.js'
+import { drivers } from '../../../drivers/all.js'
+
+export interface Opened {
+  readonly store: Store
+  readonly warnings: readonly string[]
+}
+
+export interface Bench {
+  /** Where the file system is. */
+  readonly folder: string
+  readonly root: string
+  /** The store by whatever path; closed in the end. */
+  open(root: string): Promise<Opened>
+  /** Makes the layer `work`, mounts it at the store's own place, and writes `file` there. */
+  mountWork(store: Store): Promise<string>
+}
+
+export async function onBench(driver: string, use: (bench: Bench) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-mounts-'))
+  const opened: Store[] = []
+  run('mount', '-t', 'tmpfs', '-o', 'size=64m', 'varve-mounts', folder)
+  try {
+    run('mount', '--make-shared', folder)
+    const root = join(folder, 'root')
+    mkdirSync(root, { mode: 0o700 })
+    await use({
+      folder,
+      root,
+      async open(path) {
+        const warnings: string[] = []
+        const warn = (message: string) => void warnings.push(message)
+        const store = await openStore({ root: path, drivers, driver, warn })
+        opened.push(store)
+        return { store, warnings }
+      },
+      async mountWork(store) {
+        await store.create({ id: 'work' })
+        const { path } = await store.mount('work')
+        writeFileSync(join(path, 'file'), 'kept\n')
+        return path
+      },
+    })
+  } finally {
+    for (const store of opened) await store.close()
+    for (const target of mountsBelow(folder)) run('umount', '-l', target)
+    rmSync(folder, { recursive: true })
+  }
+}
+
+export function run(command: string, ...args: string[]): string {
+  return execFileSync(command, args, { encoding: 'utf8' })
+}
+
+export async function problems(store: Store): Promise<readonly string[]> {
+  const found: string[] = []
+  for await (const { check, subject, message } of store.check()) found.push(`${check} ${subject}: ${message}`)
+  return found
+}
+
+export const refusal = (words: RegExp) => (error: unknown) =>
+  error instanceof VarveError && error.code === 'FAILED_PRECONDITION' && words.test(error.message)
+
+/** The innermost first. */
+export function mountsBelow(folder: string): string[] {
+  const targets = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+  return targets.filter((target) => `${target}/`.startsWith(`${folder}/`)).reverse()
+}
