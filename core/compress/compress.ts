@@ -6,6 +6,7 @@ import { VarveError } from '../errors.js'
 import { which } from '../sys/exec.js'
 import { startFilter } from '../sys/filter.js'
 import { runInWorker } from '../worker.js'
+import { checkOutput, type OutputCheck } from './output-check.js'
 import type { ZstdTask } from './zstd-worker.js'
 
 export interface CompressOptions {
@@ -23,7 +24,7 @@ export function compress(
 ): AsyncGenerator<Uint8Array, void> {
   const { command, args } = TOOLS[format]
   const path = which(command)
-  if (path !== undefined) return byHelper(source, path, args, options)
+  if (path !== undefined) return byHelper(source, [path, args], checkOutput(format), options)
   return format === 'gzip' ? byZlib(source, options) : byLibrary(source, options)
 }
 
@@ -35,8 +36,8 @@ const TOOLS = {
 
 async function* byHelper(
   source: AsyncIterable<Uint8Array>,
-  command: string,
-  args: readonly string[],
+  [command, args]: readonly [string, readonly string[]],
+  check: OutputCheck,
   { signal }: CompressOptions,
 ): AsyncGenerator<Uint8Array, void> {
   if (signal?.aborted) throw interrupted()
@@ -44,13 +45,13 @@ async function* byHelper(
   const kill = () => helper.kill()
   signal?.addEventListener('abort', kill, { once: true })
   let failure: unknown
-  const fed = feed(source, helper.input).catch((error) => {
+  const fed = feed(passing(source, check.plain), helper.input).catch((error) => {
     failure = error
     // EPIPE: the helper is gone, and its end will say why. Anything else is the source's.
     if (!isPipeError(error)) helper.kill()
   })
   try {
-    for await (const chunk of helper.output ?? []) yield chunk as Uint8Array
+    yield* passing(helper.output ?? [], check.packed)
     await fed
     const end = await helper.ended
     if (signal?.aborted) throw interrupted()
@@ -59,11 +60,27 @@ async function* byHelper(
       const why = end.words || (end.signal ?? `exit status ${end.status}`)
       throw new VarveError('UNAVAILABLE', `compress with ${command}: ${why}`)
     }
+    const complaint = check.complaint()
+    if (complaint !== undefined)
+      throw new VarveError(
+        'UNAVAILABLE',
+        `compress with ${command}: ${complaint}: is it the program it should be?`,
+      )
   } finally {
     signal?.removeEventListener('abort', kill)
     helper.kill()
     helper.input.destroy()
     await fed
+  }
+}
+
+async function* passing(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  look: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of chunks) {
+    look(chunk)
+    yield chunk
   }
 }
 

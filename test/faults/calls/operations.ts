@@ -19,6 +19,8 @@ export interface Operation {
   readonly name: string
   /** Several calls of the store's: where one failed, what the others did is undone before it is tried again. */
   readonly isSeveral?: boolean
+  /** Changes nothing, so there is nothing to be killed in the middle of. */
+  readonly isReading?: boolean
   /** Once, before the first round. */
   prepare?(stage: Stage): Promise<void>
   /** Is swept. What it gives is for `holds`. */
@@ -109,6 +111,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'looking',
+    isReading: true,
     async run({ store }) {
       const top = store.image(BASE).layers.at(-1) ?? ''
       await all(store.list(BASE, { merged: true, recursive: true }))
@@ -130,6 +133,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'check of all data, with repairs',
+    isReading: true,
     run: async ({ store }) => void (await all(store.check({ data: true, repair: true }))),
     holds: async () => {},
     undo: async () => {},

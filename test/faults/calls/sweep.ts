@@ -1,17 +1,21 @@
 /**
- * One operation, with a fault at each of its calls in turn, in this process. After each: the error is a clear one or the
- * operation did what it promised; nothing is left open; the store opens, `check` of all data finds nothing; tried again,
- * the operation succeeds.
+ * One operation, with a fault at each of its calls in turn, in this process; or killed there, in a process of its own. After
+ * each: the error is a clear one or the operation did what it promised; nothing is left open; the store opens, `check` of all
+ * data finds nothing; tried again, the operation succeeds.
  */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { arm, totalCalls } from '../../../core/sys/seam.js'
 import { drivers } from '../../../drivers/all.js'
 import { openDescriptors } from '../../descriptors.js'
 import { type Operation, prepareBase, type Stage } from './operations.js'
+
+const CHILD = fileURLToPath(new URL('./kill-child.js', import.meta.url))
 
 export interface SweepOptions {
   readonly driver: string
@@ -54,6 +58,35 @@ export async function sweep(operation: Operation, options: SweepOptions): Promis
   return tried
 }
 
+/** How often it was killed: at every nth changing call, until it comes to its end. @throws as {@link sweep} does */
+export async function sweepKills(
+  operation: Operation,
+  options: Omit<SweepOptions, 'faults'>,
+): Promise<number> {
+  const { driver, directory, every = 1 } = options
+  const bench = createBench(options)
+  await bench.withStore(prepareBase)
+  await bench.withStore(async (stage) => operation.prepare?.(stage))
+  let kills = 0
+  for (let call = 1; ; call += every) {
+    const args = [CHILD, directory, driver, operation.name, String(call)]
+    const { status, signal, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    const isDone = status === 0
+    if (!isDone) {
+      assert.equal(signal, 'SIGKILL', `${driver}: ${operation.name}: call ${call}: ${stderr}`)
+      kills++
+    }
+    try {
+      await bench.withStore((stage) => recovered(operation, stage, isDone ? undefined : new Error('killed')))
+    } catch (error) {
+      throw new Error(`${driver}: ${operation.name}: killed at call ${call}: ${explain(error)}`, {
+        cause: error,
+      })
+    }
+    if (isDone) return kills
+  }
+}
+
 function* faultsOf(calls: number, { faults, every }: SweepOptions): Generator<string> {
   for (let call = 1, turn = 0; call <= calls; call += every ?? 1, turn++) {
     const now = every === undefined ? faults : [faults[turn % faults.length] ?? '']
@@ -65,7 +98,7 @@ interface Bench {
   withStore<T>(use: (stage: Stage) => Promise<T>): Promise<T>
 }
 
-function createBench({ driver, directory }: SweepOptions): Bench {
+function createBench({ driver, directory }: Pick<SweepOptions, 'driver' | 'directory'>): Bench {
   const [root, work] = [join(directory, 'root'), join(directory, 'work')]
   mkdirSync(work, { recursive: true })
   return {
@@ -84,27 +117,31 @@ function createBench({ driver, directory }: SweepOptions): Bench {
 async function strike(operation: Operation, fault: string, bench: Bench): Promise<void> {
   const before = openDescriptors()
   const failure = await bench.withStore((stage) => struck(() => operation.run(stage), fault))
-  if (failure === undefined) await bench.withStore(operation.holds)
-  else assertClear(failure)
-  await bench.withStore(({ store }) => assertWhole(store))
-  await bench.withStore(async (stage) => {
-    if (failure === undefined) return
-    if (operation.isSeveral) await operation.undo(stage)
-    try {
-      await operation.run(stage)
-    } catch (error) {
-      // It was done, and only the report of it failed.
-      if (!isDone(error))
-        throw new Error(`tried again: ${explain(error)}; the fault had been: ${explain(failure)}`)
-    }
-    await operation.holds(stage)
-  })
-  await bench.withStore(operation.undo)
-  await bench.withStore(({ store }) => assertWhole(store))
-  assert.ok(
-    openDescriptors() <= before + SLACK,
-    `${openDescriptors() - before} descriptors leak; ${explain(failure)}`,
-  )
+  if (failure !== undefined) assertClear(failure)
+  await bench.withStore((stage) => recovered(operation, stage, failure))
+  const more = openDescriptors() - before
+  assert.ok(more <= SLACK, `${more} descriptors leak; ${explain(failure)}`)
+}
+
+/** What must hold after an operation that failed, or (`failure` undefined) said that it was done. */
+async function recovered(operation: Operation, stage: Stage, failure: unknown): Promise<void> {
+  if (failure === undefined) await operation.holds(stage)
+  await assertWhole(stage.store)
+  if (failure !== undefined) await tryAgain(operation, stage, failure)
+  await operation.undo(stage)
+  await assertWhole(stage.store)
+}
+
+async function tryAgain(operation: Operation, stage: Stage, failure: unknown): Promise<void> {
+  if (operation.isSeveral) await operation.undo(stage)
+  try {
+    await operation.run(stage)
+  } catch (error) {
+    // It was done, and only the report of it failed.
+    if (!isDone(error))
+      throw new Error(`tried again: ${explain(error)}; the fault had been: ${explain(failure)}`)
+  }
+  await operation.holds(stage)
 }
 
 /** Descriptors of threads that wait for their next job. */

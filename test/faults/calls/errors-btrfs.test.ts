@@ -1,0 +1,3 @@
+import { testErrors } from './errors.js'
+
+testErrors('btrfs')

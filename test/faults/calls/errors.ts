@@ -1,0 +1,61 @@
+/**
+ * Every call that an operation makes fails in every way that the kernel has for it, moves less than it was asked to, or is
+ * the process's last. A test file for each backend, so that they run beside each other.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { openFileSystem, whyNoFileSystem } from '../../file-system.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
+import { countCases, sized } from '../size.js'
+import { OPERATIONS } from './operations.js'
+import { sweep, sweepKills } from './sweep.js'
+
+const FAULTS = ['EIO', 'ENOSPC', 'short', 'EMFILE', 'ENOMEM', 'EDQUOT', 'EINTR']
+/** Primes, so that the sweeps do not meet the same call of every file. */
+const EVERY = 19
+const EVERY_KILL = 23
+
+interface Place {
+  readonly path: string
+  close(): void
+}
+
+const PLACES: Readonly<Record<string, { readonly skip: string | false; open(): Place }>> = {
+  overlay: { skip: NEEDS_ROOT, open: plainDirectory },
+  vfs: { skip: false, open: plainDirectory },
+  btrfs: { skip: whyNoFileSystem('btrfs') ?? false, open: () => openFileSystem('btrfs', { size: '1G' }) },
+}
+
+export function testErrors(driver: keyof typeof PLACES): void {
+  const { skip, open } = PLACES[driver] ?? assertNever(driver)
+  const swept = (title: string, work: (directory: string) => Promise<number>) => {
+    test(`${driver}: ${title}`, { skip }, async (t) => {
+      const { path, close } = open()
+      try {
+        countCases(t, await work(mkdtempSync(join(path, 'sweep-'))))
+      } finally {
+        close()
+      }
+    })
+  }
+  for (const operation of OPERATIONS) {
+    swept(`${operation.name}: any call may fail`, (directory) =>
+      sweep(operation, { driver, directory, faults: FAULTS, ...sized({ every: EVERY }, {}) }),
+    )
+    if (!operation.isReading)
+      swept(`${operation.name}: the process may die at any call`, (directory) =>
+        sweepKills(operation, { driver, directory, every: sized(EVERY_KILL, 1) }),
+      )
+  }
+}
+
+function assertNever(driver: string): never {
+  throw new Error(`no place for ${driver}`)
+}
+
+function plainDirectory(): Place {
+  const path = mkdtempSync(join(tmpdir(), 'varve-calls-'))
+  return { path, close: () => rmSync(path, { recursive: true, force: true }) }
+}
