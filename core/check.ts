@@ -4,6 +4,7 @@
  */
 import { checkData } from './checks/data.js'
 import { checkDatabase } from './checks/database.js'
+import { checkHistory } from './checks/history.js'
 import { checkImages } from './checks/images.js'
 import { checkLayers } from './checks/layers.js'
 import { checkLeftovers } from './checks/leftovers.js'
@@ -23,6 +24,7 @@ const CHECKS: readonly {
   readonly run: (context: CheckContext, options: CheckOptions) => AsyncIterable<Problem> | Iterable<Problem>
 }[] = [
   { name: 'database', ofStore: true, run: checkDatabase },
+  { name: 'history', ofStore: true, run: checkHistory },
   { name: 'layers', run: checkLayers },
   { name: 'marks', run: checkMarks },
   { name: 'images', ofStore: true, run: checkImages },

@@ -133,11 +133,11 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
    * The tar named directories through symlinks, so its paths are not all where the files are: the index is made from
    * what the driver says the layer has.
    */
-  const reindex = async (begun: Begun): Promise<void> => {
-    while (db.files.clear(begun.node, 5_000) > 0);
-    await recordStream(driver.diff(begun.layer), {
+  const reindex = async (node: NodeId, tar: AsyncIterable<Uint8Array>): Promise<void> => {
+    while (db.files.clear(node, 5_000) > 0);
+    await recordStream(tar, {
       limits: UNLIMITED,
-      rows: (rows) => void db.files.insertMany(begun.node, rows),
+      rows: (rows) => void db.files.insertMany(node, rows),
       split: () => {},
     })
   }
@@ -154,10 +154,13 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       } finally {
         drop(applied.replaced)
       }
-      if (applied.aliases.length > 0) await reindex(begun)
+      if (applied.aliases.length > 0) await reindex(begun.node, driver.diff(begun.layer))
       for (const notice of applied.notices) warn(`${label}: ${notice}`)
       return { recorded, applied }
     },
+
+    /** Makes the index of a layer anew from that tar. */
+    reindex,
 
     /** Makes the record alone, of a layer whose content is there. On failure nothing of it stays. */
     async record(

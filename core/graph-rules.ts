@@ -1,17 +1,42 @@
 /** What must hold before the graph changes; each is asked inside the transaction that changes it. */
-import { randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Database } from './db/database.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
 import type { NameOf } from './graph.js'
 import { type LayerId, parseLayerId } from './ids.js'
 
-/** A fresh id: 8 of a-z and 0-9, a letter first (41 bits; the row's UNIQUE has the last word). */
-export function newLayerId(): LayerId {
+/**
+ * The id for the layer of node `node`: 8 of a-z and 0-9, a letter first (41 bits). It is told by the database's lineage, so
+ * that a layer without a row can be known for one that this database began, and no other ({@link ofLineage}). `attempt`:
+ * the n-th choice, where the first are taken.
+ */
+export function layerIdOf(lineage: string, node: NodeId, attempt: number): LayerId {
   const letters = 'abcdefghijklmnopqrstuvwxyz'
   const all = `${letters}0123456789`
   const pick = (from: string, byte: number) => from.charAt(byte % from.length)
-  return parseLayerId(Array.from(randomBytes(8), (byte, i) => pick(i === 0 ? letters : all, byte)).join(''))
+  const bytes = createHash('sha256').update(`${lineage} ${node} ${attempt}`).digest().subarray(0, 8)
+  return parseLayerId(Array.from(bytes, (byte, i) => pick(i === 0 ? letters : all, byte)).join(''))
+}
+
+/** Choices for the id of one layer. */
+export const ATTEMPTS = 4
+/** Nodes of which a power cut may have taken the rows: more than any machine begins between two fdatasync(2). */
+const LOST = 10_000
+
+/** Those of the layers that this database began to make, by their ids. */
+export function ofLineage(db: Database, layers: readonly LayerId[]): ReadonlySet<LayerId> {
+  const lineage = db.meta.get('lineage')
+  const wanted = new Set(layers)
+  const found = new Set<LayerId>()
+  if (lineage === undefined || wanted.size === 0) return found
+  for (let node = 1; node <= db.nodes.last() + LOST; node++) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const layer = layerIdOf(lineage, node, attempt)
+      if (wanted.has(layer)) found.add(layer)
+    }
+  }
+  return found
 }
 
 /** @throws VarveError NOT_FOUND where there is no such node, or it is not ready */

@@ -16,6 +16,7 @@ import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver, Usage } from './driver.js'
 import { requireActive, requireFree, requireNode } from './graph-rules.js'
 import type { LayerId } from './ids.js'
+import type { Records } from './journal/records.js'
 import type { LayerLocks } from './layer-locks.js'
 import { createMaking } from './making.js'
 import { createRemoval } from './removal.js'
@@ -29,6 +30,7 @@ export interface GraphContext {
   /** The driver's home: what has to be made durable. Byte string. */
   readonly home: string
   readonly locks: LayerLocks
+  readonly records: Records
   readonly warn: (message: string) => void
 }
 
@@ -69,7 +71,7 @@ export interface CommitOptions {
 export type Graph = ReturnType<typeof createGraph>
 
 export function createGraph(context: GraphContext) {
-  const { db, driver, home, locks } = context
+  const { db, driver, home, locks, records } = context
 
   const sync = async (layer: LayerId): Promise<void> => {
     if (driver.sync !== undefined) return driver.sync(layer)
@@ -96,6 +98,7 @@ export function createGraph(context: GraphContext) {
       await step('commit:sync', () => sync(row.layer))
       await step('commit:seal', () => driver.seal(row.layer))
       const { size, inodes } = await driver.usage(row.layer)
+      if (options.tar !== undefined) records.begin(node, { size, inodes, tar: options.tar })
       const result = await step('commit:ready', () =>
         db.tx(() => {
           requireActive(db, requireNode(db, node))
@@ -115,6 +118,7 @@ export function createGraph(context: GraphContext) {
         }),
       )
       if (result.id !== node) await erase(node, row.layer)
+      else records.finish(row.layer)
       return result
     },
 

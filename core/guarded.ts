@@ -41,7 +41,9 @@ function guardedCalls<T extends object, K extends string & keyof T>(
       gate.pass()
       return call(...args)
     }
-    return [name, SYNCHRONOUS.has(name) ? asked : async (...args: readonly unknown[]) => asked(...args)]
+    const rejecting: Call = async (...args) => asked(...args)
+    const guardedOne = SYNCHRONOUS.has(name) ? asked : rejecting
+    return [name, Object.defineProperty(guardedOne, 'name', { value: name })]
   })
   return { ...calls, ...(Object.fromEntries(guardedOnes) as Pick<T, K>) }
 }

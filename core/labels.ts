@@ -15,6 +15,9 @@ export const OPTIONS = 'varve.options'
 /** When the layer was made again, empty, because its directory was missing after a boot (remake.ts); ISO time. */
 export const REMADE = 'varve.remade'
 
+/** When the layer was found in the driver, unknown to the database, and taken up by a repair; ISO time. */
+export const FOUND = 'varve.found'
+
 /** Which engine the ids of a layer are of; undefined where they are the admin's. */
 export function engineOf(labels: Readonly<Record<string, string>>): string | undefined {
   return labels[ENGINE] ?? labels[SHARED]

@@ -88,6 +88,8 @@ export interface Layers extends LayerReader, Healing {
    * caller holds the layer's lock. On failure nothing of the record stays.
    */
   record(node: NodeId, tar: AsyncIterable<Uint8Array>, options?: LongOptions): Promise<TarFacts>
+  /** Makes the index of a committed layer with a tar anew, from its split record and its files. @throws VarveError CORRUPT */
+  reindex(node: NodeId): Promise<void>
 }
 
 export function createLayers(context: LayersContext): Layers {
@@ -140,9 +142,16 @@ export function createLayers(context: LayersContext): Layers {
     return { ...here, healed: true }
   }
 
+  const reader = createLayerReader(context)
   return {
-    ...createLayerReader(context),
+    ...reader,
     ...healing,
+    async reindex(node) {
+      // Where the tar named directories through symlinks, its paths are not all where the files are.
+      const isAliased = (db.layers.get(node)?.aliases.length ?? 0) > 0
+      const tar = isAliased ? context.driver.diff(graph.get(node).layer) : reader.export(node)
+      await filling.reindex(node, tar)
+    },
     async import(blob, options = {}) {
       if (options.diffId === undefined) {
         const made = await importNew(blob, options)

@@ -1,13 +1,13 @@
 /** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph.ts). */
 import type { NodeId, NodeRow } from './db/nodes.js'
-import { messageOf } from './errors.js'
+import { messageOf, VarveError } from './errors.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
-import { newLayerId, requireActive, requireFree, requireNode, requireParent } from './graph-rules.js'
+import { ATTEMPTS, layerIdOf, requireActive, requireFree, requireNode, requireParent } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
 import type { Removal } from './removal.js'
 import { step } from './steps.js'
-import { type Lock, lockFresh } from './sys/lock.js'
+import type { Lock } from './sys/lock.js'
 
 export interface MakingTools {
   readonly erase: Removal['erase']
@@ -15,29 +15,44 @@ export interface MakingTools {
   readonly sync: (layer: LayerId) => Promise<void>
 }
 
-export function createMaking({ db, driver, locks, warn }: GraphContext, { erase, sync }: MakingTools) {
+export function createMaking(
+  { db, driver, locks, records, warn }: GraphContext,
+  { erase, sync }: MakingTools,
+) {
   /**
    * Row 'creating' under a lock that is held before anybody can see the row. Should a power cut take it and leave what the
    * driver made, that is a layer nobody knows, and goes at the next open.
    */
   const insert = (options: PrepareOptions & { readonly kind: NodeRow['kind'] }): Begun => {
-    const { name: layer, lock: held } = lockFresh(newLayerId, locks.tryLockLayer)
+    let held: Lock | undefined
     try {
-      const node = db.draft(() => {
-        requireParent(db, options.parent)
-        const name = options.name
+      return db.draft(() => {
+        const { kind, parent, name } = options
+        requireParent(db, parent)
         if (name !== undefined) requireFree(db, name)
-        const { kind, parent } = options
         const labels = { ...options.labels, ...optionsLabel(options.options) }
-        const id = db.nodes.insert({ layer, parent, kind, state: 'creating', labels })
-        if (name !== undefined) db.names.insert(name.space, name.name, id)
-        return id
+        const { layer, lock } = lockNew()
+        held = lock
+        const node = db.nodes.insert({ layer, parent, kind, state: 'creating', labels })
+        if (name !== undefined) db.names.insert(name.space, name.name, node)
+        return { node, layer, parent, lock }
       })
-      return { node, layer, parent: options.parent, lock: held }
     } catch (error) {
-      held.release()
+      held?.release()
       throw error
     }
+  }
+
+  /** In a transaction: the id for the next node's layer, locked. */
+  const lockNew = (): { readonly layer: LayerId; readonly lock: Lock } => {
+    const lineage = db.meta.get('lineage') ?? ''
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const layer = layerIdOf(lineage, db.nodes.last() + 1, attempt)
+      // Whoever sweeps up what nobody holds has each lock for a moment: then another name will do.
+      const lock = db.nodes.byLayer(layer) === undefined ? locks.tryLockLayer(layer) : undefined
+      if (lock !== undefined) return { layer, lock }
+    }
+    throw new VarveError('UNAVAILABLE', `a new layer: ${ATTEMPTS} ids were all taken; try again`)
   }
 
   /** An engine whose layer was here already has its ids at one that somebody else brought: that layer tells so. */
@@ -138,6 +153,7 @@ export function createMaking({ db, driver, locks, warn }: GraphContext, { erase,
         await step('import:sync', () => sync(begun.layer))
         await step('import:seal', () => driver.seal(begun.layer))
         const { size, inodes } = await driver.usage(begun.layer)
+        if (tar !== undefined) records.begin(begun.node, { size, inodes, tar })
         const winner = await step('import:ready', () =>
           db.tx(() => {
             const other = tar && db.layers.byChain(tar.chainId)
@@ -150,7 +166,10 @@ export function createMaking({ db, driver, locks, warn }: GraphContext, { erase,
             return undefined
           }),
         )
-        if (winner === undefined) return { node: begun.node, layer: begun.layer, existed: false }
+        if (winner === undefined) {
+          records.finish(begun.layer)
+          return { node: begun.node, layer: begun.layer, existed: false }
+        }
         await erase(begun.node, begun.layer)
         return { node: winner.id, layer: winner.layer, existed: true }
       })

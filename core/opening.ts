@@ -9,6 +9,11 @@ import { type Closer, closeAfter } from './closing.js'
 import { type Database, openDatabase } from './db/database.js'
 import type { Driver } from './driver.js'
 import { createGate, type Gate } from './gate.js'
+import { requireDatabase } from './journal/gone.js'
+import { catchUp, judge } from './journal/history.js'
+import { type Journal, openJournal } from './journal/journal.js'
+import { RECORDS } from './journal/place.js'
+import { createRecords, type Records } from './journal/records.js'
 import type { StoreOptions } from './model.js'
 import { optionsFor } from './options.js'
 import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
@@ -22,6 +27,10 @@ interface Parts {
   readonly db: Database
   /** Shut where the store is open for looking only. */
   readonly gate: Gate
+  readonly journal: Journal
+  readonly records: Records
+  /** There was one when the store was opened, so that what it doesn't tell never was. */
+  readonly isJournaled: boolean
   readonly scratch: Scratch
   /** Whatever must be closed in the end, the last first. */
   readonly held: Closer[]
@@ -59,10 +68,19 @@ export async function withOpened<T>(
     const scratch = createScratch(fromText(root))
     held.push(() => scratch.close())
     const gate = createGate(`store ${root}`)
-    db = openDatabase(`${root}/varve.db`, { gate })
+    requireDatabase(root, options.drivers)
+    const folder = ensureFolder(root, RECORDS)
+    const journal = openJournal(folder)
+    held.push(() => journal.close())
+    db = openDatabase(`${root}/varve.db`, { gate, journal })
     held.push(db.close)
-    const parts = { db, gate, scratch, held }
+    const verdict = judge(db, journal)
+    if (verdict.kind === 'behind') gate.shut(`${verdict.why}; "varve check --repair" takes up what it lacks`)
+    const records = createRecords(folder, db)
+    const isJournaled = verdict.kind === 'whole'
+    const parts = { db, gate, journal, records, isJournaled, scratch, held }
     const { driver, home } = await openDriver({ ...options, root }, parts, opening)
+    if (gate.reason === undefined) catchUp(db, journal)
     say()
     return await use({ ...options, root }, { ...parts, driver, home })
   } catch (error) {
@@ -77,7 +95,7 @@ export async function withOpened<T>(
 
 /** Of what an opening may make in a root beside its folders, what isn't there. */
 function filesMissing(root: string, drivers: StoreOptions['drivers']): readonly string[] {
-  const database = ['varve.db', 'varve.db-wal', 'varve.db-shm']
+  const database = ['varve.db', 'varve.db-wal', 'varve.db-shm', RECORDS]
   return [...database, ...drivers.map((driver) => driver.name)].filter(
     (name) => lstatOrUndefined(fromText(`${root}/${name}`)) === undefined,
   )

@@ -6,6 +6,7 @@
  */
 import { toText } from './bytes.js'
 import type { LayerId } from './ids.js'
+import { sortOrphans } from './orphans.js'
 import { recoverMounts } from './recover-mounts.js'
 import { each, type RecoverContext } from './recovery.js'
 import { remakeLost } from './remake.js'
@@ -22,7 +23,14 @@ export async function recover(context: RecoverContext): Promise<void> {
   const unknown = await unknownLayers(context)
   await each(context, db.nodes.unready(), (row) => eraseUnready(context, row.layer))
   await each(context, ['claims'], () => removeUnclaimed(context))
-  await each(context, unknown, (layer) => removeOrphan(context, layer))
+  const { leftovers, kept } = sortOrphans(context, unknown)
+  await each(context, leftovers, (layer) => removeOrphan(context, layer))
+  for (const layer of kept) {
+    context.warn(
+      `layer ${layer}: the driver has it and the database does not know it; it is kept, see varve check`,
+    )
+  }
+  await each(context, context.records.begun(), (layer) => settleRecord(context, layer))
   await remakeLost(context)
   // Lock files that nobody holds: taking and giving back a lock removes its file.
   await each(context, readdir(`${root}/locks`), (name) => tryLock(`${root}/locks/${name}`)?.release())
@@ -71,6 +79,14 @@ async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: 
   await graph.ifFree(layer, async () => {
     if (db.nodes.byLayer(layer) !== undefined) return
     await driver.remove(layer)
-    warn(`layer ${layer}: removed from the driver, the database does not know it`)
+    warn(`layer ${layer}: removed from the driver, what a power cut left of its making or removal`)
+  })
+}
+
+/** Its process ended between the row 'ready' and the record's move, or before that row. */
+async function settleRecord({ db, graph, records }: RecoverContext, layer: LayerId): Promise<void> {
+  await graph.ifFree(layer, () => {
+    if (db.nodes.byLayer(layer)?.state === 'ready') records.finish(layer)
+    else records.remove(layer)
   })
 }

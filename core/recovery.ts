@@ -4,11 +4,15 @@ import { isDatabaseError } from './db/sqlite-errors.js'
 import type { Driver } from './driver.js'
 import { messageOf } from './errors.js'
 import type { Graph } from './graph.js'
+import type { Records } from './journal/records.js'
 
 export interface RecoverContext {
   readonly db: Database
   readonly graph: Graph
   readonly driver: Driver
+  readonly records: Records
+  /** See Opened.isJournaled. */
+  readonly isJournaled: boolean
   /** The data root, byte string. */
   readonly root: string
   readonly warn: (message: string) => void

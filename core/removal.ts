@@ -28,11 +28,12 @@ export interface RemoveOptions extends Pick<RemoveUnneededOptions, 'before'> {
 
 export type Removal = ReturnType<typeof createRemoval>
 
-export function createRemoval({ db, driver, locks }: GraphContext) {
+export function createRemoval({ db, driver, locks, records }: GraphContext) {
   /** Takes away all of a node that nobody may use any more. Its lock is held. */
   const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
     await step('remove:driver', () => driver.remove(layer))
     await step('remove:rows', () => {
+      records.remove(layer)
       eraseRows(db, node)
     })
   }

@@ -77,13 +77,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 async function assemble(
   options: StoreOptions,
-  { db, gate, scratch, held, driver, home }: Opened,
+  { db, gate, journal, records, isJournaled, scratch, held, driver, home }: Opened,
 ): Promise<Store> {
   const { root, warn = () => {} } = options
   // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
   const rootBytes = realpath(fromText(root))
-  const graph = createGraph({ db, driver, home, locks: createLayerLocks(rootBytes), warn })
-  const recoverNow = () => recover({ db, graph, driver, root: rootBytes, warn })
+  const graph = createGraph({ db, driver, home, locks: createLayerLocks(rootBytes), records, warn })
+  const recoverNow = () => recover({ db, graph, driver, records, isJournaled, root: rootBytes, warn })
   if (gate.reason === undefined) {
     await recoverNow()
     held.push(keepSettling({ db }))
@@ -258,7 +258,7 @@ async function assemble(
     drivers: () => verdicts(selection(options, db, scratch), driver.name),
     async *check(checkOptions) {
       const { check } = await import('./check.js')
-      yield* check({ ...looking, mounts, layers, root: rootBytes }, checkOptions)
+      yield* check({ ...looking, gate, journal, records, mounts, layers, root: rootBytes }, checkOptions)
     },
     async *repair(repairOptions) {
       const { repair } = await import('./repair.js')

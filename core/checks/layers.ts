@@ -5,6 +5,7 @@ import type { Driver } from '../driver.js'
 import { messageOf } from '../errors.js'
 import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
+import { refill, takeUpLayer } from '../journal/take-up-layer.js'
 import { REMADE } from '../labels.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { readSplit } from '../tar/split.js'
@@ -66,10 +67,10 @@ async function* checkDriverLayers(
     yield {
       check: 'layer-directory',
       subject: layer,
-      message: `the driver ${driver.name} has it, but the database does not know it`,
-      mend: unlessLocked(context, layer, 'remove it from the driver', async () => {
+      message: `the driver ${driver.name} has it, but the database does not know it; it is kept as it is`,
+      mend: unlessLocked(context, layer, takingUp(context, layer), async () => {
         if (db.nodes.byLayer(layer) !== undefined) return false
-        await driver.remove(layer)
+        await takeUpLayer(context, layer)
         return true
       }),
     }
@@ -87,6 +88,13 @@ function* checkRemade(context: CheckContext, before: readonly NodeRow[]): Genera
       message: `layer ${row.layer} was made again, empty, at ${JSON.stringify(remade)}: a power cut had taken its directory, and whatever was in it; remove it where something was`,
     }
   }
+}
+
+function takingUp({ gate, records }: CheckContext, layer: LayerId): string {
+  // Shut: the journal may know it, and is heard first.
+  return records.has(layer) || gate.reason !== undefined
+    ? 'take it up again, as it was'
+    : `make it known as found-${layer}, to be looked into and then kept or removed`
 }
 
 /** What was done to a committed layer behind the driver's back, where the driver can tell. */
@@ -133,12 +141,18 @@ function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generat
 }
 
 /** Every byte of the tar must be in the record or in a file: the sizes add up. */
-function* checkRecord({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
+function* checkRecord(context: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
+  const { db, records } = context
+  const mend = unlessLocked(context, row.layer, 'make it and the index anew from records/', async () => {
+    await refill(context, row)
+    return true
+  })
   const problem = (message: string): Problem => ({
     check: 'record',
     subject: nameOf(db, row),
     message,
     heal: healWith(db, row),
+    ...(records.has(row.layer) && { mend }),
   })
   let size = 0
   const sparse = createSparseOf010()

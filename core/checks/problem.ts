@@ -1,11 +1,17 @@
 /** What a check finds, and what it looks at. */
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
+import type { Gate } from '../gate.js'
+import type { Journal } from '../journal/journal.js'
+import type { Records } from '../journal/records.js'
 import type { Layers } from '../layers.js'
 import type { Looking } from '../looking.js'
 import type { Mounts } from '../mounts.js'
 
 export interface CheckContext extends Looking {
+  readonly gate: Gate
+  readonly journal: Journal
+  readonly records: Records
   readonly mounts: Mounts
   readonly layers: () => Promise<Layers>
   /** The data root, byte string. */

@@ -105,6 +105,10 @@ export function createNodes(sql: Sql) {
     `UPDATE node SET settled = 1 WHERE settled = 0 AND kind <> 'committed' AND created < :before`,
   )
   const remove = sql.run<{ id: number }>('DELETE FROM node WHERE id = :id')
+  const last = sql.one<Record<never, never>, { seq: number }>(
+    "SELECT seq FROM sqlite_sequence WHERE name = 'node'",
+  )
+  const skip = sql.run<{ count: number }>("UPDATE sqlite_sequence SET seq = seq + :count WHERE name = 'node'")
 
   return {
     insert(row: {
@@ -117,6 +121,10 @@ export function createNodes(sql: Sql) {
       const labels = JSON.stringify(row.labels ?? {})
       return insert({ ...row, parent: row.parent ?? null, labels, now: now() }).rowid
     },
+    /** The highest id that was ever given; 0 before the first. */
+    last: (): NodeId => last({})?.seq ?? 0,
+    /** So many ids are never given. */
+    skip: (count: number): void => void skip({ count }),
     get: (id: NodeId): NodeRow | undefined => parse(byId({ id })),
     byLayer: (layer: string): NodeRow | undefined => parse(byLayer({ layer })),
     /** The ready ones, oldest first. */

@@ -7,10 +7,12 @@ import Sqlite from 'better-sqlite3'
 import { asText, fromText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { createGate, type Gate } from '../gate.js'
+import type { Journal } from '../journal/journal.js'
 import { chmod, close, open } from '../sys/files.js'
 import { writeInPlace } from '../sys/in-place.js'
 import { isFile, isSymlink, lstatOrUndefined } from '../sys/stat.js'
 import { fsName, statfs } from '../sys/statfs.js'
+import { createJournaling, type Journaling, NO_JOURNALING } from './journaling.js'
 import { type Log, NO_LOG, openLog } from './log.js'
 import { migrate } from './schema.js'
 import { mapSqliteError } from './sqlite-errors.js'
@@ -51,6 +53,8 @@ export interface OpenOptions {
   readonly busyTimeout?: number
   /** Default one that is open. */
   readonly gate?: Gate
+  /** Is told of every transaction of the small tables; default none. */
+  readonly journal?: Journal
 }
 
 /**
@@ -73,9 +77,13 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
   let log: Log | undefined
   try {
     log = configure(database, file, guard)
-    const sql = wrap(database, { file, guard, log, gate: options.gate ?? createGate(`database ${file}`) })
-    migrate(sql)
-    return sql
+    const gate = options.gate ?? createGate(`database ${file}`)
+    const connection = { file, guard, log, gate }
+    migrate(wrap(database, { ...connection, journaling: NO_JOURNALING }))
+    const { journal } = options
+    const journaling =
+      journal === undefined ? NO_JOURNALING : guard(() => createJournaling(database, journal))
+    return wrap(database, { ...connection, journaling })
   } catch (error) {
     log?.close()
     database.close()
@@ -148,9 +156,10 @@ interface Connection {
   readonly guard: <T>(work: () => T) => T
   readonly log: Log
   readonly gate: Gate
+  readonly journaling: Journaling
 }
 
-function wrap(database: Sqlite.Database, { file, guard, log, gate }: Connection): Sql {
+function wrap(database: Sqlite.Database, { file, guard, log, gate, journaling }: Connection): Sql {
   const lazily = <R>(text: string) => {
     let statement: Sqlite.Statement<[SqlParams], R> | undefined
     return () => {
@@ -163,33 +172,43 @@ function wrap(database: Sqlite.Database, { file, guard, log, gate }: Connection)
     return () => void guard(() => statement().run({}))
   }
   const [begin, commit, rollback] = [word('BEGIN IMMEDIATE'), word('COMMIT'), word('ROLLBACK')]
-  const draft = <T>(work: () => T): T => {
+  /** `atEnd` is the last thing in it. */
+  const transact = <T>(work: () => T, atEnd: () => void): T => {
     if (database.inTransaction) return work()
     gate.pass()
     begin()
     try {
       log.makeRoom()
       const result = work()
+      atEnd()
       commit()
+      journaling.committed()
       return result
     } catch (error) {
       // SQLite has rolled back by itself after some errors (a full disk, for one).
       if (database.inTransaction) rollback()
+      journaling.rolledBack()
       throw error
     }
+  }
+  const draft = <T>(work: () => T): T => transact(work, () => {})
+  const tx = <T>(work: () => T): T => {
+    if (database.inTransaction) return work()
+    const result = transact(work, () => guard(journaling.count))
+    log.sync()
+    journaling.tell()
+    return result
   }
   return {
     file,
     gate,
     run(text) {
       const statement = lazily(text)
-      return (params) =>
-        guard(() => {
-          if (!database.inTransaction) gate.pass()
-          const { changes, lastInsertRowid } = statement().run(params)
-          if (!database.inTransaction) log.sync()
-          return { changes, rowid: Number(lastInsertRowid) }
-        })
+      const change = (params: SqlParams) => {
+        const { changes, lastInsertRowid } = guard(() => statement().run(params))
+        return { changes, rowid: Number(lastInsertRowid) }
+      }
+      return (params) => (database.inTransaction ? change(params) : tx(() => change(params)))
     },
     one<P extends SqlParams, R>(text: string) {
       const statement = lazily<R>(text)
@@ -199,12 +218,7 @@ function wrap(database: Sqlite.Database, { file, guard, log, gate }: Connection)
       const statement = lazily<R>(text)
       return (params: P) => guard(() => statement().all(params))
     },
-    tx(work) {
-      const isOuter = !database.inTransaction
-      const result = draft(work)
-      if (isOuter) log.sync()
-      return result
-    },
+    tx,
     draft,
     exec: (text) => void guard(() => database.exec(text)),
     pragma: (text) => guard(() => database.pragma(text, { simple: true })),

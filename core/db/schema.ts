@@ -190,4 +190,10 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE node ADD COLUMN closed_boot TEXT;
   CREATE INDEX node_unsettled ON node (created) WHERE settled = 0 AND kind <> 'committed';
   `,
+  // From here on a journal beside the database tells what it lacks (core/journal); a varve that does not know of it would
+  // remove layers. The lineage: what the ids of layers are told by.
+  `
+  INSERT INTO meta (key, value) VALUES ('generation', '0'), ('lineage', lower(hex(randomblob(16))))
+    ON CONFLICT (key) DO NOTHING;
+  `,
 ]

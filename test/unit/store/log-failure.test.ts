@@ -95,8 +95,8 @@ test('A layer that was ready when its row could not be brought to disk is left: 
     const store = await openStore({ root, drivers: [vfs], driver: 'vfs' })
     try {
       const { snapshots } = store
-      for (const make of [snapshots.prepare, snapshots.view]) {
-        const key = make.name
+      for (const key of ['prepare', 'view'] as const) {
+        const make = snapshots[key]
         resetCounts()
         await assert.rejects(async () => make(key), isDoubtful)
         const [mount] = await snapshots.mounts(key)
@@ -108,7 +108,7 @@ test('A layer that was ready when its row could not be brought to disk is left: 
         // From here on the log is trusted again.
         await snapshots.prepare(`after ${key}`)
       }
-      await snapshots.commit('committed', snapshots.prepare.name)
+      await snapshots.commit('committed', 'prepare')
       await snapshots.prepare('child', { parent: 'committed' })
       for await (const problem of store.check()) assert.fail(problem.message)
     } finally {

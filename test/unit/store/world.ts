@@ -9,6 +9,8 @@ import type { Driver } from '../../../core/driver.js'
 import { createGraph, type Graph, type TarFacts } from '../../../core/graph.js'
 import { type ChainId, chainIdOf, type Digest, parseDigest } from '../../../core/ids.js'
 import { createImages, type Images } from '../../../core/images.js'
+import { NO_JOURNAL } from '../../../core/journal/journal.js'
+import { createRecords, type Records } from '../../../core/journal/records.js'
 import { createLayerLocks } from '../../../core/layer-locks.js'
 import type { Finding } from '../../../core/model.js'
 import { createMounts, type Mounts } from '../../../core/mounts.js'
@@ -26,6 +28,7 @@ export interface World {
   readonly db: Database
   readonly driver: Driver
   readonly graph: Graph
+  readonly records: Records
   readonly images: Images
   readonly resolver: Resolver
   readonly mounts: Mounts
@@ -74,14 +77,18 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     state: db.driverState,
     warn,
   })
-  const graph = createGraph({ db, driver, home, locks: createLayerLocks(root), warn })
+  const records = createRecords(ensureFolder(root, 'records'), db)
+  const graph = createGraph({ db, driver, home, locks: createLayerLocks(root), records, warn })
   const mounts = createMounts({ db, graph, driver, root })
   const views = createViews(driver)
   const resolver = createResolver(db)
-  const recoverNow = () => recover({ db, graph, driver, root, warn })
+  const recoverNow = () => recover({ db, graph, driver, records, isJournaled: true, root, warn })
   const context: CheckContext = {
     db,
     driver,
+    gate: db.sql.gate,
+    journal: NO_JOURNAL,
+    records,
     graph,
     views,
     resolver,
@@ -94,6 +101,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     db,
     driver,
     graph,
+    records,
     images: createImages(db, graph, () => false),
     resolver,
     mounts,

@@ -1,0 +1,59 @@
+/**
+ * Which transactions the journal gets: those that are brought to disk, in whole, with what drafts before them in this process
+ * changed. Each is counted in `meta.generation`, in the transaction itself.
+ */
+import type Sqlite from 'better-sqlite3'
+import type { Journal } from '../journal/journal.js'
+import { type Change, watchChanges } from './changes.js'
+
+export interface Journaling {
+  /** At the end of a transaction that will be brought to disk, inside it. */
+  count(): void
+  committed(): void
+  rolledBack(): void
+  /** The last one counted is on disk. */
+  tell(): void
+}
+
+export const NO_JOURNALING: Journaling = { count() {}, committed() {}, rolledBack() {}, tell() {} }
+
+export function createJournaling(database: Sqlite.Database, journal: Journal): Journaling {
+  const watched = watchChanges(database)
+  const count = database.prepare<[], { value: string }>(
+    `INSERT INTO meta (key, value) VALUES ('generation', '1')
+     ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value`,
+  )
+  const uuid = database.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'uuid'")
+  /** Of transactions that are committed and not yet told. */
+  let untold: Change[] = []
+  let current: readonly Change[] = []
+  let counted: { readonly generation: number; readonly uuid: string } | undefined
+  /** The first generation that is committed and not yet told: where the disk did not take the log there may be several. */
+  let since: number | undefined
+  return {
+    count() {
+      current = [...current, ...watched.take()]
+      if (current.length + untold.length === 0) return
+      counted = { generation: Number(count.get()?.value), uuid: uuid.get()?.value ?? '' }
+    },
+    committed() {
+      since ??= counted?.generation
+      for (const change of current) untold.push(change)
+      for (const change of watched.take()) untold.push(change)
+      current = []
+    },
+    rolledBack() {
+      watched.take()
+      current = []
+      counted = undefined
+    },
+    tell() {
+      if (counted === undefined) return
+      const covers = counted.generation - (since ?? counted.generation) + 1
+      journal.append({ ...counted, covers, changes: untold })
+      untold = []
+      counted = undefined
+      since = undefined
+    },
+  }
+}

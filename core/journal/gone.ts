@@ -1,0 +1,43 @@
+/** A root with layers and without a database: a new one would know nothing of them. */
+import { fromText } from '../bytes.js'
+import type { DriverModule } from '../driver.js'
+import { errnoOf, VarveError } from '../errors.js'
+import { readdir } from '../sys/files.js'
+import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
+import { RECORDS } from './place.js'
+
+/** Ids that the store makes up. */
+const LAYER = /^[a-z][a-z0-9]{7}$/
+
+/** @throws VarveError CORRUPT where varve.db is gone, or nothing is in it, and layers or a journal are there */
+export function requireDatabase(root: string, drivers: readonly DriverModule[]): void {
+  const there = lstatOrUndefined(fromText(`${root}/varve.db`))
+  if (there !== undefined && there.size > 0) return
+  if (!holdsLayers(root, drivers)) return
+  throw new VarveError(
+    'CORRUPT',
+    `store ${root}: its database varve.db is ${there === undefined ? 'gone' : 'empty'}, and layers are there; "varve check --rebuild" makes a database from them`,
+  )
+}
+
+function holdsLayers(root: string, drivers: readonly DriverModule[]): boolean {
+  if (lstatOrUndefined(fromText(`${root}/${RECORDS}/journal`)) !== undefined) return true
+  return drivers.some(({ name }) => hasLayerIn(fromText(`${root}/${name}`), 2))
+}
+
+function hasLayerIn(folder: string, depth: number): boolean {
+  const names = namesIn(folder)
+  if (names.some((name) => LAYER.test(name))) return true
+  return depth > 1 && names.some((name) => hasLayerIn(`${folder}/${name}`, depth - 1))
+}
+
+function namesIn(folder: string): readonly string[] {
+  const there = lstatOrUndefined(folder)
+  if (there === undefined || !isDirectory(there.mode)) return []
+  try {
+    return readdir(folder)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [] // gone since
+    throw error
+  }
+}

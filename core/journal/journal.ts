@@ -1,0 +1,220 @@
+/**
+ * `records/journal`, beside the database: every transaction of the small tables (core/db/changes.ts), one line each, written
+ * after the database has it on disk. So the journal is never ahead of a database that lost nothing: where it is, the database
+ * is an older one (put back from a copy, or cut short by a damaged log), and the journal knows what it lacks.
+ *
+ * Nobody waits for it. A power cut may take its last lines, and a full disk may keep one from being written: then it is
+ * behind the database, and the next open begins it anew, with all rows as they are. That is one rename, made while no other
+ * process can change a row; who still has the old file open sees so after its line, and writes that once more.
+ */
+import { constants } from 'node:fs'
+import { errnoOf } from '../errors.js'
+import { close, fsync, open, read, rename, unlink, write, writeAll } from '../sys/files.js'
+import { fstat, lstatOrUndefined } from '../sys/stat.js'
+import { syncDirectory } from '../sys/sync.js'
+import { decodeEntry, type Entry, encodeEntry } from './line.js'
+
+export interface Journal {
+  /** After a transaction that is on disk. Never throws: what it can't write it writes with the next one. */
+  append(entry: Omit<Entry, 'isBase'>): void
+  /** Begins it anew with these, all of one generation. To be called in a transaction. @throws SysError */
+  begin(entries: readonly Entry[]): void
+  /** How far it is; undefined where there is none. @throws SysError */
+  last(): Pick<Entry, 'generation' | 'uuid'> | undefined
+  /** All that can be read. @throws SysError */
+  read(): Reading
+  /** Is it so long that it should be begun anew? */
+  isOutgrown(): boolean
+  close(): void
+}
+
+export interface Reading {
+  /** By generation, those of the base first. */
+  readonly entries: readonly Entry[]
+  /** Do they tell all of it: a base, and every transaction since? */
+  readonly isComplete: boolean
+}
+
+/** `varve journal 1 `, the bytes that its base takes in 12 digits. */
+const MAGIC = 'varve journal 1 '
+const HEADER = MAGIC.length + 13
+/** Bytes of lines over those of the base that are nobody's trouble. */
+const SMALL = 1 << 20
+const TIMES = 4
+
+/** The journal in `folder` (byte string, there). Nothing is made until something is written. */
+export function openJournal(folder: string): Journal {
+  const path = `${folder}/journal`
+  let fd: number | undefined
+  let late: string[] = []
+
+  const isCurrent = (opened: number): boolean => {
+    const there = lstatOrUndefined(path)
+    const mine = fstat(opened)
+    return there !== undefined && there.ino === mine.ino && there.dev === mine.dev
+  }
+  /** For appending; undefined where there is none, and so no base either. */
+  const current = (): number | undefined => {
+    if (fd !== undefined && !isCurrent(fd)) {
+      close(fd)
+      fd = undefined
+    }
+    if (fd === undefined && lstatOrUndefined(path) !== undefined) {
+      fd = open(path, constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW)
+      // A power cut may have left half a line.
+      const { size } = fstat(fd)
+      if (size > 0 && readAt(fd, size - 1, 1).toString('latin1') !== '\n') writeAll(fd, Buffer.from('\n'))
+    }
+    return fd
+  }
+
+  return {
+    append(entry) {
+      late.push(encodeEntry({ ...entry, isBase: false }))
+      try {
+        for (let tries = 0; tries < 3; tries++) {
+          const opened = current()
+          if (opened === undefined) {
+            late = []
+            return
+          }
+          const bytes = Buffer.from(late.join(''))
+          // One call, so that two processes' lines don't mix; of a short one the rest is a line that nobody can read.
+          if (write(opened, bytes, 0, bytes.length, null) < bytes.length) return
+          if (isCurrent(opened)) break
+        }
+        late = []
+      } catch {
+        // Whatever it is (a full disk, say): the transaction has happened, and its line is written with the next one, or the
+        // next open finds that it is missing.
+      }
+    },
+
+    begin(entries) {
+      const base = entries.map(encodeEntry).join('')
+      const size = String(Buffer.byteLength(base)).padStart(12, '0')
+      const fresh = `${path}.new`
+      const made = open(
+        fresh,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+        0o600,
+      )
+      try {
+        writeAll(made, Buffer.from(`${MAGIC}${size}\n${base}`))
+        fsync(made)
+      } catch (error) {
+        unlink(fresh)
+        throw error
+      } finally {
+        close(made)
+      }
+      rename(fresh, path)
+      syncDirectory(folder)
+      late = []
+    },
+
+    last() {
+      const bytes = fileAt(path)
+      if (bytes === undefined) return undefined
+      try {
+        const { size } = fstat(bytes)
+        for (let length = Math.min(size, 1 << 16); ; length = Math.min(size, length * 8)) {
+          const entries = linesOf(readAt(bytes, size - length, length)).flatMap(
+            (line) => decodeEntry(line) ?? [],
+          )
+          const [first, ...rest] = entries
+          if (first !== undefined) {
+            return rest.reduce((best, entry) => (entry.generation > best.generation ? entry : best), first)
+          }
+          if (length === size) return undefined
+        }
+      } finally {
+        close(bytes)
+      }
+    },
+
+    read() {
+      const file = fileAt(path)
+      if (file === undefined) return { entries: [], isComplete: false }
+      try {
+        const { size } = fstat(file)
+        const lines = linesOf(readAt(file, 0, size))
+        const decoded = lines.slice(1).map(decodeEntry)
+        const entries = decoded.filter((entry) => entry !== undefined)
+        const sorted = entries.sort(
+          (a, b) => a.generation - b.generation || Number(b.isBase) - Number(a.isBase),
+        )
+        const isWhole = lines[0]?.startsWith(MAGIC) === true && !decoded.includes(undefined)
+        return { entries: sorted, isComplete: isWhole && hasNoGap(sorted) }
+      } finally {
+        close(file)
+      }
+    },
+
+    isOutgrown() {
+      const file = fileAt(path)
+      if (file === undefined) return false
+      try {
+        const { size } = fstat(file)
+        if (size < SMALL) return false
+        const base = Number(readAt(file, 0, HEADER).toString('latin1').slice(MAGIC.length))
+        return !Number.isInteger(base) || size - base > SMALL + TIMES * base
+      } finally {
+        close(file)
+      }
+    },
+
+    close() {
+      if (fd !== undefined) close(fd)
+      fd = undefined
+    },
+  }
+}
+
+/** Where a journal would be of no use: a database in memory. */
+export const NO_JOURNAL: Journal = {
+  append() {},
+  begin() {},
+  last: () => undefined,
+  read: () => ({ entries: [], isComplete: false }),
+  isOutgrown: () => false,
+  close() {},
+}
+
+function hasNoGap(entries: readonly Entry[]): boolean {
+  const base = entries[0]
+  if (base === undefined || !base.isBase) return false
+  let at = base.generation
+  for (const { generation, covers } of entries) {
+    if (generation - covers > at) return false
+    at = Math.max(at, generation)
+  }
+  return true
+}
+
+function fileAt(path: string): number | undefined {
+  try {
+    return open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined // a root of before there was one
+    throw error
+  }
+}
+
+function linesOf(bytes: Buffer): readonly string[] {
+  return bytes
+    .toString('utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+}
+
+function readAt(fd: number, offset: number, length: number): Buffer {
+  const buffer = Buffer.alloc(length)
+  let done = 0
+  while (done < length) {
+    const count = read(fd, buffer, done, length - done, offset + done)
+    if (count === 0) break
+    done += count
+  }
+  return buffer.subarray(0, done)
+}

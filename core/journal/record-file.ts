@@ -1,0 +1,99 @@
+/**
+ * The record of a layer that has a tar, in a file beside the database: all that its rows say, its split record and the content
+ * that its tar replaced; the index is made anew from these and the layer (Layers.reindex). So a database that lost the rows
+ * gets them back, and the layer still comes out byte for byte. A file is: a line of magic, a line of JSON, chunks (a byte of
+ * kind, four of length, the bytes), and at its end the sha256 of all that.
+ */
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { toText } from '../bytes.js'
+import type { LayerRow } from '../db/layers.js'
+import type { NameRow } from '../db/names.js'
+import { VarveError } from '../errors.js'
+import { close, fsync, open, read, writeAll } from '../sys/files.js'
+import { fstat } from '../sys/stat.js'
+
+/** What the rows say. */
+export interface LayerFacts {
+  readonly layer: string
+  /** Its parent's layer. */
+  readonly parent: string | null
+  readonly created: number
+  readonly size: number | null
+  readonly inodes: number | null
+  readonly labels: Readonly<Record<string, string>>
+  readonly names: readonly Omit<NameRow, 'node'>[]
+  readonly tar: Omit<LayerRow, 'node'>
+}
+
+export type Chunk =
+  | { readonly kind: 'split'; readonly bytes: Buffer }
+  /** `sha256`: hex, of the whole content that the chunk is a part of. */
+  | { readonly kind: 'payload'; readonly sha256: string; readonly bytes: Buffer }
+
+const MAGIC = 'varve layer 1\n'
+const SUM = 32
+const SPLIT = 1
+const PAYLOAD = 2
+
+/** Writes the file, on disk when this returns. @throws SysError */
+export function writeRecord(path: string, facts: LayerFacts, chunks: Iterable<Chunk>): void {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
+  const fd = open(path, flags, 0o600)
+  try {
+    const hash = createHash('sha256')
+    const put = (bytes: Uint8Array) => {
+      hash.update(bytes)
+      writeAll(fd, bytes)
+    }
+    put(Buffer.from(`${MAGIC}${JSON.stringify(facts)}\n`))
+    for (const chunk of chunks) {
+      const bytes =
+        chunk.kind === 'split' ? chunk.bytes : Buffer.concat([Buffer.from(chunk.sha256, 'hex'), chunk.bytes])
+      const head = Buffer.alloc(5)
+      head.writeUInt8(chunk.kind === 'split' ? SPLIT : PAYLOAD)
+      head.writeUInt32LE(bytes.length, 1)
+      put(Buffer.concat([head, bytes]))
+    }
+    writeAll(fd, hash.digest())
+    fsync(fd)
+  } finally {
+    close(fd)
+  }
+}
+
+/** Gives the facts, and each chunk to `use`, which must not keep what it was given where this throws. @throws VarveError CORRUPT */
+export function readRecord(path: string, use: (chunk: Chunk) => void = () => {}): LayerFacts {
+  const bytes = wholeOf(path)
+  const damaged = () => new VarveError('CORRUPT', `record ${toText(path)}: is damaged`)
+  const end = bytes.length - SUM
+  if (end < MAGIC.length || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) throw damaged()
+  const sum = createHash('sha256').update(bytes.subarray(0, end)).digest()
+  if (!sum.equals(bytes.subarray(end))) throw damaged()
+  const line = bytes.indexOf('\n', MAGIC.length)
+  const facts = JSON.parse(bytes.toString('utf8', MAGIC.length, line)) as LayerFacts
+  for (let at = line + 1; at < end; ) {
+    const [kind, length] = [bytes.readUInt8(at), bytes.readUInt32LE(at + 1)]
+    const data = bytes.subarray(at + 5, at + 5 + length)
+    if (kind === SPLIT) use({ kind: 'split', bytes: data })
+    else use({ kind: 'payload', sha256: data.toString('hex', 0, SUM), bytes: data.subarray(SUM) })
+    at += 5 + length
+  }
+  return facts
+}
+
+function wholeOf(path: string): Buffer {
+  const fd = open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    const buffer = Buffer.alloc(fstat(fd).size)
+    let done = 0
+    while (done < buffer.length) {
+      const count = read(fd, buffer, done, buffer.length - done, null)
+      if (count === 0) break
+      done += count
+    }
+    return buffer.subarray(0, done)
+  } finally {
+    close(fd)
+  }
+}

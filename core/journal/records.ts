@@ -1,0 +1,87 @@
+/**
+ * The records of layers (record-file.ts): `records/<layer>`, written under `records/begun/` with the layer's content and
+ * moved to its place when the row 'ready' is on disk. So one in its place says: this layer was complete.
+ */
+import type { Database } from '../db/database.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import { errnoOf } from '../errors.js'
+import type { LayerId } from '../ids.js'
+import { mkdir, readdir, rename, unlink } from '../sys/files.js'
+import { lstatOrUndefined } from '../sys/stat.js'
+import { type Chunk, type LayerFacts, readRecord, writeRecord } from './record-file.js'
+
+export interface Records {
+  /** Before the row 'ready': on disk when this returns. @throws SysError */
+  begin(node: NodeId, facts: Omit<LayerFacts, 'layer' | 'parent' | 'created' | 'labels' | 'names'>): void
+  /** After it. */
+  finish(layer: LayerId): void
+  /** What was begun, or is in its place; nothing there is fine. */
+  remove(layer: LayerId): void
+  has(layer: LayerId): boolean
+  /** @throws VarveError CORRUPT */
+  read(layer: LayerId, use?: (chunk: Chunk) => void): LayerFacts
+  /** Layers whose records were begun, and not moved or removed. */
+  begun(): readonly LayerId[]
+  /** Layers that have a record in its place. */
+  all(): readonly LayerId[]
+}
+
+/** `folder`: byte string, there. */
+export function createRecords(folder: string, db: Database): Records {
+  const place = (layer: LayerId) => `${folder}/${layer}`
+  const begunAt = (layer: LayerId) => `${folder}/begun/${layer}`
+  const rowOf = (node: NodeId): NodeRow => {
+    const row = db.nodes.get(node)
+    if (row === undefined) throw new RangeError(`node ${node}: has no row while its record is written`)
+    return row
+  }
+  return {
+    begin(node, facts) {
+      const { layer, parent, created, labels } = rowOf(node)
+      const names = db.names.byNode(node).map(({ space, name }) => ({ space, name }))
+      makeFolder(`${folder}/begun`)
+      const below = parent === null ? null : rowOf(parent).layer
+      writeRecord(
+        begunAt(layer),
+        { ...facts, layer, parent: below, created, labels, names },
+        chunksOf(db, node),
+      )
+    },
+    finish(layer) {
+      ignoring('ENOENT', () => rename(begunAt(layer), place(layer)))
+    },
+    remove(layer) {
+      for (const path of [begunAt(layer), place(layer)]) ignoring('ENOENT', () => unlink(path))
+    },
+    has: (layer) => lstatOrUndefined(place(layer)) !== undefined,
+    read: (layer, use) => readRecord(place(layer), use),
+    begun: () => namesIn(`${folder}/begun`),
+    all: () => namesIn(folder).filter((name) => LAYER.test(name)),
+  }
+}
+
+const LAYER = /^[a-z][a-z0-9]{7}$/
+
+function* chunksOf(db: Database, node: NodeId): Generator<Chunk, void> {
+  for (const bytes of db.split.chunks(node)) yield { kind: 'split', bytes }
+  for (const { sha256 } of db.payloads.list(node)) {
+    for (const bytes of db.payloads.chunks(node, sha256)) yield { kind: 'payload', sha256, bytes }
+  }
+}
+
+function namesIn(folder: string): readonly LayerId[] {
+  return lstatOrUndefined(folder) === undefined ? [] : (readdir(folder) as LayerId[])
+}
+
+function makeFolder(path: string): void {
+  ignoring('EEXIST', () => mkdir(path, 0o700))
+}
+
+/** `errno` says that it is as it should be already. */
+function ignoring(errno: string, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (errnoOf(error) !== errno) throw error
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Layers that the driver has and the database does not: kept, whatever they are, unless it is certain that they are what a
+ * power cut left of this database's own work. Nothing else leaves such layers: what was written before a process was killed
+ * the kernel has, rows and directories alike. So one goes by itself only where all of this holds:
+ *
+ * - the journal was there when the store was opened and has nothing that the database lacks: the database is no older one;
+ * - it is the first open after a boot;
+ * - the layer's id is one that this database made up (graph-rules.ts), so that it is none of another or an earlier one's;
+ * - there is no record of it (journal/records.ts): it never was complete.
+ */
+import { ofLineage } from './graph-rules.js'
+import type { LayerId } from './ids.js'
+import type { RecoverContext } from './recovery.js'
+import { bootId } from './sys/mount.js'
+
+export interface Orphans {
+  /** What a power cut left. */
+  readonly leftovers: readonly LayerId[]
+  readonly kept: readonly LayerId[]
+}
+
+/** To be asked before the boot is written down (remake.ts). */
+export function sortOrphans(
+  { db, isJournaled, records }: RecoverContext,
+  unknown: readonly LayerId[],
+): Orphans {
+  const boot = db.meta.get('boot')
+  const isFirstOpen = boot !== undefined && boot !== bootId()
+  if (!isJournaled || !isFirstOpen) return { leftovers: [], kept: unknown }
+  const own = ofLineage(db, unknown)
+  const isLeftover = (layer: LayerId) => own.has(layer) && !records.has(layer)
+  return {
+    leftovers: unknown.filter(isLeftover),
+    kept: unknown.filter((layer) => !isLeftover(layer)),
+  }
+}
