@@ -1,6 +1,4 @@
 /** Binary data to a file or to standard output: whole, or not at all where it can be taken back. */
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { VarveError } from '../core/errors.js'
 import type { Output } from './output.js'
 
@@ -13,14 +11,16 @@ export function refuseTerminal(output: Output, command: string): void {
   )
 }
 
-/** Chunks may be reused by their source once the next is asked for, so they are copied on the way to a stream. */
+/** A chunk may be reused by its source once the next is asked for; it has been taken by then. */
 export async function toStdout(
   chunks: AsyncIterable<Uint8Array>,
   output: Output,
   signal: AbortSignal,
 ): Promise<void> {
-  await output.flush()
-  await pipeline(Readable.from(copies(chunks), { objectMode: false }), output.stream, { signal, end: false })
+  for await (const chunk of chunks) {
+    signal.throwIfAborted()
+    await output.bytes(chunk)
+  }
 }
 
 /** Whole, or not at all: a failed export leaves what was there before. */
@@ -36,8 +36,4 @@ export async function toFile(
       await emit(chunk)
     }
   })
-}
-
-async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void> {
-  for await (const chunk of chunks) yield Buffer.from(chunk)
 }

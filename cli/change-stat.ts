@@ -1,5 +1,6 @@
 /** `varve diff --stat`: how the sizes changed, and a line that sums up. */
 import type { DetailedChange, FileInfo } from '../core/model.js'
+import { parentOf } from '../core/tree/confined.js'
 import { pad } from './table.js'
 import { count, name, size } from './words.js'
 
@@ -18,13 +19,34 @@ export interface StatTotal {
   readonly shrunk: number
 }
 
-export function statOf(change: DetailedChange): ChangeStat {
-  return {
-    path: change.path,
-    kind: change.kind,
-    before: bytesOf(change.before),
-    after: bytesOf(change.after),
+/**
+ * A stat for each change. Of a directory that went, or became something else, a diff tells nothing more: what was in it is
+ * summed up from `older`, all files of the older side, which is asked for only where there is such a directory.
+ */
+export async function statsOf(
+  changes: AsyncIterable<DetailedChange>,
+  older: () => AsyncIterable<FileInfo>,
+): Promise<readonly ChangeStat[]> {
+  const stats: ChangeStat[] = []
+  const gone = new Map<string, number>()
+  for await (const { path, kind, before, after } of changes) {
+    stats.push({ path, kind, before: bytesOf(before), after: bytesOf(after) })
+    if (before?.type === 'directory' && after?.type !== 'directory') gone.set(path, 0)
   }
+  if (gone.size === 0) return stats
+  for await (const file of older()) {
+    const top = goneAbove(file.path, gone)
+    if (top !== undefined) gone.set(top, (gone.get(top) ?? 0) + bytesOf(file))
+  }
+  return stats.map((stat) => ({ ...stat, before: gone.get(stat.path) ?? stat.before }))
+}
+
+function goneAbove(path: string, gone: ReadonlyMap<string, number>): string | undefined {
+  for (let at = path; at !== ''; ) {
+    at = parentOf(at)
+    if (gone.has(at)) return at
+  }
+  return undefined
 }
 
 export function totalOf(stats: readonly ChangeStat[]): StatTotal {
@@ -58,7 +80,7 @@ function delta({ kind, before, after }: ChangeStat): string {
   return change + remark
 }
 
-/** Only regular files have bytes; what a deleted directory held is not known here. */
+/** Only regular files have bytes. */
 function bytesOf(file: FileInfo | undefined): number {
   return file?.type === 'file' ? file.size : 0
 }

@@ -9,6 +9,8 @@ export interface Context {
   readonly global: GlobalOptions
   /** Aborted by Ctrl-C and SIGTERM, and when nobody reads standard output any more. */
   readonly signal: AbortSignal
+  /** A line on standard error, unless `--quiet`. */
+  warn(message: string): void
   /** Signal and progress for the store's long methods. */
   readonly long: LongOptions
   /**

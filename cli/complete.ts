@@ -1,6 +1,7 @@
 /** `varve __complete WORD…`: what may stand where the last word stands. The shells' scripts ask it. */
 import { existsSync } from 'node:fs'
 import type { Options } from 'yargs'
+import { UNSEEN } from '../core/bytes.js'
 import type { Store } from '../core/model.js'
 import type { Command, Completes, Completion } from './command.js'
 import { type Environment, globalOptions, readGlobal } from './options.js'
@@ -24,7 +25,8 @@ export async function complete(
   // A shell that completes has no place for a message; the command itself will say what is wrong.
   const candidates = await candidatesFor(words.slice(0, -1), typed, env, sources).catch(() => [])
   if (candidates.length === 1 && candidates[0] === FILES) return candidates
-  return [...new Set(candidates.filter((candidate) => candidate.startsWith(typed)))].sort()
+  const isOffered = (candidate: string) => candidate.startsWith(typed) && !UNSEEN.test(candidate)
+  return [...new Set(candidates.filter(isOffered))].sort()
 }
 
 type Described = Options & Completion

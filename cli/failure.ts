@@ -1,5 +1,6 @@
 /** An error as the person or the program that called us gets it: one message, one exit status. */
 import { type ErrorCode, errnoOf, STATUS, VarveError } from '../core/errors.js'
+import { jsonText, oneLine, printable } from './printable.js'
 
 export interface Failure {
   readonly code: ErrorCode | 'INTERNAL'
@@ -26,14 +27,14 @@ const BY_ERRNO: Readonly<Record<string, ErrorCode>> = {
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof VarveError) {
-    return { code: error.code, message: printable(error.message), exit: STATUS[error.code].exit }
+    return { code: error.code, message: linesOf(error), exit: STATUS[error.code].exit }
   }
   const text = error instanceof Error ? error.message : String(error)
   const code = BY_ERRNO[errnoOf(error) ?? '']
-  if (code !== undefined) return { code, message: printable(text), exit: STATUS[code].exit }
+  if (code !== undefined) return { code, message: oneLine(text), exit: STATUS[code].exit }
   return {
     code: 'INTERNAL',
-    message: printable(`internal error: ${text} (please report it, with what VARVE_DEBUG=1 shows)`),
+    message: oneLine(`internal error: ${text} (please report it, with what VARVE_DEBUG=1 shows)`),
     exit: 1,
   }
 }
@@ -41,8 +42,8 @@ export function failureOf(error: unknown): Failure {
 /** The line or lines for standard error, without a stack unless VARVE_DEBUG=1. */
 export function failureText(error: unknown, options: { readonly json: boolean }): string {
   const { code, message } = failureOf(error)
-  const text = options.json ? JSON.stringify({ error: { code, message } }) : `varve: ${message}`
-  const stack = process.env.VARVE_DEBUG === '1' ? `${stackOf(error)}\n` : ''
+  const text = options.json ? jsonText({ error: { code, message } }) : `varve: ${message}`
+  const stack = process.env.VARVE_DEBUG === '1' ? `${printable(stackOf(error))}\n` : ''
   return `${stack}${text}\n`
 }
 
@@ -52,11 +53,8 @@ function stackOf(error: unknown): string {
   return `${error.stack ?? error.message}${cause}`
 }
 
-/** A message may quote what a stranger's file says: nothing in it may steer the terminal. */
-export function printable(message: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escaping control characters is the point
-  return message.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (char) => {
-    const code = char.charCodeAt(0)
-    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`
-  })
+/** A message may quote what a stranger's file says: only its further lines are lines. */
+function linesOf({ message, more }: VarveError): string {
+  const first = more.length === 0 ? message : message.slice(0, -`\n${more.join('\n')}`.length)
+  return [first, ...more].map(oneLine).join('\n')
 }

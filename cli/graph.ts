@@ -1,5 +1,6 @@
 /** Draws the layer graph: a chain goes down in one column, where layers part they branch to the right. */
 import type { ImageInfo, LayerInfo } from '../core/model.js'
+import { oneLine } from './printable.js'
 import { shortHandle } from './shapes.js'
 import { columnsOf, pad } from './table.js'
 import { short, size } from './words.js'
@@ -33,10 +34,10 @@ export function drawGraph(
     const bytes = layer.size === undefined ? '-' : size(layer.size)
     const cells = [
       pad(line.graph, width, 'left'),
-      pad(shortHandle(layer), 12, 'left'),
+      pad(oneLine(shortHandle(layer)), 12, 'left'),
       pad(bytes, 10, 'right'),
     ]
-    return `${cells.join(' ')}  ${remarks(layer, names.get(layer.id) ?? []).join(', ')}`.trimEnd()
+    return `${cells.join(' ')}  ${oneLine(remarks(layer, names.get(layer.id) ?? []).join(', '))}`.trimEnd()
   }
   return trees.map((tree) => `${tree.map(text).join('\n')}\n`).join('\n')
 }

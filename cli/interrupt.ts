@@ -6,8 +6,6 @@ export interface Interrupt {
   readonly signal: AbortSignal
   /** 128 and the signal's number, as shells say it; undefined where nothing interrupted. */
   exitStatus(): number | undefined
-  /** The same for another reason: nobody reads standard output. */
-  abort(status: number): void
   release(): void
 }
 
@@ -33,7 +31,6 @@ export function watchInterrupts(onForced: () => void): Interrupt {
   return {
     signal: controller.signal,
     exitStatus: () => status,
-    abort,
     release() {
       for (const off of handlers) off()
     },

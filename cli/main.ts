@@ -1,19 +1,42 @@
 #!/usr/bin/env node
-/** The `varve` command. Nothing but `node:fs` is loaded before it is known what for: `--version` must cost nothing. */
+/** The `varve` command. As little as can be is loaded before it is known what for: `--version` must cost nothing. */
 import { readFileSync } from 'node:fs'
 
 const words = process.argv.slice(2)
-if (words.length === 1 && words[0] === '--version') {
-  process.stdout.write(`${version()}\n`)
-} else {
+process.once('uncaughtException', async (error) => {
+  const [{ failureText }, { standardError }] = await Promise.all([
+    import('./failure.js'),
+    import('../core/sys/standard.js'),
+  ])
+  await standardError()
+    .write(failureText(error, { json: words.includes('--json') }))
+    .catch(() => {}) // the status still tells
+  process.exit(1)
+})
+
+const isVersion = words.length === 1 && words[0] === '--version'
+const status = isVersion && (await saidVersion()) ? 0 : await runAll()
+// Exit would wait for a thread of the pool that hangs on a silent fifo. Then the signal that came ends us after all,
+// which to a shell is the same status.
+if (status > 128 && process.getActiveResourcesInfo().includes('FSReqCallback')) {
+  process.kill(process.pid, status - 128)
+}
+process.exit(status)
+
+async function runAll(): Promise<number> {
   const { run } = await import('./run.js')
-  const status = await run(words, { version: version() })
-  // Exit would wait for a thread of the pool that hangs on a silent fifo. Then the signal that came ends us after all,
-  // which to a shell is the same status.
-  if (status > 128 && process.getActiveResourcesInfo().includes('FSReqCallback')) {
-    process.kill(process.pid, status - 128)
-  }
-  process.exit(status)
+  return run(words, { version: version() })
+}
+
+/** False where it could not be: the long way says why. */
+async function saidVersion(): Promise<boolean> {
+  const { standardOutput } = await import('../core/sys/standard.js')
+  return standardOutput()
+    .write(`${version()}\n`)
+    .then(
+      () => true,
+      () => false,
+    )
 }
 
 /** Of the nearest package.json above this file. */

@@ -1,50 +1,70 @@
 /** Standard output: tables for people, JSON for programs, bytes for pipes. */
-import type { Writable } from 'node:stream'
+import { orAborted } from '../core/formats/abort.js'
+import type { StandardStream } from '../core/sys/standard.js'
+import { failure } from '../core/tree/failure.js'
+import { jsonText, oneLine, printable } from './printable.js'
 
+/** Each resolves when there is room for more; what is left the last `flush` writes. */
 export interface Output {
   readonly json: boolean
   readonly quiet: boolean
   /** Standard output is a terminal. */
   readonly terminal: boolean
-  /** Text as it is; resolves when there is room for more. */
+  /** Lines, which steer no terminal whatever is in them. */
   write(text: string): Promise<void>
+  /** One line, whatever is in it. */
   line(text: string): Promise<void>
-  /** One JSON value on a line of its own. */
-  value(value: unknown): Promise<void>
-  /** Where binary data goes. Call `flush` first. */
-  readonly stream: Writable
+  /** One JSON value on a line of its own, or on several where it is indented. */
+  value(value: unknown, options?: { readonly indent?: number }): Promise<void>
+  /** Text that is data itself, such as lines of a file: as it is, but for a terminal. */
+  content(text: string): Promise<void>
+  /** Resolves when they were taken: their memory may be reused. */
+  bytes(chunk: Uint8Array): Promise<void>
+  /** What was written is with the kernel. @throws VarveError; CANCELLED where it is interrupted while nobody reads */
   flush(): Promise<void>
 }
 
+export interface OutputOptions {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly signal: AbortSignal
+  readonly beforeWrite?: () => void
+}
+
 /** Gathers what is written into blocks, so that a list of 100,000 files is not 100,000 system calls. */
-export function openOutput(
-  stream: Writable & { readonly isTTY?: boolean },
-  options: { readonly json: boolean; readonly quiet: boolean },
-  hooks: { readonly beforeWrite?: () => void } = {},
-): Output {
+export function openOutput(stream: StandardStream, options: OutputOptions): Output {
   const BLOCK = 64 * 1024
+  const { json, quiet, signal, beforeWrite } = options
   let pending = ''
-  const flush = () => {
-    if (pending === '') return Promise.resolve()
-    const block = pending
-    pending = ''
-    hooks.beforeWrite?.()
-    return new Promise<void>((resolve, reject) => {
-      stream.write(block, (error) => (error ? reject(error) : resolve()))
+  const put = async (bytes: Uint8Array | string) => {
+    beforeWrite?.()
+    const doing = 'write to standard output'
+    await orAborted(stream.write(bytes), doing, signal).catch((error: unknown) => {
+      throw failure(error, doing)
     })
   }
-  const write = async (text: string) => {
+  const flush = async () => {
+    if (pending === '') return
+    const block = pending
+    pending = ''
+    await put(block)
+  }
+  const add = async (text: string) => {
     pending += text
     if (pending.length >= BLOCK) await flush()
   }
   return {
-    json: options.json,
-    quiet: options.quiet,
-    terminal: stream.isTTY === true,
-    stream,
-    write,
-    line: (text) => write(`${text}\n`),
-    value: (value) => write(`${JSON.stringify(value)}\n`),
+    json,
+    quiet,
+    terminal: stream.isTerminal,
+    write: (text) => add(printable(text)),
+    line: (text) => add(`${oneLine(text)}\n`),
+    value: (value, { indent } = {}) => add(`${jsonText(value, indent)}\n`),
+    content: (text) => add(stream.isTerminal ? printable(text) : text),
+    async bytes(chunk) {
+      await flush()
+      await put(chunk)
+    },
     flush,
   }
 }

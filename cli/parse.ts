@@ -128,17 +128,16 @@ function usageError(entry: Entry | undefined, problem: string | Error): VarveErr
   if (problem instanceof VarveError) return problem
   const text = problem instanceof Error ? problem.message : problem
   const where = entry === undefined ? '' : `${entry.name}: `
-  const usage = entry === undefined ? '' : `\n${usageLine(entry)}`
-  return new VarveError('INVALID_ARGUMENT', `${where}${text}${usage}`, { cause: problem })
+  const more = entry === undefined ? [] : [usageLine(entry)]
+  return new VarveError('INVALID_ARGUMENT', `${where}${text}`, { cause: problem, more })
 }
 
 function noCommand(args: Readonly<Record<string, unknown>>): VarveError {
   const word = Array.isArray(args._) && args._.length > 0 ? String(args._[0]) : undefined
   if (word === undefined) {
-    return new VarveError(
-      'INVALID_ARGUMENT',
-      'no command\nusage: varve [options] COMMAND (varve --help lists them)',
-    )
+    return new VarveError('INVALID_ARGUMENT', 'no command', {
+      more: ['usage: varve [options] COMMAND (varve --help lists them)'],
+    })
   }
   const near = didYouMean(
     word,
@@ -193,10 +192,9 @@ function refuseUnknownOptions(
 function refuseExtraWords(entry: Entry | undefined, args: Readonly<Record<string, unknown>>): void {
   const words = Array.isArray(args._) ? args._.slice(1) : []
   if (entry === undefined || words.length === 0) return
-  throw new VarveError(
-    'INVALID_ARGUMENT',
-    `${entry.name}: one argument too many: '${String(words[0])}'\n${usageLine(entry)}`,
-  )
+  throw new VarveError('INVALID_ARGUMENT', `${entry.name}: one argument too many: '${String(words[0])}'`, {
+    more: [usageLine(entry)],
+  })
 }
 
 /**

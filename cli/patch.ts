@@ -1,5 +1,5 @@
 /** `varve diff --content`: the changes of regular files and symlinks as a patch in git's form (git-diff, "Generating patch text"). */
-import { toBytes } from '../core/bytes.js'
+import { toBytes, UNSEEN } from '../core/bytes.js'
 import type { DetailedChange, FileInfo } from '../core/model.js'
 import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 import { name } from './words.js'
@@ -54,7 +54,7 @@ async function bodyText(
   const one = old === undefined ? Buffer.alloc(0) : await content(old, before)
   const two = now === undefined ? Buffer.alloc(0) : await content(now, after)
   if (one.equals(two)) return ''
-  if (isBinary(one) || isBinary(two)) return binary
+  if (isBinary(one) || isBinary(two) || [old, now].some(isOddLink)) return binary
   const hunks = unifiedHunks(diffLines(splitLines(one.toString('utf8')), splitLines(two.toString('utf8'))))
   return `--- ${from}\n+++ ${to}\n${hunks}`
 }
@@ -66,6 +66,11 @@ async function content(file: FileInfo, read: ReadSide): Promise<Buffer> {
 /** A NUL in the first 8000 bytes, as git has it, or bytes that are not UTF-8, which a terminal can't show. */
 function isBinary(bytes: Buffer): boolean {
   return bytes.subarray(0, 8000).includes(0) || !isUtf8(bytes)
+}
+
+/** A link's target is a name, which is never shown as it is. */
+function isOddLink(file: FileInfo | undefined): boolean {
+  return file?.type === 'symlink' && UNSEEN.test(toBytes(file.target).toString('utf8'))
 }
 
 function isUtf8(bytes: Buffer): boolean {

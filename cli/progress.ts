@@ -1,6 +1,7 @@
 /** One line on a terminal's standard error for work that takes longer than a moment: how far, how fast, how long yet. */
 import type { SingleBar } from 'cli-progress'
 import type { Progress } from '../core/model.js'
+import { oneLine } from './printable.js'
 import { pad } from './table.js'
 import { duration, size } from './words.js'
 
@@ -73,8 +74,8 @@ export function progressText(progress: Progress, perSecond: number | undefined, 
   }
   const figures = parts.join('  ')
   const room = width - figures.length - 3
-  const step =
-    progress.step.length <= room ? progress.step : `${progress.step.slice(0, Math.max(0, room - 1))}…`
+  const told = oneLine(progress.step)
+  const step = told.length <= room ? told : `${told.slice(0, Math.max(0, room - 1))}…`
   return room < 4 ? figures.slice(0, Math.max(0, width - 1)) : `${step}  ${figures}`
 }
 

@@ -1,66 +1,107 @@
 /** Runs one command from its words to its exit status. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { errnoOf, isCode } from '../core/errors.js'
+import { isCode } from '../core/errors.js'
 import type { LongOptions, Store, StoreOptions } from '../core/model.js'
+import { type StandardStream, standardError, standardOutput } from '../core/sys/standard.js'
 import type { Context, GlobalOptions } from './command.js'
 import { failureOf, failureText } from './failure.js'
 import { watchInterrupts } from './interrupt.js'
 import { defaultRoot, readGlobal } from './options.js'
 import { openOutput } from './output.js'
 import { parse } from './parse.js'
+import { oneLine } from './printable.js'
 import { openProgress, type ProgressLine } from './progress.js'
 
 /** What a program killed by SIGPIPE leaves: the reader went away (`varve ls … | head`). */
 const BROKEN_PIPE = 141
 
-export async function run(words: readonly string[], about: { readonly version: string }): Promise<number> {
+/** Milliseconds that the last message gets to be read, where somebody wants us to end. */
+const LAST_WORDS = 1000
+
+export interface Streams {
+  readonly output: StandardStream
+  readonly error: StandardStream
+}
+
+export interface RunOptions {
+  readonly version: string
+  /** Default: this process's. */
+  readonly streams?: Streams
+}
+
+/** The exit status, when all that was written is with the kernel: the process may end at once. */
+export async function run(words: readonly string[], options: RunOptions): Promise<number> {
+  const { version, streams = { output: standardOutput(), error: standardError() } } = options
   // Until the line is parsed, what it says must do to choose how an error is put.
   let json = words.includes('--json')
   let line: ProgressLine | undefined
   const interrupt = watchInterrupts(() => line?.clear())
-  process.stdout.on('error', (error) => {
-    if (errnoOf(error) === 'EPIPE') interrupt.abort(BROKEN_PIPE)
-  })
-  process.stderr.on('error', () => {
-    // Nobody reads the messages; the exit status still tells.
-  })
+  const { signal } = interrupt
   try {
     if (words[0] === '__complete') {
       const { complete } = await import('./complete.js')
       const lines = await complete(words.slice(1), process.env)
-      process.stdout.write(lines.map((candidate) => `${candidate}\n`).join(''))
+      await say(lines.map((candidate) => `${candidate}\n`).join(''), { streams, signal })
       return 0
     }
+    let answer = ''
     const invocation = await parse(words[0] === 'help' ? [...words.slice(1), '--help'] : words, {
-      ...about,
+      version,
       width: Math.min(100, process.stdout.columns ?? 100),
-      print: (text) => process.stdout.write(text),
+      print: (text) => {
+        answer += text
+      },
     })
-    if (invocation === undefined) return 0
+    if (invocation === undefined) {
+      await say(answer, { streams, signal })
+      return 0
+    }
     const global = readGlobal(invocation.args, process.env)
     json = global.json
     if (process.stderr.isTTY && !global.quiet && !global.json) line = await openProgress(process.stderr)
-    const status = await runCommand(invocation, global, { signal: interrupt.signal, line })
+    const status = await runCommand(invocation, global, { streams, signal, line })
     return invocation.command.untilInterrupted ? status : (interrupt.exitStatus() ?? status)
   } catch (error) {
     line?.clear()
-    // A write's own error comes before the stream's event that tells of the broken pipe.
-    await new Promise((resolve) => setImmediate(resolve))
+    if (streams.output.isAbandoned()) return BROKEN_PIPE
     const interrupted = interrupt.exitStatus()
-    if (interrupted === BROKEN_PIPE) return BROKEN_PIPE
-    if (interrupted !== undefined && isCode(error, 'CANCELLED')) {
-      process.stderr.write(json ? failureText(error, { json }) : 'varve: interrupted\n')
-      return interrupted
-    }
-    process.stderr.write(failureText(error, { json }))
-    return failureOf(error).exit
+    const isInterrupted = interrupted !== undefined && isCode(error, 'CANCELLED')
+    tell(streams, isInterrupted && !json ? 'varve: interrupted\n' : failureText(error, { json }))
+    return isInterrupted ? interrupted : failureOf(error).exit
   } finally {
+    await lastWords(streams, signal)
     interrupt.release()
   }
 }
 
+/** Text of ours to standard output. */
+async function say(
+  text: string,
+  { streams, signal }: { readonly streams: Streams; readonly signal: AbortSignal },
+): Promise<void> {
+  const output = openOutput(streams.output, { json: false, quiet: false, signal })
+  await output.write(text)
+  await output.flush()
+}
+
+/** To standard error. Where nobody reads it, the exit status still tells. */
+function tell({ error }: Streams, text: string): void {
+  error.write(text).catch(() => {})
+}
+
+/** Until the messages are taken: as long as it takes, but not past a signal. */
+async function lastWords({ error }: Streams, signal: AbortSignal): Promise<void> {
+  const interrupted = new Promise<void>((resolve) => {
+    const giveUp = () => void setTimeout(resolve, LAST_WORDS)
+    if (signal.aborted) giveUp()
+    else signal.addEventListener('abort', giveUp, { once: true })
+  })
+  await Promise.race([error.drained(), interrupted])
+}
+
 interface Surroundings {
+  readonly streams: Streams
   readonly signal: AbortSignal
   readonly line: ProgressLine | undefined
 }
@@ -68,21 +109,23 @@ interface Surroundings {
 async function runCommand(
   invocation: NonNullable<Awaited<ReturnType<typeof parse>>>,
   global: GlobalOptions,
-  { signal, line }: Surroundings,
+  { streams, signal, line }: Surroundings,
 ): Promise<number> {
   let opening: Promise<Store> | undefined
-  const output = openOutput(process.stdout, global, { beforeWrite: () => line?.clear() })
+  const { json, quiet } = global
+  const output = openOutput(streams.output, { json, quiet, signal, beforeWrite: () => line?.clear() })
   const long: LongOptions = line === undefined ? { signal } : { signal, progress: line.report }
+  const warn = (message: string) => {
+    line?.clear()
+    if (!quiet) tell(streams, `varve: warning: ${oneLine(message)}\n`)
+  }
   const context: Context = {
     output,
     global,
     signal,
     long,
+    warn,
     store(options) {
-      const warn = (message: string) => {
-        line?.clear()
-        if (!global.quiet) process.stderr.write(`varve: warning: ${message}\n`)
-      }
       opening ??= open(global, { warn, ...options })
       return opening
     },

@@ -1,4 +1,5 @@
 /** Columns, aligned. */
+import { oneLine } from './printable.js'
 
 export interface Column {
   readonly title: string
@@ -6,7 +7,8 @@ export interface Column {
 }
 
 /** Lines of text, the titles first; columns are two spaces apart and nothing trails. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export function table(columns: readonly Column[], cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(oneLine))
   const widths = columns.map((column, i) =>
     rows.reduce((width, row) => Math.max(width, columnsOf(row[i] ?? '')), column.title.length),
   )

@@ -6,6 +6,11 @@
 /** Bytes of a path that a message has room for. */
 const SHORT = 200
 const PLAIN = /^[ -[\]-~]*$/
+/**
+ * Characters that steer a terminal, break a line, turn its direction or can't be seen (two names must not look alike):
+ * control, format and separator characters, and halves of surrogate pairs. Nothing shows them as they are.
+ */
+export const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 
 /** The bytes of a byte string. */
 export function toBytes(name: string): Buffer {
@@ -39,10 +44,10 @@ export function toShortText(name: string): string {
   return `${toText(name.slice(0, SHORT / 2))}…${toText(name.slice(-SHORT / 2))}`
 }
 
-/** No control characters, no line or direction marks; in a name that isn't UTF-8, ASCII only. */
+/** Not {@link UNSEEN}; in a name that isn't UTF-8, ASCII only. */
 function isPrintable(char: string, unicode: boolean): boolean {
   if (char === '\\') return false
-  return unicode ? !/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(char) : char >= ' ' && char <= '~'
+  return unicode ? !UNSEEN.test(char) : char >= ' ' && char <= '~'
 }
 
 function escaped(char: string): string {

@@ -36,11 +36,18 @@ export const STATUS: Readonly<Record<ErrorCode, ErrorStatus>> = {
 export class VarveError extends Error {
   override readonly name = 'VarveError'
   readonly code: ErrorCode
+  /** Lines of ours that end the message: usage, the reasons of several drivers. Any other line break came from outside. */
+  readonly more: readonly string[]
 
-  /** `message` says what was tried, on what, what came back, and what to do about it. */
-  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
-    super(message, options)
+  /** `message` says what was tried, on what, what came back, and what to do about it; `more` are further lines. */
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { more = [], ...options }: { readonly cause?: unknown; readonly more?: readonly string[] } = {},
+  ) {
+    super([message, ...more].join('\n'), options)
     this.code = code
+    this.more = more
   }
 }
 

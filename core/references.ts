@@ -34,12 +34,14 @@ export interface Resolver {
 
 export function createResolver(db: Database): Resolver {
   const image = (reference: string): ImageRow => {
+    requireWord('image', reference)
     const found = findImageByName(db, reference) ?? one(reference, imagesByPrefix(db, reference))
     if (found?.kind === 'image') return found.image
     throw notFound(db, 'image', reference)
   }
 
   const target = (reference: string, what: 'layer' | 'image or layer' = 'image or layer'): Referent => {
+    requireWord(what, reference)
     const withImages = what !== 'layer'
     const byId = (): Referent | undefined =>
       one(reference, [
@@ -68,6 +70,11 @@ export function createResolver(db: Database): Resolver {
       throw notFound(db, 'layer', reference)
     },
   }
+}
+
+function requireWord(what: string, reference: string): void {
+  if (reference !== '') return
+  throw new VarveError('INVALID_ARGUMENT', `no ${what} is named: the word is empty`)
 }
 
 interface Called {

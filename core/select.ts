@@ -83,11 +83,12 @@ async function byPriority(context: SelectOptions): Promise<Selected> {
     if (verdict === 'supported') {
       return { module, options: optionsFor(module, context.drivers, context.storageOptions) }
     }
-    reasons.push(`\n  ${module.name}: ${verdict}: ${reason}`)
+    reasons.push(`  ${module.name}: ${verdict}: ${reason}`)
   }
   throw new VarveError(
     'FAILED_PRECONDITION',
-    `no storage driver can be used in ${context.root}:${reasons.join('') || ' there are none'}`,
+    `no storage driver can be used in ${context.root}:${reasons.length === 0 ? ' there are none' : ''}`,
+    { more: reasons },
   )
 }
 

@@ -140,12 +140,13 @@ function quote(word: string): string {
 const given = process.argv[2]
 if (given !== undefined && !existsSync(given)) {
   console.error(`demo: there is no ${given}`)
-  process.exit(1)
-}
-const work = mkdtempSync(join(tmpdir(), 'varve-demo-'))
-try {
-  await demo(given === undefined ? undefined : resolve(given), work)
-} finally {
-  spawnSync(process.execPath, [CLI, 'umount', 'work'], { stdio: 'ignore' })
-  rmSync(work, { recursive: true, force: true })
+  process.exitCode = 1
+} else {
+  const work = mkdtempSync(join(tmpdir(), 'varve-demo-'))
+  try {
+    await demo(given === undefined ? undefined : resolve(given), work)
+  } finally {
+    spawnSync(process.execPath, [CLI, 'umount', 'work'], { stdio: 'ignore' })
+    rmSync(work, { recursive: true, force: true })
+  }
 }

@@ -18,6 +18,10 @@ const utimensat = lib.func('utimensat', 'int', ['int', PATH, 'const void *', 'in
 
 const ioctl = lib.func('ioctl', 'int', ['int', 'ulong', 'long'])
 const ioctlStruct = lib.func('ioctl', 'int', ['int', 'ulong', 'void *'])
+const flock = lib.func('flock', 'int', ['int', 'int'])
+const prctl = lib.func('prctl', 'int', ['int', 'ulong'])
+const fcntl = lib.func('fcntl', 'int', ['int', 'int', 'long'])
+const pipe2 = lib.func('pipe2', 'int', ['void *', 'int'])
 const fallocate = lib.func('fallocate', 'int', ['int', 'int', 'int64', 'int64'])
 
 const AT_FDCWD = -100
@@ -26,6 +30,14 @@ const FICLONE = 0x40049409
 /** FS_IOC_SHUTDOWN, with EXT4_GOING_FLAGS_NOLOGFLUSH; XFS has the same numbers. */
 const SHUTDOWN = 0x8004587d
 const NO_LOG_FLUSH = 2
+/** LOCK_EX, LOCK_NB. */
+const LOCK_EX_NB = 6
+const PR_SET_PDEATHSIG = 1
+const FIONREAD = 0x541b
+const F_SETFL = 4
+const F_SETPIPE_SZ = 1031
+const O_NONBLOCK = 0o4000
+const O_CLOEXEC = 0o2000000
 const FALLOC_FL_KEEP_SIZE = 1
 const FALLOC_FL_PUNCH_HOLE = 2
 /** The kernel's own limits: XATTR_LIST_MAX and XATTR_SIZE_MAX. */
@@ -82,6 +94,40 @@ export function powerCut(path: Buffer): void {
   } finally {
     closeSync(fd)
   }
+}
+
+/** An exclusive flock(2) that ends with the descriptor, so with the process; false where another has it. */
+export function tryLockFile(fd: number): boolean {
+  return Number(flock(fd, LOCK_EX_NB)) === 0
+}
+
+/** The signal comes when the process that started this one ends (prctl(2), PR_SET_PDEATHSIG). */
+export function signalAtParentsDeath(signal: number): void {
+  check(prctl(PR_SET_PDEATHSIG, signal), 'prctl', Buffer.alloc(0))
+}
+
+/** Both ends with O_CLOEXEC. */
+export function makePipe(): { readonly read: number; readonly write: number } {
+  const fds = new Int32Array(2)
+  check(pipe2(fds, O_CLOEXEC), 'pipe2', Buffer.alloc(0))
+  return { read: fds[0] as number, write: fds[1] as number }
+}
+
+/** How much a pipe holds; the kernel rounds it up to pages. */
+export function setPipeSize(fd: number, size: number): void {
+  check(fcntl(fd, F_SETPIPE_SZ, size), 'fcntl F_SETPIPE_SZ', Buffer.alloc(0))
+}
+
+/** Of the open file description: whoever shares it has it too. */
+export function setNonblocking(fd: number): void {
+  check(fcntl(fd, F_SETFL, O_NONBLOCK), 'fcntl F_SETFL', Buffer.alloc(0))
+}
+
+/** Bytes that wait in a pipe. */
+export function bytesWaiting(fd: number): number {
+  const count = new Int32Array(1)
+  check(ioctlStruct(fd, FIONREAD, count), 'ioctl FIONREAD', Buffer.alloc(0))
+  return count[0] as number
 }
 
 /** Sets the time of content to the nanosecond, and that of access as well; never through a symlink. */

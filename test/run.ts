@@ -3,15 +3,17 @@
  * nothing is left behind. Arguments select files by a part of their path: `node dist/test/run.js unit/tar faults`.
  */
 import { readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { run } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { makeAll } from '../fixtures/images.js'
+import { cleanUpDeadRuns } from './claim.js'
 import { type Disk, openDisk } from './disk.js'
 import { suitesTable } from './faults/suites-table.js'
 import { leftovers, rememberHost } from './leftovers.js'
+import { signalAtParentsDeath } from './libc.js'
 import { unlawfulSkip } from './must-run.js'
 import { report } from './report.js'
 
@@ -22,7 +24,10 @@ const BY_NAME = 'newest'
 const COMPILED = dirname(fileURLToPath(import.meta.url))
 const FILE_TIMEOUT_MS = 30 * 60_000
 
-process.exitCode = await main(process.argv.slice(2))
+const status = await main(process.argv.slice(2))
+process.exitCode = status
+// What was broken off may hang for ever; the last lines are written before.
+if (status > 128) process.stdout.write('interrupted\n', () => process.exit(status))
 
 async function main(filters: readonly string[]): Promise<number> {
   const root = checkoutDirectory()
@@ -31,15 +36,45 @@ async function main(filters: readonly string[]): Promise<number> {
     console.log(`no test file matches ${filters.join(' ')}`)
     return 1
   }
+  const interrupted = watchSignals()
+  for (const line of cleanUpDeadRuns()) console.log(line)
   const disk = openDisk()
   try {
-    return await runAll(root, files, disk)
+    const all = runAll(root, files, { disk, signal: interrupted.signal })
+    return await Promise.race([all, interrupted.status])
   } finally {
     disk.close()
   }
 }
 
-async function runAll(root: string, files: string[], disk: Disk): Promise<number> {
+interface Interrupted {
+  /** Ends the files that run. */
+  readonly signal: AbortSignal
+  /** 128 and the signal's number, once one came. */
+  readonly status: Promise<number>
+}
+
+/** The first signal ends the run, and what it made goes; the second ends that too. Whoever started `npm test` may end alone. */
+function watchSignals(): Interrupted {
+  const controller = new AbortController()
+  const status = new Promise<number>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(name, () => {
+        controller.abort()
+        resolve(128 + constants.signals[name])
+      })
+    }
+  })
+  if (process.env.npm_lifecycle_event !== undefined) signalAtParentsDeath(constants.signals.SIGTERM)
+  return { signal: controller.signal, status }
+}
+
+interface RunOptions {
+  readonly disk: Disk
+  readonly signal: AbortSignal
+}
+
+async function runAll(root: string, files: string[], { disk, signal }: RunOptions): Promise<number> {
   const host = rememberHost(root)
   // Every temporary directory of the tests and of what they start lies in here: what is in it afterwards has leaked.
   process.env.TMPDIR = disk.directory
@@ -47,6 +82,7 @@ async function runAll(root: string, files: string[], disk: Disk): Promise<number
   await makeAll((line) => console.log(line))
   const events = run({
     files,
+    signal,
     concurrency: Math.max(2, Math.min(4, availableParallelism())),
     timeout: FILE_TIMEOUT_MS,
   })

@@ -1,7 +1,7 @@
 import { VarveError } from '../../core/errors.js'
 import type { DetailedChange, FileInfo, Store } from '../../core/model.js'
 import { refuseTerminal, toStdout } from '../binary.js'
-import { type ChangeStat, statOf, statText, totalOf } from '../change-stat.js'
+import { statsOf, statText, totalOf } from '../change-stat.js'
 import { type Context, defineCommand } from '../command.js'
 import { TARGET } from '../options.js'
 import { patchText, type ReadSide } from '../patch.js'
@@ -42,8 +42,9 @@ export const command = defineCommand({
     }
     const opened = await store()
     const changes = opened.diff(from, to, long)
-    if (stat === true) await printStat(changes, context)
-    else if (content === true) await printPatch(changes, sides(opened, from, to), context)
+    const older = olderOf(opened, from, to)
+    if (stat === true) await printStat(opened, changes, { older, context })
+    else if (content === true) await printPatch(changes, sides(opened, older, to), context)
     else await printChanges(changes, context)
     return undefined
   },
@@ -59,9 +60,19 @@ async function printChanges(changes: AsyncIterable<DetailedChange>, { output }: 
   }
 }
 
-async function printStat(changes: AsyncIterable<DetailedChange>, { output }: Context): Promise<void> {
-  const stats: ChangeStat[] = []
-  for await (const change of changes) stats.push(statOf(change))
+interface StatOptions {
+  readonly older: string | undefined
+  readonly context: Context
+}
+
+async function printStat(
+  store: Store,
+  changes: AsyncIterable<DetailedChange>,
+  { older, context: { output, long } }: StatOptions,
+): Promise<void> {
+  const stats = await statsOf(changes, () =>
+    older === undefined ? nothing() : store.list(older, { ...long, recursive: true, merged: true }),
+  )
   if (!output.json) return output.write(statText(stats))
   for (const stat of stats) await output.value({ ...stat, path: jsonPath(stat.path) })
   await output.value({ total: totalOf(stats) })
@@ -75,7 +86,7 @@ async function printPatch(
   for await (const change of changes) {
     const patch = await patchText(change, before, after)
     if (output.json) await output.value({ ...changeJson(change), patch })
-    else await output.write(patch)
+    else await output.content(patch)
   }
 }
 
@@ -85,11 +96,14 @@ interface Sides {
 }
 
 /** What was before is in A, or in the parent of the one layer looked at; an image alone is compared with nothing. */
-function sides(store: Store, from: string | undefined, to: string): Sides {
+function olderOf(store: Store, from: string | undefined, to: string): string | undefined {
   const found = store.resolve(to)
-  const older = from ?? (found.kind === 'layer' ? found.layer.parent : undefined)
-  const nothing: ReadSide = () => Promise.resolve(Buffer.alloc(0))
-  return { before: older === undefined ? nothing : reader(store, older), after: reader(store, to) }
+  return from ?? (found.kind === 'layer' ? found.layer.parent : undefined)
+}
+
+function sides(store: Store, older: string | undefined, to: string): Sides {
+  const empty: ReadSide = () => Promise.resolve(Buffer.alloc(0))
+  return { before: older === undefined ? empty : reader(store, older), after: reader(store, to) }
 }
 
 function reader(store: Store, target: string): ReadSide {
@@ -99,3 +113,5 @@ function reader(store: Store, target: string): ReadSide {
     return Buffer.concat(chunks)
   }
 }
+
+async function* nothing(): AsyncGenerator<FileInfo, void> {}

@@ -44,7 +44,7 @@ const COLUMNS = [
 ] as const
 
 /** A question makes no data root. One that is refused is asked about all the more: why is a note, and none is selected. */
-async function driversOf({ global, store }: Context): Promise<readonly DriverVerdict[]> {
+async function driversOf({ global, store, warn }: Context): Promise<readonly DriverVerdict[]> {
   const [{ isRoot, probeDrivers }, { refuseForeignState }, { drivers }] = await Promise.all([
     import('../../core/probing.js'),
     import('../../core/select.js'),
@@ -55,7 +55,7 @@ async function driversOf({ global, store }: Context): Promise<readonly DriverVer
     refuseForeignState({ root: global.root, drivers, prior: undefined }, undefined)
   } catch (error) {
     if (!(error instanceof VarveError) || error.code === 'INVALID_ARGUMENT') throw error
-    if (!global.quiet) process.stderr.write(`varve: warning: ${error.message}\n`)
+    warn(error.message)
     const verdicts = await probeDrivers({ ...global, drivers })
     return verdicts.map((verdict) => ({ ...verdict, selected: false }))
   }

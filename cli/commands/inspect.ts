@@ -21,8 +21,7 @@ export const command = defineCommand({
           }
         : { ...layerJson(found.layer), kind: found.layer.kind }
     if (output.quiet) await output.line(found.kind === 'image' ? found.image.id : handleOf(found.layer))
-    else if (output.json) await output.value(value)
-    else await output.write(`${JSON.stringify(value, undefined, 2)}\n`)
+    else await output.value(value, output.json ? {} : { indent: 2 })
     return undefined
   },
 })

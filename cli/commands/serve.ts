@@ -52,18 +52,19 @@ export const command = defineCommand({
     { engine, socket, name, metrics, 'log-level': level, 'ready-fd': fd },
     { global, signal, store },
   ) {
-    const [{ createLog }, { createReadiness }, { parseEndpoint }, { serve }, service] = await Promise.all([
-      import('../serve/log.js'),
-      import('../serve/ready.js'),
-      import('../serve/metrics-server.js'),
-      import('../serve/lifetime.js'),
-      serviceOf(engine ?? 'docker', name, global.storageOptions),
-    ])
+    const [{ createLog, toStandardError }, { createReadiness }, { parseEndpoint }, { serve }, service] =
+      await Promise.all([
+        import('../serve/log.js'),
+        import('../serve/ready.js'),
+        import('../serve/metrics-server.js'),
+        import('../serve/lifetime.js'),
+        serviceOf(engine ?? 'docker', name, global.storageOptions),
+      ])
     const quietest: Level = global.quiet ? 'error' : 'info'
     const log = createLog({
       level: level ?? quietest,
       json: global.json,
-      write: (line) => process.stderr.write(line),
+      write: toStandardError(),
     })
     const endpoint = metrics === undefined ? undefined : parseEndpoint(metrics)
     const readiness = createReadiness(fd, log)

@@ -1,7 +1,7 @@
 /** A proxy snapshotter for containerd: its snapshots service, over gRPC at a unix socket. */
 import { createServer, type Server as SocketServer } from 'node:net'
 import { type ConnectionInjector, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
-import type { Service } from './service.js'
+import { atMost, LAST_WORDS, type Service } from './service.js'
 import { loadService } from './snapshot-messages.js'
 import { createSnapshotService } from './snapshot-service.js'
 import { listen } from './socket.js'
@@ -24,15 +24,18 @@ export function containerdService({ name = NAME }: { readonly name?: string | un
       const server = new Server(LIMITS)
       server.addService(await loadService(), createSnapshotService(store, { name, calls }))
       const sockets = acceptFor(server.createConnectionInjector(ServerCredentials.createInsecure()))
+      let answered: Promise<void> = Promise.resolve()
       return {
         listen: (path) => listen(sockets, { path }),
         stop() {
           sockets.close()
-          server.tryShutdown(() => {
-            // `close` ends what is left; who waits for calls asks `calls`.
-          })
+          answered = new Promise((resolve) => server.tryShutdown(() => resolve()))
         },
-        close: () => server.forceShutdown(),
+        async close() {
+          // The last answers are on their way: a session ends when they are gone.
+          await atMost(LAST_WORDS, answered)
+          server.forceShutdown()
+        },
       }
     },
   }

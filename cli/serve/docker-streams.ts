@@ -1,7 +1,7 @@
 /** The methods of the plug-in whose request or answer may be of any length: nothing of it is held. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { VarveError } from '../../core/errors.js'
+import { isCode, VarveError } from '../../core/errors.js'
 import type { RawLayers } from '../../core/raw-model.js'
 import { bodyOf, optionalIn, type Request, textIn } from './docker-request.js'
 
@@ -60,7 +60,12 @@ export async function takeDiff(
   const id = query.get('id') ?? ''
   if (id === '') throw new VarveError('INVALID_ARGUMENT', 'the request has no id')
   const parent = query.get('parent') || undefined
-  return raw.apply(id, requireBytes(bodyOf(request), id), { parent, signal })
+  return raw.apply(id, requireBytes(bodyOf(request), id), { parent, signal }).catch((error: unknown) => {
+    // Damage is what the store has; of what was sent it is a bad request.
+    throw isCode(error, 'CORRUPT')
+      ? new VarveError('INVALID_ARGUMENT', error.message, { cause: error })
+      : error
+  })
 }
 
 /**
@@ -105,19 +110,22 @@ async function sendAll(
 ): Promise<void> {
   for await (const chunk of chunks) {
     if (!response.headersSent) response.writeHead(200, { 'content-type': type })
-    await written(response, chunk, signal)
+    await taken(signal, (done) => response.write(chunk, done))
   }
   if (!response.headersSent) response.writeHead(200, { 'content-type': type })
-  response.end()
+  // The call is over when its end is on its way too.
+  await taken(signal, (done) => response.end(done))
 }
 
-/** The chunk is reused by whoever gave it, so it has to be gone before the next is asked for. */
-function written(response: ServerResponse, chunk: Uint8Array, signal: AbortSignal): Promise<void> {
+type Done = (error?: Error | null) => void
+
+/** What `write` puts on its way is gone. A chunk is reused by whoever gave it, once the next is asked for. */
+function taken(signal: AbortSignal, write: (done: Done) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     const aborted = () => reject(signal.reason)
     signal.addEventListener('abort', aborted, { once: true })
-    response.write(chunk, (error) => {
+    write((error) => {
       signal.removeEventListener('abort', aborted)
       if (error) reject(new VarveError('CANCELLED', 'the engine does not read on', { cause: error }))
       else resolve()

@@ -4,7 +4,6 @@
  * it opens as many as it has to do.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { DriverModule } from '../../core/driver.js'
 import { STATUS, VarveError } from '../../core/errors.js'
 import { failureOf } from '../failure.js'
@@ -13,7 +12,7 @@ import { type Answer, createMethods, layer } from './docker-methods.js'
 import { readJson } from './docker-request.js'
 import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff } from './docker-streams.js'
 import type { Fields } from './log.js'
-import type { ServeContext, Service } from './service.js'
+import { atMost, LAST_WORDS, type ServeContext, type Service } from './service.js'
 import { listen } from './socket.js'
 
 export interface DockerOptions {
@@ -31,8 +30,6 @@ interface Prepared {
 
 /** Of a body that nobody wants any more: so much is still read, that the answer may be. */
 const MAX_REST = 64 * 1024 * 1024
-/** Milliseconds that the last answers get to be read. */
-const LAST_WORDS = 1000
 
 export function dockerService(options: DockerOptions): Service {
   return {
@@ -77,13 +74,7 @@ async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
   // Whoever waited for the last call came first: its answer is written in this turn of the loop.
   await new Promise((resolve) => setImmediate(resolve))
   const gone = [...answering].map((each) => new Promise((resolve) => each.once('close', resolve)))
-  const limit = new AbortController()
-  // Its abort is the end of the wait.
-  await Promise.race([
-    Promise.all(gone),
-    sleep(LAST_WORDS, undefined, { signal: limit.signal }).catch(() => {}),
-  ])
-  limit.abort()
+  await atMost(LAST_WORDS, Promise.all(gone))
 }
 
 function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {

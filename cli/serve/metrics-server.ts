@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http'
 import { messageOf, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
+import { failureOf } from '../failure.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'
 import { listen, reserveSocket, type SocketPlace } from './socket.js'
@@ -54,7 +55,7 @@ export async function serveMetrics(
       else response.end(await answer())
     } catch (error) {
       log.warn('metrics', { error: messageOf(error) })
-      response.writeHead(503).end(`${messageOf(error)}\n`)
+      response.writeHead(503).end(`${failureOf(error).message}\n`)
     }
   })
   if (endpoint.kind === 'socket') {

@@ -7,6 +7,9 @@ import type { Calls } from './calls.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'
 
+/** Milliseconds that the last answers get to be read. */
+export const LAST_WORDS = 1000
+
 export interface Service {
   /** Of log lines and metrics. */
   readonly name: string
@@ -28,6 +31,16 @@ export interface Serving {
   listen(path: string): Promise<void>
   /** Takes no more connections and ends the idle ones; what runs goes on. */
   stop(): void
-  /** Ends every connection. */
+  /** Ends every connection, once what was answered has been taken or {@link LAST_WORDS} are over. */
   close(): void | Promise<void>
+}
+
+/** Waits for it, but no longer than so many milliseconds. */
+export async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise((resolve) => {
+    timer = setTimeout(resolve, milliseconds)
+  })
+  await Promise.race([work, limit])
+  clearTimeout(timer)
 }

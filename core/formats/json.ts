@@ -3,7 +3,7 @@
  * Fields are found as Go's encoding/json finds them, which is what images are made for: by any case, and of several the
  * last that is not null.
  */
-import { VarveError } from '../errors.js'
+import { messageOf, VarveError } from '../errors.js'
 import { type Digest, isDigest } from '../ids.js'
 import { requireBounds } from './json-bounds.js'
 
@@ -128,7 +128,7 @@ function parseJson(bytes: Buffer, where: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
-    throw new VarveError('INVALID_ARGUMENT', `${where}: not a JSON document: ${String(error)}`, {
+    throw new VarveError('INVALID_ARGUMENT', `${where}: not a JSON document: ${messageOf(error)}`, {
       cause: error,
     })
   }

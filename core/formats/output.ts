@@ -1,11 +1,14 @@
 /** Where an export goes: a tar into a file or a stream, or a folder. */
 import { constants } from 'node:fs'
 import { fromText } from '../bytes.js'
-import { errnoOf, messageOf, VarveError } from '../errors.js'
+import { errnoOf, VarveError } from '../errors.js'
 import { close, fsync, mkdir, open, readdir, removeTree, rename, writeAll } from '../sys/files.js'
+import { standardOutput } from '../sys/standard.js'
 import { isDirectory } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
 import { parentOf } from '../tree/confined.js'
+import { failure } from '../tree/failure.js'
+import { orAborted } from './abort.js'
 import { createTarOutput } from './tar-output.js'
 import { noParent, statOrUndefined, writeWholeFile } from './whole-file.js'
 
@@ -20,6 +23,17 @@ type Write = (output: Output) => Promise<void>
 /** A tar in `file`. */
 export function toFile(file: string, write: Write): Promise<void> {
   return writeWholeFile(file, (emit) => createTarOutput(emit, write))
+}
+
+/** A tar to this process's standard output. */
+export function toStandardOutput(write: Write, signal: AbortSignal | undefined): Promise<void> {
+  const output = standardOutput()
+  const put = async (chunk: Uint8Array) => {
+    await orAborted(output.write(chunk), 'export', signal).catch((error: unknown) => {
+      throw notTaken(error)
+    })
+  }
+  return createTarOutput(put, write)
 }
 
 export async function toStream(stream: NodeJS.WritableStream, write: Write): Promise<void> {
@@ -103,10 +117,11 @@ function makeDirectory(path: string, shown: string): void {
 
 function writeChunk(stream: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    stream.write(chunk, (error) => {
-      if (!error) return resolve()
-      const why = errnoOf(error) === 'EPIPE' ? 'its reader went away' : messageOf(error)
-      reject(new VarveError('UNAVAILABLE', `export to standard output: ${why}`, { cause: error }))
-    })
+    stream.write(chunk, (error) => (error ? reject(notTaken(error)) : resolve()))
   })
+}
+
+function notTaken(error: unknown): VarveError {
+  if (errnoOf(error) !== 'EPIPE') return failure(error, 'export to standard output')
+  return new VarveError('UNAVAILABLE', 'export to standard output: its reader went away', { cause: error })
 }

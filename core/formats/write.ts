@@ -6,7 +6,7 @@ import { writeDockerArchive } from './docker-archive.js'
 import type { ExportImage, ExportLayer } from './image.js'
 import { writeOci } from './oci.js'
 import type { Output } from './output.js'
-import { toFile, toFolder, toStream } from './output.js'
+import { toFile, toFolder, toStandardOutput, toStream } from './output.js'
 
 export interface WriteOptions {
   readonly format: ArchiveFormat
@@ -26,7 +26,7 @@ export interface WriteOptions {
  * @throws VarveError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED, CANCELLED; what a layer's `open()` throws
  */
 export async function writeImage(out: string, image: ExportImage, options: WriteOptions): Promise<void> {
-  const { format, compress } = options
+  const { format, compress, stdout } = options
   if (format === 'docker-archive' && compress === 'zstd') {
     throw new VarveError(
       'INVALID_ARGUMENT',
@@ -40,8 +40,9 @@ export async function writeImage(out: string, image: ExportImage, options: Write
       : writeOci(output, watched, options)
   try {
     if (format === 'oci-layout') return await toFolder(out, write)
-    if (out === '-') return await toStream(options.stdout ?? process.stdout, write)
-    await toFile(out, write)
+    if (out !== '-') await toFile(out, write)
+    else if (stdout === undefined) await toStandardOutput(write, options.signal)
+    else await toStream(stdout, write)
   } catch (error) {
     throw failure(error, `export to ${out}`)
   }

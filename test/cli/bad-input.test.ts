@@ -200,6 +200,9 @@ test('import refuses an archive and a layer cut off at 50 places', async () => {
 test('what is not known is refused, with what was meant', async () => {
   const cases: readonly (readonly [line: string, status: number, says: RegExp])[] = [
     ['inspect goood:1', 3, /goood:1.*"good:1"/],
+    ['inspect ', 2, /empty(?!.*did you mean)/],
+    ['export  -o -', 2, /empty/],
+    ['diff good:1 ', 2, /empty/],
     ['export goood:1 -o -', 3, /goood:1.*"good:1"/],
     ['export --layer sha256:0123 -o -', 3, /sha256:0123/],
     ['ls good:1#7', 3, /layer 7.*good:1/],

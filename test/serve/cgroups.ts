@@ -25,6 +25,15 @@ export function groupsBelow(directory: string): readonly string[] {
   )
 }
 
+/** Of a run that is over: what a process is still in stays. */
+export function removeEmptyGroups(group: string): void {
+  try {
+    removeTree(group)
+  } catch {
+    // EBUSY: a process that ends right now; an empty group costs nothing.
+  }
+}
+
 /** The mount points of all hierarchies, of either version. */
 function hierarchies(): readonly string[] {
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n')

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { createLayerLocks } from '../../core/layer-locks.js'
 import { tarOf } from '../../fixtures/docker-archive.js'
-import { END, header } from '../tar-bytes.js'
+import { END, header, pax } from '../tar-bytes.js'
 import { SERVE_CELLS } from './cells.js'
 import { collect, type DockerClient, dockerClient, parsed, responseOf } from './docker-client.js'
 import { type DockerWorld, withDocker } from './docker-world.js'
@@ -91,6 +91,27 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       assert.equal(answer.status, 404)
     }
     await client.done('Remove', { ID: 'x'.repeat(255) })
+  },
+
+  async 'What no layer can hold is a fault of what was sent, not of the service.'({ client }) {
+    const cases: readonly (readonly [title: string, tar: readonly Buffer[]])[] = [
+      ['a NUL in a name', [pax([['path', 'a\0b']]), header({ name: 'x' })]],
+      ['a NUL in a link', [pax([['linkpath', 'a\0b']]), header({ name: 'x', type: '2', linkname: 'y' })]],
+      ['a NUL in an attribute', [pax([['SCHILY.xattr.user.a\0b', 'v']]), header({ name: 'x' })]],
+      ['a capability', [pax([['SCHILY.xattr.security.capability', 'rubbish']]), header({ name: 'x' })]],
+      ['a name that is too long', [pax([['path', 'n'.repeat(300)]]), header({ name: 'x' })]],
+      ['a device number', [header({ name: 'x', type: '3', devMajor: 5000 })]],
+      ['a bad checksum', [header({ name: 'x', checksum: 'wrong' })]],
+      ['a path that leaves', [header({ name: '../x' })]],
+      ['no tar', [Buffer.alloc(2048, 'x')]],
+    ]
+    for (const [title, tar] of cases) {
+      await client.done('Create', { ID: 'odd' })
+      const { status, body } = await client.applyDiff('odd', '', Buffer.concat([...tar, END]))
+      assert.equal(status, 400, `${title}: ${JSON.stringify(body)}`)
+      assert.notEqual(String(body.Err ?? ''), '')
+      assert.doesNotMatch(String(body.Err), /SysError|internal error|try|again/, title)
+    }
   },
 
   async 'Nothing but POST is served, and nothing but the plug-in.'({ client }) {

@@ -170,6 +170,8 @@ test('The nearest word is at most a third away.', () => {
     ['something', undefined],
   ]
   for (const [word, near] of cases) assert.equal(nearest(word, words), near, word)
+  // Anything is near to nothing.
+  for (const word of ['', 'x']) assert.equal(nearest(word, ['c', 'ab']), undefined, word)
 })
 
 /** Their config is no config; the check at the end would say so. */

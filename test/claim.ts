@@ -1,0 +1,163 @@
+/**
+ * A test run's claim on what it makes outside its temporary directory: a file in memory that it holds locked as long as it
+ * lives. A claim that nobody holds is a dead run's; the next run takes down what that left. A living run's is never touched.
+ */
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { tryLockFile } from './libc.js'
+import { groupsBelow, removeEmptyGroups } from './serve/cgroups.js'
+
+export interface Claim {
+  /** The file that is held: an image of a file system, or empty. */
+  readonly file: string
+  /** Where the run's temporary directory is to be. */
+  readonly directory: string
+  /** Processes, mounts, loop devices, files and the claim itself. */
+  release(): void
+}
+
+const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+const NAME = /^varve-run-(\w+)\.img$/
+
+export function openClaim(): Claim {
+  for (;;) {
+    const token = randomBytes(4).toString('hex')
+    const { file, directory } = placesOf(token)
+    const fd = openSync(file, 'wx', 0o600)
+    // Whoever looks for dead runs may have come in between.
+    if (tryLockFile(fd) && isThere(file, fd)) {
+      return {
+        file,
+        directory,
+        release() {
+          takeDown(directory, file)
+          closeSync(fd)
+        },
+      }
+    }
+    closeSync(fd)
+  }
+}
+
+/** Takes down what killed runs left; a line for each. */
+export function cleanUpDeadRuns(): readonly string[] {
+  return readdirSync(MEMORY).flatMap((name) => {
+    const token = NAME.exec(name)?.[1]
+    if (token === undefined) return []
+    const { file, directory } = placesOf(token)
+    const fd = openIfThere(file)
+    if (fd === undefined) return []
+    try {
+      if (!tryLockFile(fd) || !isThere(file, fd)) return []
+      takeDown(directory, file)
+      return [`what a killed run left in ${directory} is gone`]
+    } finally {
+      closeSync(fd)
+    }
+  })
+}
+
+function placesOf(token: string) {
+  return { file: join(MEMORY, `varve-run-${token}.img`), directory: join(tmpdir(), `vt-${token}`) }
+}
+
+/** Whatever was begun in the directory ends first; then what is mounted there goes, the innermost first. */
+function takeDown(named: string, file: string): void {
+  const directory = mountOf(file) ?? named
+  for (let left = processesOf(directory); left.length > 0; left = processesOf(directory)) {
+    for (const pid of left) end(pid)
+  }
+  for (const target of mountsAt(directory).reverse()) {
+    // EBUSY: a process that ends right now.
+    if (spawnSync('umount', [target]).status !== 0) spawnSync('umount', ['-l', target])
+  }
+  for (const [device, backing] of loopDevices()) {
+    if (backing.startsWith(`${directory}/`)) spawnSync('losetup', ['-d', device])
+  }
+  for (const group of groupsBelow(directory)) removeEmptyGroups(group)
+  // Never through what is still mounted: it may be anything of the host's.
+  if (mountsAt(directory).length === 0) rmSync(directory, { recursive: true, force: true })
+  rmSync(file, { force: true })
+}
+
+/** Where the file system in the file is mounted. */
+function mountOf(file: string): string | undefined {
+  const [device] = loopDevices().find(([, backing]) => backing === file) ?? []
+  return device === undefined ? undefined : mounts().find(({ source }) => source === device)?.target
+}
+
+function mountsAt(directory: string): string[] {
+  return mounts()
+    .map(({ target }) => target)
+    .filter((target) => target === directory || target.startsWith(`${directory}/`))
+}
+
+function mounts(): readonly { readonly source: string; readonly target: string }[] {
+  const lines = readFileSync('/proc/self/mounts', 'utf8').split('\n').filter(Boolean)
+  return lines.map((line) => {
+    const [source = '', target = ''] = line.split(' ')
+    return {
+      source,
+      target: target.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))),
+    }
+  })
+}
+
+function loopDevices(): readonly (readonly [device: string, backing: string])[] {
+  if (!existsSync('/sys/block')) return []
+  return readdirSync('/sys/block').flatMap((name) => {
+    const file = `/sys/block/${name}/loop/backing_file`
+    return name.startsWith('loop') && existsSync(file)
+      ? [[`/dev/${name}`, readFileSync(file, 'utf8').trim()] as const]
+      : []
+  })
+}
+
+/** Those that were started with the directory as theirs for temporary files. */
+function processesOf(directory: string): readonly number[] {
+  const wanted = `TMPDIR=${directory}`
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      try {
+        if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) return false
+        const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+        return variables.some((each) => each === wanted || each.startsWith(`${wanted}/`))
+      } catch {
+        return false // gone meanwhile, or somebody else's
+      }
+    })
+    .map(Number)
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // Gone meanwhile.
+  }
+}
+
+function openIfThere(file: string): number | undefined {
+  try {
+    return openSync(file, 'r')
+  } catch {
+    return undefined // gone meanwhile, or another user's
+  }
+}
+
+function isThere(file: string, fd: number): boolean {
+  return existsSync(file) && statSync(file).ino === fstatSync(fd).ino
+}
