@@ -13,6 +13,10 @@ const LIMITS: ServerOptions = {
   'grpc.max_receive_message_length': 4 * 1024 * 1024,
   'grpc.max_concurrent_streams': 256,
   'grpc.enable_channelz': 0,
+  // After an error of HTTP/2 Node's session neither reads nor ends, so it never sees its peer go. A ping that nobody answers
+  // gives the descriptor back.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 10_000,
 }
 
 /** `name`: what containerd's configuration calls the plug-in, `[proxy_plugins.NAME]`. */
