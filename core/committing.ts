@@ -5,6 +5,7 @@ import type { ImageRow } from './db/images.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver } from './driver.js'
 import { messageOf, VarveError } from './errors.js'
+import { isField } from './formats/json.js'
 import { hostPlatform } from './formats/platform.js'
 import type { Graph } from './graph.js'
 import { clearContent, nameOf, requireActive, requireNode } from './graph-rules.js'
@@ -114,18 +115,24 @@ function diffIdOf(db: Database, node: NodeId): Digest {
   )
 }
 
+/** Fields of a config that are made anew. */
+const MADE = ['created', 'rootfs', 'history']
+
 /** An OCI image config (image-spec, config.md). */
 function makeConfig(db: Database, nodes: readonly NodeId[]): Omit<NewImage, 'nodes' | 'names'> {
   const base = configBelow(db, nodes.slice(0, -1))
   const created = new Date().toISOString()
   const [os = 'linux', architecture = 'amd64', variant] = (base?.platform ?? hostPlatform()).split('/')
-  const history = Array.isArray(base?.config.history) ? base.config.history : unknownHistory(nodes.length - 1)
+  const told = base && Object.entries(base.config).find(([key]) => isField(key, 'history'))?.[1]
+  const history: readonly unknown[] = Array.isArray(told) ? told : unknownHistory(nodes.length - 1)
+  // Whatever their case, which no reader minds.
+  const kept = Object.entries(base?.config ?? {}).filter(([key]) => !MADE.some((name) => isField(key, name)))
   const config = {
     architecture,
     os,
     ...(variant !== undefined && { variant }),
     config: {},
-    ...base?.config,
+    ...Object.fromEntries(kept),
     created,
     rootfs: { type: 'layers', diff_ids: nodes.map((node) => diffIdOf(db, node)) },
     history: [...history, { created, created_by: 'varve commit' }],

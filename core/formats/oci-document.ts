@@ -5,6 +5,7 @@ import type { Digest } from '../ids.js'
 import { type Document, type Files, missing, readDocumentBlob } from './files.js'
 import {
   asDigest,
+  expect,
   field,
   hasField,
   invalid,
@@ -144,10 +145,11 @@ function parseDescriptor(object: JsonObject, where: string): Descriptor {
     digest: asDigest(field(object, 'digest', 'string', where), `${where}: field "digest"`),
     size: field(object, 'size', 'number', where),
     platform: platform && platformOf(text('os') || 'unknown', text('architecture'), text('variant')),
+    // Keys of a map: exactly as they are, and null is the empty text.
     annotations: new Map(
-      Object.keys(annotations).map((name) => [
+      Object.entries(annotations).map(([name, value]) => [
         name,
-        field(annotations, name, 'string', `${where}: annotations`),
+        expect(value ?? '', 'string', `${where}: annotations: field ${JSON.stringify(name.slice(0, 100))}`),
       ]),
     ),
   }

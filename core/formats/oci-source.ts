@@ -26,6 +26,7 @@ export function readOciImages(files: Files, index: Document, found: Found, optio
   const expand = createExpander(files, found.manifests, absent)
   const context = { files, found, absent, read: createManifestReader(files) }
   for (const [key, group] of parseTop(index)) {
+    for (const { digest } of group) found.manifests.add(digest)
     const [only] = group
     const isSingle = only !== undefined && group.length === 1 && !INDEX_TYPES.includes(only.mediaType)
     if (!isSingle || platform !== undefined) choose(context, expand(group), key, platform ?? hostPlatform())
