@@ -16,6 +16,7 @@ import { RECORDS } from './journal/place.js'
 import { createRecords, type Records } from './journal/records.js'
 import type { StoreOptions } from './model.js'
 import { optionsFor } from './options.js'
+import { createReserve, type Reserve } from './reserve.js'
 import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver } from './select.js'
@@ -40,6 +41,7 @@ export interface Opened extends Parts {
   readonly driver: Driver
   /** The driver's own directory. */
   readonly home: string
+  readonly reserve: Reserve
 }
 
 /**
@@ -82,7 +84,10 @@ export async function withOpened<T>(
     const { driver, home } = await openDriver({ ...options, root }, parts, opening)
     if (gate.reason === undefined) catchUp(db, journal)
     say()
-    return await use({ ...options, root }, { ...parts, driver, home })
+    const reserve = createReserve(fromText(root))
+    reserve.fill()
+    held.unshift(() => reserve.refill()) // when all else is closed
+    return await use({ ...options, root }, { ...parts, driver, home, reserve })
   } catch (error) {
     const undo = () => {
       const isUnused = () => isUnusedNow(root)

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
+import { createReserve, RESERVE } from './reserve.js'
 import { refuseForeignMembers, refuseForeignRoot } from './root-guard.js'
 import { chmod, mkdir, readdir, removeTree, rename } from './sys/files.js'
 import { WHAT_FREES } from './sys/full.js'
@@ -138,7 +139,8 @@ function make(root: string, { warn = () => {}, homes = [] }: OpenRootOptions): M
   const path = fromText(root)
   const made = ensure(path)
   refuseForeignRoot(root)
-  refuseForeignMembers(root, { folders: [...FOLDERS, ...homes], files: FILES })
+  refuseForeignMembers(root, { folders: [...FOLDERS, RESERVE, ...homes], files: FILES })
+  if (!made) createReserve(path).makeRoom()
   const folders = FOLDERS.filter((folder) => ensure(`${path}/${folder}`))
   return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }
 }

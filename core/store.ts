@@ -10,6 +10,7 @@ import { schemaVersion } from './db/schema.js'
 import { describeImage, describeLayer } from './describe.js'
 import { VarveError } from './errors.js'
 import { normalizeName } from './formats/names.js'
+import { freeing } from './freeing.js'
 import { createGraph } from './graph.js'
 import { guarded } from './guarded.js'
 import { parseDigest, parseLayerId } from './ids.js'
@@ -77,7 +78,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 async function assemble(
   options: StoreOptions,
-  { db, gate, journal, records, isJournaled, scratch, held, driver, home }: Opened,
+  { db, gate, journal, records, isJournaled, scratch, held, driver, home, reserve }: Opened,
 ): Promise<Store> {
   const { root, warn = () => {} } = options
   // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
@@ -269,5 +270,5 @@ async function assemble(
     },
     close: () => closeAll(held, warn),
   }
-  return guarded(store, gate)
+  return guarded(freeing(store, reserve), gate)
 }

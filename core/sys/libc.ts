@@ -48,6 +48,7 @@ export const libc = {
   chdir: int('chdir', TEXT),
   close: int('close', 'int'),
   copy_file_range: int64('copy_file_range', 'int', BYTES, 'int', BYTES, 'size_t', 'uint'),
+  fallocate: int('fallocate', 'int', 'int', 'int64', 'int64'),
   fchdir: int('fchdir', 'int'),
   fchmod: int('fchmod', 'int', 'uint'),
   fchown: int('fchown', 'int', 'uint', 'uint'),

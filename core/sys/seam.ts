@@ -20,7 +20,7 @@ import { errnoNumber, SysError } from './error.js'
 /** Calls that change something a crash could leave behind; what `call:N` counts. */
 // biome-ignore format: a table
 const CHANGING = [
-  'chmod', 'copy_file_range', 'create', 'exec', 'fchmod', 'fchown', 'fdatasync', 'ficlone', 'fsetxattr', 'fsync',
+  'chmod', 'copy_file_range', 'create', 'exec', 'fallocate', 'fchmod', 'fchown', 'fdatasync', 'ficlone', 'fsetxattr', 'fsync',
   'ftruncate', 'lchown', 'link', 'mkdir', 'mknod', 'mount', 'move_mount', 'rename', 'rmdir', 'removexattr', 'setxattr', 'symlink',
   'sync_file_range', 'syncfs', 'umount', 'unlink', 'utimens', 'write',
   'qgroup_limit', 'qgroup_remove', 'quota_enable', 'setflags', 'snap_create', 'snap_destroy', 'subvol_create',
