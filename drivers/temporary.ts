@@ -52,13 +52,17 @@ export async function makeWhole(
   if (options.durable) syncDirectory(folder)
 }
 
-/** Removes `<folder>/<id>`; under its own name it is there whole or gone. Not there is fine. @throws SysError */
+/**
+ * Removes `<folder>/<id>`; under its own name it is there whole or gone, but on a disk that is too full for a new name: then
+ * a crash may leave a part, which goes with the next removal. Not there is fine. @throws SysError
+ */
 export function removeWhole(folder: string, id: LayerId, kind = DIRECTORIES): void {
   const whole = `${folder}/${id}`
   const path = temporaryIn(folder)
   const lock = lockOf(whole)
   try {
-    if (renameOld(whole, path)) kind.remove(path)
+    const now = nameForRemoval(whole, path)
+    if (now !== undefined) kind.remove(now)
   } finally {
     lock?.release()
   }
@@ -186,6 +190,16 @@ function closeAfter(close: () => void): void {
     close()
   } catch {
     // The caller is about to throw the first error.
+  }
+}
+
+/** Undefined where there is nothing to remove. */
+function nameForRemoval(whole: string, path: string): string | undefined {
+  try {
+    return renameOld(whole, path) ? path : undefined
+  } catch (error) {
+    if (errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT') return whole
+    throw error
   }
 }
 

@@ -34,7 +34,6 @@ const CELLS: readonly (readonly [FileSystemKind, DriverModule, Full])[] = [
   ['ext4', vfs, 'bytes'],
   ['ext4', vfs, 'inodes'],
   ['xfs', overlay, 'bytes'],
-  ['xfs', vfs, 'bytes'],
   ['xfs', overlay, 'inodes'],
   ['btrfs', btrfs, 'bytes'],
   ['btrfs', btrfs, 'inodes'],
