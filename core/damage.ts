@@ -40,7 +40,7 @@ export async function quickDamage(context: DamageContext, row: NodeRow): Promise
       const problems = [...markProblems(index, root)]
       for (const own of db.files.list(row.id)) {
         if (own.marksOnly || own.implied || own.type === 'whiteout') continue
-        const problem = differencesOf(index.resolve(own), infoAt(root, own.path, row.layer))
+        const problem = differencesOf(db, index.resolve(own), infoAt(root, own.path, row.layer))
         if (problem !== undefined) problems.push(`/${toShortText(own.path)}: ${problem}`)
         if (problems.length > 0) break
       }

@@ -155,6 +155,16 @@ export interface Applied {
   readonly notices: readonly string[]
 }
 
+/** Something of an entry that the file system, or the caller's rights, did not take: told in a notice too. */
+export interface LeftOut {
+  /** Where in the layer it would be. */
+  readonly path: string
+  /**
+   * `node` (the entry itself), `owner`, `mode`, `time`, or `xattr NAME`; `owners` of the root: none in the layer is kept.
+   */
+  readonly what: 'node' | 'owner' | 'owners' | 'mode' | 'time' | `xattr ${string}`
+}
+
 /** A file below the store's temporary directory that holds the payload; whoever receives the result removes it. */
 export interface ReplacedPayload {
   readonly sha256: string
@@ -172,6 +182,8 @@ export interface ApplyOptions {
   readonly signal?: AbortSignal
   /** An existing 0700 directory on the store's file system for {@link ReplacedPayload} files. */
   readonly scratch: string
+  /** Gets all that is left out, in batches. */
+  readonly leftOut?: (found: readonly LeftOut[]) => void
 }
 
 export interface Healed {

@@ -82,7 +82,11 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       progress: reportBytes(options, source.total),
       signal,
     })
-    const applying = driver.apply(begun.layer, sole(channels), { scratch, ...(signal && { signal }) })
+    const applying = driver.apply(begun.layer, sole(channels), {
+      scratch,
+      leftOut: (found) => db.leftOut.insertMany(begun.node, found),
+      ...(signal && { signal }),
+    })
     // Whichever side fails breaks the channel, so that the other one ends too, and stops the source.
     recording.catch(source.cancel)
     applying.catch(source.cancel)

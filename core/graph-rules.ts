@@ -142,7 +142,10 @@ export function clearContent(db: Database, node: NodeId): void {
 function clearSome(db: Database, node: NodeId): boolean {
   const limit = 5_000
   return (
-    db.files.clear(node, limit) < limit && db.split.clear(node, 64) < 64 && db.payloads.clear(node, 64) < 64
+    db.files.clear(node, limit) < limit &&
+    db.leftOut.clear(node, limit) < limit &&
+    db.split.clear(node, 64) < 64 &&
+    db.payloads.clear(node, 64) < 64
   )
 }
 

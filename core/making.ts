@@ -108,7 +108,7 @@ export function createMaking(
       return await work()
     } catch (error) {
       await abandon(begun)
-      throw error
+      throw withoutId(error, begun.layer)
     }
   }
 
@@ -213,4 +213,11 @@ export function createMaking(
       })
     },
   }
+}
+
+/** The layer is gone, and nobody ever knew its id. */
+function withoutId(error: unknown, layer: LayerId): unknown {
+  if (!(error instanceof VarveError)) return error
+  const message = error.message.replaceAll(`layer ${layer}`, 'the new layer')
+  return message === error.message ? error : new VarveError(error.code, message, { cause: error })
 }

@@ -6,6 +6,7 @@ import { toShortText } from './bytes.js'
 import { errnoOf } from './errors.js'
 import type { MergedIndex } from './merged-index.js'
 import { readdir } from './sys/files.js'
+import { isSocket } from './sys/stat.js'
 import { at, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
 
 /** Costs what the layer deletes: `index` is that of its chain, `root` a descriptor of its view. */
@@ -28,16 +29,21 @@ export function* markProblems(index: MergedIndex, root: number): Generator<strin
 
 function isThere(root: number, path: string): boolean {
   const slash = path.lastIndexOf('/')
-  return within(
-    root,
-    slash < 0 ? '' : path.slice(0, slash),
-    false,
-    (directory) => lstatAtOrUndefined(directory, path.slice(slash + 1)) !== undefined,
+  return within(root, slash < 0 ? '' : path.slice(0, slash), false, (directory) =>
+    isEntry(directory, path.slice(slash + 1)),
   )
 }
 
 function namesIn(root: number, path: string): readonly string[] {
-  return within(root, path, [], (directory) => readdir(at(directory, '.')))
+  return within(root, path, [], (directory) =>
+    readdir(at(directory, '.')).filter((name) => isEntry(directory, name)),
+  )
+}
+
+/** A socket is none: a commit leaves it out, and what it stands in the place of is deleted. */
+function isEntry(directory: number, name: string): boolean {
+  const stat = lstatAtOrUndefined(directory, name)
+  return stat !== undefined && !isSocket(stat.mode)
 }
 
 function within<T>(root: number, path: string, none: T, work: (directory: number) => T): T {

@@ -1,6 +1,7 @@
 /** A layer's merged view held against the index of its chain. */
 import { toShortText } from '../bytes.js'
 import type { DamageContext } from '../damage.js'
+import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { infoAt } from '../file-info.js'
 import { checkSignal, indexOf } from '../looking.js'
@@ -10,6 +11,7 @@ import { inodeOf } from '../sys/stat.js'
 import { sameXattrs } from '../tree/attributes.js'
 import { type WalkEntry, walk } from '../tree/walk.js'
 import { withView } from '../views.js'
+import { excusesOf, isNoEntry } from './left-out.js'
 
 /** What differs, each file in words, sorted by path; what is inherited from a damaged parent too. */
 export async function treeProblems(
@@ -29,7 +31,7 @@ export async function treeProblems(
         await new Promise((resolve) => setImmediate(resolve))
       }
       const actual = entry === undefined ? undefined : infoAt(root, path, row.layer)
-      const problem = differencesOf(wanted, actual)
+      const problem = differencesOf(context.db, wanted, actual)
       if (problem !== undefined) problems.push(`/${toShortText(path)}: ${problem}`)
       else if (wanted !== undefined && entry !== undefined) links.add(wanted, entry)
     }
@@ -87,9 +89,15 @@ function* sideBySide(
 }
 
 /** In words; undefined where the file is as the index has it. */
-export function differencesOf(wanted: Found | undefined, actual: FileInfo | undefined): string | undefined {
-  if (actual === undefined) return wanted && !isLeftOut(wanted) ? 'is missing' : undefined
-  if (wanted === undefined) return 'should not be there'
+export function differencesOf(
+  db: Database,
+  wanted: Found | undefined,
+  actual: FileInfo | undefined,
+): string | undefined {
+  if (wanted === undefined) {
+    return actual === undefined || isNoEntry(actual) ? undefined : 'should not be there'
+  }
+  if (actual === undefined) return excusesOf(db, wanted).absent ? undefined : 'is missing'
   const { row } = wanted
   const differences = [
     ['type', row.type, actual.type],
@@ -103,31 +111,29 @@ export function differencesOf(wanted: Found | undefined, actual: FileInfo | unde
     ...(row.type === 'char' || row.type === 'block'
       ? ([['device', `${row.devMajor}:${row.devMinor}`, `${actual.devMajor}:${actual.devMinor}`]] as const)
       : []),
-    ...(keepsTime(wanted, actual) ? ([['time', timeOf(row), timeOf(actual)]] as const) : []),
+    ...(hasTime(wanted, actual) ? ([['time', timeOf(row), timeOf(actual)]] as const) : []),
   ] as const
   const different = differences.filter(([, before, now]) => before !== now)
-  if (different.length > 0) {
-    return different
+  const [had, has] = [comparable(row.xattrs), comparable(actual.xattrs)]
+  if (different.length === 0 && sameXattrs(had, has)) return undefined
+  const excuses = excusesOf(db, wanted)
+  const left = different.filter(([name]) => !excuses.fact(name))
+  if (left.length > 0) {
+    return left
       .map(
         ([name, before, now]) =>
           `its ${name} is ${toShortText(String(now))}, not ${toShortText(String(before))}`,
       )
       .join(', ')
   }
-  return sameXattrs(comparable(row.xattrs), comparable(actual.xattrs))
-    ? undefined
-    : 'its extended attributes differ'
+  const names = new Set([...had.keys(), ...has.keys()])
+  const isOther = (name: string) => had.get(name) !== has.get(name) && !excuses.attribute(name)
+  return [...names].some(isOther) ? 'its extended attributes differ' : undefined
 }
 
-/** Only root can make devices: an import without it left them out, and said so. */
-function isLeftOut({ row }: Found): boolean {
-  return process.geteuid?.() !== 0 && (row.type === 'char' || row.type === 'block')
-}
-
-/** No false alarms: implied directories have no time of their own, and file systems differ in range and grain. */
-function keepsTime({ row }: Found, actual: FileInfo): boolean {
-  if (row.implied || row.mtimeSec < 0 || row.mtimeSec >= 2 ** 31) return false
-  return row.mtimeNsec === 0 || actual.mtimeNsec !== 0
+/** No false alarms: implied directories have no time of their own, and file systems differ in grain. */
+function hasTime({ row }: Found, actual: FileInfo): boolean {
+  return !row.implied && (row.mtimeNsec === 0 || actual.mtimeNsec !== 0)
 }
 
 function timeOf({ mtimeSec, mtimeNsec }: { mtimeSec: number; mtimeNsec: number }): string {

@@ -17,6 +17,7 @@ import { runInWorker } from '../worker.js'
 import { type Blob, blobBytes, type ReadOptions, readAt } from './blob.js'
 import { gunzip, notGzip } from './gunzip.js'
 import type { Unzstd, UnzstdTask } from './unzstd-worker.js'
+import { largerWindow, needsLargerWindow } from './window.js'
 
 /** What the bytes of the blob were, as it lies there. */
 export interface CompressedSide {
@@ -222,6 +223,7 @@ function helperFailed(blob: Blob, tool: Tool, end: FilterEnd): VarveError {
     .replaceAll(/\s+/g, ' ')
     .replace(new RegExp(`^${name}: `), '')
   const why = said || (end.signal === undefined ? `exit status ${end.status}` : `killed by ${end.signal}`)
+  if (needsLargerWindow(why)) throw largerWindow(blob)
   // From 126 on it is a shell's or loader's "can't run it"; none of the tools says that about data.
   const ran = end.status !== undefined && end.status < 126
   const advice = ran ? 'damaged or cut off: get it again' : 'the helper failed, not the data'

@@ -4,6 +4,7 @@ import { messageOf, VarveError } from '../errors.js'
 import { read, write } from '../sys/files.js'
 import { serve } from '../worker.js'
 import type { Blob } from './blob.js'
+import { largerWindow, needsLargerWindow } from './window.js'
 import { createZstdDecoder } from './zstd-library.js'
 
 export interface UnzstdTask {
@@ -48,6 +49,7 @@ function decode(blob: Blob, work: () => void): void {
     work()
   } catch (error) {
     if (error instanceof VarveError || (error instanceof Error && 'errno' in error)) throw error
+    if (needsLargerWindow(messageOf(error))) throw largerWindow(blob)
     throw damaged(blob, `zstd: ${messageOf(error)}`)
   }
 }

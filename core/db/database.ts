@@ -6,6 +6,7 @@ import { createDriverState } from './driver-state.js'
 import { createFiles, type Files } from './files.js'
 import { createImages, type Images } from './images.js'
 import { createLayers, type Layers } from './layers.js'
+import { createLeftOuts, type LeftOuts } from './left-out.js'
 import { createMeta, type Meta } from './meta.js'
 import { createMountTable, type Mounts } from './mounts.js'
 import { createNames, type Names } from './names.js'
@@ -24,6 +25,7 @@ export interface Database {
   readonly split: Split
   readonly payloads: Payloads
   readonly files: Files
+  readonly leftOut: LeftOuts
   readonly images: Images
   readonly references: References
   readonly driverState: DriverState
@@ -49,6 +51,7 @@ export function openDatabase(file: string, options?: OpenOptions): Database {
     split: createSplit(sql),
     payloads: createPayloads(sql),
     files: createFiles(sql),
+    leftOut: createLeftOuts(sql),
     images: createImages(sql),
     references: createReferences(sql),
     driverState: createDriverState(sql),

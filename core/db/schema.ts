@@ -196,4 +196,15 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO meta (key, value) VALUES ('generation', '0'), ('lineage', lower(hex(randomblob(16))))
     ON CONFLICT (key) DO NOTHING;
   `,
+  `
+  -- What the tar has and the layer could not take, as a notice said at the import: 'xattr user.x', 'owner', 'time' ...
+  CREATE TABLE left_out (
+    node INTEGER NOT NULL REFERENCES node (id) ON DELETE CASCADE,
+    path BLOB NOT NULL,
+    what TEXT NOT NULL,
+    PRIMARY KEY (node, path, what)
+  ) STRICT, WITHOUT ROWID;
+  -- Of the layers that are here nobody knows.
+  INSERT INTO left_out (node, path, what) SELECT node, x'', 'unrecorded' FROM layer;
+  `,
 ]

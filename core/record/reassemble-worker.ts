@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { toText } from '../bytes.js'
 import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
-import { errnoOf, isCode, VarveError } from '../errors.js'
+import { errnoOf, isCode, messageOf, VarveError } from '../errors.js'
 import { close, open, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
@@ -111,7 +111,7 @@ serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
     try {
       fd = openInRoot(task.view, path, { follow: false })
     } catch (error) {
-      throw damaged(path, `it can't be opened (${errnoOf(error) ?? error})`, error)
+      throw damaged(path, `it can't be opened (${errnoOf(error) ?? messageOf(error)})`, error)
     }
     const stat = fstat(fd)
     if (isFile(stat.mode) && stat.size === item.entry.size) return fd

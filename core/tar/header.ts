@@ -6,8 +6,11 @@
 
 export const BLOCK = 512
 
-/** Ends the parse with a CORRUPT error that says where; `what` completes "header at byte N: …". */
-export type Fail = (what: string) => never
+/**
+ * Ends the parse with an error that says where; `what` completes "header at byte N: …". It is CORRUPT, but for an archive that
+ * is whole and says what no file can be: to get it again is no help there.
+ */
+export type Fail = (what: string, code?: 'CORRUPT' | 'INVALID_ARGUMENT') => never
 
 /** The fields of a header that every entry needs, unpacked; what only some entries need is read when it is. */
 export interface Header {

@@ -293,12 +293,12 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     else collect(step === 'payload' ? SPARSE_MAP : OLD_GNU_EXTENSION, block.bytes, BLOCK)
   }
 
-  function fail(what: string): never {
+  function fail(what: string, code: 'CORRUPT' | 'INVALID_ARGUMENT' = 'CORRUPT'): never {
     const where =
       name === undefined
         ? `header at byte ${headerAt}`
         : `entry "${toShortText(name)}", header at byte ${headerAt}`
-    throw new VarveError('CORRUPT', what.startsWith('not a tar') ? what : `tar: ${where}: ${what}`)
+    throw new VarveError(code, what.startsWith('not a tar') ? what : `tar: ${where}: ${what}`)
   }
 }
 

@@ -136,7 +136,7 @@ function take(into: Extended, base: Extended | undefined, key: string, value: st
     into.sparse ??= {}
     takeSparse(into.sparse, key.slice('GNU.sparse.'.length), value, fail)
   } else if (key.includes('\0')) {
-    fail(`its extended header has a key with a NUL: ${quote(key)}`)
+    fail(`its extended header has a key with a NUL: ${quote(key)}`, 'INVALID_ARGUMENT')
   }
 }
 
@@ -147,7 +147,9 @@ function takeXattr(
   value: string,
   fail: Fail,
 ): void {
-  if (name === '' || name.includes('\0')) fail(`its extended header has a bad attribute name: ${quote(name)}`)
+  if (name === '' || name.includes('\0')) {
+    fail(`its extended header has a bad attribute name: ${quote(name)}`, 'INVALID_ARGUMENT')
+  }
   // The defaults' own map is not ours to change.
   if (into.xattrs === undefined || into.xattrs === base?.xattrs) into.xattrs = new Map(into.xattrs)
   into.xattrs.set(name, value)
@@ -184,7 +186,9 @@ function takeSparse(into: ExtendedSparse, key: string, value: string, fail: Fail
 }
 
 function text(key: string, value: string, fail: Fail): string {
-  return value.includes('\0') ? fail(`its ${key} has a NUL in it: ${quote(value)}`) : value
+  return value.includes('\0')
+    ? fail(`its ${key} has a NUL in it: ${quote(value)}`, 'INVALID_ARGUMENT')
+    : value
 }
 
 function integer(key: string, value: string, fail: Fail): number {

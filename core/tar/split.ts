@@ -12,7 +12,7 @@
  * whole tar f64le). No item crosses a chunk; `end` is the last.
  */
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
-import { VarveError } from '../errors.js'
+import { messageOf, VarveError } from '../errors.js'
 import type { TarEntry } from './entry.js'
 import { createTarParser } from './parse.js'
 
@@ -231,7 +231,7 @@ function inflate(chunk: Uint8Array, number: number): Buffer {
   try {
     unit = inflateRawSync(bytes.subarray(HEADER_SIZE), { maxOutputLength: Math.max(length, 1) })
   } catch (cause) {
-    throw damaged(`chunk ${number} can't be inflated (${cause})`, cause)
+    throw damaged(`chunk ${number} can't be inflated (${messageOf(cause)})`, cause)
   }
   if (unit.length !== length || crc32(unit, number) !== bytes.readUInt32LE(1)) {
     throw damaged(`chunk ${number} has a wrong checksum, or is out of its place`)
@@ -243,7 +243,7 @@ function parsed(step: () => void): void {
   try {
     step()
   } catch (cause) {
-    throw damaged(cause instanceof Error ? cause.message : String(cause), cause)
+    throw damaged(messageOf(cause), cause)
   }
 }
 

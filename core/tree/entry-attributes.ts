@@ -5,8 +5,10 @@
 import { release } from 'node:os'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { chmod, fchmod, fchown, lchown } from '../sys/files.js'
-import { fsetxattr, removexattr, setxattr } from '../sys/xattr.js'
+import { chmod, fchmod, fchown, lchown, utimens } from '../sys/files.js'
+import { whatRanOut } from '../sys/full.js'
+import { lstat } from '../sys/stat.js'
+import { fsetxattr, getxattrOrUndefined, removexattr, setxattr } from '../sys/xattr.js'
 import type { TarEntry, Timestamp } from '../tar/entry.js'
 import { readXattrs } from './attributes.js'
 import type { Notices } from './notices.js'
@@ -22,22 +24,36 @@ export interface Meta {
   readonly xattrs: ReadonlyMap<string, string>
 }
 
+/** Something just made: its path for system calls, and its place in the layer. */
+export interface Made {
+  readonly path: string
+  readonly where: string
+}
+
 export interface Attributes {
-  /** @throws VarveError INVALID_ARGUMENT for an owner or device that no file can have */
+  /** @throws VarveError INVALID_ARGUMENT for an owner, device or name that no file can have */
   check(entry: TarEntry): void
   /** An open file just made with `mode & 0o777`. */
-  file(fd: number, path: string, meta: Meta): void
+  file(fd: number, made: Made, meta: Meta): void
   /** Anything else just made; a symlink has no mode. */
-  node(path: string, meta: Meta, kind: 'directory' | 'symlink' | 'other'): void
+  node(made: Made, meta: Meta, kind: 'directory' | 'symlink' | 'other'): void
+  /** The default ACL of a directory in which all is made. */
+  defaultAcl(made: Made, value: string): void
+  /** Its time of modification. */
+  time(made: Made, time: Timestamp): void
   /** Takes an existing directory's extended attributes away, so that only those set next remain. */
   clear(path: string, keep: ReadonlyMap<string, string>): void
 }
 
 /** A directory's default ACL would be inherited by what is made in it, so it is set when all is made. */
 export const DEFAULT_ACL = 'system.posix_acl_default'
+const ACCESS_ACL = 'system.posix_acl_access'
 
-const MAX_ID = 0xfffffffe
+/** chown(2) takes it for "leave it as it is", so no file can be this owner's. */
+const NOBODY = 0xffffffff
 const SPECIAL_BITS = 0o7000
+/** Every file system keeps the seconds from 0 to here. */
+const MAX_TIME = 2 ** 31 - 1
 
 /** `umaskIsZero` where a new file has exactly the mode asked for. */
 export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, notices: Notices): Attributes {
@@ -45,19 +61,69 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
   const privatePrefix = PRIVATE[style]
   let toldOwner = false
 
-  const own = (meta: Meta, chown: (uid: number, gid: number) => void): void => {
+  const own = (where: string, { uid, gid }: Meta, chown: (uid: number, gid: number) => void): void => {
+    if (uid === NOBODY || gid === NOBODY) {
+      const why = `owner ${uid}:${gid} left out: ${NOBODY} is nobody's number (chown(2)), so it is root's`
+      notices.leaveOut({ path: where, what: 'owner' }, `${toShortText(where)}: ${why}`)
+    }
     try {
-      chown(meta.uid, meta.gid)
+      chown(uid === NOBODY ? 0 : uid, gid === NOBODY ? 0 : gid)
     } catch (error) {
-      // Without root a file belongs to whoever makes it.
-      if (privileged || errnoOf(error) !== 'EPERM') throw error
-      if (!toldOwner) notices.add('owners are not kept without root: every file belongs to the caller')
-      toldOwner = true
+      const errno = errnoOf(error)
+      // EPERM: without root, or without its right to do so, a file belongs to whoever makes it. EINVAL: a user namespace does
+      // not map this id.
+      if (errno !== 'EPERM' && errno !== 'EINVAL') throw error
+      if (privileged) {
+        const text = `${toShortText(where)}: owner ${uid}:${gid} left out: ${errno}`
+        notices.leaveOut({ path: where, what: 'owner' }, text)
+      } else if (!toldOwner) {
+        toldOwner = true
+        const text = 'owners are not kept without root: every file belongs to the caller'
+        notices.leaveOut({ path: '', what: 'owners' }, text)
+      }
+    }
+  }
+
+  const setOne = (made: Made, name: string, value: string, set: () => void): boolean => {
+    try {
+      set()
+      return true
+    } catch (error) {
+      const errno = errnoOf(error) ?? ''
+      const refusal = REFUSALS.get(errno)
+      if (
+        refusal !== undefined ||
+        (errno === 'ENOSPC' && value.length >= LARGE && whatRanOut(made.path) === undefined)
+      ) {
+        const why = refusal ?? "the file system can't hold so much in a file's attributes"
+        throw invalid(`extended attribute ${toShortText(name)} of ${value.length} bytes: ${why}`)
+      }
+      // Not kept by this file system, not for this type of file (user.* on a symlink), or not without root.
+      if (errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUP' && errno !== 'EPERM' && errno !== 'EACCES')
+        throw error
+      leaveAttribute(made, name, `left out: ${errno}`)
+      return false
+    }
+  }
+  const leaveAttribute = ({ where }: Made, name: string, why: string): void =>
+    notices.leaveOut(
+      { path: where, what: `xattr ${name}` },
+      `${toShortText(where)}: extended attribute ${toShortText(name)} ${why}`,
+    )
+
+  /** The kernel keeps a list that says no more than the mode as the mode alone, and numbers of nobody as none. */
+  const settleAcl = (made: Made, name: string, value: string, mode: number | undefined): void => {
+    if (getxattrOrUndefined(made.path, name) !== value) {
+      leaveAttribute(made, name, 'is kept in the form that the file system gives it')
+    }
+    if (mode !== undefined && (lstat(made.path).mode & 0o7777) !== mode) {
+      const text = `${toShortText(made.where)}: its access control list has another mode than its entry`
+      notices.leaveOut({ path: made.where, what: 'mode' }, text)
     }
   }
 
   const setXattrs = (
-    path: string,
+    made: Made,
     meta: Meta,
     directory: boolean,
     set: (name: string, value: string) => void,
@@ -66,26 +132,11 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       const stored = storedName(name, privatePrefix)
       if (directory && name === DEFAULT_ACL) continue
       if (stored === undefined) {
-        notices.add(
-          `${toShortText(path)}: ${toShortText(name)} left out: it would be overlay's own (Linux 6.7 can keep it)`,
-        )
+        leaveAttribute(made, name, "left out: it would be overlay's own (Linux 6.7 can keep it)")
         continue
       }
-      try {
-        set(stored, value)
-      } catch (error) {
-        const errno = errnoOf(error)
-        if (errno === 'ERANGE' || errno === 'E2BIG') {
-          throw new VarveError(
-            'INVALID_ARGUMENT',
-            `extended attribute ${toShortText(name)}: ${String(error)}`,
-          )
-        }
-        // Not kept by this file system, not for this type of file (user.* on a symlink), or not without root.
-        if (errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUP' && errno !== 'EPERM' && errno !== 'EACCES')
-          throw error
-        notices.add(`${toShortText(path)}: extended attribute ${toShortText(name)} left out: ${errno}`)
-      }
+      const kept = setOne(made, name, value, () => set(stored, value))
+      if (kept && name === ACCESS_ACL) settleAcl(made, name, value, meta.mode)
     }
   }
 
@@ -95,20 +146,40 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
         ['uid', entry.uid],
         ['gid', entry.gid],
       ] as const) {
-        if (!(id >= 0 && id <= MAX_ID))
-          throw new VarveError('INVALID_ARGUMENT', `${what} ${id} is out of range`)
+        if (!(id >= 0 && id <= NOBODY)) throw invalid(`${what} ${id} is out of range`)
+      }
+      if (entry.type === 'symlink' && entry.linkname === '') {
+        throw invalid('its link target is empty, and Linux has no such symlink')
+      }
+      if (entry.linkname.includes('\0')) throw invalid('its link target has a NUL in it')
+      for (const name of entry.xattrs.keys()) {
+        if (name === '' || name.includes('\0')) {
+          throw invalid(`extended attribute "${toShortText(name)}": no attribute can have such a name`)
+        }
       }
     },
-    file(fd, path, meta) {
-      own(meta, (uid, gid) => fchown(fd, uid, gid))
+    file(fd, made, meta) {
+      own(made.where, meta, (uid, gid) => fchown(fd, uid, gid))
       if (!umaskIsZero || (meta.mode & SPECIAL_BITS) !== 0) fchmod(fd, meta.mode)
-      if (meta.xattrs.size > 0) setXattrs(path, meta, false, (name, value) => fsetxattr(fd, name, value))
+      if (meta.xattrs.size > 0) setXattrs(made, meta, false, (name, value) => fsetxattr(fd, name, value))
     },
-    node(path, meta, kind) {
-      own(meta, (uid, gid) => lchown(path, uid, gid))
-      if (kind !== 'symlink') chmod(path, meta.mode)
+    node(made, meta, kind) {
+      own(made.where, meta, (uid, gid) => lchown(made.path, uid, gid))
+      if (kind !== 'symlink') chmod(made.path, meta.mode)
       if (meta.xattrs.size === 0) return
-      setXattrs(path, meta, kind === 'directory', (name, value) => setxattr(path, name, value))
+      setXattrs(made, meta, kind === 'directory', (name, value) => setxattr(made.path, name, value))
+    },
+    defaultAcl(made, value) {
+      const kept = setOne(made, DEFAULT_ACL, value, () => setxattr(made.path, DEFAULT_ACL, value))
+      if (kept) settleAcl(made, DEFAULT_ACL, value, undefined)
+    },
+    time(made, time) {
+      utimens(made.path, time)
+      if (time.sec >= 0 && time.sec <= MAX_TIME) return
+      const { mtimeSec } = lstat(made.path)
+      if (mtimeSec === time.sec) return
+      const text = `${toShortText(made.where)}: its time, ${time.sec} seconds since 1970, is out of the file system's range`
+      notices.leaveOut({ path: made.where, what: 'time' }, text)
     },
     clear(path, keep) {
       for (const name of readXattrs(path).keys()) {
@@ -119,6 +190,21 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       }
     },
   }
+}
+
+/** What no other try would change. */
+const REFUSALS: ReadonlyMap<string, string> = new Map([
+  ['E2BIG', "the file system can't hold more than 65,536"],
+  ['ERANGE', 'a name has 1 to 255 bytes'],
+  ['ENAMETOOLONG', 'a name has 1 to 255 bytes'],
+  ['EFBIG', "the file system can't hold so much"],
+  ['EINVAL', 'its value is malformed'],
+])
+/** Bytes of a value from which on ENOSPC may mean that: ext4 keeps all of a file's in one block, of 1 KiB at least. */
+const LARGE = 256
+
+function invalid(message: string): VarveError {
+  return new VarveError('INVALID_ARGUMENT', message)
 }
 
 const PRIVATE: Readonly<Record<WhiteoutStyle, string | undefined>> = {

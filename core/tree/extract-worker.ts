@@ -1,5 +1,6 @@
 /** The thread of extract.ts. From enterPlace to leave, every call is synchronous: libuv's pool is not confined. */
 import { openConsumer } from '../channel.js'
+import type { LeftOut } from '../driver.js'
 import { createTarParser } from '../tar/parse.js'
 import { serve } from '../worker.js'
 import type { Extracted, ExtractJob } from './extract.js'
@@ -7,7 +8,7 @@ import { createLayer } from './lay.js'
 import { createPayloads } from './payloads.js'
 import { enterPlace } from './place.js'
 
-serve((job: ExtractJob): Extracted => {
+serve<ExtractJob, Extracted, readonly LeftOut[]>((job, { post }) => {
   const consumer = openConsumer(job.tar)
   const payloads = createPayloads(job.scratch)
   try {
@@ -18,6 +19,7 @@ serve((job: ExtractJob): Extracted => {
         lower: job.lower,
         style: job.whiteouts,
         payloads,
+        leftOut: (found) => post(found),
         umaskIsZero: place.jailed,
         durable: job.durable === true,
       })

@@ -10,7 +10,7 @@
  * Only what the layers below really have is hidden; without layers below, markers hide nothing.
  */
 import { type ByteChannel, openConsumer } from '../channel.js'
-import type { Applied } from '../driver.js'
+import type { Applied, LeftOut } from '../driver.js'
 import { prepareJails } from '../sys/jail.js'
 import { runInWorker } from '../worker.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
@@ -26,6 +26,8 @@ export interface ExtractOptions {
    * whose journal keeps the order of changes: `upper` is changed last and synced, which brings all before it along.
    */
   readonly durable?: boolean
+  /** Gets what the layer could not take, in batches. */
+  readonly leftOut?: ((found: readonly LeftOut[]) => void) | undefined
   readonly signal?: AbortSignal
 }
 
@@ -35,7 +37,7 @@ export interface Extracted extends Applied {
   readonly opaques: readonly string[]
 }
 
-export interface ExtractJob extends Omit<ExtractOptions, 'signal'> {
+export interface ExtractJob extends Omit<ExtractOptions, 'signal' | 'leftOut'> {
   readonly upper: string
   readonly tar: ByteChannel
 }
@@ -49,13 +51,15 @@ export interface ExtractJob extends Omit<ExtractOptions, 'signal'> {
  * (the disk), CANCELLED
  */
 export async function extract(upper: string, tar: ByteChannel, options: ExtractOptions): Promise<Extracted> {
-  const { signal, lower, whiteouts, scratch, durable = false } = options
+  const { signal, lower, whiteouts, scratch, durable = false, leftOut } = options
   const job: ExtractJob = { upper, tar, lower, whiteouts, scratch, durable }
   await prepareJails()
   const onAbort = () => openConsumer(tar).cancel()
   try {
-    return await runInWorker<ExtractJob, Extracted>(new URL('./extract-worker.js', import.meta.url), job, {
+    const script = new URL('./extract-worker.js', import.meta.url)
+    return await runInWorker<ExtractJob, Extracted, readonly LeftOut[]>(script, job, {
       onAbort,
+      ...(leftOut === undefined ? {} : { message: leftOut }),
       ...(signal === undefined ? {} : { signal }),
     })
   } catch (error) {

@@ -1,5 +1,6 @@
 /** What an extraction does to the directory it fills, whatever the entry: make way, make directories, copy up. */
 import { constants } from 'node:fs'
+import type { LeftOut } from '../driver.js'
 import { errnoOf } from '../errors.js'
 import { listDirectory } from '../sys/directory.js'
 import {
@@ -13,11 +14,9 @@ import {
   rmdir,
   symlink,
   unlink,
-  utimens,
 } from '../sys/files.js'
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { setxattr } from '../sys/xattr.js'
 import { readXattrs, readXattrsOf } from './attributes.js'
 import { at, baseOf, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
 import { copyContent } from './content.js'
@@ -27,6 +26,7 @@ import {
   type Attributes,
   createAttributes,
   DEFAULT_ACL,
+  type Made,
   type Meta,
   type WhiteoutStyle,
 } from './entry-attributes.js'
@@ -46,6 +46,8 @@ export interface GroundOptions {
   readonly umaskIsZero: boolean
   /** All of it is to be on disk in the end (extract.ts). */
   readonly durable: boolean
+  /** Gets what the layer could not take. */
+  readonly leftOut: (found: readonly LeftOut[]) => void
 }
 
 export interface Ground {
@@ -80,9 +82,9 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const OWNER_ALL = 0o700
 
 export function createGround(options: GroundOptions): Ground {
-  const { place, lower, style, payloads, umaskIsZero, durable } = options
+  const { place, lower, style, payloads, umaskIsZero, durable, leftOut } = options
   const privileged = process.geteuid?.() === 0
-  const notices = createNotices()
+  const notices = createNotices(leftOut)
   const attributes = createAttributes(style, umaskIsZero, notices)
   const hiding = createHiding(place, style)
   const untold = createUntold()
@@ -149,7 +151,8 @@ export function createGround(options: GroundOptions): Ground {
       const target = place.path(path, '.')
       if (!fresh) attributes.clear(target, meta.xattrs)
       const shut = !privileged && (meta.mode & OWNER_ALL) !== OWNER_ALL
-      attributes.node(target, shut ? { ...meta, mode: meta.mode | OWNER_ALL } : meta, 'directory')
+      const made = { path: target, where: path }
+      attributes.node(made, shut ? { ...meta, mode: meta.mode | OWNER_ALL } : meta, 'directory')
       if (shut) closed.set(path, meta.mode)
       else if (closed.size > 0) closed.delete(path)
       const acl = meta.xattrs.get(DEFAULT_ACL)
@@ -163,15 +166,16 @@ export function createGround(options: GroundOptions): Ground {
       const below = space.below(dir)?.fd
       if (below === undefined) throw new Error(`nothing below shows through in ${dir.path}`)
       const target = place.path(dir.path, name)
+      const made = { path: target, where: join(dir.path, name) }
       if (isFile(stat.mode)) {
-        copyFileUp(below, name, target, stat)
+        copyFileUp(below, name, made, stat)
       } else {
         if (isSymlink(stat.mode)) symlink(readlinkAt(below, name), target)
         else mknod(target, stat.mode, stat.rdevMajor, stat.rdevMinor)
         const xattrs = place.outside(() => readXattrs(at(below, name)))
-        attributes.node(target, metaOf(stat, xattrs), isSymlink(stat.mode) ? 'symlink' : 'other')
+        attributes.node(made, metaOf(stat, xattrs), isSymlink(stat.mode) ? 'symlink' : 'other')
       }
-      utimens(target, metaOf(stat, NONE).mtime)
+      attributes.time(made, metaOf(stat, NONE).mtime)
       counts.inodes++
     },
     clear(dir, name) {
@@ -202,8 +206,9 @@ export function createGround(options: GroundOptions): Ground {
     finish() {
       for (const path of untold.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
       hiding.sweep(namesBelow)
-      for (const [path, value] of defaultAcls) setDefaultAcl(path, value)
-      times.replay((path, time) => utimens(place.path(path, '.'), time))
+      const made = (where: string) => ({ path: place.path(where, '.'), where })
+      for (const [path, value] of defaultAcls) attributes.defaultAcl(made(path), value)
+      times.replay((path, time) => attributes.time(made(path), time))
       const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
       for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
       files.finish()
@@ -269,13 +274,13 @@ export function createGround(options: GroundOptions): Ground {
     if (isFile(stat.mode)) counts.size -= stat.size
   }
 
-  function copyFileUp(below: number, name: string, target: string, stat: Stat): void {
+  function copyFileUp(below: number, name: string, made: Made, stat: Stat): void {
     const from = openFile(below, name)
     try {
-      const to = open(target, CREATE, privileged ? stat.mode & 0o777 : 0o600)
+      const to = open(made.path, CREATE, privileged ? stat.mode & 0o777 : 0o600)
       try {
         copyContent(from, to, stat.size, place.blockSize)
-        attributes.file(to, name, metaOf(stat, readXattrsOf(from)))
+        attributes.file(to, made, metaOf(stat, readXattrsOf(from)))
         payloads.none(fstat(to).ino)
       } catch (error) {
         close(to)
@@ -286,16 +291,6 @@ export function createGround(options: GroundOptions): Ground {
       close(from)
     }
     counts.size += stat.size
-  }
-
-  function setDefaultAcl(path: string, value: string): void {
-    try {
-      setxattr(place.path(path, '.'), DEFAULT_ACL, value)
-    } catch (error) {
-      const errno = errnoOf(error)
-      if (errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUP') throw error
-      notices.add(`${path}: the file system keeps no ACLs: a default ACL left out`)
-    }
   }
 }
 

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { close, ftruncate, link, mknod, open, symlink, syncFileRange, utimens } from '../sys/files.js'
+import { close, ftruncate, link, mknod, open, symlink, syncFileRange } from '../sys/files.js'
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import type { TarEntry, TarHandler } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
@@ -34,6 +34,8 @@ export interface Layer extends TarHandler {
 interface OpenFile {
   readonly fd: number
   readonly path: string
+  /** In the layer. */
+  readonly where: string
   readonly entry: TarEntry
   /** Its name means different files in this tar, so its payload is kept aside too. */
   readonly ambiguous: boolean
@@ -56,6 +58,8 @@ export function createLayer(options: GroundOptions): Layer {
   const ground = createGround(options)
   const { space, attributes, notices, counts, files } = ground
   const createMode = process.geteuid?.() === 0 ? 0o777 : 0o600
+  /** Devices that could not be made. */
+  const absent = new Set<string>()
   let entries = 0
   let current = ''
   let file: OpenFile | undefined
@@ -77,6 +81,7 @@ export function createLayer(options: GroundOptions): Layer {
       naming(() => {
         current = '.'
         ground.finish()
+        notices.flush()
         const { whiteouts, opaques } = ground.hiding
         return {
           ...counts,
@@ -159,7 +164,7 @@ export function createLayer(options: GroundOptions): Layer {
     const ambiguous = space.aliases.size > 0 && (space.aliases.get(parent) ?? parent) !== dir.path
     file = ground.making(dir, name, (path) => {
       const fd = open(path, CREATE, entry.mode & createMode)
-      return { fd, path, entry, ambiguous, segment: 0, offset: 0, end: 0 }
+      return { fd, path, where: join(dir.path, name), entry, ambiguous, segment: 0, offset: 0, end: 0 }
     })
     counts.inodes++
     counts.size += entry.size
@@ -191,23 +196,23 @@ export function createLayer(options: GroundOptions): Layer {
 
   function endFile(): void {
     if (file === undefined) return
-    const { fd, path, entry, ambiguous } = file
+    const { fd, path, where, entry, ambiguous } = file
     if (file.end < entry.size) ftruncate(fd, entry.size)
-    attributes.file(fd, entry.path, entry)
+    attributes.file(fd, { path, where }, entry)
     // The writing to disk starts at once, beside what comes next, so that the sync at the end finds little left to do.
     if (entry.stored > 0) syncFileRange(fd, 0, 0)
     if (ambiguous) payloads.save(path, fstat(fd), false)
     file = undefined
     files.take(fd)
-    utimens(path, entry.mtime)
+    attributes.time({ path, where }, entry.mtime)
   }
 
   function laySymlink(dir: Dir, name: string, entry: TarEntry): void {
     ground.making(dir, name, (path) => symlink(entry.linkname, path))
     counts.inodes++
-    const path = place.path(dir.path, name)
-    attributes.node(path, entry, 'symlink')
-    utimens(path, entry.mtime)
+    const made = { path: place.path(dir.path, name), where: join(dir.path, name) }
+    attributes.node(made, entry, 'symlink')
+    attributes.time(made, entry.mtime)
   }
 
   /** A hard link: to what this layer has so far or, copied up first, to what shows through from below. */
@@ -220,6 +225,14 @@ export function createLayer(options: GroundOptions): Layer {
     if (from === undefined || ground.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
     const own = from.inLayer ? lstatOrUndefined(place.path(from.path, fromName)) : undefined
     const stat = own ?? space.entryBelow(from, fromName)
+    if (stat === undefined && absent.has(join(from.path, fromName))) {
+      const path = join(space.directory(parent).path, name)
+      notices.leaveOut(
+        { path, what: 'node' },
+        `${toShortText(entry.path)}: left out with what it is a link to`,
+      )
+      return
+    }
     if (stat === undefined) throw missing()
     if (target === '' || isDirectory(stat.mode)) {
       throw invalid(`its hard link's target "${toShortText(entry.linkname)}" is a directory`)
@@ -238,6 +251,7 @@ export function createLayer(options: GroundOptions): Layer {
 
   function laySpecial(dir: Dir, name: string, entry: TarEntry): void {
     const { type, devMajor, devMinor } = entry
+    const where = join(dir.path, name)
     if (type === 'char' && devMajor === 0 && devMinor === 0 && style !== 'list') {
       throw invalid(
         "overlay can't hold a device 0:0, which is its own sign for a deleted name; use --driver vfs for this image",
@@ -252,13 +266,15 @@ export function createLayer(options: GroundOptions): Layer {
     } catch (error) {
       // A device takes root, and not a user namespace's.
       if (errnoOf(error) !== 'EPERM') throw error
-      notices.add(`${toShortText(entry.path)}: left out: only root can make a ${type} device`)
+      const text = `${toShortText(entry.path)}: left out: only root can make a ${type} device`
+      notices.leaveOut({ path: where, what: 'node' }, text)
+      absent.add(where)
       return
     }
     counts.inodes++
-    const path = place.path(dir.path, name)
-    attributes.node(path, entry, 'other')
-    utimens(path, entry.mtime)
+    const made = { path: place.path(dir.path, name), where }
+    attributes.node(made, entry, 'other')
+    attributes.time(made, entry.mtime)
   }
 }
 

@@ -2,7 +2,7 @@
 import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { VarveError } from '../errors.js'
-import { inodeOf, isDirectory, lstatAt } from '../sys/stat.js'
+import { inodeOf, isDirectory, isSocket, lstatAt } from '../sys/stat.js'
 import { whiteoutPath } from '../tar/whiteout.js'
 import { baseOf, type Entered, enterDirectory, parentOf, type Tree } from './confined.js'
 import { walk } from './walk.js'
@@ -11,6 +11,8 @@ export interface Item {
   /** In the tree. */
   readonly path: string
   readonly deleted: boolean
+  /** It is deleted by a socket in its place, which no tar can hold. */
+  readonly socket?: true
 }
 
 export interface Directories {
@@ -49,13 +51,17 @@ export function itemsOf(
 ): (readonly [name: string, item: Item])[] {
   const items = new Map<string, Item>()
   const groups = new Map<string, number>()
-  const add = (path: string): void => {
+  const add = ({ path, kind }: Change): void => {
     if (items.has(path)) return
-    items.set(path, { path, deleted: false })
     const stat = lstatAt(
       directories.open(path === '' ? '' : parentOf(path)),
       path === '' ? '.' : baseOf(path),
     )
+    if (kind === 'modify' && isSocket(stat.mode)) {
+      items.set(whiteoutPath(path), { path, deleted: true, socket: true })
+      return
+    }
+    items.set(path, { path, deleted: false })
     if (stat.nlink > 1 && !isDirectory(stat.mode)) {
       const key = inodeOf(stat)
       groups.set(key, (groups.get(key) ?? stat.nlink) - 1)
@@ -69,11 +75,12 @@ export function itemsOf(
       items.set(above, { path: above, deleted: false })
     }
   }
-  for (const { path, kind } of changes) {
+  for (const change of changes) {
+    const { path, kind } = change
     checkpoint()
     if (baseOf(path).startsWith('.wh.')) throw reserved(path)
     if (kind === 'delete') items.set(whiteoutPath(path), { path, deleted: true })
-    else add(path)
+    else add(change)
     addAbove(path)
   }
   const incomplete = new Set([...groups].filter(([, missing]) => missing > 0).map(([key]) => key))

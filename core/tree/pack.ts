@@ -42,9 +42,10 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   let current = ''
 
   try {
-    for (const [name, { path, deleted }] of itemsOf(tree, directories, changes, checkpoint)) {
+    for (const [name, { path, deleted, socket }] of itemsOf(tree, directories, changes, checkpoint)) {
       checkpoint()
       current = path
+      if (socket) leaveSocket(path)
       if (deleted) packer.entry(whiteout(name, whiteoutTime))
       else if (!packEntry(path)) continue
       entries++
@@ -67,13 +68,17 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     tree.close()
   }
 
+  function leaveSocket(path: string): void {
+    notices.add(`${toShortText(path)}: a socket, which no tar can hold: left out`)
+  }
+
   /** False where no tar can hold it. */
   function packEntry(path: string): boolean {
     const dirFd = directories.open(path === '' ? '' : parentOf(path))
     const name = path === '' ? '.' : baseOf(path)
     const stat = path === '' ? root : lstatAt(dirFd, name)
     if (isSocket(stat.mode)) {
-      notices.add(`${toShortText(path)}: a socket, which no tar can hold: left out`)
+      leaveSocket(path)
       return false
     }
     const first = firstName(path, stat)

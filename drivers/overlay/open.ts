@@ -145,7 +145,7 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
         })
       }),
 
-    apply: (id, tar, { scratch, signal }) =>
+    apply: (id, tar, { scratch, leftOut, signal }) =>
       attemptReading(`overlay: apply a tar to layer ${id}`, tar, async () => {
         require(id)
         const parent = parentOf(id)
@@ -155,6 +155,7 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
             lower,
             whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
             scratch,
+            leftOut,
             durable: isOrdered,
             ...(signal === undefined ? {} : { signal }),
           })

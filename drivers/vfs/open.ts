@@ -100,12 +100,12 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
         return packDifference(now, old, { ...options, notice })
       }),
 
-    apply: (id, tar, { scratch, signal }) =>
+    apply: (id, tar, { scratch, leftOut, signal }) =>
       attemptReading(`vfs: apply a tar to layer ${id}`, tar, async () => {
         const target = need(id)
         const parent = parentOf(id)
         const abortable = signal === undefined ? {} : { signal }
-        const options = { whiteouts: 'list', scratch, ...abortable } as const
+        const options = { whiteouts: 'list', scratch, leftOut, ...abortable } as const
         if (parent === undefined)
           return appliedOf(await extract(target, tar, { ...options, lower: undefined }))
         return withTemporary(folder, async (upper) => {

@@ -16,6 +16,7 @@ const LAYERS = [
     { path: './', mode: 0o555 },
     { path: 'dev/' },
     { path: 'dev/null', type: 'char', mode: 0o666, devMajor: 1, devMinor: 3 },
+    { path: 'dev/twin', type: 'link', linkname: 'dev/null' },
     { path: 'etc/' },
     { path: 'etc/shadow', mode: 0, content: 'root:*' },
     { path: 'odd/', mode: 0 },

@@ -10,6 +10,7 @@ import { depthCases } from './depth.js'
 import { driverCases } from './driver.js'
 import { layerFailureCases } from './layer-failures.js'
 import { layerCases } from './layers.js'
+import { leftOutCases } from './left-out.js'
 import { quotaCases } from './quota.js'
 import { scriptCases } from './scripts.js'
 import { selectionCases } from './selection.js'
@@ -35,6 +36,7 @@ export const CASES: readonly Case[] = [
   ...scriptCases,
   ...tarCases,
   ...layerCases,
+  ...leftOutCases,
   ...layerFailureCases,
   ...snapshotCases,
   ...snapshotWalkCases,

@@ -135,7 +135,10 @@ function withoutLinks(tree: Tree): Tree {
 }
 
 /** A list as the kernel has it (linux/posix_acl_xattr.h): entries of tag, permissions and, for one person, an id. */
-function acl(...entries: readonly (readonly [tag: number, permissions: number, id?: number])[]): string {
+/** The value of an access control list's attribute (struct posix_acl_xattr). */
+export function acl(
+  ...entries: readonly (readonly [tag: number, permissions: number, id?: number])[]
+): string {
   const bytes = Buffer.alloc(4 + 8 * entries.length)
   bytes.writeUInt32LE(2)
   for (const [i, [tag, permissions, id = 0xffff_ffff]] of entries.entries()) {

@@ -577,7 +577,9 @@ describe('archives that are refused', () => {
     test(`${title}`, () => {
       for (const cut of CUTS) {
         const error = errorOf(() => readTar(Buffer.concat(parts), cut))
-        assert.equal(error?.code, 'CORRUPT', 'it was accepted')
+        // A whole archive that says what no file can be is not damaged.
+        const code = / NUL|bad attribute name/.test(message.source) ? 'INVALID_ARGUMENT' : 'CORRUPT'
+        assert.equal(error?.code, code, 'it was accepted')
         assert.match(error.message, message)
       }
     })
