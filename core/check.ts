@@ -11,6 +11,7 @@ import { checkLeftovers } from './checks/leftovers.js'
 import { checkKnownDamage, checkMarks } from './checks/marks.js'
 import { checkMounts } from './checks/mounts.js'
 import type { CheckContext, Problem } from './checks/problem.js'
+import { checkSentinel } from './checks/sentinel.js'
 import type { NodeId } from './db/nodes.js'
 import { isCode, messageOf, VarveError } from './errors.js'
 import type { CheckOptions, Finding } from './model.js'
@@ -32,6 +33,7 @@ const CHECKS: readonly {
   { name: 'leftovers', ofStore: true, run: checkLeftovers },
   { name: 'damage', run: checkKnownDamage },
   { name: 'data', needsData: true, run: checkData },
+  { name: 'root-copy', ofStore: true, run: checkSentinel },
 ]
 
 /**

@@ -29,6 +29,7 @@ import { createResolver } from './references.js'
 import { keepSettling } from './remake.js'
 import { isScratchInUse } from './scratch.js'
 import { verdicts } from './select.js'
+import { ensureSentinel } from './sentinel.js'
 import { createSnapshots } from './snapshots.js'
 import { realpath } from './sys/files.js'
 import { failure } from './tree/failure.js'
@@ -87,6 +88,7 @@ async function assemble(
   const recoverNow = () => recover({ db, graph, driver, records, isJournaled, root: rootBytes, warn })
   if (gate.reason === undefined) {
     await recoverNow()
+    await ensureSentinel({ db, graph, home: `${rootBytes}/${driver.name}`, warn })
     held.push(keepSettling({ db }))
   } else warn(`open for looking only: ${gate.reason}`)
   const mounts = createMounts({ db, graph, driver, root: rootBytes, scratch })

@@ -4,9 +4,9 @@ import type { Sql } from './open.js'
 /**
  * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last
  * opened (remake.ts); `generation`: how many transactions the journal was told of (journaling.ts); `lineage`: what the ids
- * of layers are told by (graph-rules.ts); `service.…`: what services keep.
+ * of layers are told by (graph-rules.ts); `sentinel`: what sentinel.ts made; `service.…`: what services keep.
  */
-export type MetaKey = 'driver' | 'uuid' | 'created' | 'boot' | 'generation' | 'lineage' | `service.${string}`
+export type MetaKey = 'driver' | 'uuid' | 'created' | 'boot' | 'generation' | 'lineage' | 'sentinel' | `service.${string}`
 
 export type Meta = ReturnType<typeof createMeta>
 

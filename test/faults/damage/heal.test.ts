@@ -27,7 +27,10 @@ for (const cell of CELLS) {
   onCell("heals from a layer's tar, from another store, and from a layout", async (stage) => {
     const { store, place, archive } = stage
     const tar = join(place, 'layer.tar')
-    writeFileSync(tar, Buffer.concat((await collect(store.exportLayer(`${NAME}#0`))).map((each) => Buffer.from(each))))
+    writeFileSync(
+      tar,
+      Buffer.concat((await collect(store.exportLayer(`${NAME}#0`))).map((each) => Buffer.from(each))),
+    )
     await store.exportImage(NAME, join(place, 'layout'), { format: 'oci-layout', compress: 'gzip' })
     const other = await openStore({ root: join(place, 'other'), drivers, driver: 'vfs' })
     await other.importImage(archive)

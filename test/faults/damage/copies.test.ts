@@ -1,0 +1,84 @@
+/** A root copied by what admins copy with: a copy that lost something says so, what it lost, and what to do. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { openStore } from '../../../core/store.js'
+import { drivers } from '../../../drivers/all.js'
+import { collect } from '../../collect.js'
+import { CELLS, checked, onStage } from './stage.js'
+
+interface Copy {
+  readonly line: string
+  /** In the copy's words; undefined for one that loses nothing. */
+  readonly lost: RegExp | undefined
+}
+
+const COPIES: readonly Copy[] = [
+  { line: 'cp -a "$FROM" "$TO"', lost: undefined },
+  {
+    line: 'tar -C "$FROM" --xattrs --xattrs-include="*" --acls --sparse --numeric-owner --format=posix -c . | tar -C "$TO" --xattrs --xattrs-include="*" --acls --sparse --numeric-owner -xp',
+    lost: undefined,
+  },
+  {
+    line: 'tar -C "$FROM" -c . | tar -C "$TO" -xp',
+    lost: /trusted\.\* attributes.*user\.\* attributes.*times to the nanosecond/,
+  },
+  {
+    line: 'cp -r "$FROM" "$TO"',
+    lost: /owners by number, modes with setuid bits, times to the nanosecond, hard links/,
+  },
+  { line: 'rsync -a "$FROM/" "$TO"', lost: /trusted\.\* attributes.*hard links/ },
+  { line: 'rsync -aHAXS --numeric-ids "$FROM/" "$TO"', lost: undefined },
+]
+
+for (const cell of CELLS.filter(({ driver }) => driver !== 'btrfs')) {
+  test(
+    `${cell.driver}: a copy of the root that lost attributes is told, by what it lost`,
+    { skip: cell.skip },
+    () =>
+      onStage(cell, async ({ store, place, archive }) => {
+        const work = await store.create({ id: 'work', parent: 'varve.test/damage:1' })
+        const { path } = await store.mount(work.id)
+        unlinkSync(join(path, 'srv/middle'))
+        writeFileSync(join(path, 'etc/own'), 'own')
+        await store.unmount(work.id)
+        await store.close()
+        for (const [number, { line, lost }] of COPIES.entries()) {
+          const [command = ''] = line.split(' ')
+          if (!existsSync(`/usr/bin/${command}`) && !existsSync(`/bin/${command}`)) continue
+          const to = join(place, `copy-${number}`)
+          if (!line.startsWith('cp')) mkdirSync(to, { mode: 0o700 })
+          execFileSync('sh', ['-c', line], { env: { ...process.env, FROM: join(place, 'root'), TO: to } })
+          const copy = await openStore({ root: to, drivers })
+          try {
+            const quick = await checked(copy, {})
+            if (lost === undefined) {
+              assert.equal(quick.words, '', line)
+              assert.equal((await checked(copy)).words, '', line)
+              continue
+            }
+            assert.match(quick.words, lost, line)
+            assert.match(
+              quick.words,
+              /root-copy: .*deleted files may show again.* work\..*rsync -aHAXS --numeric-ids/,
+              line,
+            )
+            // Its images can be healed, and what no digest vouches for is a person's to take.
+            await collect(copy.repair({ from: archive }))
+            assert.deepEqual((await checked(copy)).names, ['root-copy'], line)
+            assert.deepEqual(
+              (await checked(copy, { repair: true })).names,
+              ['root-copy'],
+              `${line}: without data`,
+            )
+            assert.deepEqual((await checked(copy, { data: true, repair: true })).names, ['root-copy'], line)
+            assert.equal((await checked(copy)).words, '', `${line}: taken`)
+          } finally {
+            await copy.close()
+          }
+        }
+      }),
+  )
+}
