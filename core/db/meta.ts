@@ -6,7 +6,15 @@ import type { Sql } from './open.js'
  * opened (remake.ts); `generation`: how many transactions the journal was told of (journaling.ts); `lineage`: what the ids
  * of layers are told by (graph-rules.ts); `sentinel`: what sentinel.ts made; `service.…`: what services keep.
  */
-export type MetaKey = 'driver' | 'uuid' | 'created' | 'boot' | 'generation' | 'lineage' | 'sentinel' | `service.${string}`
+export type MetaKey =
+  | 'driver'
+  | 'uuid'
+  | 'created'
+  | 'boot'
+  | 'generation'
+  | 'lineage'
+  | 'sentinel'
+  | `service.${string}`
 
 export type Meta = ReturnType<typeof createMeta>
 
