@@ -5,7 +5,7 @@ import { lostParts, makeSentinel } from '../sentinel.js'
 import type { CheckContext, Problem } from './problem.js'
 
 const GOOD_COPIES =
-  "'varve backup', 'rsync -aHAXS --numeric-ids', or 'tar --xattrs --xattrs-include=* --acls --sparse --numeric-owner'"
+  "'rsync -aHAXS --numeric-ids', or 'tar --xattrs --xattrs-include=* --acls --sparse --numeric-owner'"
 
 export function* checkSentinel(context: CheckContext, options: CheckOptions): Generator<Problem, void> {
   const { db, driver, root } = context
