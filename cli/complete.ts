@@ -126,7 +126,7 @@ function fromStore(store: Store, completes: Exclude<Completes, 'file' | 'driver'
   const byImage = store
     .images()
     .flatMap((image) => image.names.flatMap((name) => image.layers.map((_, i) => `${name}#${i}`)))
-  const ids = writable.map((layer) => layer.id)
+  const ids = writable.flatMap((layer) => (layer.names.length === 0 ? [layer.id] : layer.names))
   if (completes === 'image') return images
   if (completes === 'writable') return ids
   return completes === 'layer' ? byImage : [...images, ...ids, ...byImage]

@@ -7,16 +7,16 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
 }
 
 /**
- * The candidate with the fewest edits to `word`, at most a third of its length (and at least one, but fewer than it has
- * letters: anything is near to nothing); the first of equals.
+ * The candidate with the fewest edits to `word`, at most a third of its length (and at least one); the first of equals. None
+ * that has no letter in common with it: anything is near to nothing.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase()
   let best: string | undefined
-  let least = Math.min(wanted.length, Math.max(1, Math.floor(wanted.length / 3)) + 1)
+  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
   for (const candidate of candidates) {
     const edits = distance(wanted, candidate.toLowerCase(), least)
-    if (edits < least) {
+    if (edits < least && edits < Math.max(wanted.length, candidate.length)) {
       least = edits
       best = candidate
     }

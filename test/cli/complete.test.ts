@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { test } from 'node:test'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
 import { complete, type Sources } from '../../cli/complete.js'
 import { SCRIPTS } from '../../cli/completion-scripts.js'
 import { commands } from '../../cli/registry.js'
 import type { Store } from '../../core/model.js'
+import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
+import { CLI, varveAt } from '../varve.js'
 import { image, layer } from './fake.js'
+
+const work = mkdtempSync(join(tmpdir(), 'varve-complete-'))
+after(() => rmSync(work, { recursive: true, force: true }))
 
 const roots: string[] = []
 const store = {
@@ -101,12 +109,105 @@ test('bash completes image names past their colon with our script', () => {
   assert.equal(stdout, '12\nlatest\n')
 })
 
-// Only where they are installed: nothing else here needs these shells.
-for (const shell of (['zsh', 'fish'] as const).filter(
-  (name) => spawnSync(name, ['--version']).status === 0,
-)) {
+for (const shell of ['bash', 'zsh', 'fish'] as const) {
   test(`${shell} takes our script`, () => {
-    const { status, stderr } = spawnSync(shell, ['-n'], { input: SCRIPTS[shell], encoding: 'utf8' })
+    const file = join(work, `script.${shell}`)
+    writeFileSync(file, SCRIPTS[shell])
+    const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' })
     assert.equal(status, 0, stderr)
+  })
+}
+
+/** What a shell makes of a line with the key that completes: by the real command, over a store with one image. */
+const LINES: readonly (readonly [typed: string, offered: readonly string[]])[] = [
+  ['varve expo', ['export']],
+  ['varve tr', ['tree']],
+  ['varve export app:', ['app:1', 'app:2']],
+  ['varve export --format oci-a', ['oci-archive']],
+  ['varve commit w', ['work']],
+  ['varve images --js', ['--json']],
+  ['varve import sou', ['source.tar']],
+]
+
+/** Gives what it offers for a line, whole words, one a line. */
+const ASK: Readonly<Record<keyof typeof SCRIPTS, (typed: string) => readonly string[]>> = {
+  bash: (typed) => [
+    '--norc',
+    '-c',
+    `${SCRIPTS.bash}
+    COMP_LINE="$1" COMP_POINT=\${#1}
+    read -ra COMP_WORDS <<<"\${1//[:=]/ & }"
+    COMP_CWORD=$(( \${#COMP_WORDS[@]} - 1 ))
+    compopt() { :; }
+    _varve
+    # What stands before a colon or "=" is in the line already.
+    last="\${1##* }" kept="\${1##* }"; kept="\${kept%"\${last##*[:=]}"}"
+    printf "$kept%s\n" "\${COMPREPLY[@]}"`,
+    'bash',
+    typed,
+  ],
+  // compsys in a terminal of its own (zsh/zpty): the candidates are printed by the function that adds them.
+  zsh: (typed) => ['-f', '-c', ZSH, 'zsh', typed],
+  fish: (typed) => ['--no-config', '-c', `${SCRIPTS.fish}\ncomplete -C "$argv[1]"`, typed],
+}
+
+const ZSH = `
+zmodload zsh/zpty
+zpty shell zsh -f -i
+say() { zpty -w shell "$1" }
+until_line() { local line; while zpty -r shell line; do line="\${line//[$'\r\n']/}"; [[ "$line" == *"$1" && "$line" != *print* ]] && return; done }
+say 'PS1= PS2= ; stty -echo 2>/dev/null; unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -u -D'
+say "source \${(q)VARVE_SCRIPT}"
+say 'compadd() { local -a all; if [[ "$1" == -a ]]; then all=("\${(@P)2}"); else builtin compadd -O all "$@"; fi; for each in $all; do [[ "$each" == "$PREFIX"* ]] && print -r -- "offered <$IPREFIX$each>"; done; builtin compadd "$@" }'
+say 'zle -C offer complete-word ask; ask() { _main_complete; print "end <>"; }; bindkey "^X" offer; print rea""dy'
+until_line ready
+zpty -w -n shell "$1"$'\x18'
+while zpty -r shell line; do
+  line="\${line//[$'\r\n']/}"
+  [[ "$line" == *"end <>"* ]] && break
+  [[ "$line" == *"offered <"*">"* ]] && print -r -- "\${\${line##*offered <}%>*}"
+done
+zpty -d shell
+`
+
+for (const [shell, ask] of Object.entries(ASK)) {
+  test(`${shell} completes what is typed, with the real command`, { timeout: 120_000 }, async () => {
+    const bin = join(work, 'bin')
+    mkdirSync(bin, { recursive: true })
+    writeFileSync(join(bin, 'varve'), `#!/bin/sh\nexec '${process.execPath}' '${CLI}' "$@"\n`, {
+      mode: 0o755,
+    })
+    const script = join(work, 'varve.zsh')
+    writeFileSync(script, SCRIPTS.zsh)
+    writeFileSync(join(work, 'source.tar'), '')
+    const real = varveAt(join(work, 'root'), 'vfs')
+    if (!existsSync(real.root)) {
+      mkdirSync(real.root, { mode: 0o700 })
+      const archive = join(work, 'app.tar')
+      writeFileSync(
+        archive,
+        tarOf(dockerContent([{ ...imageOf([layerTar('app')]), tags: ['app:1', 'app:2'] }])),
+      )
+      await real.varve('import', archive)
+      await real.varve('create', '--id', 'work')
+    }
+    const env = {
+      ...process.env,
+      PATH: `${bin}:${process.env.PATH}`,
+      VARVE_ROOT: real.root,
+      VARVE_DRIVER: 'vfs',
+      HOME: work,
+      VARVE_SCRIPT: script,
+      TERM: 'dumb',
+    }
+    for (const [typed, offered] of LINES) {
+      const { stdout, stderr } = spawnSync(shell, ask(typed), { encoding: 'utf8', env, cwd: work })
+      // fish puts a description behind a tab.
+      const words = stdout
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => line.replace(/\t.*/, ''))
+      assert.deepEqual([...new Set(words)].sort(), offered, `${typed}: ${stdout}${stderr}`)
+    }
   })
 }

@@ -172,6 +172,7 @@ test('The nearest word is at most a third away.', () => {
   for (const [word, near] of cases) assert.equal(nearest(word, words), near, word)
   // Anything is near to nothing.
   for (const word of ['', 'x']) assert.equal(nearest(word, ['c', 'ab']), undefined, word)
+  assert.equal(nearest('l', ['c', 'ls']), 'ls')
 })
 
 /** Their config is no config; the check at the end would say so. */
