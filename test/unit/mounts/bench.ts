@@ -1,11 +1,12 @@
 /** A file system of the test's own, with shared propagation, and a store in it whose layer `work` is mounted. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { VarveError } from '../../../core/errors.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
+import { openFileSystem, whyNoFileSystem } from '../../file-system.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
 
 export interface Opened {
   readonly store: Store
@@ -22,10 +23,14 @@ export interface Bench {
   mountWork(store: Store): Promise<string>
 }
 
+/** The reason to skip what mounts layers of that driver. */
+export function whySkip(driver: string): string | false {
+  return NEEDS_ROOT || (driver === 'btrfs' && whyNoFileSystem('btrfs')) || false
+}
+
 export async function onBench(driver: string, use: (bench: Bench) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'varve-mounts-'))
+  const { path: folder, close } = openFileSystem(driver === 'btrfs' ? 'btrfs' : 'tmpfs', { size: '512M' })
   const opened: Store[] = []
-  run('mount', '-t', 'tmpfs', '-o', 'size=64m', 'varve-mounts', folder)
   try {
     run('mount', '--make-shared', folder)
     const root = join(folder, 'root')
@@ -49,8 +54,8 @@ export async function onBench(driver: string, use: (bench: Bench) => Promise<voi
     })
   } finally {
     for (const store of opened) await store.close()
-    for (const target of mountsBelow(folder)) run('umount', '-l', target)
-    rmSync(folder, { recursive: true })
+    for (const target of mountsBelow(folder)) if (target !== folder) run('umount', '-l', target)
+    close()
   }
 }
 

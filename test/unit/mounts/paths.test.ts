@@ -13,9 +13,8 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { openNamespace } from '../../namespace.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
 import { CLI } from '../../varve.js'
-import { type Bench, mountsBelow, onBench, problems, refusal, run } from './bench.js'
+import { type Bench, mountsBelow, onBench, problems, refusal, run, whySkip } from './bench.js'
 
 interface Way {
   readonly title: string
@@ -65,9 +64,9 @@ const WAYS: readonly Way[] = [
   },
 ]
 
-for (const driver of ['overlay', 'vfs']) {
+for (const driver of ['overlay', 'vfs', 'btrfs']) {
   for (const { title, to, moved = (place: string) => place, back } of WAYS) {
-    test(`${driver}: a root reached by ${title}`, { skip: NEEDS_ROOT }, () =>
+    test(`${driver}: a root reached by ${title}`, { skip: whySkip(driver) }, () =>
       onBench(driver, async (bench) => {
         const first = await bench.open(bench.root)
         const place = await bench.mountWork(first.store)
@@ -101,7 +100,7 @@ for (const driver of ['overlay', 'vfs']) {
     )
   }
 
-  test(`${driver}: a root in a namespace whose mounts are its own`, { skip: NEEDS_ROOT }, () =>
+  test(`${driver}: a root in a namespace whose mounts are its own`, { skip: whySkip(driver) }, () =>
     onBench(driver, async (bench) => {
       // It was there before the mount, and so does not see it.
       const shell = openNamespace()

@@ -6,12 +6,11 @@ import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { attach, unmount } from '../../../core/sys/mount.js'
 import { openNamespace } from '../../namespace.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
-import { mountsBelow, onBench, problems, refusal, run } from './bench.js'
+import { mountsBelow, onBench, problems, refusal, run, whySkip } from './bench.js'
 
-for (const driver of ['overlay', 'vfs']) {
+for (const driver of ['overlay', 'vfs', 'btrfs']) {
   const onDriver = (title: string, body: Parameters<typeof onBench>[1]): void => {
-    test(`${driver}: ${title}`, { skip: NEEDS_ROOT }, () => onBench(driver, body))
+    test(`${driver}: ${title}`, { skip: whySkip(driver) }, () => onBench(driver, body))
   }
 
   onDriver('a file that is open in a mount which was unmounted lazily', async ({ root, open, mountWork }) => {
