@@ -171,7 +171,7 @@ zpty -d shell
 `
 
 for (const [shell, ask] of Object.entries(ASK)) {
-  test(`${shell} completes what is typed, with the real command`, { timeout: 120_000 }, async () => {
+  test(`${shell} completes what is typed, with the real command`, { timeout: 900_000 }, async () => {
     const bin = join(work, 'bin')
     mkdirSync(bin, { recursive: true })
     writeFileSync(join(bin, 'varve'), `#!/bin/sh\nexec '${process.execPath}' '${CLI}' "$@"\n`, {
