@@ -15,16 +15,32 @@ export const command = defineCommand({
   options: {
     data: { type: 'boolean', describe: 'Read and verify every stored byte' },
     repair: { type: 'boolean', describe: 'Repair what can be' },
+    rebuild: {
+      type: 'boolean',
+      describe:
+        'First make the database anew from what lies beside the layers; the old one is kept in backup/',
+    },
   },
   examples: [
     { line: 'check', does: 'Exit status 0 where all is well, 9 where something is not' },
     { line: 'check --data', does: 'Every byte against its digest' },
     { line: 'check --data 50f762cf', does: "Of one layer alone: an engine's too, by a prefix of its id" },
     { line: 'check --repair', does: 'And mend what can be mended' },
+    {
+      line: 'check --rebuild',
+      does: 'Where varve.db is gone or garbage; nothing else may use the root meanwhile',
+    },
   ],
-  async run({ layer, data, repair }, { output, store, long }) {
+  async run({ layer, data, repair, rebuild }, { output, store, long, global }) {
+    if (rebuild === true) {
+      const [core, { drivers }] = await Promise.all([
+        import('../../core/rebuild.js'),
+        import('../../drivers/all.js'),
+      ])
+      await core.rebuild({ root: global.root, drivers })
+    }
     const only = layer === undefined || layer.length === 0 ? {} : { layers: layer }
-    const options = { ...long, ...only, data: data === true, repair: repair === true }
+    const options = { ...long, ...only, data: data === true, repair: repair === true || rebuild === true }
     let found = 0
     let left = 0
     for await (const finding of (await store()).check(options)) {

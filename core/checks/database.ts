@@ -7,7 +7,7 @@ export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
     yield {
       check: 'database',
       subject: db.sql.file,
-      message: `${message}; restore it from a backup, or rebuild it with "sqlite3 FILE .recover"`,
+      message: `${message}; make it anew with "varve check --rebuild", or restore it from a backup`,
     }
   }
 }

@@ -1,5 +1,6 @@
 /** A row of the table `file` as code has it, and as SQLite does. */
 import { toBytes } from '../bytes.js'
+import { parseJson } from './json.js'
 
 export type FileType =
   | 'file'
@@ -136,7 +137,10 @@ export function parseRow(row: Stored): StoredFile {
     hardlink: row.hardlink?.toString('latin1'),
     devMajor: row.dev_major,
     devMinor: row.dev_minor,
-    xattrs: row.xattrs === null ? NO_XATTRS : new Map(JSON.parse(row.xattrs) as [string, string][]),
+    xattrs:
+      row.xattrs === null
+        ? NO_XATTRS
+        : new Map(parseJson<[string, string][]>(row.xattrs, 'the attributes of a file')),
     sha256: row.sha256?.toString('hex'),
     opaque: row.opaque === 1,
     implied: row.implied > 0,

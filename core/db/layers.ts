@@ -1,5 +1,6 @@
 /** Table `layer`: digests and sizes of committed nodes that are (or became) a tar. */
 import { type ChainId, type Digest, digestBytes, digestOf } from '../ids.js'
+import { parseJson } from './json.js'
 import type { NodeId } from './nodes.js'
 import type { Sql } from './open.js'
 
@@ -86,6 +87,6 @@ function parseRow(row: Stored): LayerRow {
     tarSize: row.tar_size,
     entries: row.entries,
     contentSize: row.content_size,
-    aliases: JSON.parse(row.aliases) as [string, string][],
+    aliases: parseJson<[string, string][]>(row.aliases, `the aliases of layer #${row.node}`),
   }
 }

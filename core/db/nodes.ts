@@ -2,6 +2,7 @@
 import type { LayerId } from '../ids.js'
 import type { NodeKind } from '../model.js'
 import { now } from './clock.js'
+import { parseJson } from './json.js'
 import type { Sql } from './open.js'
 
 export type NodeId = number
@@ -185,5 +186,9 @@ function parse(row: Stored | undefined): NodeRow | undefined {
 }
 
 function parseRow(row: Stored): NodeRow {
-  return { ...row, labels: JSON.parse(row.labels) as Record<string, string>, settled: row.settled === 1 }
+  return {
+    ...row,
+    labels: parseJson<Record<string, string>>(row.labels, `the labels of layer ${row.layer}`),
+    settled: row.settled === 1,
+  }
 }

@@ -60,8 +60,14 @@ const RULES: readonly Rule[] = [
   [
     /^SQLITE_(CORRUPT|NOTADB|FORMAT)/,
     'CORRUPT',
-    '; the database is damaged. Stop every user of this root, keep a copy of the file with its -wal, restore it from a backup ' +
-      '(or rebuild it with `sqlite3 FILE .recover`), then run `varve check --repair`',
+    '; the database is damaged. Stop every user of this root, then make it anew from what lies beside the layers with ' +
+      '`varve check --rebuild` (it is kept in backup/), or restore it from a backup and run `varve check --repair`',
+  ],
+  [
+    /^SQLITE_(ERROR|MISMATCH)$/,
+    'CORRUPT',
+    '; its tables are not those that varve made, as after a table was dropped or altered, or it was restored from `.dump`. Stop ' +
+      'every user of this root, then make it anew with `varve check --rebuild`, or restore it from a backup and run `varve check --repair`',
   ],
   [/^SQLITE_FULL/, 'RESOURCE_EXHAUSTED', `; nothing was changed. The disk is full. ${WHAT_FREES}`],
   [/^SQLITE_NOMEM/, 'RESOURCE_EXHAUSTED', '; out of memory'],

@@ -22,7 +22,12 @@ export function requireDatabase(root: string, drivers: readonly DriverModule[]):
 
 function holdsLayers(root: string, drivers: readonly DriverModule[]): boolean {
   if (lstatOrUndefined(fromText(`${root}/${RECORDS}/journal`)) !== undefined) return true
-  return drivers.some(({ name }) => hasLayerIn(fromText(`${root}/${name}`), 2))
+  return drivers.some(({ name }) => holdsLayersOf(root, name))
+}
+
+/** Does the driver of that name seem to have layers in the root? */
+export function holdsLayersOf(root: string, driver: string): boolean {
+  return hasLayerIn(fromText(`${root}/${driver}`), 2)
 }
 
 function hasLayerIn(folder: string, depth: number): boolean {

@@ -1,0 +1,17 @@
+/** JSON that a column holds. */
+import { messageOf, VarveError } from '../errors.js'
+
+/** `what`: of what row, for the message. @throws VarveError CORRUPT where it is none, or no object or array */
+export function parseJson<T extends object>(text: string, what: string): T {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null) return value as T
+    throw new SyntaxError(`a ${typeof value}`)
+  } catch (error) {
+    throw new VarveError(
+      'CORRUPT',
+      `database varve.db: ${what} are no JSON (${messageOf(error)}); the database was altered: run \`varve check\`; \`varve check --rebuild\` makes it anew`,
+      { cause: error },
+    )
+  }
+}

@@ -1,0 +1,79 @@
+/** A database made from what lies beside the layers, where the one there is gone, garbage, or of no use. */
+import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
+import { fromText } from './bytes.js'
+import { type Database, openDatabase } from './db/database.js'
+import type { DriverModule } from './driver.js'
+import { VarveError } from './errors.js'
+import { holdsLayersOf } from './journal/gone.js'
+import { restart } from './journal/history.js'
+import { openJournal, type Reading } from './journal/journal.js'
+import { BACKUP, RECORDS } from './journal/place.js'
+import { replay } from './journal/replay.js'
+import { adopt, lastOf } from './journal/take-up.js'
+import { ensureFolder, openRoot } from './root.js'
+import { mkdir, rename } from './sys/files.js'
+import { lstatOrUndefined } from './sys/stat.js'
+
+export interface RebuildOptions {
+  readonly root: string
+  readonly drivers: readonly DriverModule[]
+}
+
+/**
+ * Makes varve.db anew, with all rows that the journal tells; the one that was there is kept in `backup/`. What only the
+ * records of the layers tell comes back by the check that is to follow, with repairs. Nothing else may use the root meanwhile.
+ * @throws VarveError FAILED_PRECONDITION where no layer of any of the drivers is there
+ */
+export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<void> {
+  const root = resolve(options.root)
+  const { opening } = await openRoot(root)
+  const journal = openJournal(ensureFolder(root, RECORDS))
+  try {
+    const reading = journal.read()
+    const driver = driverOf(reading) ?? drivers.find(({ name }) => holdsLayersOf(root, name))?.name
+    if (driver === undefined) {
+      throw new VarveError(
+        'FAILED_PRECONDITION',
+        `store ${root}: no layers are there to make a database from`,
+      )
+    }
+    putAside(root)
+    const db = openDatabase(`${root}/varve.db`)
+    try {
+      adopt(db, replay(reading.entries), lastOf(reading))
+      nameStore(db, driver)
+      restart(db, journal)
+    } finally {
+      db.close()
+    }
+  } finally {
+    journal.close()
+    opening.release()
+  }
+}
+
+function driverOf({ entries }: Reading): string | undefined {
+  const row = replay(entries)
+    .get('meta')
+    ?.find(({ key }) => key === 'driver')
+  return row === undefined ? undefined : String(row.value)
+}
+
+/** Where the journal doesn't tell. */
+function nameStore(db: Database, driver: string): void {
+  db.tx(() => {
+    if (db.meta.get('driver') === undefined) db.meta.set('driver', driver)
+    if (db.meta.get('uuid') === undefined) db.meta.set('uuid', randomUUID())
+    if (db.meta.get('created') === undefined) db.meta.set('created', new Date().toISOString())
+  })
+}
+
+function putAside(root: string): void {
+  const files = ['varve.db', 'varve.db-wal', 'varve.db-shm']
+  const there = files.filter((name) => lstatOrUndefined(fromText(`${root}/${name}`)) !== undefined)
+  if (there.length === 0) return
+  const folder = `${ensureFolder(root, BACKUP)}/replaced-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
+  mkdir(folder, 0o700)
+  for (const name of there) rename(fromText(`${root}/${name}`), `${folder}/${name}`)
+}
