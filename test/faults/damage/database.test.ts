@@ -1,0 +1,319 @@
+/**
+ * The database is damaged, old, gone or another's: the layers stay, nothing can be changed before it is mended, and what mends
+ * it brings back every layer with its id, parent, names and bytes.
+ */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { openDatabase } from '../../../core/db/database.js'
+import { rebuild } from '../../../core/rebuild.js'
+import { openStore, type Store, VarveError } from '../../../core/store.js'
+import { vfs } from '../../../drivers/vfs/driver.js'
+import { layerTar } from '../../unit/store/layer-tar.js'
+import { countCases, sized } from '../size.js'
+
+const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm'] as const
+
+interface World {
+  readonly root: string
+  /** The database as it was before the last layers came. */
+  readonly old: string
+  /** Database and log as a process that was killed leaves them, its last layers in the log alone. */
+  readonly killed: string
+}
+
+interface Case {
+  readonly title: string
+  damage(world: World): void
+  /** What the store says of it when it is opened; undefined: nothing, or what it says depends. */
+  readonly says?: RegExp
+  readonly mend: 'repair' | 'rebuild'
+}
+
+const CASES: readonly Case[] = [
+  {
+    title: 'put back from a copy that is older than the layers',
+    damage: ({ root, old }) => replace(root, { 'varve.db': readFileSync(old) }),
+    says: /varve\.db is older than its layers .*"varve check --repair"/,
+    mend: 'repair',
+  },
+  {
+    title: "another root's",
+    damage: ({ root }) => withDatabase(root, "UPDATE meta SET value = 'another' WHERE key = 'uuid'"),
+    says: /varve\.db is of another root.*"varve check --repair"/,
+    mend: 'repair',
+  },
+  {
+    title: 'gone',
+    damage: ({ root }) => replace(root, {}),
+    says: /varve\.db is gone.*--rebuild/,
+    mend: 'rebuild',
+  },
+  {
+    title: 'empty',
+    damage: ({ root }) => replace(root, { 'varve.db': Buffer.alloc(0) }),
+    says: /varve\.db is empty.*--rebuild/,
+    mend: 'rebuild',
+  },
+  {
+    title: 'garbage',
+    damage: ({ root }) => replace(root, { 'varve.db': Buffer.alloc(20_000, 'no database ') }),
+    says: /varve\.db: .*damaged.*--rebuild/,
+    mend: 'rebuild',
+  },
+  {
+    title: 'without a table',
+    damage: ({ root }) => withDatabase(root, 'DROP TABLE reference'),
+    says: /varve\.db: no such table.*--rebuild/,
+    mend: 'rebuild',
+  },
+  {
+    title: 'without a column',
+    damage: ({ root }) => withDatabase(root, 'ALTER TABLE node RENAME COLUMN labels TO words'),
+    says: /varve\.db: .*--rebuild/,
+    mend: 'rebuild',
+  },
+  {
+    title: 'restored from .dump, which leaves out whose it is',
+    damage: ({ root }) => withDatabase(root, 'PRAGMA user_version = 0; PRAGMA application_id = 0'),
+    says: /varve\.db: .*\.dump.*--rebuild/,
+    mend: 'rebuild',
+  },
+  {
+    title: 'one whose labels are no JSON',
+    damage: ({ root }) => withDatabase(root, "UPDATE node SET labels = 'nonsense'"),
+    says: /varve\.db: the labels of layer \w+ are no JSON.*--rebuild/,
+    mend: 'rebuild',
+  },
+  ...bits(sized(3, 40)).map((part) => ({
+    title: `one bit of its log flipped after a kill, ${part.toFixed(2)} of the way`,
+    damage: (world: World) => putBack(world, { file: 'varve.db-wal', part }),
+    mend: 'repair' as const,
+  })),
+  ...bits(sized(2, 40)).map((part) => ({
+    title: `one bit of it flipped, ${part.toFixed(2)} of the way`,
+    damage: (world: World) => flip(join(world.root, 'varve.db'), part),
+    mend: 'rebuild' as const,
+  })),
+]
+
+test('A database that is damaged, old, gone or another’s takes no layer with it.', async (t) => {
+  for (const { title, damage, says, mend } of CASES) {
+    await inWorld(async (world) => {
+      const before = await within(world.root, told)
+      const held = layersOf(world.root)
+      damage(world)
+      const warning = await look(world.root)
+      if (says !== undefined) {
+        assert.match(warning, says, title)
+        assert.ok(!warning.endsWith(CHANGED), title)
+      }
+      assert.deepEqual(layersOf(world.root), held, `${title}: nothing is removed`)
+      if (mend === 'rebuild') await rebuild({ root: world.root, drivers: [vfs] })
+      await within(world.root, async (store) => {
+        for await (const { repaired, message } of store.check({ repair: true }))
+          assert.ok(repaired, `${title}: ${message}`)
+      })
+      await within(world.root, async (store) => {
+        for await (const { message } of store.check({ data: true })) assert.fail(`${title}: ${message}`)
+        assert.deepEqual(await told(store), before, title)
+        await store.create({ id: 'afterwards' })
+      })
+    })
+  }
+  countCases(t, CASES.length)
+})
+
+test('A layer that nothing tells of is kept, told, and made known by a repair, never removed.', () =>
+  inWorld(async ({ root }) => {
+    const path = join(root, 'vfs/dir/strange1')
+    mkdirSync(path)
+    writeFileSync(join(path, 'file'), 'precious')
+    await within(root, async (store) => {
+      const found: string[] = []
+      for await (const { subject } of store.check({ repair: true })) found.push(subject)
+      assert.deepEqual(found, ['strange1'])
+      assert.equal(readFileSync(join(path, 'file'), 'utf8'), 'precious')
+      assert.equal(store.layer('found-strange1').id, 'strange1')
+      await store.prune({ all: true })
+      assert.ok(existsSync(path))
+      await store.remove('found-strange1')
+    })
+  }))
+
+test('A root of schema 1, without a journal, opens, is not called damaged, and has one from then on.', () =>
+  inWorld(async ({ root }) => {
+    const before = await within(root, told)
+    rmSync(join(root, 'records'), { recursive: true })
+    withDatabase(root, "DELETE FROM meta WHERE key IN ('generation', 'lineage')")
+    await within(root, async (store) => {
+      for await (const { message } of store.check({ data: true })) assert.fail(message)
+      assert.deepEqual(await told(store), before)
+    })
+    assert.ok(existsSync(join(root, 'records/journal')))
+  }))
+
+test('The schema of 0.1.0 is migrated, and its rows stay.', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-schema-'))
+  try {
+    const file = join(folder, 'varve.db')
+    const raw = new Sqlite(file)
+    raw.pragma('foreign_keys = OFF')
+    raw.exec(readFileSync(new URL('../../../../fixtures/schema-1.sql', import.meta.url), 'utf8'))
+    const layers = raw.prepare('SELECT layer FROM node ORDER BY id').pluck().all()
+    raw.close()
+    const db = openDatabase(file)
+    try {
+      assert.deepEqual(
+        db.nodes.ready().map((row) => row.layer),
+        layers,
+      )
+      assert.equal(db.meta.get('generation'), '0')
+      assert.deepEqual(
+        db.references.all().map(({ name }) => name),
+        ['example:1'],
+      )
+    } finally {
+      db.close()
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+const CHANGED = 'it took a change'
+
+/** What the store says when it is opened and changed, in one text. */
+async function look(root: string): Promise<string> {
+  const words: string[] = []
+  try {
+    const store = await openStore({ root, drivers: [vfs], warn: (message) => void words.push(message) })
+    try {
+      store.layers()
+      await store.create({ id: 'refused' })
+      // The damage has no effect here.
+      await store.remove('refused')
+      words.push(CHANGED)
+    } finally {
+      await store.close()
+    }
+  } catch (error) {
+    if (!(error instanceof VarveError)) throw error
+    assert.match(error.code, /^(FAILED_PRECONDITION|CORRUPT)$/, error.message)
+    words.push(error.message)
+  }
+  return words.join('\n')
+}
+
+/** Everything that must come back. */
+async function told(store: Store): Promise<unknown> {
+  const layers = store.layers()
+  const digests = layers.map(async ({ id, diffId }) => {
+    if (diffId === undefined) return undefined
+    const hash = createHash('sha256')
+    for await (const piece of store.exportLayer(id)) hash.update(piece)
+    return hash.digest('hex')
+  })
+  const facts = layers.map(({ id, parent, kind, names, chainId, diffId, labels }) => ({
+    id,
+    parent,
+    kind,
+    names,
+    chainId,
+    diffId,
+    labels,
+  }))
+  const images = store.images().map(({ id, names }) => ({ id, names }))
+  return { facts, images, digests: await Promise.all(digests) }
+}
+
+async function inWorld(use: (world: World) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-damage-'))
+  const root = join(folder, 'root')
+  const tar = (name: string, lines: readonly string[]) => {
+    writeFileSync(join(folder, name), layerTar(lines))
+    return join(folder, name)
+  }
+  try {
+    const base = await within(root, async (store) => {
+      const { id } = await store.importLayer(
+        tar('base.tar', ['d/f =content', 'e/hard >d/f', 'twice =1', 'twice =2']),
+      )
+      await store.create({ id: 'early', parent: id })
+      return id
+    })
+    copyFileSync(join(root, 'varve.db'), join(folder, 'old.db'))
+    await within(root, async (store) => {
+      const { id } = await store.importLayer(tar('top.tar', ['new =one', 'd/.wh.f']), { parent: base })
+      await store.create({ id: 'box', parent: id, labels: { note: 'mine' } })
+      await store.create({ id: 'made', parent: id })
+      await store.commit('made', { name: 'example:1' })
+      await store.snapshots.prepare('key')
+      await store.snapshots.commit('name', 'key')
+      await store.remove('early')
+      for (const name of FILES) copyFileSync(join(root, name), join(folder, name))
+    })
+    await use({ root, old: join(folder, 'old.db'), killed: folder })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+async function within<T>(root: string, use: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore({ root, drivers: [vfs] })
+  try {
+    return await use(store)
+  } finally {
+    await store.close()
+  }
+}
+
+function layersOf(root: string): readonly string[] {
+  return readdirSync(join(root, 'vfs/dir')).filter((name) => !name.startsWith('.'))
+}
+
+function replace(root: string, files: Readonly<Partial<Record<(typeof FILES)[number], Buffer>>>): void {
+  for (const name of FILES) rmSync(join(root, name), { force: true })
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(root, name), bytes)
+}
+
+function withDatabase(root: string, sql: string): void {
+  const db = new Sqlite(join(root, 'varve.db'))
+  db.exec(sql)
+  db.close()
+}
+
+/** As after a kill; the memory that -shm is of is made anew by who opens it. */
+function putBack(
+  { root, killed }: World,
+  { file, part }: { readonly file: string; readonly part: number },
+): void {
+  const files = ['varve.db', 'varve.db-wal'].map((name) => [name, readFileSync(join(killed, name))] as const)
+  replace(root, Object.fromEntries(files))
+  flip(join(root, file), part)
+}
+
+function flip(file: string, part: number): void {
+  const bytes = readFileSync(file)
+  const at = Math.floor(part * bytes.length)
+  bytes[at] = (bytes[at] ?? 0) ^ 4
+  writeFileSync(file, bytes)
+}
+
+/** Places all over a file, its first bytes and its last among them. */
+function bits(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => (index + 0.37) / count)
+}
