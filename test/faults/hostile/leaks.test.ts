@@ -1,0 +1,177 @@
+/**
+ * A failure leaves nothing: after many of each kind the process has the descriptors, threads and mounts that it had, the
+ * root has its files, and the memory has not grown.
+ */
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Store } from '../../../core/model.js'
+import { openStore } from '../../../core/store.js'
+import { drivers } from '../../../drivers/all.js'
+import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
+import { END, file, header, pax } from '../../tar-bytes.js'
+import { countCases, sized } from '../size.js'
+
+const TIMES = sized(20, 1000)
+/** Of which the first few load and start what then stays. */
+const WARM = 3
+const MORE_MEMORY = 96 << 20
+
+const big = file('big', Buffer.alloc(3 << 20, 'x'))
+const GOOD = Buffer.concat([header({ name: 'd/', type: '5', mode: 0o755 }), file('d/f', 'x'), big, END])
+
+interface World {
+  readonly store: Store
+  /** A good layer. */
+  readonly layer: string
+  /** A tar of these bytes, as a file. */
+  source(tar: Buffer): string
+}
+
+interface Failure {
+  readonly title: string
+  fail(world: World): Promise<void>
+}
+
+/** A tar that is refused, by the library and as an engine's. */
+function refused(title: string, tar: Buffer): readonly Failure[] {
+  return [
+    {
+      title: `${title}, imported`,
+      async fail({ store, source, layer }) {
+        await assert.rejects(store.importLayer(source(tar), { parent: layer }))
+      },
+    },
+    {
+      title: `${title}, applied`,
+      async fail({ store }) {
+        await store.raw.create('a', { parent: 'below' })
+        await assert.rejects(store.raw.apply('a', pieces(tar), { parent: 'below' }))
+        await store.raw.remove('a')
+      },
+    },
+  ]
+}
+
+const FAILURES: readonly Failure[] = [
+  ...refused("cut off in a whiteout's content", file('d/.wh.f', 'y'.repeat(100_000)).subarray(0, 50_000)),
+  ...refused('cut off in a file', big.subarray(0, 1 << 20)),
+  ...refused('a path that leads out, behind a file', Buffer.concat([big, file('../x', 'x'), END])),
+  ...refused(
+    'a replaced file, then a link to nothing',
+    Buffer.concat([big, big, header({ name: 'h', type: '1', linkname: 'no' }), END]),
+  ),
+  ...refused('a header that is damaged', Buffer.concat([pax([['mtime', 'soon']]), big, END])),
+  {
+    title: 'another digest than was announced',
+    async fail({ store, source }) {
+      const diffId = `sha256:${'0'.repeat(64)}` as never
+      await assert.rejects(store.importLayer(source(GOOD), { diffId }), { code: 'CORRUPT' })
+    },
+  },
+  {
+    title: 'an import that is broken off',
+    async fail({ store, source, layer }) {
+      const stop = new AbortController()
+      const work = store.importLayer(source(Buffer.concat([big, END])), {
+        parent: layer,
+        signal: stop.signal,
+        progress: () => stop.abort(),
+      })
+      stop.abort()
+      await assert.rejects(work, { code: 'CANCELLED' })
+    },
+  },
+  {
+    title: 'a sender that fails',
+    async fail({ store }) {
+      await store.raw.create('a', { parent: 'below' })
+      await assert.rejects(store.raw.apply('a', failing(GOOD), { parent: 'below' }), /the sender is gone/)
+      await store.raw.remove('a')
+    },
+  },
+  {
+    title: 'a diff and an export that nobody reads to the end',
+    async fail({ store, layer }) {
+      for await (const _ of store.exportLayer(layer)) break
+      for await (const _ of store.diffTar(undefined, layer)) break
+      for await (const _ of store.raw.diff('below', undefined)) break
+      for await (const _ of store.read(layer, 'big')) break
+    },
+  },
+  {
+    title: 'what is not there',
+    async fail({ store, layer }) {
+      await assert.rejects(store.importLayer('/no/such/file'))
+      await assert.rejects(store.exportImage('no/such:image', '/tmp/x'))
+      await assert.rejects(async () => {
+        for await (const _ of store.read(layer, 'no/such/file'));
+      })
+      await assert.rejects(store.exportImage(layer, '/no/such/folder/x'))
+    },
+  },
+]
+
+describe('Failures leave nothing.', { skip: NEEDS_ROOT }, () => {
+  const place = mkdtempSync(join(tmpdir(), 'varve-leaks-'))
+  const root = join(place, 'root')
+  let world: World
+
+  before(async () => {
+    mkdirSync(root, { mode: 0o700 })
+    const store = await openStore({ root, drivers, driver: 'overlay' })
+    const source = (tar: Buffer) => {
+      writeFileSync(join(place, 'source'), tar)
+      return join(place, 'source')
+    }
+    const { id } = await store.importLayer(source(GOOD))
+    await store.raw.create('below')
+    await store.raw.apply('below', pieces(GOOD))
+    world = { store, source, layer: id }
+  })
+  after(async () => {
+    await world.store.close()
+    rmSync(place, { recursive: true, force: true })
+  })
+
+  for (const { title, fail } of FAILURES) {
+    it(title, async (t) => {
+      for (let times = 0; times < WARM; times++) await fail(world)
+      const [descriptors, threads, mounts] = [openDescriptors(), count('task'), mountsInRoot()]
+      const files = inRoot()
+      const memory = process.memoryUsage.rss()
+      for (let times = 0; times < TIMES; times++) await fail(world)
+      await assertNoneLeft(descriptors)
+      assert.deepEqual(inRoot(), files)
+      assert.ok(count('task') <= threads + 2, `${count('task')} threads, and ${threads} before`)
+      assert.equal(mountsInRoot(), mounts)
+      const more = process.memoryUsage.rss() - memory
+      assert.ok(more < MORE_MEMORY, `${more >> 20} MiB more`)
+      countCases(t, TIMES)
+    })
+  }
+
+  const mountsInRoot = () => readFileSync('/proc/self/mounts', 'utf8').split(root).length
+
+  /** All that is in the root, but for what the database and the locks do as they like. */
+  function inRoot(): readonly string[] {
+    const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    return names.filter((name) => !name.startsWith('varve.db')).sort()
+  }
+})
+
+function count(what: string): number {
+  return readdirSync(`/proc/self/${what}`).length
+}
+
+async function* pieces(tar: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < tar.length; at += 65_536) yield tar.subarray(at, at + 65_536)
+}
+
+async function* failing(tar: Buffer): AsyncGenerator<Buffer> {
+  yield tar.subarray(0, 70_000)
+  throw new Error('the sender is gone')
+}

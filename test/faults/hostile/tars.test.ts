@@ -1,0 +1,199 @@
+/**
+ * Hostile layer tars, on every backend and by every way in: the library and the command (a bare layer, an image that has it)
+ * and the docker plug-in's ApplyDiff. After each, what lies beside the store is as it was, and nothing of what was refused is
+ * left; what was taken goes out as it came in.
+ */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { STATUS } from '../../../core/errors.js'
+import type { Store } from '../../../core/model.js'
+import { openStore } from '../../../core/store.js'
+import { drivers } from '../../../drivers/all.js'
+import { SERVE_CELLS } from '../../serve/cells.js'
+import { type DockerWorld, withDocker } from '../../serve/docker-world.js'
+import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
+import { countCases, isFull } from '../size.js'
+import { BASE, TAR_CASES, type TarCase } from './tar-cases.js'
+
+/** Whoever needs longer for one of these small tars hangs. */
+const PATIENCE = 120_000
+const MEMORY = 200 << 20
+/** In `npm test` only every so manieth case goes these ways: they are the library's, by a longer road. */
+const SOME: Readonly<Record<string, number>> = {
+  importImage: 5,
+  'varve import': 20,
+  'varve import --layer': 19,
+}
+
+for (const cell of SERVE_CELLS) {
+  describe(`Hostile tars: ${cell.driver}.`, { skip: cell.skip }, () => {
+    it('each is refused, or laid down inside, by every way in', async (t) => {
+      const wrong: string[] = []
+      await withDocker(cell, async (world) => {
+        const outside = sentinels(world.place)
+        const before = look(outside)
+        const store = await openStore({ root: world.varve.root, drivers, driver: cell.driver })
+        try {
+          const ways = await waysInto(world, store)
+          for (const [number, hostile] of TAR_CASES.entries()) {
+            const tar = hostile.tar(outside)
+            const wanted = hostile.on?.[cell.driver] ?? hostile.outcome
+            for (const [name, way] of ways) {
+              if (!isFull && number % (SOME[name] ?? 1) !== 0) continue
+              const started = performance.now()
+              const outcome = await way(hostile, tar)
+              if (!wanted.split('|').includes(outcome))
+                wrong.push(`${hostile.title}, by ${name}: ${outcome}, not ${wanted}`)
+              assert.ok(
+                performance.now() - started < PATIENCE,
+                `${hostile.title}, by ${name}: takes too long`,
+              )
+              assert.deepEqual(look(outside), before, `${hostile.title}, by ${name}: changed what is outside`)
+            }
+          }
+          countCases(t, TAR_CASES.length * ways.length)
+        } finally {
+          await store.close()
+        }
+        const { peak } = world.service().memory()
+        if (peak > MEMORY) wrong.push(`the service took ${peak >> 20} MiB`)
+      })
+      assert.deepEqual(wrong, [])
+    })
+  })
+}
+
+/** Lays a tar on the base; gives `in` or the code of what refused it, and takes it away again. */
+type Way = (hostile: TarCase, tar: Buffer) => Promise<string>
+
+async function waysInto(
+  { place, varve, client }: DockerWorld,
+  store: Store,
+): Promise<readonly (readonly [string, Way])[]> {
+  const file = join(place, 'layer.tar')
+  const baseFile = join(place, 'base.tar')
+  writeFileSync(baseFile, BASE)
+  const { chainId: parent } = await store.importLayer(baseFile)
+  await client.done('Create', { ID: 'base', Parent: '' })
+  assert.equal((await client.applyDiff('base', '', BASE)).status, 200)
+  const layersBefore = store.layers().length
+
+  const through = async (work: () => Promise<string | undefined>): Promise<string> => {
+    const refusal = await work()
+    if (refusal !== undefined) {
+      assert.equal(store.layers().length, layersBefore, 'nothing of a refused layer is left')
+      return refusal
+    }
+    for (const image of store.images()) await store.remove(image.id, { force: true })
+    return 'in'
+  }
+  const library = (work: () => Promise<unknown>) =>
+    through(async () => {
+      try {
+        await work()
+        return undefined
+      } catch (error) {
+        return (error as { readonly code?: string }).code ?? String(error)
+      }
+    })
+  const command = (...words: readonly string[]) =>
+    through(async () => {
+      const { status, stderr } = await varve.attempt(['-q', 'import', ...words])
+      if (status === 0) return undefined
+      return Object.entries(STATUS).find(([, { exit }]) => exit === status)?.[0] ?? `${status}: ${stderr}`
+    })
+  const image = (tar: Buffer): Buffer => tarOf(dockerContent([{ ...imageOf([BASE, tar]), tags: [] }]))
+  const forget = async (id: string) => void (await store.remove(id, { force: true }))
+
+  return [
+    [
+      'importLayer',
+      async (_, tar) => {
+        writeFileSync(file, tar)
+        return library(async () => {
+          const { id } = await store.importLayer(file, { parent })
+          await comesBack(store, id, tar)
+          await forget(id)
+        })
+      },
+    ],
+    [
+      'importImage',
+      async (_, tar) => {
+        writeFileSync(file, image(tar))
+        return library(() => store.importImage(file))
+      },
+    ],
+    [
+      'ApplyDiff',
+      (_, tar) =>
+        through(async () => {
+          await client.done('Create', { ID: 'top', Parent: 'base' })
+          const { status, body } = await client.applyDiff('top', 'base', tar)
+          if (status === 200 && body.Err === undefined) {
+            await client.diff('top', 'base')
+            await client.done('Remove', { ID: 'top' })
+            return undefined
+          }
+          await client.done('Remove', { ID: 'top' })
+          return codeOf(status, String(body.Err))
+        }),
+    ],
+    [
+      'varve import',
+      (_, tar) => {
+        writeFileSync(file, image(tar))
+        return command(file)
+      },
+    ],
+    [
+      'varve import --layer',
+      async (_, tar) => {
+        writeFileSync(file, tar)
+        const outcome = await command('--layer', file, '--parent', parent)
+        await store.prune()
+        if (!store.layers().some((layer) => layer.chainId === parent)) await store.importLayer(baseFile)
+        return outcome
+      },
+    ],
+  ]
+}
+
+function codeOf(status: number, words: string): string {
+  return Object.entries(STATUS).find(([, { http }]) => http === status)?.[0] ?? `${status}: ${words}`
+}
+
+/** Its export is the tar, and all that looks into it comes to its end. */
+async function comesBack(store: Store, id: string, tar: Buffer): Promise<void> {
+  const hash = createHash('sha256')
+  for await (const chunk of store.exportLayer(id)) hash.update(chunk)
+  assert.equal(
+    hash.digest('hex'),
+    createHash('sha256').update(tar).digest('hex'),
+    'it comes back byte for byte',
+  )
+  for (const merged of [false, true]) for await (const _ of store.list(id, { recursive: true, merged }));
+  for await (const _ of store.diff(undefined, id));
+}
+
+/** What must stay as it is, beside the store. */
+function sentinels(place: string): string {
+  const outside = join(place, 'outside')
+  mkdirSync(join(outside, 'inner'), { recursive: true })
+  writeFileSync(join(outside, 'sentinel'), 'as it was', { mode: 0o640 })
+  writeFileSync(join(outside, 'inner', 'file'), 'as it was')
+  symlinkSync('sentinel', join(outside, 'link'))
+  return outside
+}
+
+function look(outside: string): readonly string[] {
+  const names = readdirSync(outside, { recursive: true, encoding: 'utf8' }).sort()
+  return ['.', ...names].map((name) => {
+    const stat = lstatSync(join(outside, name))
+    const content = stat.isFile() ? readFileSync(join(outside, name), 'utf8') : ''
+    return `${name} ${stat.mode.toString(8)} ${stat.uid} ${stat.nlink} ${stat.mtimeMs} ${content}`
+  })
+}
