@@ -86,6 +86,15 @@ export function createGraph(context: GraphContext) {
     ...createMaking(context, { erase, sync }),
     ...removal,
     sync,
+    /** Writes the record beside a committed layer anew, as its rows are now. */
+    keepRecord(node: NodeId): void {
+      const { layer, size, inodes } = requireNode(db, node)
+      const row = db.layers.get(node)
+      if (row === undefined || size === null || inodes === null) return
+      const { node: _, ...tar } = row
+      records.begin(node, { size, inodes, tar })
+      records.finish(layer)
+    },
 
     /**
      * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.

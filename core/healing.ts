@@ -95,6 +95,7 @@ export function createHealing(context: LayersContext) {
           return healRecord(begun.node, node, facts)
         }),
       )
+      if (record) graph.keepRecord(node)
       return { changed: healed?.changed, record }
     } finally {
       await graph.abandon(begun)
