@@ -16,6 +16,7 @@ import { RECORDS } from './journal/place.js'
 import { createRecords, type Records } from './journal/records.js'
 import type { StoreOptions } from './model.js'
 import { optionsFor } from './options.js'
+import { copyToLookInto, isReadOnlyStore } from './read-only-root.js'
 import { createReserve, type Reserve } from './reserve.js'
 import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
 import { createScratch, type Scratch } from './scratch.js'
@@ -55,10 +56,15 @@ export async function withOpened<T>(
   const root = resolve(options.root)
   refuseMistakes(options)
   const words: string[] = []
-  const { opening, ...made } = await openRoot(root, {
-    warn: (message) => words.push(message),
-    homes: options.drivers.map((driver) => driver.name),
-  })
+  const homes = options.drivers.map((driver) => driver.name)
+  const opened = await openRoot(root, { warn: (message) => words.push(message), homes }).catch(
+    (error: unknown) => {
+      if (isReadOnlyStore(root, error)) return undefined
+      throw error
+    },
+  )
+  if (opened === undefined) return lookInto({ ...options, root }, use)
+  const { opening, ...made } = opened
   const say = () => {
     for (const message of words.splice(0)) options.warn?.(message)
   }
@@ -95,6 +101,35 @@ export async function withOpened<T>(
       if (!gone) say()
     }
     return await closeAfter(error, [isUnused(db) ? undo : say, ...held], options.warn)
+  }
+}
+
+/** A store on a read-only file system: what it is read by is a copy of its database, and nothing can be changed. */
+async function lookInto<T>(
+  options: StoreOptions,
+  use: (options: StoreOptions, opened: Opened) => Promise<T>,
+): Promise<T> {
+  const { root } = options
+  const copy = copyToLookInto(root)
+  const held: Closer[] = [() => copy.remove()]
+  try {
+    const gate = createGate(`store ${root}`)
+    gate.shut('its file system is read-only; mount it read-write to change anything')
+    const { opening } = await openRoot(copy.root)
+    held.push(() => opening.release())
+    const scratch = createScratch(fromText(copy.root))
+    held.push(() => scratch.close())
+    const folder = ensureFolder(copy.root, RECORDS)
+    const journal = openJournal(folder)
+    held.push(() => journal.close())
+    const db = openDatabase(`${copy.root}/varve.db`, { gate, journal })
+    held.push(db.close)
+    const records = createRecords(folder, db)
+    const parts = { db, gate, journal, records, isJournaled: false, scratch, held }
+    const { driver, home } = await openDriver(options, parts, opening)
+    return await use(options, { ...parts, driver, home, reserve: createReserve(fromText(copy.root)) })
+  } catch (error) {
+    return await closeAfter(error, held, options.warn)
   }
 }
 

@@ -112,6 +112,7 @@ function trustedAttributes(directory: string): boolean {
     setxattr(directory, name, 'y')
   } catch (error) {
     const errno = errnoOf(error)
+    if (errno === 'EROFS') return process.geteuid?.() === 0 // it can't be tried; whoever made it was root then
     // EPERM: no CAP_SYS_ADMIN in the initial user namespace. EOPNOTSUPP: the file system has no such attributes.
     if (errno === 'EPERM' || errno === 'EOPNOTSUPP' || errno === 'ENOTSUP') return false
     throw error

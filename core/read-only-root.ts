@@ -1,0 +1,59 @@
+/**
+ * A data root on a read-only file system (a medium, a snapshot, one that the kernel made so after an error) is open for
+ * looking only. SQLite needs its log and memory in files that can be written, also to read what a crash left in the log; so
+ * the database is copied with its log to a place of this process's own, and read there.
+ */
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { fromText } from './bytes.js'
+import { errnoOf } from './errors.js'
+import { close, mkdir, open, read, removeTree, writeAll } from './sys/files.js'
+import { lstatOrUndefined } from './sys/stat.js'
+
+/** Did opening the root fail for its file system alone, and is a store there? */
+export function isReadOnlyStore(root: string, error: unknown): boolean {
+  const errno = errnoOf(error) ?? (error instanceof Error ? errnoOf(error.cause) : undefined)
+  return errno === 'EROFS' && lstatOrUndefined(fromText(`${root}/varve.db`)) !== undefined
+}
+
+/** What stands for a read-only root where something is written: its database, scratch space, locks. */
+export interface Copy {
+  /** Text. */
+  readonly root: string
+  remove(): void
+}
+
+/** @throws SysError */
+export function copyToLookInto(root: string): Copy {
+  const copy = `${tmpdir()}/varve-look-${randomBytes(8).toString('hex')}`
+  const path = fromText(copy)
+  mkdir(path, 0o700)
+  try {
+    for (const folder of ['locks', 'tmp', 'mnt']) mkdir(`${path}/${folder}`, 0o700)
+    for (const file of ['varve.db', 'varve.db-wal']) copyFile(`${fromText(root)}/${file}`, `${path}/${file}`)
+  } catch (error) {
+    removeTree(path)
+    throw error
+  }
+  return { root: copy, remove: () => removeTree(path) }
+}
+
+function copyFile(from: string, to: string): void {
+  if (lstatOrUndefined(from) === undefined) return
+  const source = open(from, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    const target = open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    try {
+      const buffer = Buffer.allocUnsafe(1 << 20)
+      for (let n = 1; n > 0; ) {
+        n = read(source, buffer, 0, buffer.length, null)
+        writeAll(target, buffer.subarray(0, n))
+      }
+    } finally {
+      close(target)
+    }
+  } finally {
+    close(source)
+  }
+}
