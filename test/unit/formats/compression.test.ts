@@ -116,7 +116,9 @@ for (const compression of ['gzip', 'zstd'] as const) {
           (thrown) => thrown,
         )
         assert.ok(error instanceof VarveError, `${title}: ${error}`)
-        assert.equal(error.code, 'CORRUPT', `${title}: ${error.message}`)
+        // Sound, as far as anybody knows, but more than readers allow.
+        const code = title.includes('window') ? 'INVALID_ARGUMENT' : 'CORRUPT'
+        assert.equal(error.code, code, `${title}: ${error.message}`)
         assert.match(error.message, /^layer x: /, title)
       }
     })
