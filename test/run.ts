@@ -2,6 +2,7 @@
  * `npm test`'s last step: makes the fixtures, runs every test file, says what was skipped and why, and checks that
  * nothing is left behind. Arguments select files by a part of their path: `node dist/test/run.js unit/tar faults`.
  */
+import { setMaxListeners } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { availableParallelism, constants } from 'node:os'
 import { dirname, join, relative } from 'node:path'
@@ -57,6 +58,7 @@ interface Interrupted {
 /** The first signal ends the run, and what it made goes; the second ends that too. Whoever started `npm test` may end alone. */
 function watchSignals(): Interrupted {
   const controller = new AbortController()
+  setMaxListeners(0, controller.signal) // a listener for each test file
   const status = new Promise<number>((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.once(name, () => {

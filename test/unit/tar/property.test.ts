@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { VarveError } from '../../../core/errors.js'
+import { isCode, type VarveError } from '../../../core/errors.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { randomRuns } from '../../seed.js'
@@ -125,7 +125,8 @@ function attempt(tar: Uint8Array): number | VarveError {
     parser.end()
     return entries
   } catch (error) {
-    if (error instanceof VarveError && error.code === 'CORRUPT') return error
+    // A NUL where a name is: an invalid argument, as it is wherever a name comes from.
+    if (isCode(error, 'CORRUPT') || isCode(error, 'INVALID_ARGUMENT')) return error
     throw error
   }
 }
