@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { isCode, type VarveError } from '../../../core/errors.js'
+import { isCode, VarveError } from '../../../core/errors.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { randomRuns } from '../../seed.js'
