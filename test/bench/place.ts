@@ -2,28 +2,39 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import { cacheDirectory } from '../../fixtures/cache.js'
+import { openDisk } from '../disk.js'
 import { type FileSystem, type FileSystemKind, openFileSystem } from '../file-system.js'
 import { stopRunning } from './measure.js'
 
 export interface Place {
-  /** A directory on the disk that is measured: `$BENCH_DIR`, else beside the fixtures (where /tmp may be memory). */
+  /**
+   * A directory on what is measured: `$BENCH_DIR`, else a new ext4 in memory, where root and memory allow it. The kernel and
+   * the disk cost least there, so that what is ours shows; an old, slow disk hides it.
+   */
   readonly directory: string
+  /** What that is, for the report. */
+  readonly kind: string
   /** A new file system on a file there, gone after `use`. */
   within<T>(kind: FileSystemKind, use: (path: string) => Promise<T>): Promise<T>
   close(): void
 }
 
 export function openPlace(): Place {
-  const directory = mkdtempSync(join(process.env.BENCH_DIR ?? cacheDirectory(), '.bench-'))
+  const disk = process.env.BENCH_DIR === undefined ? openDisk() : undefined
+  const above = process.env.BENCH_DIR ?? disk?.directory ?? ''
+  const directory = mkdtempSync(join(above, '.bench-'))
   process.env.TMPDIR = directory
   const open = new Set<FileSystem>()
   const close = () => {
     try {
       for (const each of open) each.close()
     } finally {
-      rmSync(directory, { recursive: true, force: true })
+      remove()
     }
+  }
+  const remove = () => {
+    rmSync(directory, { recursive: true, force: true })
+    disk?.close()
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
@@ -33,13 +44,13 @@ export function openPlace(): Place {
       } catch {
         // Something of ours was at work in a file system: it was detached, and goes with this process.
       } finally {
-        rmSync(directory, { recursive: true, force: true })
         process.exit(128 + constants.signals[signal])
       }
     })
   }
   return {
     directory,
+    kind: disk?.kind ?? above,
     async within(kind, use) {
       const fileSystem = openFileSystem(kind, { size: '4G' })
       open.add(fileSystem)

@@ -35,11 +35,10 @@ const sections: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
 }
 
 try {
-  const fileSystem = (await command('stat', ['-f', '-c', '%T', place.directory])).trim()
   const entries = (await command('tar', ['-tf', layer.tar])).split('\n').length - 1
   const megabytes = statSync(layer.tar).size / 1e6
   console.log(
-    `layer: ${megabytes.toFixed(0)} MB, ${entries} entries; ${driver} on ${fileSystem}; median of ${rounds}\n`,
+    `layer: ${megabytes.toFixed(0)} MB, ${entries} entries; ${driver} on ${place.kind}; median of ${rounds}\n`,
   )
   const rows: Row[] = []
   const words = process.argv.slice(2)
