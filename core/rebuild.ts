@@ -1,19 +1,24 @@
 /** A database made from what lies beside the layers, where the one there is gone, garbage, or of no use. */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
+import { type Backup, backupsIn } from './backup.js'
 import { fromText } from './bytes.js'
+import { restoreDatabase } from './db/copy.js'
 import { type Database, openDatabase } from './db/database.js'
+import { type Rows, readRows } from './db/rows.js'
 import type { DriverModule } from './driver.js'
 import { VarveError } from './errors.js'
 import { holdsLayersOf } from './journal/gone.js'
-import { restart } from './journal/history.js'
+import { generationOf, restart } from './journal/history.js'
 import { openJournal, type Reading } from './journal/journal.js'
 import { BACKUP, RECORDS } from './journal/place.js'
 import { replay } from './journal/replay.js'
 import { adopt, lastOf } from './journal/take-up.js'
 import { ensureFolder, openRoot } from './root.js'
-import { mkdir, rename } from './sys/files.js'
+import { mkdir, rename, unlink } from './sys/files.js'
 import { lstatOrUndefined } from './sys/stat.js'
+
+const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm'] as const
 
 export interface RebuildOptions {
   readonly root: string
@@ -21,8 +26,9 @@ export interface RebuildOptions {
 }
 
 /**
- * Makes varve.db anew, with all rows that the journal tells; the one that was there is kept in `backup/`. What only the
- * records of the layers tell comes back by the check that is to follow, with repairs. Nothing else may use the root meanwhile.
+ * Makes varve.db anew, of the last good copy of it and with all rows that the journal tells; the one that was there is kept in
+ * `backup/`. What only the records of the layers tell comes back by the check that is to follow, with repairs. Nothing else
+ * may use the root meanwhile.
  * @throws VarveError FAILED_PRECONDITION where no layer of any of the drivers is there
  */
 export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<void> {
@@ -31,6 +37,7 @@ export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<
   const journal = openJournal(ensureFolder(root, RECORDS))
   try {
     const reading = journal.read()
+    const copies = backupsIn(root)
     const driver = driverOf(reading) ?? drivers.find(({ name }) => holdsLayersOf(root, name))?.name
     if (driver === undefined) {
       throw new VarveError(
@@ -39,9 +46,9 @@ export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<
       )
     }
     putAside(root)
-    const db = openDatabase(`${root}/varve.db`)
+    const db = openLastGood(`${root}/varve.db`, copies, reading)
     try {
-      adopt(db, replay(reading.entries), lastOf(reading))
+      adopt(db, rowsOf(db, reading), lastOf(reading))
       nameStore(db, driver)
       restart(db, journal)
     } finally {
@@ -51,6 +58,31 @@ export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<
     journal.close()
     opening.release()
   }
+}
+
+/** Of the last copy that is whole and this store's; else a new one. `file` is not there. */
+function openLastGood(file: string, copies: readonly Backup[], { entries }: Reading): Database {
+  const uuids = new Set(entries.map(({ uuid }) => uuid))
+  for (const { path } of copies) {
+    let db: Database | undefined
+    try {
+      restoreDatabase(path, file)
+      db = openDatabase(file)
+      if (uuids.size === 0 || uuids.has(db.meta.get('uuid') ?? '')) return db
+    } catch (error) {
+      if (!(error instanceof VarveError)) throw error // a damaged one: the one before it is older, and may be whole
+    }
+    db?.close()
+    for (const name of FILES) removeIfThere(fromText(file.replace(/varve\.db$/, name)))
+  }
+  return openDatabase(file)
+}
+
+/** A copy may be further than a journal that a power cut took lines of. */
+function rowsOf(db: Database, reading: Reading): Rows {
+  const generation = generationOf(db)
+  if (reading.isComplete && lastOf(reading) >= generation) return replay(reading.entries)
+  return replay(reading.entries, { rows: readRows(db.sql), generation })
 }
 
 function driverOf({ entries }: Reading): string | undefined {
@@ -70,10 +102,13 @@ function nameStore(db: Database, driver: string): void {
 }
 
 function putAside(root: string): void {
-  const files = ['varve.db', 'varve.db-wal', 'varve.db-shm']
-  const there = files.filter((name) => lstatOrUndefined(fromText(`${root}/${name}`)) !== undefined)
+  const there = FILES.filter((name) => lstatOrUndefined(fromText(`${root}/${name}`)) !== undefined)
   if (there.length === 0) return
   const folder = `${ensureFolder(root, BACKUP)}/replaced-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
   mkdir(folder, 0o700)
   for (const name of there) rename(fromText(`${root}/${name}`), `${folder}/${name}`)
+}
+
+function removeIfThere(path: string): void {
+  if (lstatOrUndefined(path) !== undefined) unlink(path)
 }

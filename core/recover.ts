@@ -87,6 +87,6 @@ async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: 
 async function settleRecord({ db, graph, records }: RecoverContext, layer: LayerId): Promise<void> {
   await graph.ifFree(layer, () => {
     if (db.nodes.byLayer(layer)?.state === 'ready') records.finish(layer)
-    else records.remove(layer)
+    else records.remove([layer])
   })
 }

@@ -33,7 +33,7 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
   const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
     await step('remove:driver', () => driver.remove(layer))
     await step('remove:rows', () => {
-      records.remove(layer)
+      records.remove([layer])
       eraseRows(db, node)
     })
   }
@@ -51,6 +51,8 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
         if (row !== undefined) held.push(await locks.lockLayer(row.layer, { signal }))
       }
       const doomed = await step('remove:mark', () => db.tx(() => decide().map(mark)))
+      // All at once, for one wait for the disk.
+      records.remove(doomed.map(({ layer }) => layer))
       for (const row of doomed) {
         await release?.(row)
         await erase(row.id, row.layer)

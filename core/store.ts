@@ -2,6 +2,8 @@
  * The public face: `openStore()` wires database, driver, locks and the modules that do the work. Heavy ones are loaded
  * when they are first called, so that listing stays quick.
  */
+
+import { keepBackups } from './backup.js'
 import { fromText } from './bytes.js'
 import { withClearErrors } from './clear-errors.js'
 import { closeAll } from './closing.js'
@@ -89,7 +91,7 @@ async function assemble(
   if (gate.reason === undefined) {
     await recoverNow()
     await ensureSentinel({ db, graph, home: `${rootBytes}/${driver.name}`, warn })
-    held.push(keepSettling({ db }))
+    held.push(keepSettling({ db }), keepBackups({ db, root, scratch, warn }))
   } else warn(`open for looking only: ${gate.reason}`)
   const mounts = createMounts({ db, graph, driver, root: rootBytes, scratch })
   const views = createViews(driver, (layer) => mounts.placeOf(layer))

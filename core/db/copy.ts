@@ -1,10 +1,42 @@
-/** A copy of the database in a file of its own, as it is at this moment. */
-import { fromText } from '../bytes.js'
+/** Copies of the database in files of their own. */
+import Sqlite from 'better-sqlite3'
+import { fromText, toText } from '../bytes.js'
 import { chmod } from '../sys/files.js'
 import type { Sql } from './open.js'
+import { mapSqliteError } from './sqlite-errors.js'
 
-/** Waits until it is written; `file` must not be there. @throws VarveError */
+/** As it is at this moment. Waits until it is written; `file` must not be there. @throws VarveError */
 export function copyDatabase(sql: Sql, file: string): void {
-  sql.exec(`VACUUM INTO '${file.replaceAll("'", "''")}'`)
+  sql.exec(`VACUUM INTO ${quoted(file)}`)
   chmod(fromText(file), 0o600)
+}
+
+/**
+ * Makes `file` (text, not there) of a copy (byte string), if that is whole, but for what was true of its moment alone: mounts
+ * and the boot. @throws VarveError where it can't be read
+ */
+export function restoreDatabase(copy: string, file: string): void {
+  try {
+    const source = new Sqlite(toText(copy), { readonly: true })
+    try {
+      const found = source.pragma('integrity_check(1)', { simple: true })
+      if (found !== 'ok') throw new Sqlite.SqliteError(String(found), 'SQLITE_CORRUPT')
+      source.exec(`VACUUM INTO ${quoted(file)}`)
+    } finally {
+      source.close()
+    }
+    const restored = new Sqlite(file)
+    try {
+      restored.exec("DELETE FROM mount; DELETE FROM meta WHERE key = 'boot'")
+    } finally {
+      restored.close()
+    }
+  } catch (error) {
+    throw mapSqliteError(error, toText(copy))
+  }
+  chmod(fromText(file), 0o600)
+}
+
+function quoted(file: string): string {
+  return `'${file.replaceAll("'", "''")}'`
 }

@@ -8,6 +8,7 @@ import { errnoOf } from '../errors.js'
 import type { LayerId } from '../ids.js'
 import { mkdir, readdir, rename, unlink } from '../sys/files.js'
 import { lstatOrUndefined } from '../sys/stat.js'
+import { syncDirectory } from '../sys/sync.js'
 import { type Chunk, type LayerFacts, readRecord, writeRecord } from './record-file.js'
 
 export interface Records {
@@ -15,8 +16,11 @@ export interface Records {
   begin(node: NodeId, facts: Omit<LayerFacts, 'layer' | 'parent' | 'created' | 'labels' | 'names'>): void
   /** After it. */
   finish(layer: LayerId): void
-  /** What was begun, or is in its place; nothing there is fine. */
-  remove(layer: LayerId): void
+  /**
+   * Those that were begun, or are in their places; nothing there is fine. That one went from its place is on disk when this
+   * returns: a power cut may bring a removed layer back, which must not pass for one that the database lost (orphans.ts).
+   */
+  remove(layers: readonly LayerId[]): void
   has(layer: LayerId): boolean
   /** @throws VarveError CORRUPT */
   read(layer: LayerId, use?: (chunk: Chunk) => void): LayerFacts
@@ -50,8 +54,10 @@ export function createRecords(folder: string, db: Database): Records {
     finish(layer) {
       ignoring('ENOENT', () => rename(begunAt(layer), place(layer)))
     },
-    remove(layer) {
-      for (const path of [begunAt(layer), place(layer)]) ignoring('ENOENT', () => unlink(path))
+    remove(layers) {
+      for (const layer of layers) removeIfThere(begunAt(layer))
+      const gone = layers.filter((layer) => removeIfThere(place(layer)))
+      if (gone.length > 0) syncDirectory(folder)
     },
     has: (layer) => lstatOrUndefined(place(layer)) !== undefined,
     read: (layer, use) => readRecord(place(layer), use),
@@ -77,11 +83,17 @@ function makeFolder(path: string): void {
   ignoring('EEXIST', () => mkdir(path, 0o700))
 }
 
-/** `errno` says that it is as it should be already. */
-function ignoring(errno: string, work: () => void): void {
+function removeIfThere(path: string): boolean {
+  return ignoring('ENOENT', () => unlink(path))
+}
+
+/** `errno` says that it is as it should be already: then it gives false. */
+function ignoring(errno: string, work: () => void): boolean {
   try {
     work()
+    return true
   } catch (error) {
-    if (errnoOf(error) !== errno) throw error
+    if (errnoOf(error) === errno) return false
+    throw error
   }
 }

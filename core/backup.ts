@@ -1,0 +1,114 @@
+/**
+ * Copies of the database, in `backup/`: made beside whatever process has the store open for a while, at most one a day and
+ * only where something changed; the last {@link KEPT} stay. A child process makes them (db/backup-main.ts), at the lowest
+ * priority, so that closing the store can end one at once. It writes to scratch space, where nothing of it stays, and a copy
+ * gets its place only when it is whole, verified and on disk.
+ */
+import { fileURLToPath } from 'node:url'
+import { fromText, toText } from './bytes.js'
+import type { Closer } from './closing.js'
+import type { Database } from './db/database.js'
+import { messageOf } from './errors.js'
+import { generationOf } from './journal/history.js'
+import { BACKUP } from './journal/place.js'
+import { ensureFolder } from './root.js'
+import type { Scratch } from './scratch.js'
+import { run } from './sys/exec.js'
+import { readdir, rename, unlink } from './sys/files.js'
+import { tryLock } from './sys/lock.js'
+import { lstatOrUndefined } from './sys/stat.js'
+import { statfs } from './sys/statfs.js'
+import { syncDirectory } from './sys/sync.js'
+
+export interface BackupContext {
+  readonly db: Database
+  /** The data root. */
+  readonly root: string
+  readonly scratch: Scratch
+  readonly warn: (message: string) => void
+}
+
+export interface Backup {
+  readonly path: string
+  /** What the database had counted when the copy was begun: it has at least that. */
+  readonly generation: number
+}
+
+export const KEPT = 3
+/** Milliseconds: from the opening to the first look, and between two looks. */
+const TIMES = { first: 5_000, look: 3_600_000 }
+/** Milliseconds between two copies. */
+const AGE = 86_400_000
+/** Bytes that must be free besides the copy and as much again. */
+const FREE = 64 << 20
+
+/** Looks now and then whether a copy is due, and makes it. Gives what ends that. */
+export function keepBackups(context: BackupContext, { first, look } = TIMES): Closer {
+  const ending = new AbortController()
+  let current: Promise<void> | undefined
+  let timer = setTimeout(next, first).unref()
+  function next() {
+    current = lookOnce(context, ending.signal).finally(() => {
+      if (!ending.signal.aborted) timer = setTimeout(next, look).unref()
+    })
+  }
+  return async () => {
+    ending.abort()
+    clearTimeout(timer)
+    await current
+  }
+}
+
+/** The copies that are there, the last first. */
+export function backupsIn(root: string): readonly Backup[] {
+  const folder = `${fromText(root)}/${BACKUP}`
+  if (lstatOrUndefined(folder) === undefined) return []
+  return readdir(folder)
+    .flatMap((name) => {
+      const generation = /^varve-(\d+)\.db$/.exec(name)?.[1]
+      return generation === undefined ? [] : [{ path: `${folder}/${name}`, generation: Number(generation) }]
+    })
+    .sort((a, b) => b.generation - a.generation)
+}
+
+/** One copy, unless another process is at one. @throws VarveError; CANCELLED on abort */
+export async function backUp({ db, root, scratch }: BackupContext, signal?: AbortSignal): Promise<void> {
+  const lock = tryLock(`${fromText(root)}/locks/backup`)
+  if (lock === undefined) return
+  try {
+    const fresh = scratch.file()
+    const generation = generationOf(db)
+    const main = fileURLToPath(new URL('./db/backup-main.js', import.meta.url))
+    await run(process.execPath, [main, db.sql.file, toText(fresh)], signal === undefined ? {} : { signal })
+    const folder = ensureFolder(root, BACKUP)
+    rename(fresh, `${folder}/varve-${generation}.db`)
+    syncDirectory(folder)
+    for (const { path } of backupsIn(root).slice(KEPT)) unlink(path)
+  } finally {
+    lock.release()
+  }
+}
+
+async function lookOnce(context: BackupContext, signal: AbortSignal): Promise<void> {
+  try {
+    if (isDue(context)) await backUp(context, signal)
+  } catch (error) {
+    if (signal.aborted) return
+    context.warn(`the database could not be copied to ${BACKUP}/: ${messageOf(error)}`)
+  }
+}
+
+function isDue({ db, root }: BackupContext): boolean {
+  const [last] = backupsIn(root)
+  if (last !== undefined && (last.generation === generationOf(db) || isYoung(last))) return false
+  const size = lstatOrUndefined(fromText(db.sql.file))?.size ?? 0
+  const { bavail, bsize } = statfs(fromText(root))
+  return bavail * bsize > 2 * size + FREE
+}
+
+/** By a clock that went back since, none is. */
+function isYoung({ path }: Backup): boolean {
+  const made = lstatOrUndefined(path)
+  const age = made === undefined ? AGE : Date.now() - made.mtimeSec * 1000
+  return age >= 0 && age < AGE
+}
