@@ -7,17 +7,25 @@ export interface Column {
 }
 
 /** Lines of text, the titles first; columns are two spaces apart and nothing trails. */
-export function table(columns: readonly Column[], cells: readonly (readonly string[])[]): string {
-  const rows = cells.map((row) => row.map(oneLine))
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  return [...tableLines(columns, rows)].join('')
+}
+
+/** The same line by line, each with its end: for tables of any length. */
+export function* tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): Generator<string, void> {
   const widths = columns.map((column, i) =>
-    rows.reduce((width, row) => Math.max(width, columnsOf(row[i] ?? '')), column.title.length),
+    rows.reduce((width, row) => Math.max(width, columnsOf(oneLine(row[i] ?? ''))), column.title.length),
   )
   const format = (row: readonly string[]) =>
     columns
-      .map((column, i) => pad(row[i] ?? '', widths[i] ?? 0, column.align ?? 'left'))
+      .map((column, i) => pad(oneLine(row[i] ?? ''), widths[i] ?? 0, column.align ?? 'left'))
       .join('  ')
       .trimEnd()
-  return [columns.map((column) => column.title), ...rows].map((row) => `${format(row)}\n`).join('')
+  yield `${format(columns.map((column) => column.title))}\n`
+  for (const row of rows) yield `${format(row)}\n`
 }
 
 export function pad(text: string, width: number, align: 'left' | 'right'): string {

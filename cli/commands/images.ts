@@ -1,6 +1,6 @@
 import { defineCommand } from '../command.js'
 import { imageJson } from '../shapes.js'
-import { table } from '../table.js'
+import { tableLines } from '../table.js'
 import { ago, short, size } from '../words.js'
 
 export const command = defineCommand({
@@ -16,17 +16,17 @@ export const command = defineCommand({
     if (output.quiet) for (const image of images) await output.line(image.id)
     else if (output.json) for (const image of images) await output.value(imageJson(image))
     else {
-      const rows = images.flatMap((image) =>
-        (image.names.length === 0 ? ['<none>'] : image.names).map((name) => [
-          name,
+      const rows = images.flatMap((image) => {
+        const cells = [
           short(image.id),
           image.platform,
           String(image.layers.length),
           size(image.size),
           created(image.created),
-        ]),
-      )
-      await output.write(table(COLUMNS, rows))
+        ]
+        return (image.names.length === 0 ? ['<none>'] : image.names).map((name) => [name, ...cells])
+      })
+      for (const line of tableLines(COLUMNS, rows)) await output.write(line)
     }
     return undefined
   },

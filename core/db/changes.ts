@@ -28,9 +28,9 @@ export const JOURNALED = [
   'reference',
 ] as const
 
-export interface Watched {
+export interface Watched<T> {
   /** What changed since it was last asked; whatever was rolled back is among it. */
-  take(): readonly Change[]
+  take(): readonly T[]
 }
 
 /** Of a table, in their order. */
@@ -42,8 +42,9 @@ export interface Columns {
 /** Facts of `meta` that are of one moment: the journal's own number, and the boot. */
 export const MOMENTARY = "('generation', 'boot')"
 
-export function watchChanges(database: Sqlite.Database): Watched {
-  let changes: Change[] = []
+/** `keep` makes of each change what is kept until it is taken: a transaction may have hundreds of thousands. */
+export function watchChanges<T>(database: Sqlite.Database, keep: (change: Change) => T): Watched<T> {
+  let changes: T[] = []
   const tables = new Map(JOURNALED.map((table) => [table as string, columnsOf(database, table)]))
   database.function(
     'varve_changed',
@@ -52,7 +53,7 @@ export function watchChanges(database: Sqlite.Database): Watched {
       const columns = tables.get(table)
       const names = (isGone === 1 ? columns?.key : columns?.all) ?? []
       const row = Object.fromEntries(names.map((name, index) => [name, values[index] ?? null]))
-      changes.push({ table, row, isGone: isGone === 1 })
+      changes.push(keep({ table, row, isGone: isGone === 1 }))
       return null
     },
   )

@@ -4,7 +4,8 @@
  */
 import type Sqlite from 'better-sqlite3'
 import type { Journal } from '../journal/journal.js'
-import { type Change, watchChanges } from './changes.js'
+import { encodeChange } from '../journal/line.js'
+import { watchChanges } from './changes.js'
 
 export interface Journaling {
   /** At the end of a transaction that will be brought to disk, inside it. */
@@ -18,15 +19,15 @@ export interface Journaling {
 export const NO_JOURNALING: Journaling = { count() {}, committed() {}, rolledBack() {}, tell() {} }
 
 export function createJournaling(database: Sqlite.Database, journal: Journal): Journaling {
-  const watched = watchChanges(database)
+  const watched = watchChanges(database, encodeChange)
   const count = database.prepare<[], { value: string }>(
     `INSERT INTO meta (key, value) VALUES ('generation', '1')
      ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value`,
   )
   const uuid = database.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'uuid'")
   /** Of transactions that are committed and not yet told. */
-  let untold: Change[] = []
-  let current: readonly Change[] = []
+  let untold: string[] = []
+  let current: readonly string[] = []
   let counted: { readonly generation: number; readonly uuid: string } | undefined
   /** The first generation that is committed and not yet told: where the disk did not take the log there may be several. */
   let since: number | undefined

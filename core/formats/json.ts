@@ -17,8 +17,8 @@ interface Kinds {
 }
 type Kind = keyof Kinds
 
-/** No document of an image is larger; CVE-2023-25153 is what happens without a bound. */
-export const MAX_DOCUMENT = 8 * 1024 * 1024
+/** No document of an image is larger, and it is held several times over in an import, which has 200 MiB; CVE-2023-25153 is what happens without a bound. */
+export const MAX_DOCUMENT = 9 * 1024 * 1024
 
 /** Whether `key` is the field `name`, in Go's eyes: Unicode's simple case folding, so that `ſ` is an `s` too. */
 export function isField(key: string, name: string): boolean {

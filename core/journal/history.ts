@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Database } from '../db/database.js'
 import { readRows } from '../db/rows.js'
 import type { Journal } from './journal.js'
-import type { Entry } from './line.js'
+import { encodeChange, type NewEntry } from './line.js'
 
 /** What of the two is to be believed. */
 export type Verdict =
@@ -60,14 +60,17 @@ export function newLineage(): string {
 /** Some hundred rows a line, so that no damage takes all of them. */
 const ROWS = 100
 
-function baseOf(db: Database): readonly Entry[] {
+function* baseOf(db: Database): Generator<NewEntry, void> {
   const common = { generation: generationOf(db), covers: 1, uuid: db.meta.get('uuid') ?? '', isBase: true }
-  const changes = [...readRows(db.sql)].flatMap(([table, rows]) =>
-    rows.map((row) => ({ table, row, isGone: false })),
-  )
-  const entries: Entry[] = []
-  for (let at = 0; at === 0 || at < changes.length; at += ROWS) {
-    entries.push({ ...common, changes: changes.slice(at, at + ROWS) })
+  let changes: string[] = []
+  for (const [table, rows] of readRows(db.sql)) {
+    for (const row of rows) {
+      changes.push(encodeChange({ table, row, isGone: false }))
+      if (changes.length < ROWS) continue
+      yield { ...common, changes }
+      changes = []
+    }
   }
-  return entries
+  // The last, be it of no rows: a journal without a base is none.
+  yield { ...common, changes }
 }

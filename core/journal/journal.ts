@@ -12,15 +12,15 @@ import { errnoOf } from '../errors.js'
 import { close, fsync, open, read, rename, unlink, write, writeAll } from '../sys/files.js'
 import { fstat, lstatOrUndefined } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { decodeEntry, type Entry, encodeEntry } from './line.js'
+import { decodeEntry, decodeHead, type Entry, encodeEntry, type Head, type NewEntry } from './line.js'
 
 export interface Journal {
   /** After a transaction that is on disk. Never throws: what it can't write it writes with the next one. */
-  append(entry: Omit<Entry, 'isBase'>): void
+  append(entry: Omit<NewEntry, 'isBase'>): void
   /** Begins it anew with these, all of one generation. To be called in a transaction. @throws SysError */
-  begin(entries: readonly Entry[]): void
+  begin(entries: Iterable<NewEntry>): void
   /** How far it is; undefined where there is none. @throws SysError */
-  last(): Pick<Entry, 'generation' | 'uuid'> | undefined
+  last(): Head | undefined
   /** All that can be read. @throws SysError */
   read(): Reading
   /** Is it so long that it should be begun anew? */
@@ -38,6 +38,10 @@ export interface Reading {
 /** `varve journal 1 `, the bytes that its base takes in 12 digits. */
 const MAGIC = 'varve journal 1 '
 const HEADER = MAGIC.length + 13
+function headerOf(base: number): Buffer {
+  return Buffer.from(`${MAGIC}${String(base).padStart(12, '0')}\n`)
+}
+
 /** Bytes of lines over those of the base that are nobody's trouble. */
 const SMALL = 1 << 20
 const TIMES = 4
@@ -46,7 +50,7 @@ const TIMES = 4
 export function openJournal(folder: string): Journal {
   const path = `${folder}/journal`
   let fd: number | undefined
-  let late: string[] = []
+  let late: Buffer[] = []
 
   const isCurrent = (opened: number): boolean => {
     const there = lstatOrUndefined(path)
@@ -78,7 +82,7 @@ export function openJournal(folder: string): Journal {
             late = []
             return
           }
-          const bytes = Buffer.from(late.join(''))
+          const bytes = late.length === 1 && late[0] !== undefined ? late[0] : Buffer.concat(late)
           // One call, so that two processes' lines don't mix; of a short one the rest is a line that nobody can read.
           if (write(opened, bytes, 0, bytes.length, null) < bytes.length) return
           if (isCurrent(opened)) break
@@ -91,8 +95,6 @@ export function openJournal(folder: string): Journal {
     },
 
     begin(entries) {
-      const base = entries.map(encodeEntry).join('')
-      const size = String(Buffer.byteLength(base)).padStart(12, '0')
       const fresh = `${path}.new`
       const made = open(
         fresh,
@@ -100,7 +102,14 @@ export function openJournal(folder: string): Journal {
         0o600,
       )
       try {
-        writeAll(made, Buffer.from(`${MAGIC}${size}\n${base}`))
+        writeAll(made, headerOf(0))
+        let size = 0
+        for (const entry of entries) {
+          const line = encodeEntry(entry)
+          writeAll(made, line)
+          size += line.length
+        }
+        write(made, headerOf(size), 0, HEADER, 0)
         fsync(made)
       } catch (error) {
         unlink(fresh)
@@ -120,7 +129,7 @@ export function openJournal(folder: string): Journal {
         const { size } = fstat(bytes)
         for (let length = Math.min(size, 1 << 16); ; length = Math.min(size, length * 8)) {
           const entries = linesOf(readAt(bytes, size - length, length)).flatMap(
-            (line) => decodeEntry(line) ?? [],
+            (line) => decodeHead(line) ?? [],
           )
           const [first, ...rest] = entries
           if (first !== undefined) {

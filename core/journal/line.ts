@@ -14,6 +14,14 @@ export interface Entry {
   readonly changes: readonly Change[]
 }
 
+/** An entry to be written: its changes as {@link encodeChange} gives them, since there may be hundreds of thousands. */
+export interface NewEntry extends Omit<Entry, 'changes'> {
+  readonly changes: readonly string[]
+}
+
+/** Of an {@link Entry}, what tells how far a journal is. */
+export type Head = Pick<Entry, 'generation' | 'uuid'>
+
 type Stored = readonly [
   generation: number,
   covers: number,
@@ -25,22 +33,32 @@ type StoredChange = readonly [table: string, isGone: 0 | 1, row: Readonly<Record
 
 const SUM = 16
 
-export function encodeEntry({ generation, covers, uuid, isBase, changes }: Entry): string {
-  const stored: Stored = [
-    generation,
-    covers,
-    uuid,
-    isBase ? 1 : 0,
-    ...changes.map(({ table, isGone, row }): StoredChange => [table, isGone ? 1 : 0, encodeRow(row)]),
-  ]
-  const json = JSON.stringify(stored)
-  return `${sumOf(json)} ${json}\n`
+export function encodeEntry({ generation, covers, uuid, isBase, changes }: NewEntry): Buffer {
+  const head = JSON.stringify([generation, covers, uuid, isBase ? 1 : 0]).slice(0, -1)
+  const start = SUM + 1
+  // Laid into one buffer, change by change: together they may be large, and so may one (an image's config).
+  const length = changes.reduce((sum, change) => sum + 1 + Buffer.byteLength(change), Buffer.byteLength(head))
+  const line = Buffer.allocUnsafe(start + length + 2)
+  let at = start + line.write(head, start)
+  for (const change of changes) {
+    at += line.write(',', at)
+    at += line.write(change, at)
+  }
+  at += line.write(']', at)
+  line.write(`${sumOf(line.subarray(start, at))} `, 0)
+  line.write('\n', at)
+  return line
+}
+
+export function encodeChange({ table, isGone, row }: Change): string {
+  const stored: StoredChange = [table, isGone ? 1 : 0, encodeRow(row)]
+  return JSON.stringify(stored)
 }
 
 /** Undefined where the line is damaged. */
 export function decodeEntry(line: string): Entry | undefined {
-  const json = line.slice(SUM + 1)
-  if (line.charAt(SUM) !== ' ' || sumOf(json) !== line.slice(0, SUM)) return undefined
+  const json = soundJson(line)
+  if (json === undefined) return undefined
   const [generation, covers, uuid, isBase, ...changes] = JSON.parse(json) as Stored
   return {
     generation,
@@ -51,8 +69,22 @@ export function decodeEntry(line: string): Entry | undefined {
   }
 }
 
-function sumOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, SUM)
+/** The same without its changes, which may be many. */
+export function decodeHead(line: string): Head | undefined {
+  const json = soundJson(line)
+  if (json === undefined) return undefined
+  const end = json.indexOf(',[')
+  const [generation, , uuid] = JSON.parse(end < 0 ? json : `${json.slice(0, end)}]`) as Stored
+  return { generation, uuid }
+}
+
+function soundJson(line: string): string | undefined {
+  const json = line.slice(SUM + 1)
+  return line.charAt(SUM) === ' ' && sumOf(json) === line.slice(0, SUM) ? json : undefined
+}
+
+function sumOf(json: string | Buffer): string {
+  return createHash('sha256').update(json).digest('hex').slice(0, SUM)
 }
 
 function encodeRow(row: Row): Readonly<Record<string, unknown>> {

@@ -140,7 +140,7 @@ const ROWS: readonly Row[] = [
   ['docker: manifest.json holds a text', dockerWith({ 'manifest.json': '["x"]' }), 'INVALID_ARGUMENT', /image 0: want an object, got "x"/],
   ['docker: manifest.json is no JSON', dockerWith({ 'manifest.json': '[{' }), 'INVALID_ARGUMENT', /manifest.json: not a JSON document/],
   ['docker: manifest.json is not UTF-8', dockerWith({ 'manifest.json': Buffer.from([0x22, 0xff, 0x22]) }), 'INVALID_ARGUMENT', /not a JSON document/],
-  ['docker: manifest.json is too large', dockerWith({ 'manifest.json': ' '.repeat(9 << 20) }), 'INVALID_ARGUMENT', /more than 8388608 is refused/],
+  ['docker: manifest.json is too large', dockerWith({ 'manifest.json': ' '.repeat(10 << 20) }), 'INVALID_ARGUMENT', /more than 9437184 is refused/],
   ['docker: no image', dockerWith({ 'manifest.json': '[]' }), 'INVALID_ARGUMENT', /no image in it/],
   ['docker: a config without rootfs', dockerConfig('{"os":"linux"}'), 'INVALID_ARGUMENT', /field "rootfs" is missing/],
   ['docker: a config with another rootfs', dockerConfig('{"rootfs":{"type":"x"}}'), 'INVALID_ARGUMENT', /rootfs.type/],
@@ -190,7 +190,7 @@ const ROWS: readonly Row[] = [
   ['oci: more layers than diff_ids', ociManifest({ layers: [1, 2, 3].map(() => missingDescriptor(TYPES.tar)) }), 'INVALID_ARGUMENT', /2 diff_ids for 3 layers/],
   ['oci: an annotation that is no text', ociManifest({}, { annotations: { x: 1 } }), 'INVALID_ARGUMENT', /annotations/],
   ['oci: indexes without end', deep(12), 'INVALID_ARGUMENT', /indexes within indexes/],
-  ['oci: index.json is too large', merged(oci, { 'index.json': ' '.repeat(9 << 20) }), 'INVALID_ARGUMENT', /more than 8388608 is refused/],
+  ['oci: index.json is too large', merged(oci, { 'index.json': ' '.repeat(10 << 20) }), 'INVALID_ARGUMENT', /more than 9437184 is refused/],
   ['oci: index.json holds no list', ociIndex(() => [], { manifests: {} }), 'INVALID_ARGUMENT', /"manifests": want a list/],
 ] // biome-ignore format: a table
 
