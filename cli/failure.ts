@@ -27,9 +27,9 @@ const BY_ERRNO: Readonly<Record<string, ErrorCode>> = {
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof VarveError) {
-    return { code: error.code, message: linesOf(error), exit: STATUS[error.code].exit }
+    return { code: error.code, message: withoutSecrets(linesOf(error)), exit: STATUS[error.code].exit }
   }
-  const text = error instanceof Error ? error.message : String(error)
+  const text = withoutSecrets(error instanceof Error ? error.message : String(error))
   const code = BY_ERRNO[errnoOf(error) ?? '']
   if (code !== undefined) return { code, message: oneLine(text), exit: STATUS[code].exit }
   return {
@@ -43,8 +43,15 @@ export function failureOf(error: unknown): Failure {
 export function failureText(error: unknown, options: { readonly json: boolean }): string {
   const { code, message } = failureOf(error)
   const text = options.json ? jsonText({ error: { code, message } }) : `varve: ${message}`
-  const stack = process.env.VARVE_DEBUG === '1' ? `${printable(stackOf(error))}\n` : ''
+  const stack = process.env.VARVE_DEBUG === '1' ? `${printable(withoutSecrets(stackOf(error)))}\n` : ''
   return `${stack}${text}\n`
+}
+
+/** A source that looks like a URL: without the password and the query (a signature, a token). */
+export function withoutSecrets(text: string): string {
+  return text
+    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@?#]*:)[^\s/?#]*@/gi, '$1…@')
+    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s?#'"]*\?)[^\s'"]*[^\s'":;,)]/gi, '$1…')
 }
 
 function stackOf(error: unknown): string {

@@ -81,7 +81,8 @@ export function keyValues(option: string, words: readonly string[]): ReadonlyMap
   const map = new Map<string, string>()
   for (const word of words) {
     const at = word.indexOf('=')
-    if (at < 1) throw new VarveError('INVALID_ARGUMENT', `${option} '${word}': want KEY=VALUE`)
+    if (at === 0) throw new VarveError('INVALID_ARGUMENT', `${option} '=…': want KEY=VALUE, the key is empty`)
+    if (at < 0) throw new VarveError('INVALID_ARGUMENT', `${option} '${word}': want KEY=VALUE`)
     map.set(word.slice(0, at), word.slice(at + 1))
   }
   return map

@@ -5,7 +5,7 @@ import { isCode } from '../core/errors.js'
 import type { LongOptions, Store, StoreOptions } from '../core/model.js'
 import { type StandardStream, standardError, standardOutput } from '../core/sys/standard.js'
 import type { Context, GlobalOptions } from './command.js'
-import { failureOf, failureText } from './failure.js'
+import { failureOf, failureText, withoutSecrets } from './failure.js'
 import { watchInterrupts } from './interrupt.js'
 import { defaultRoot, readGlobal } from './options.js'
 import { openOutput } from './output.js'
@@ -117,7 +117,7 @@ async function runCommand(
   const long: LongOptions = line === undefined ? { signal } : { signal, progress: line.report }
   const warn = (message: string) => {
     line?.clear()
-    if (!quiet) tell(streams, `varve: warning: ${oneLine(message)}\n`)
+    if (!quiet) tell(streams, `varve: warning: ${oneLine(withoutSecrets(message))}\n`)
   }
   const context: Context = {
     output,

@@ -62,6 +62,11 @@ export function isCode(error: unknown, code: ErrorCode): error is VarveError {
   return error instanceof VarveError && error.code === code
 }
 
+/** Of JSON.parse, which quotes what surrounds the fault: a secret, maybe. Its cause is left out of errors for that too. */
+export function jsonFault(error: unknown): string {
+  return messageOf(error).replace(/(?:, |^)(?:\.{3})?".*is not valid JSON$/s, '')
+}
+
 /** What an error says; for text around it. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

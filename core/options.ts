@@ -57,5 +57,6 @@ function unknown(
 }
 
 function invalid(word: string, why: string): VarveError {
-  return new VarveError('INVALID_ARGUMENT', `storage option ${JSON.stringify(word)}: ${why}`)
+  const key = word.replace(/=.*$/s, '') // the value may be a secret
+  return new VarveError('INVALID_ARGUMENT', `storage option ${JSON.stringify(key)}: ${why}`)
 }

@@ -6,10 +6,12 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { fromText } from './bytes.js'
+import { dirname } from 'node:path'
+import { fromText, toText } from './bytes.js'
 import { errnoOf } from './errors.js'
-import { close, mkdir, open, read, removeTree, writeAll } from './sys/files.js'
-import { lstatOrUndefined } from './sys/stat.js'
+import { close, mkdir, open, read, readdir, removeTree, writeAll } from './sys/files.js'
+import { type Lock, lockFresh, tryLockDirectory } from './sys/lock.js'
+import { isDirectory, lstatOrUndefined } from './sys/stat.js'
 
 /** Did opening the root fail for its file system alone, and is a store there? */
 export function isReadOnlyStore(root: string, error: unknown): boolean {
@@ -24,20 +26,62 @@ export interface Copy {
   remove(): void
 }
 
-/** @throws SysError */
+/** Its lock, on the directory, dies with this process: the next one removes what a killed one left. @throws SysError */
 export function copyToLookInto(root: string): Copy {
-  const copy = `${tmpdir()}/varve-look-${randomBytes(8).toString('hex')}`
-  const path = fromText(copy)
-  mkdir(path, 0o700)
+  sweep()
+  const { name: path, lock } = lockFresh(
+    () => `${PLACE}${randomBytes(8).toString('hex')}`,
+    (fresh) => {
+      mkdir(fresh, 0o700)
+      return lockOf(fresh)
+    },
+  )
+  const remove = () => {
+    try {
+      removeTree(path)
+    } finally {
+      lock.release()
+    }
+  }
   try {
     for (const folder of ['locks', 'tmp', 'mnt']) mkdir(`${path}/${folder}`, 0o700)
     for (const file of ['varve.db', 'varve.db-wal']) copyFile(`${fromText(root)}/${file}`, `${path}/${file}`)
   } catch (error) {
-    removeTree(path)
+    remove()
     throw error
   }
-  return { root: copy, remove: () => removeTree(path) }
+  return { root: toText(path), remove }
 }
+
+/** Nothing is mounted below a copy: views are attached nowhere. */
+function sweep(): void {
+  const prefix = PLACE.slice(PLACE.lastIndexOf('/') + 1)
+  for (const name of readdir(dirname(PLACE)).filter((each) => each.startsWith(prefix))) {
+    const path = `${dirname(PLACE)}/${name}`
+    const found = lstatOrUndefined(path)
+    if (found === undefined || !isDirectory(found.mode) || found.uid !== process.geteuid?.()) continue
+    const lock = lockOf(path)
+    if (lock === undefined) continue
+    try {
+      removeTree(path)
+    } finally {
+      lock.release()
+    }
+  }
+}
+
+/** Undefined where somebody has it, or it is gone. */
+function lockOf(path: string): Lock | undefined {
+  try {
+    return tryLockDirectory(path)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined // another one swept it up just now
+    throw error
+  }
+}
+
+/** A byte string, as all paths of copies. */
+const PLACE = fromText(`${tmpdir()}/varve-look-`)
 
 function copyFile(from: string, to: string): void {
   if (lstatOrUndefined(from) === undefined) return

@@ -44,7 +44,7 @@ export function createCalls(service: string, log: Log, metrics: Metrics): Calls 
           ...fields,
           ms,
           code,
-          error: message,
+          error: QUOTES_THE_REQUEST.includes(code) ? undefined : message,
           ...stackOf(error),
         })
         throw error
@@ -57,6 +57,9 @@ export function createCalls(service: string, log: Log, metrics: Metrics): Calls 
     abort: () => controller.abort(new VarveError('CANCELLED', 'the service is stopping')),
   }
 }
+
+/** The message may hold a label's or an option's value; who asked gets it, the log does not. */
+const QUOTES_THE_REQUEST: readonly string[] = ['INVALID_ARGUMENT', 'ALREADY_EXISTS']
 
 /** Engines ask for what is not there and try what can't be; only what an admin should look at is louder. */
 function levelOf(code: ErrorCode | 'INTERNAL'): Level {

@@ -67,7 +67,7 @@ function requirePossible(context: InitContext, told: Told): void {
 function requireOption({ store, drivers, storageOptions }: InitContext, option: string): void {
   const [key = '', value = ''] = option.split(/=(.*)/s)
   const differs = (is: string, then: string) =>
-    new VarveError('FAILED_PRECONDITION', `storage option ${JSON.stringify(option)}: ${is}; ${then}`)
+    new VarveError('FAILED_PRECONDITION', `storage option ${JSON.stringify(key)}: ${is}; ${then}`)
   if (key === 'varve.driver') {
     if (value === store.driverName) return
     throw differs(
@@ -86,8 +86,8 @@ function requireOption({ store, drivers, storageOptions }: InitContext, option: 
   for (const [name, wanted] of own([option])) {
     if (opened.get(name) === wanted) continue
     throw differs(
-      `the store was opened ${opened.has(name) ? `with ${name}=${opened.get(name)}` : 'without it'}`,
-      `it is for the service: varve --storage-opt ${option} serve docker`,
+      `the store was opened ${opened.has(name) ? 'with another value' : 'without it'}`,
+      `it is for the service: varve --storage-opt ${key}=VALUE serve docker`,
     )
   }
 }

@@ -85,7 +85,7 @@ function refuseLabel(request: Request): void {
   if (label === undefined) return
   throw new VarveError(
     'UNIMPLEMENTED',
-    `mount label ${JSON.stringify(label.slice(0, 300))}: this version mounts without an SELinux context; start dockerd without --selinux-enabled`,
+    `MountLabel: this version mounts without an SELinux context; start dockerd without --selinux-enabled`,
   )
 }
 

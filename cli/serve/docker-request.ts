@@ -28,8 +28,8 @@ export async function readJson(request: IncomingMessage): Promise<Request> {
   let value: unknown
   try {
     value = JSON.parse(text)
-  } catch (error) {
-    throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON', { cause: error })
+  } catch {
+    throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON') // the cause would quote it
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Request
   throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON object')

@@ -117,7 +117,11 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
   const call = async (request: IncomingMessage, response: ServerResponse): Promise<Answer | undefined> => {
     const { name, fields, work } = await prepare(request, response).catch((error: unknown) => {
       const refuse = () => Promise.reject(error)
-      return { name: 'refused', fields: { path: request.url?.slice(0, 300) }, work: refuse }
+      return {
+        name: 'refused',
+        fields: { path: request.url?.replace(/\?.*$/s, '').slice(0, 300) },
+        work: refuse,
+      }
     })
     return calls.run(name, fields, work)
   }

@@ -1,5 +1,5 @@
 /** JSON that a column holds. */
-import { messageOf, VarveError } from '../errors.js'
+import { jsonFault, VarveError } from '../errors.js'
 
 /** `what`: of what row, for the message. @throws VarveError CORRUPT where it is none, or no object or array */
 export function parseJson<T extends object>(text: string, what: string): T {
@@ -10,8 +10,7 @@ export function parseJson<T extends object>(text: string, what: string): T {
   } catch (error) {
     throw new VarveError(
       'CORRUPT',
-      `database varve.db: ${what} are no JSON (${messageOf(error)}); the database was altered: run \`varve check\`; \`varve check --rebuild\` makes it anew`,
-      { cause: error },
+      `database varve.db: ${what} are no JSON (${jsonFault(error)}); the database was altered: run \`varve check\`; \`varve check --rebuild\` makes it anew`,
     )
   }
 }

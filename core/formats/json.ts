@@ -3,7 +3,7 @@
  * Fields are found as Go's encoding/json finds them, which is what images are made for: by any case, and of several the
  * last that is not null.
  */
-import { messageOf, VarveError } from '../errors.js'
+import { jsonFault, VarveError } from '../errors.js'
 import { type Digest, isDigest } from '../ids.js'
 import { requireBounds } from './json-bounds.js'
 
@@ -112,7 +112,8 @@ function is<K extends Kind>(value: unknown, kind: K): value is Kinds[K] {
 function describe(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'a list'
-  return typeof value === 'object' ? 'an object' : JSON.stringify(value).slice(0, 100)
+  if (typeof value === 'string') return 'a string' // not which: it may be a secret out of a config
+  return typeof value === 'object' ? 'an object' : JSON.stringify(value)
 }
 
 function fieldOf(object: JsonObject, name: string): unknown {
@@ -128,8 +129,6 @@ function parseJson(bytes: Buffer, where: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
-    throw new VarveError('INVALID_ARGUMENT', `${where}: not a JSON document: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw invalid(where, `not a JSON document: ${jsonFault(error)}`)
   }
 }

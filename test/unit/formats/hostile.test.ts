@@ -137,7 +137,7 @@ const ROWS: readonly Row[] = [
   ['docker: a tag that is no string', dockerManifest({ RepoTags: [5] }), 'INVALID_ARGUMENT', /"RepoTags\[0\]": want a string, got 5/],
   ['docker: no Config', dockerManifest({ Config: undefined }), 'INVALID_ARGUMENT', /field "Config" is missing/],
   ['docker: manifest.json is an object', dockerWith({ 'manifest.json': '{}' }), 'INVALID_ARGUMENT', /manifest.json: want a list, got an object/],
-  ['docker: manifest.json holds a text', dockerWith({ 'manifest.json': '["x"]' }), 'INVALID_ARGUMENT', /image 0: want an object, got "x"/],
+  ['docker: manifest.json holds a text', dockerWith({ 'manifest.json': '["x"]' }), 'INVALID_ARGUMENT', /image 0: want an object, got a string/],
   ['docker: manifest.json is no JSON', dockerWith({ 'manifest.json': '[{' }), 'INVALID_ARGUMENT', /manifest.json: not a JSON document/],
   ['docker: manifest.json is not UTF-8', dockerWith({ 'manifest.json': Buffer.from([0x22, 0xff, 0x22]) }), 'INVALID_ARGUMENT', /not a JSON document/],
   ['docker: manifest.json is too large', dockerWith({ 'manifest.json': ' '.repeat(10 << 20) }), 'INVALID_ARGUMENT', /more than 9437184 is refused/],

@@ -17,9 +17,8 @@ import {
   openFileSystem,
   whyNoFileSystem,
 } from '../../file-system.js'
+import { type Full, fill } from '../../fill.js'
 import { dockerContent, imageOf, tarOf } from '../formats/build.js'
-
-type Full = 'bytes' | 'inodes'
 
 const SMALL: Readonly<Record<string, FileSystemOptions>> = {
   ext4: { size: '48M', make: ['-N', '600'] },
@@ -116,39 +115,3 @@ describe('the way out of a full disk', () => {
     }
   }
 })
-
-let fillers = 0
-
-/** Until nothing more can be written there, or no more files be made. */
-function fill(directory: string, what: Full): void {
-  const name = join(directory, `filler-${++fillers}`)
-  if (what === 'inodes') {
-    // btrfs keeps small files among its metadata, which runs out in the stead of inodes.
-    const content = fs.statfsSync(directory).files === 0 ? Buffer.alloc(2000, 1) : ''
-    untilFull((n) => fs.writeFileSync(`${name}-${n}`, content, { flag: 'wx' }))
-    return
-  }
-  try {
-    const fd = fs.openSync(name, 'ax')
-    try {
-      for (const size of [1 << 20, 4096, 512, 1]) untilFull(() => fs.writeSync(fd, Buffer.alloc(size, 1)))
-      fs.fsyncSync(fd)
-    } finally {
-      fs.closeSync(fd)
-    }
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC')
-  }
-}
-
-function untilFull(step: (n: number) => void): void {
-  for (let n = 0; ; n++) {
-    try {
-      step(n)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      assert.equal(code, 'ENOSPC', String(error))
-      return
-    }
-  }
-}

@@ -87,10 +87,7 @@ const CASES: readonly {
   {
     title: 'an unknown option is told with the nearest',
     options: { storageOptions: ['color=red'] },
-    result: [
-      'INVALID_ARGUMENT',
-      /"color=red": driver overlay has no option "color"; did you mean "colour"\?/,
-    ],
+    result: ['INVALID_ARGUMENT', /"color": driver overlay has no option "color"; did you mean "colour"\?/],
   },
   {
     title: 'an unknown option of a known driver',

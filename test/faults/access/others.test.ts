@@ -1,0 +1,120 @@
+/**
+ * Another user of the machine gets at nothing of a store: not in the middle of an import, while layers are mounted and both
+ * services run. Neither by the way there, which the root bars, nor, had they come below it, in what varve itself made there.
+ */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { it } from 'node:test'
+import { NEEDS_ROOT } from '../../needs-root.js'
+import { dockerClient } from '../../serve/docker-client.js'
+import { startServing } from '../../serve/serving.js'
+import { withClient } from '../../serve/snapshot-client.js'
+import { until } from '../../serve/until.js'
+import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
+import { CLI, varveAt } from '../../varve.js'
+import { countCases } from '../size.js'
+
+const USER = 65_534
+/** What is there or may be read or written, of the paths that are read. */
+const REACHED = `while IFS= read -r path; do
+  if [ -e "$path" ] || [ -L "$path" ] || [ -r "$path" ] || [ -w "$path" ]; then printf '%s\\n' "$path"; fi
+done`
+
+it('another user reads nothing below a root, whatever goes on there, and connects to no socket', {
+  skip: NEEDS_ROOT,
+}, async (t) => {
+  const work = fs.mkdtempSync(join(tmpdir(), 'vs-'))
+  fs.chmodSync(work, 0o755)
+  // Whatever varve makes, it makes with a mode of its own.
+  const umask = process.umask(0)
+  const closers: (() => unknown)[] = [() => fs.rmSync(work, { recursive: true }), () => process.umask(umask)]
+  try {
+    const roots = ['docker', 'containerd'].map((engine) => join(work, engine))
+    const [docker = '', containerd = ''] = roots
+    const sockets: string[] = []
+    for (const root of roots) {
+      const engine = root === docker ? 'docker' : 'containerd'
+      const [socket, metrics] = [`${root}.sock`, `${root}-metrics.sock`]
+      const args = ['--metrics', metrics]
+      const service = await startServing(engine, { root, driver: 'overlay', socket, args })
+      closers.push(() => service.end('SIGTERM'))
+      sockets.push(socket, metrics)
+    }
+    const varve = varveAt(docker, 'overlay')
+    const archive = join(work, 'app.tar')
+    const layers = [tarOf({ a: 'a' }), tarOf({ b: Buffer.alloc(1 << 20, 'b') })]
+    fs.writeFileSync(archive, tarOf(dockerContent([{ ...imageOf(layers), tags: ['app:1'] }])))
+    await varve.varve('import', archive)
+    const client = dockerClient(`${docker}.sock`)
+    await client.done('CreateReadWrite', { ID: 'rw' })
+    const mounted = await client.get('rw')
+    closers.push(() => client.done('Put', { ID: 'rw' }))
+    fs.writeFileSync(join(mounted, 'open'), 'open to all', { mode: 0o666 })
+    await withClient(`${containerd}.sock`, {}, (asking) => asking.call('Prepare', { key: 'a', parent: '' }))
+
+    // An import whose source stalls in the middle.
+    const fifo = join(work, 'fifo')
+    execFileSync('mkfifo', [fifo])
+    const importing = spawn(process.execPath, [CLI, '--root', docker, 'import', fifo], { stdio: 'ignore' })
+    const ended = once(importing, 'close')
+    const source = await fs.promises.open(fifo, 'w')
+    closers.push(async () => {
+      await source.close()
+      importing.kill('SIGKILL')
+      await ended
+    })
+    await source.write(fs.readFileSync(archive).subarray(0, 1 << 20))
+    // Its copy has no name any more; the folder that it was made in has one.
+    const fds = `/proc/${importing.pid}/fd`
+    const spooled = () =>
+      fs.readdirSync(fds).some((fd) => {
+        const path = join(fds, fd)
+        return fs.readlinkSync(path).startsWith(join(docker, 'tmp')) && fs.statSync(path).size > 1 << 16
+      })
+    await until('the import has some of it', async () => assert.ok(spooled()))
+
+    const paths = roots.flatMap(below)
+    for (const name of ['varve.db', 'varve.db-wal', 'tmp', 'mnt', 'locks', 'records', 'overlay'])
+      assert.ok(paths.includes(join(docker, name)), name)
+    assert.ok(paths.includes(join(mounted, 'open')))
+    assert.deepEqual(asUser([archive]), [archive], 'what is open to all is seen')
+    const beneath = paths.filter((path) => !roots.includes(path))
+    assert.deepEqual(asUser(beneath), [])
+    for (const path of sockets) {
+      assert.equal(fs.statSync(path).mode & 0o7777, 0o600, path)
+      assert.equal(fs.statSync(path).uid, 0, path)
+    }
+    const shown = paths.filter((path) => isOurs(path, mounted) && (fs.lstatSync(path).mode & 0o077) !== 0)
+    assert.deepEqual(shown, [], 'open to others, but for the root above it')
+    countCases(t, paths.length + sockets.length)
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+})
+
+/** Of the paths, those that the user gets at. */
+function asUser(paths: readonly string[]): readonly string[] {
+  const words = [`--reuid=${USER}`, `--regid=${USER}`, '--clear-groups', 'sh', '-c', REACHED]
+  const { stdout, status, stderr } = spawnSync('setpriv', words, {
+    input: paths.map((path) => `${path}\n`).join(''),
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stderr)
+  return stdout.split('\n').filter(Boolean)
+}
+
+/** The directory and all below it, mounts too. */
+function below(directory: string): readonly string[] {
+  return execFileSync('find', [directory], { encoding: 'utf8' }).split('\n').filter(Boolean)
+}
+
+/** Not what a layer holds, nor the sentinel of copies, whose modes are what they are to be. */
+function isOurs(path: string, mounted: string): boolean {
+  return (
+    !/\/overlay\/[^/]+\/(diff|work)(\/|$)|\/sentinel~|\/overlay\/l\//.test(path) && !path.startsWith(mounted)
+  )
+}
