@@ -4,18 +4,24 @@
  *
  * The synchronous ends block their thread (for workers); the asynchronous ends are for the main thread. A failure on any
  * side ends all sides: the owner of the failed side has the error, the others get CANCELLED.
+ *
+ * The memory is used again (recycle): V8 does not count what is shared, so that a service that works on one layer after
+ * the other would have it pile up until some other garbage is collected. Each use has a number, which every handle bears:
+ * one of an earlier use finds its stream broken, and breaks nobody else's.
  */
 import { VarveError } from './errors.js'
 
 /** One consumer's end, as data. */
 export interface ByteChannel {
   readonly memory: SharedArrayBuffer
+  readonly use: number
   readonly consumer: number
 }
 
 /** The producer's end, as data. */
 export interface ByteSink {
   readonly memory: SharedArrayBuffer
+  readonly use: number
 }
 
 export interface Producer {
@@ -39,6 +45,7 @@ export interface Consumer {
 }
 
 const HEAD = 0
+/** One of OPEN, ENDED and BROKEN, behind the number of the use. */
 const STATE = 1
 const CONSUMERS = 2
 const SLOTS = 3
@@ -52,6 +59,13 @@ const LENGTHS = TAILS + MAX_CONSUMERS
 const OPEN = 0
 const ENDED = 1
 const BROKEN = 2
+const STATES = 4
+/** After so many uses the numbers would begin again. */
+const MOST_USES = 2 ** 28
+
+/** Memory that is nobody's now: as much as a few layers at work need. */
+const MOST_FREE = 4
+const free: SharedArrayBuffer[] = []
 
 export interface ChannelOptions {
   readonly consumers?: number
@@ -66,21 +80,38 @@ export function createChannel(options: ChannelOptions = {}): {
   readonly channels: readonly ByteChannel[]
 } {
   const { consumers = 1, slots = 16, slotSize = 256 * 1024 } = options
-  const memory = new SharedArrayBuffer(dataOffset(slots) + slots * slotSize)
+  const size = dataOffset(slots) + slots * slotSize
+  const found = free.findIndex(({ byteLength }) => byteLength === size)
+  const memory = free.splice(found, found < 0 ? 0 : 1)[0] ?? new SharedArrayBuffer(size)
   const control = new Int32Array(memory, 0, LENGTHS + slots)
+  const use = Math.floor((control[STATE] ?? 0) / STATES) + 1
+  for (let index = HEAD; index < control.length; index++) if (index !== EVENT) control[index] = 0
   control[CONSUMERS] = consumers
   control[SLOTS] = slots
   control[SLOT_SIZE] = slotSize
-  const channels = Array.from({ length: consumers }, (_, consumer) => ({ memory, consumer }))
-  return { sink: { memory }, channels }
+  Atomics.store(control, STATE, use * STATES + OPEN)
+  const channels = Array.from({ length: consumers }, (_, consumer) => ({ memory, use, consumer }))
+  return { sink: { memory, use }, channels }
+}
+
+/** Gives a channel's memory back, whose producer and consumers are over, well or not: their views are theirs no more. */
+export function recycle({ memory, use }: ByteSink): void {
+  const control = new Int32Array(memory, 0, LENGTHS)
+  const state = Atomics.load(control, STATE)
+  if (Math.floor(state / STATES) !== use || use >= MOST_USES || free.includes(memory)) return
+  // Whoever still waits for it finds it broken.
+  Atomics.store(control, STATE, use * STATES + BROKEN)
+  Atomics.add(control, EVENT, 1)
+  Atomics.notify(control, EVENT)
+  if (free.length < MOST_FREE) free.push(memory)
 }
 
 export function openProducer(sink: ByteSink): Producer {
-  const ring = openRing(sink.memory)
+  const ring = openRing(sink)
   const { control, slots } = ring
   let acquired = -1
   const tryAcquire = (): Uint8Array | undefined => {
-    if (Atomics.load(control, STATE) !== OPEN) throw cancelled('the reader of the stream gave up')
+    if (ring.state() !== OPEN) throw cancelled('the reader of the stream gave up')
     const head = Atomics.load(control, HEAD)
     if (head - ring.lowestTail() >= slots) return undefined
     acquired = head % slots
@@ -101,7 +132,7 @@ export function openProducer(sink: ByteSink): Producer {
 }
 
 export function openConsumer(channel: ByteChannel): Consumer {
-  const ring = openRing(channel.memory)
+  const ring = openRing(channel)
   const { control, slots } = ring
   const tailIndex = TAILS + channel.consumer
   let holding = false
@@ -113,7 +144,7 @@ export function openConsumer(channel: ByteChannel): Consumer {
   }
   const END = new Uint8Array(0)
   const tryRead = (): Uint8Array | undefined => {
-    const state = Atomics.load(control, STATE)
+    const state = ring.state()
     if (state === BROKEN) throw cancelled('the other side of the stream failed')
     const tail = Atomics.load(control, tailIndex)
     if (tail === Atomics.load(control, HEAD)) return state === ENDED ? END : undefined
@@ -187,7 +218,7 @@ export async function* drain(channel: ByteChannel): AsyncGenerator<Uint8Array, v
   }
 }
 
-function openRing(memory: SharedArrayBuffer) {
+function openRing({ memory, use }: ByteSink) {
   const header = new Int32Array(memory, 0, LENGTHS)
   const slots = header[SLOTS] ?? 0
   const slotSize = header[SLOT_SIZE] ?? 0
@@ -213,10 +244,16 @@ function openRing(memory: SharedArrayBuffer) {
       for (let i = 0; i < consumers; i++) lowest = Math.min(lowest, Atomics.load(control, TAILS + i))
       return lowest
     },
+    /** Of this use; another one's stream is broken to us. */
+    state(): number {
+      const state = Atomics.load(control, STATE) - use * STATES
+      return state === OPEN || state === ENDED ? state : BROKEN
+    },
     /** A broken stream stays broken; an ended one may still break, which tells a consumer not to trust its end. */
     finish(state: typeof ENDED | typeof BROKEN): void {
-      if (state === BROKEN) Atomics.store(control, STATE, BROKEN)
-      else Atomics.compareExchange(control, STATE, OPEN, ENDED)
+      const own = use * STATES
+      if (state === BROKEN) Atomics.compareExchange(control, STATE, own + ENDED, own + BROKEN)
+      Atomics.compareExchange(control, STATE, own + OPEN, own + state)
       signal()
     },
     wait<T>(attempt: () => T | undefined): T {

@@ -64,9 +64,9 @@ export async function examine(
   row: NodeRow,
   options: LongOptions,
 ): Promise<Examined> {
-  const data: string[] = []
+  let data: readonly string[] = []
   try {
-    data.push(...(await (await context.layers()).verify(row.id, options)))
+    data = await (await context.layers()).verify(row.id, options)
     return { data, tree: await treeProblems(context, row, options) }
   } catch (error) {
     checkSignal(options)

@@ -155,14 +155,18 @@ export interface Applied {
   readonly notices: readonly string[]
 }
 
+/** What decides on whether an attribute can be kept at all. */
+export type InodeKind = 'file' | 'directory' | 'symlink' | 'other'
+
 /** Something of an entry that the file system, or the caller's rights, did not take: told in a notice too. */
 export interface LeftOut {
   /** Where in the layer it would be. */
   readonly path: string
   /**
-   * `node` (the entry itself), `owner`, `mode`, `time`, or `xattr NAME`; `owners` of the root: none in the layer is kept.
+   * `node` (the entry itself), `owner`, `mode`, `time`, or `xattr NAME`. Of the root also what no entry of the layer has:
+   * `owners`, and `KIND xattr NAME` for every file, directory, symlink or other inode.
    */
-  readonly what: 'node' | 'owner' | 'owners' | 'mode' | 'time' | `xattr ${string}`
+  readonly what: 'node' | 'owner' | 'owners' | 'mode' | 'time' | `${'' | `${InodeKind} `}xattr ${string}`
 }
 
 /** A file below the store's temporary directory that holds the payload; whoever receives the result removes it. */

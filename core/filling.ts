@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type ByteChannel, createChannel, pump } from './channel.js'
+import { type ByteChannel, createChannel, pump, recycle } from './channel.js'
 import type { Blob } from './compress/blob.js'
 import { openDecompressed } from './compress/decompress.js'
 import { sniffBlob } from './compress/sniff.js'
@@ -92,6 +92,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     applying.catch(source.cancel)
     const results = await Promise.allSettled([source.finished, recording, applying])
     const [sent, recorded, applied] = results
+    recycle(sink)
     try {
       if (sent.status === 'rejected' || recorded.status === 'rejected' || applied.status === 'rejected') {
         throw firstCause(results)
@@ -224,7 +225,8 @@ export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): Tar
       reject(new VarveError('CANCELLED', `${label}: nobody reads on`)),
     )
   })
-  const finished = Promise.race([pump(tar, sink), stopped]).then(() => ({ digest: undefined }))
+  const pumping = pump(tar, sink)
+  const finished = Promise.race([pumping, stopped]).then(() => ({ digest: undefined }))
   finished.catch(() => {}) // told by `finished`; what still comes after a cancel is nobody's
   return {
     label,
@@ -233,7 +235,11 @@ export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): Tar
     finished,
     confirm: async () => {},
     cancel: () => stop.abort(),
-    close: async () => {},
+    async close() {
+      // A sender that hangs has its slot as long as it does.
+      const over = () => recycle(sink)
+      void pumping.then(over, over)
+    },
   }
 }
 
@@ -244,6 +250,7 @@ async function recordStream(
   const { sink, channels } = createChannel()
   const results = await Promise.allSettled([pump(tar, sink), recordTar({ channel: sole(channels) }, options)])
   const [pumped, recorded] = results
+  recycle(sink)
   if (pumped.status === 'fulfilled' && recorded.status === 'fulfilled') return recorded.value
   throw firstCause(results)
 }

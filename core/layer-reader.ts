@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { toText } from './bytes.js'
-import { drain } from './channel.js'
+import { drain, recycle } from './channel.js'
 import type { Database } from './db/database.js'
 import type { LayerRow } from './db/layers.js'
 import type { NodeId } from './db/nodes.js'
@@ -88,6 +88,7 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
       } finally {
         // Left early as well: the thread reads through the view until it ends.
         await done.catch(() => {})
+        recycle(tar)
       }
       await done
     } finally {

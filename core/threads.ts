@@ -10,8 +10,11 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 const MOST = 2
 /** Milliseconds: from one step of a build to the next. What a new thread has to compile again is a quarter of a large layer. */
 const PATIENCE = 60_000
-/** Jobs of one thread: what they leave in its heap (4 MiB of channel each, until it collects them) goes with it. */
+/** Jobs of one thread: what they leave in its heap goes with it. */
 const JOBS = 32
+
+/** MiB: garbage of short life that a thread lets pile up. By itself V8 takes 48, and an import has two threads. */
+const LIMITS = { maxYoungGenerationSizeMb: 16 }
 
 interface Waiting {
   readonly worker: Worker
@@ -27,7 +30,9 @@ export function takeThread({ href }: URL): Worker {
   const thread = waiting.get(href)?.at(-1)
   // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file. Its environment is the
   // program's as it is then, not as it was when the thread began.
-  if (thread === undefined) return new Worker(new URL(href), { execArgv: [], env: SHARE_ENV })
+  if (thread === undefined) {
+    return new Worker(new URL(href), { execArgv: [], env: SHARE_ENV, resourceLimits: LIMITS })
+  }
   thread.leave()
   thread.worker.ref()
   return thread.worker

@@ -1,6 +1,7 @@
 /** What is not as the tar has it, and rightly so: told when the layer came in. */
 import type { Database } from '../db/database.js'
 import { UNRECORDED } from '../db/left-out.js'
+import type { InodeKind } from '../driver.js'
 import type { Found } from '../merged-index.js'
 import type { FileInfo } from '../model.js'
 
@@ -30,7 +31,8 @@ export function excusesOf(db: Database, { row, node, inode }: Found): Excuses {
       if (name === 'time' && ofAll.has(UNRECORDED) && !isUsual(row.mtimeSec)) return true
       return told.has(name)
     },
-    attribute: (name) => told.has(`xattr ${name}`) || !canKeep(name, row.type),
+    attribute: (name) =>
+      told.has(`xattr ${name}`) || ofAll.has(`${kindOf(row.type)} xattr ${name}`) || !canKeep(name, row.type),
   }
 }
 
@@ -42,6 +44,10 @@ export function isNoEntry(actual: FileInfo): boolean {
 /** Does every file system keep such a time? */
 function isUsual(seconds: number): boolean {
   return seconds >= 0 && seconds < 2 ** 31
+}
+
+function kindOf(type: FileInfo['type']): InodeKind {
+  return type === 'file' || type === 'directory' || type === 'symlink' ? type : 'other'
 }
 
 /** Is there a file system of Linux that keeps it on such a file? Layers are older than the record of what was refused. */

@@ -45,7 +45,6 @@ export function reassemble(options: ReassembleOptions): Reassembly {
     aliases: options.aliases,
     verify: options.damaged !== undefined,
   }
-  // A damaged record breaks both channels; the first error of the two is the one to tell.
   const feeding = pump(framed(options.split), record.sink)
   const stop = () => {
     openProducer(record.sink).fail()
@@ -56,13 +55,13 @@ export function reassemble(options: ReassembleOptions): Reassembly {
     onAbort: stop,
     message: ({ path, reason }) => options.damaged?.(path, reason),
   }).finally(() => openProducer(record.sink).fail())
-  const done = Promise.all([working, feeding.catch(ignoreCancelled)]).then(
-    () => undefined,
-    (error: unknown) => {
-      openProducer(out.sink).fail()
-      throw error
-    },
-  )
+  // Each of the two that fails ends the other one, which then only says that it was cancelled.
+  const done = Promise.allSettled([working, feeding.catch(ignoreCancelled)]).then(([worked, fed]) => {
+    const failed = [fed, worked].find(({ status }) => status === 'rejected')
+    if (failed?.status !== 'rejected') return
+    openProducer(out.sink).fail()
+    throw failed.reason
+  })
   return { tar, done }
 }
 

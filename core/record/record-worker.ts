@@ -64,6 +64,7 @@ serve<RecordTask, RecordResult, RecordMessage>((task, { checkpoint, post }) => {
   })
   let stored = 0
   const parser = createTarParser({
+    maps: 'checked',
     raw: (bytes) => split.raw(bytes),
     entry(entry) {
       entries++

@@ -73,7 +73,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
   let metaType = 0
   /** The size that an entry without payload claims to have. */
   let claimed = 0
-  const sparse = createSparseEntries(fail)
+  const sparse = createSparseEntries(fail, handler.maps)
   const stray = createStray()
   let failure: unknown
 

@@ -2,7 +2,7 @@
  * A sparse file's entry, put together from its header and the blocks of its map that come after it: more header blocks in
  * the old form of GNU, the first blocks of the payload in pax 1.0, none in pax 0.x. How a map is written: sparse.ts.
  */
-import type { TarEntry } from './entry.js'
+import type { TarEntry, TarHandler } from './entry.js'
 import { BLOCK, type Fail, type Header, requireSize } from './header.js'
 import type { ExtendedSparse } from './pax.js'
 import {
@@ -36,7 +36,7 @@ interface Unfinished {
   stored: number
 }
 
-export function createSparseEntries(fail: Fail): SparseEntries {
+export function createSparseEntries(fail: Fail, maps: TarHandler['maps']): SparseEntries {
   let under: Unfinished | undefined
 
   const current = (): Unfinished => under ?? fail('no sparse file is at work')
@@ -54,7 +54,13 @@ export function createSparseEntries(fail: Fail): SparseEntries {
     oldGnu(entry, header, block) {
       if (header.dialect !== 'gnu') fail('it is a sparse file of a form that is not known')
       const size = requireSize(readOldGnuSize(block, fail), fail)
-      under = { entry, size, name: entry.path, segments: createSegments(size, fail), stored: entry.stored }
+      under = {
+        entry,
+        size,
+        name: entry.path,
+        segments: createSegments(size, fail, maps),
+        stored: entry.stored,
+      }
       return oldGnuMap(block, 'header')
     },
     pax(entry, told) {
@@ -65,7 +71,7 @@ export function createSparseEntries(fail: Fail): SparseEntries {
       if (!known) return undefined
       if (entry.type !== 'file') fail(`it is a ${entry.type} with a sparse map`)
       const size = requireSize(told.size ?? entry.size, fail)
-      const segments = createSegments(size, fail)
+      const segments = createSegments(size, fail, maps)
       const made = { entry, size, segments, name: told.name || entry.path, stored: entry.stored }
       if (version === '1.0') {
         under = { ...made, map: createMapReader(segments, fail) }

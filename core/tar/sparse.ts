@@ -3,7 +3,7 @@
  * it: segments ascend, don't overlap, lie within the file, and add up to what the archive stores. The bound on their
  * number keeps a small archive from filling the memory (CVE-2025-58183).
  */
-import type { SparseSegment } from './entry.js'
+import type { SparseSegment, TarHandler } from './entry.js'
 import { BLOCK, type Fail, readInteger } from './header.js'
 
 const MAX_SEGMENTS = 1_000_000
@@ -14,7 +14,8 @@ export interface SegmentCollector {
   finish(stored: number): readonly SparseSegment[]
 }
 
-export function createSegments(size: number, fail: Fail): SegmentCollector {
+/** @param maps `checked`: none of them is kept */
+export function createSegments(size: number, fail: Fail, maps: TarHandler['maps']): SegmentCollector {
   const segments: SparseSegment[] = []
   let count = 0
   let end = 0
@@ -30,7 +31,7 @@ export function createSegments(size: number, fail: Fail): SegmentCollector {
       }
       end = offset + length
       total += length
-      if (length > 0) segments.push({ offset, length })
+      if (length > 0 && maps !== 'checked') segments.push({ offset, length })
     },
     finish(stored) {
       if (total !== stored) fail(`its sparse map tells of ${total} bytes, but ${stored} are stored`)

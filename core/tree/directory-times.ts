@@ -4,6 +4,7 @@
  * million directories take about 40 MB.
  */
 import type { Timestamp } from '../tar/entry.js'
+import { type Budget, createPathMap, UNBOUNDED } from './budget.js'
 
 export interface DirectoryTimes {
   add(path: string, time: Timestamp): void
@@ -17,19 +18,20 @@ export interface DirectoryTimes {
 const HEAD = 16
 const CHUNK = 256 * 1024
 
-export function createDirectoryTimes(): DirectoryTimes {
+export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes {
   const chunks: Buffer[] = []
   let chunk = Buffer.alloc(0)
   let end = 0
   let count = 0
   let previous = ''
   /** Path → how many records there were when it was forgotten. */
-  const forgotten = new Map<string, number>()
+  const forgotten = createPathMap<number>(budget, () => 0)
   return {
     add(path, time) {
       const shared = sharedLength(previous, path)
       const rest = path.length - shared
       if (end + HEAD + rest > chunk.length) {
+        budget.take(CHUNK)
         chunk = Buffer.alloc(CHUNK)
         chunks.push(chunk)
         end = 0

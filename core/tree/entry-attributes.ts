@@ -4,6 +4,7 @@
  */
 import { release } from 'node:os'
 import { toShortText } from '../bytes.js'
+import type { InodeKind } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { chmod, fchmod, fchown, lchown, utimens } from '../sys/files.js'
 import { whatRanOut } from '../sys/full.js'
@@ -36,7 +37,7 @@ export interface Attributes {
   /** An open file just made with `mode & 0o777`. */
   file(fd: number, made: Made, meta: Meta): void
   /** Anything else just made; a symlink has no mode. */
-  node(made: Made, meta: Meta, kind: 'directory' | 'symlink' | 'other'): void
+  node(made: Made, meta: Meta, kind: Exclude<InodeKind, 'file'>): void
   /** The default ACL of a directory in which all is made. */
   defaultAcl(made: Made, value: string): void
   /** Its time of modification. */
@@ -84,7 +85,15 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
     }
   }
 
-  const setOne = (made: Made, name: string, value: string, set: () => void): boolean => {
+  /** Names that no file of a kind can have here: a global header brings them with every entry. */
+  const hopeless = new Set<string>()
+
+  const setOne = (made: Made, kind: InodeKind, name: string, value: string, set: () => void): boolean => {
+    const ofKind = `${kind} xattr ${name}` as const
+    if (hopeless.has(ofKind)) {
+      notices.add(leftOutText(made, name, 'left out: EOPNOTSUPP'))
+      return false
+    }
     try {
       set()
       return true
@@ -101,15 +110,16 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       // Not kept by this file system, not for this type of file (user.* on a symlink), or not without root.
       if (errno !== 'EOPNOTSUPP' && errno !== 'ENOTSUP' && errno !== 'EPERM' && errno !== 'EACCES')
         throw error
-      leaveAttribute(made, name, `left out: ${errno}`)
+      const why = `left out: ${errno}`
+      if (isOfKind(errno, kind, name) && hopeless.size < MOST_HOPELESS) {
+        hopeless.add(ofKind)
+        notices.leaveOut({ path: '', what: ofKind }, leftOutText(made, name, why))
+      } else leaveAttribute(made, name, why)
       return false
     }
   }
-  const leaveAttribute = ({ where }: Made, name: string, why: string): void =>
-    notices.leaveOut(
-      { path: where, what: `xattr ${name}` },
-      `${toShortText(where)}: extended attribute ${toShortText(name)} ${why}`,
-    )
+  const leaveAttribute = (made: Made, name: string, why: string): void =>
+    notices.leaveOut({ path: made.where, what: `xattr ${name}` }, leftOutText(made, name, why))
 
   /** The kernel keeps a list that says no more than the mode as the mode alone, and numbers of nobody as none. */
   const settleAcl = (made: Made, name: string, value: string, mode: number | undefined): void => {
@@ -122,20 +132,15 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
     }
   }
 
-  const setXattrs = (
-    made: Made,
-    meta: Meta,
-    directory: boolean,
-    set: (name: string, value: string) => void,
-  ) => {
+  const setXattrs = (made: Made, meta: Meta, kind: InodeKind, set: (name: string, value: string) => void) => {
     for (const [name, value] of meta.xattrs) {
       const stored = storedName(name, privatePrefix)
-      if (directory && name === DEFAULT_ACL) continue
+      if (kind === 'directory' && name === DEFAULT_ACL) continue
       if (stored === undefined) {
         leaveAttribute(made, name, "left out: it would be overlay's own (Linux 6.7 can keep it)")
         continue
       }
-      const kept = setOne(made, name, value, () => set(stored, value))
+      const kept = setOne(made, kind, name, value, () => set(stored, value))
       if (kept && name === ACCESS_ACL) settleAcl(made, name, value, meta.mode)
     }
   }
@@ -161,16 +166,18 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
     file(fd, made, meta) {
       own(made.where, meta, (uid, gid) => fchown(fd, uid, gid))
       if (!umaskIsZero || (meta.mode & SPECIAL_BITS) !== 0) fchmod(fd, meta.mode)
-      if (meta.xattrs.size > 0) setXattrs(made, meta, false, (name, value) => fsetxattr(fd, name, value))
+      if (meta.xattrs.size > 0) setXattrs(made, meta, 'file', (name, value) => fsetxattr(fd, name, value))
     },
     node(made, meta, kind) {
       own(made.where, meta, (uid, gid) => lchown(made.path, uid, gid))
       if (kind !== 'symlink') chmod(made.path, meta.mode)
       if (meta.xattrs.size === 0) return
-      setXattrs(made, meta, kind === 'directory', (name, value) => setxattr(made.path, name, value))
+      setXattrs(made, meta, kind, (name, value) => setxattr(made.path, name, value))
     },
     defaultAcl(made, value) {
-      const kept = setOne(made, DEFAULT_ACL, value, () => setxattr(made.path, DEFAULT_ACL, value))
+      const kept = setOne(made, 'directory', DEFAULT_ACL, value, () =>
+        setxattr(made.path, DEFAULT_ACL, value),
+      )
       if (kept) settleAcl(made, DEFAULT_ACL, value, undefined)
     },
     time(made, time) {
@@ -191,6 +198,19 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
     },
   }
 }
+
+/** Does the kernel refuse it for every inode of this kind? `user.` is for files and directories alone (xattr(7)). */
+function isOfKind(errno: string, kind: InodeKind, name: string): boolean {
+  if (errno === 'EPERM') return name.startsWith('user.') && (kind === 'symlink' || kind === 'other')
+  return errno === 'EOPNOTSUPP' || errno === 'ENOTSUP'
+}
+
+function leftOutText({ where }: Made, name: string, why: string): string {
+  return `${toShortText(where)}: extended attribute ${toShortText(name)} ${why}`
+}
+
+/** A tar may have a new name in every entry. */
+const MOST_HOPELESS = 2000
 
 /** What no other try would change. */
 const REFUSALS: ReadonlyMap<string, string> = new Map([

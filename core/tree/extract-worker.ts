@@ -3,6 +3,7 @@ import { openConsumer } from '../channel.js'
 import type { LeftOut } from '../driver.js'
 import { createTarParser } from '../tar/parse.js'
 import { serve } from '../worker.js'
+import { createBudget } from './budget.js'
 import type { Extracted, ExtractJob } from './extract.js'
 import { createLayer } from './lay.js'
 import { createPayloads } from './payloads.js'
@@ -10,7 +11,8 @@ import { enterPlace } from './place.js'
 
 serve<ExtractJob, Extracted, readonly LeftOut[]>((job, { post }) => {
   const consumer = openConsumer(job.tar)
-  const payloads = createPayloads(job.scratch)
+  const budget = createBudget()
+  const payloads = createPayloads(job.scratch, budget)
   try {
     const place = enterPlace(job.upper)
     try {
@@ -19,6 +21,7 @@ serve<ExtractJob, Extracted, readonly LeftOut[]>((job, { post }) => {
         lower: job.lower,
         style: job.whiteouts,
         payloads,
+        budget,
         leftOut: (found) => post(found),
         umaskIsZero: place.jailed,
         durable: job.durable === true,

@@ -18,6 +18,7 @@ import {
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
 import { readXattrs, readXattrsOf } from './attributes.js'
+import { type Budget, createPathMap } from './budget.js'
 import { at, baseOf, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
@@ -42,6 +43,8 @@ export interface GroundOptions {
   readonly lower: number | undefined
   readonly style: WhiteoutStyle
   readonly payloads: Payloads
+  /** Of what is remembered until the end. */
+  readonly budget: Budget
   /** New files get exactly the mode asked for. */
   readonly umaskIsZero: boolean
   /** All of it is to be on disk in the end (extract.ts). */
@@ -82,17 +85,17 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const OWNER_ALL = 0o700
 
 export function createGround(options: GroundOptions): Ground {
-  const { place, lower, style, payloads, umaskIsZero, durable, leftOut } = options
+  const { place, lower, style, payloads, umaskIsZero, durable, leftOut, budget } = options
   const privileged = process.geteuid?.() === 0
   const notices = createNotices(leftOut)
   const attributes = createAttributes(style, umaskIsZero, notices)
-  const hiding = createHiding(place, style)
-  const untold = createUntold()
+  const hiding = createHiding(place, style, budget)
+  const untold = createUntold(budget)
   const files = durable ? createDurableFiles() : NOT_DURABLE
-  const times = createDirectoryTimes()
-  const defaultAcls = new Map<string, string>()
+  const times = createDirectoryTimes(budget)
+  const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
   /** Without root: directories whose own mode would keep their owner out. */
-  const closed = new Map<string, number>()
+  const closed = createPathMap<number>(budget, () => 0)
   const counts = { size: 0, inodes: 0 }
 
   const implied = (parent: Dir, name: string, below: Entered | undefined): void => {
@@ -103,14 +106,13 @@ export function createGround(options: GroundOptions): Ground {
     ground.settle(join(parent.path, name), meta, true)
     if (hides) ground.makeOpaque(space.made(parent, name))
   }
-  const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, {
-    implied,
-    yields(parent, name) {
-      if (!untold.has(join(parent.path, name))) return false
-      ground.clear(parent, name)
-      return true
-    },
-  })
+  const yields = (parent: Dir, name: string): boolean => {
+    if (!untold.has(join(parent.path, name))) return false
+    ground.clear(parent, name)
+    return true
+  }
+  const maker = { implied, yields }
+  const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, maker, budget)
 
   const ground: Ground = {
     space,

@@ -7,6 +7,7 @@ import { errnoOf } from '../errors.js'
 import { close, mknod, open, unlink } from '../sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
+import { type Budget, createPathSet, type PathMap } from './budget.js'
 import { baseOf, join, parentOf } from './confined.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 import type { Dir } from './namespace.js'
@@ -14,8 +15,8 @@ import type { Place } from './place.js'
 
 export interface Hiding {
   /** Real paths whited out, and real paths of opaque directories. */
-  readonly whiteouts: Set<string>
-  readonly opaques: Set<string>
+  readonly whiteouts: PathMap<true>
+  readonly opaques: PathMap<true>
   /** Hides entry `name` below `dir`, of which this layer has the directory but nothing of that name. */
   hide(dir: Dir, name: string): void
   /** Takes the whiteout at this path away to make room for an entry; false where there is none. */
@@ -35,9 +36,9 @@ export interface Hiding {
 
 const WHITEOUT_MODE = constants.S_IFCHR
 
-export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
-  const whiteouts = new Set<string>()
-  const opaques = new Set<string>()
+export function createHiding(place: Place, style: WhiteoutStyle, budget: Budget): Hiding {
+  const whiteouts = createPathSet(budget)
+  const opaques = createPathSet(budget)
   const prefix = style === 'overlay' ? 'trusted.overlay.' : 'user.overlay.'
 
   const mark = (dir: string): void => setxattr(place.path(dir, '.'), `${prefix}opaque`, 'y')
@@ -66,7 +67,7 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
     opaques,
     hide(dir, name) {
       if (style !== 'list') cover(dir.path, name)
-      whiteouts.add(join(dir.path, name))
+      whiteouts.set(join(dir.path, name), true)
     },
     uncover(dir, name) {
       if (whiteouts.size === 0 || !whiteouts.delete(join(dir.path, name))) return false
@@ -75,12 +76,14 @@ export function createHiding(place: Place, style: WhiteoutStyle): Hiding {
     },
     makeOpaque(dir) {
       if (style !== 'list' && dir.path !== '') mark(dir.path)
-      opaques.add(dir.path)
+      opaques.set(dir.path, true)
     },
     sweep(below) {
       // All below `d` sorts directly after `d/`, so the last one seen covers or is over.
       let over = opaques.has('') ? '' : undefined
-      const keys = [...whiteouts, ...opaques].filter((path) => path !== '').map((path) => `${path}/`)
+      const keys = [...whiteouts.keys(), ...opaques.keys()]
+        .filter((path) => path !== '')
+        .map((path) => `${path}/`)
       for (const key of keys.sort()) {
         const path = key.slice(0, -1)
         if (over === undefined || !key.startsWith(over)) over = key

@@ -6,6 +6,7 @@ import { close, ftruncate, link, mknod, open, symlink, syncFileRange } from '../
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import type { TarEntry, TarHandler } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
+import { createPathSet } from './budget.js'
 import { baseOf, join, parentOf } from './confined.js'
 import { failure } from './failure.js'
 import { createGround, type GroundOptions } from './ground.js'
@@ -59,7 +60,7 @@ export function createLayer(options: GroundOptions): Layer {
   const { space, attributes, notices, counts, files } = ground
   const createMode = process.geteuid?.() === 0 ? 0o777 : 0o600
   /** Devices that could not be made. */
-  const absent = new Set<string>()
+  const absent = createPathSet(options.budget)
   let entries = 0
   let current = ''
   let file: OpenFile | undefined
@@ -88,8 +89,8 @@ export function createLayer(options: GroundOptions): Layer {
           entries,
           aliases: [...space.aliases],
           notices: notices.list(),
-          whiteouts: style === 'list' ? [...whiteouts] : [],
-          opaques: style === 'list' ? [...opaques] : [],
+          whiteouts: style === 'list' ? [...whiteouts.keys()] : [],
+          opaques: style === 'list' ? [...opaques.keys()] : [],
         }
       }),
     close() {
@@ -269,7 +270,7 @@ export function createLayer(options: GroundOptions): Layer {
       if (errnoOf(error) !== 'EPERM') throw error
       const text = `${toShortText(entry.path)}: left out: only root can make a ${type} device`
       notices.leaveOut({ path: where, what: 'node' }, text)
-      absent.add(where)
+      absent.set(where, true)
       return
     }
     counts.inodes++

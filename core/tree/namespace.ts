@@ -9,6 +9,7 @@ import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { readlink, readlinkAt } from '../sys/files.js'
 import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
+import { type Budget, createPathMap, type PathMap } from './budget.js'
 import { baseOf, type Entered, enterDirectory, join, lstatAtOrUndefined } from './confined.js'
 import type { Place } from './place.js'
 
@@ -54,10 +55,12 @@ export interface Namespace {
   /** Forgets what it can where it knows too much; between two entries only. */
   trim(): void
   /** Parents of entries, marks and link targets that were named through a symlink → the real one; the first meaning. */
-  readonly aliases: ReadonlyMap<string, string>
+  readonly aliases: Pick<PathMap<string>, 'size' | 'get' | typeof Symbol.iterator>
   readonly root: Dir
   close(): void
 }
+
+type Paths = Pick<PathMap<true>, 'has'>
 
 const MAX_HOPS = 40
 /** Of the trie: bytes of paths. */
@@ -70,12 +73,13 @@ const MAX_KNOWN = 4 << 20
 export function createNamespace(
   place: Place,
   lower: number | undefined,
-  hidden: ReadonlySet<string>,
-  opaques: ReadonlySet<string>,
+  hidden: Paths,
+  opaques: Paths,
   maker: Maker,
+  budget: Budget,
 ): Namespace {
   const root = createDir('', undefined, true)
-  const aliases = new Map<string, string>()
+  const aliases = createPathMap<string>(budget, (real) => real.length)
   let last: { readonly named: string; readonly dir: Dir } | undefined
   let known = 0
   let opened: { readonly dir: Dir; readonly below: Entered | undefined } | undefined

@@ -3,7 +3,7 @@
  * are sorted by path, the directories above a change are included, deletions become whiteouts of a fixed time
  * (SOURCE_DATE_EPOCH, else 1970), owner names are left out. pack.ts has the rules.
  */
-import { type ByteSink, createChannel, drain, openConsumer, openProducer } from '../channel.js'
+import { type ByteSink, createChannel, drain, openConsumer, openProducer, recycle } from '../channel.js'
 import type { Change } from '../driver.js'
 import { isCode } from '../errors.js'
 import { runInWorker } from '../worker.js'
@@ -79,7 +79,14 @@ async function* stream(
     read = true
   } finally {
     // Left early: the thread was told so by the channel, and its CANCELLED is no news.
-    if (!read) await gone
+    if (!read) {
+      await gone
+      recycle(sink)
+    }
   }
-  for (const text of (await work).notices) options.notice?.(text)
+  try {
+    for (const text of (await work).notices) options.notice?.(text)
+  } finally {
+    recycle(sink)
+  }
 }

@@ -9,6 +9,7 @@ import { errnoOf } from '../errors.js'
 import { chmod, close, open, openAt, read, unlink, writeAll } from '../sys/files.js'
 import type { Stat } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
+import type { Budget } from './budget.js'
 
 export interface Payloads {
   /** Remembers how a sparse file was stored: its payload is the segments, not the content. */
@@ -30,17 +31,30 @@ export interface PayloadWriter {
 }
 
 const CHUNK = 256 * 1024
+/** What is remembered, bytes: of a payload beside its file's name, also by whoever gets it, and of an inode. */
+const SAVED = 400
+const NUMBER = 40
 
 /** `scratch` is the directory's path (byte string), opened before the thread's root changes. */
-export function createPayloads(scratch: string): Payloads & { close(): void } {
+export function createPayloads(scratch: string, budget: Budget): Payloads & { close(): void } {
   const directory = open(scratch, constants.O_RDONLY | constants.O_DIRECTORY)
   const saved: ReplacedPayload[] = []
-  const maps = new Map<number, readonly SparseSegment[]>()
+  const maps = new Map<number, Float64Array>()
   /** Inodes of which nothing needs to be saved (again), as long as they have a name. */
   const done = new Set<number>()
   let buffer: Buffer | undefined
   /** What is being written. */
   let unfinished: { readonly fd: number; readonly file: string } | undefined
+
+  const remember = (ino: number) => {
+    if (!done.has(ino)) budget.take(NUMBER)
+    done.add(ino)
+  }
+  const forget = (ino: number) => {
+    if (done.delete(ino)) budget.take(-NUMBER)
+    budget.take(-8 * (maps.get(ino)?.length ?? 0))
+    maps.delete(ino)
+  }
 
   const start = (): PayloadWriter => {
     const name = `payload-${randomBytes(12).toString('hex')}`
@@ -59,8 +73,9 @@ export function createPayloads(scratch: string): Payloads & { close(): void } {
       end() {
         unfinished = undefined
         const sha256 = hash.digest('hex')
-        saved.push({ sha256, size, file })
         close(fd)
+        saved.push({ sha256, size, file })
+        budget.take(SAVED + file.length * 2)
       },
     }
   }
@@ -68,22 +83,26 @@ export function createPayloads(scratch: string): Payloads & { close(): void } {
   return {
     saved,
     start,
-    sparse: (ino, segments) => maps.set(ino, segments),
-    none: (ino) => done.add(ino),
+    sparse(ino, segments) {
+      budget.take(segments.length * 16)
+      maps.set(ino, packed(segments))
+    },
+    none: (ino) => remember(ino),
     save(path, stat, removed) {
       const last = removed && stat.nlink === 1
-      const segments = maps.get(stat.ino) ?? [{ offset: 0, length: stat.size }]
-      const needless = done.has(stat.ino) || segments.every(({ length }) => length === 0)
+      const map = maps.get(stat.ino) ?? Float64Array.of(0, stat.size)
+      const needless = done.has(stat.ino) || stat.size === 0 || map.length === 0
       // The number of a removed inode is given to the next file.
-      if (last) done.delete(stat.ino)
-      else done.add(stat.ino)
-      if (last) maps.delete(stat.ino)
+      if (last) forget(stat.ino)
+      else remember(stat.ino)
       if (needless) return
       buffer ??= Buffer.allocUnsafeSlow(CHUNK)
       const fd = openReadable(path, stat)
       try {
         const writer = start()
-        for (const segment of segments) copySegment(fd, segment, buffer, writer)
+        for (let at = 0; at < map.length; at += 2) {
+          copySegment(fd, { offset: map[at] ?? 0, length: map[at + 1] ?? 0 }, buffer, writer)
+        }
         writer.end()
       } finally {
         close(fd)
@@ -99,6 +118,13 @@ export function createPayloads(scratch: string): Payloads & { close(): void } {
     },
     close: () => close(directory),
   }
+}
+
+/** Offset and length in turn. */
+function packed(segments: readonly SparseSegment[]): Float64Array {
+  const map = new Float64Array(segments.length * 2)
+  for (const [index, { offset, length }] of segments.entries()) map.set([offset, length], index * 2)
+  return map
 }
 
 function openReadable(path: string, stat: Stat): number {

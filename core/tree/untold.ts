@@ -3,8 +3,11 @@
  * hard link copied up from the layers below. To whoever reads the tar all that is still of the layers below, so a later
  * whiteout or marker hides it with the rest of them.
  */
+import { type Budget, createPathSet, type PathMap } from './budget.js'
 import { join } from './confined.js'
 import type { Dir } from './namespace.js'
+
+type Paths = Pick<PathMap<true>, 'has' | 'keys'>
 
 export interface Untold {
   add(path: string): void
@@ -14,13 +17,13 @@ export interface Untold {
   /** It is gone. */
   delete(path: string): void
   /** The outermost of what lies below one of these directories. */
-  below(directories: ReadonlySet<string>): readonly string[]
+  below(directories: Paths): readonly string[]
 }
 
-export function createUntold(): Untold {
-  const paths = new Set<string>()
+export function createUntold(budget: Budget): Untold {
+  const paths = createPathSet(budget)
   return {
-    add: (path) => void paths.add(path),
+    add: (path) => void paths.set(path, true),
     has: (path) => paths.has(path),
     tell(dir, name) {
       if (paths.size === 0) return
@@ -28,12 +31,12 @@ export function createUntold(): Untold {
       for (let at: Dir | undefined = dir; at !== undefined; at = at.parent) paths.delete(at.path)
     },
     delete: (path) => void paths.delete(path),
-    below(directories) {
+    below(directories: Paths) {
       if (paths.size === 0) return []
       const found: string[] = []
       let over = directories.has('') ? '' : undefined
       // All below `d` sorts directly after `d/`.
-      const keys = new Set([...paths, ...directories].map((path) => `${path}/`))
+      const keys = new Set([...paths.keys(), ...directories.keys()].map((path) => `${path}/`))
       for (const key of [...keys].sort()) {
         const path = key.slice(0, -1)
         const last = found.at(-1)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { createChannel, drain, openConsumer, openProducer, pump } from '../../core/channel.js'
+import { createChannel, drain, openConsumer, openProducer, pump, recycle } from '../../core/channel.js'
 import { isCode } from '../../core/errors.js'
 
 const PIECES = [1, 7, 4096, 100_000, 3, 65_536, 1_000_000]
@@ -96,4 +96,29 @@ test("the source's error is the one that pump throws, and the reader does not mi
   const reading = assert.rejects(digest(drain(sole(channels))), (error) => isCode(error, 'CANCELLED'))
   await assert.rejects(pump(failing(), sink), /disk on fire/)
   await reading
+})
+
+test('memory is used again, and whoever holds on to an earlier use breaks nothing', async () => {
+  const options = { slots: 3, slotSize: 777 }
+  const first = createChannel(options)
+  const [late, lateReader] = [openProducer(first.sink), openConsumer(sole(first.channels))]
+  const waiting = assert.rejects(lateReader.readAsync(), (error) => isCode(error, 'CANCELLED'))
+  recycle(first.sink)
+  recycle(first.sink)
+  await waiting
+  const second = createChannel(options)
+  assert.equal(second.sink.memory, first.sink.memory)
+  assert.notEqual(createChannel(options).sink.memory, first.sink.memory, 'given once')
+  recycle(first.sink)
+  assert.notEqual(createChannel(options).sink.memory, first.sink.memory, 'it is not theirs any more')
+  const pumping = pump(pieces(), second.sink)
+  late.fail()
+  late.end()
+  lateReader.cancel()
+  assert.throws(
+    () => late.acquire(),
+    (error) => isCode(error, 'CANCELLED'),
+  )
+  assert.equal(await digest(drain(sole(second.channels))), await digest(pieces()))
+  await pumping
 })

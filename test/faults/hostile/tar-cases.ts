@@ -7,6 +7,8 @@ export interface TarCase {
   tar(outside: string): Buffer
   /** `in`, or the code it is refused with; two, where it is told apart from an archive early or late. */
   readonly outcome: string
+  /** Of the error. */
+  readonly words?: RegExp
   /** Where the backends differ: their own. */
   readonly on?: Readonly<Record<string, string>>
 }
@@ -270,6 +272,67 @@ const ATTRIBUTES: readonly TarCase[] = [
   { title: 'modes with every bit', outcome: 'in', tar: () => tar(header({ name: 'a', mode: 0o177777 })) },
 ]
 
+/** What real tools made, and what broke 0.1.0. */
+const FIELD: readonly TarCase[] = [
+  {
+    title: "macOS's attribute, as its tar has it",
+    outcome: 'in',
+    tar: () => tar(pax([['LIBARCHIVE.xattr.com.apple.provenance', 'AQIAx5BT']]), file('f', 'x')),
+  },
+  {
+    title: 'the largest uid and gid',
+    outcome: 'in',
+    tar: () =>
+      tar(
+        pax([
+          ['uid', '4294967295'],
+          ['gid', '4294967295'],
+        ]),
+        file('f', 'x'),
+      ),
+  },
+  {
+    title: 'an attribute of 5,000 bytes',
+    outcome: BAD,
+    words: /user\.big of 5000 bytes: the file system can't hold so much/,
+    on: { btrfs: 'in' },
+    tar: () => tar(marked('f', { 'user.big': 'v'.repeat(5000) })),
+  },
+  {
+    title: 'an attribute of 65,536 bytes',
+    outcome: BAD,
+    words: /user\.big of 65536 bytes: the file system can't hold so much/,
+    tar: () => tar(marked('f', { 'user.big': 'v'.repeat(65_536) })),
+  },
+  {
+    title: 'an attribute of 65,537 bytes',
+    outcome: BAD,
+    words: /user\.big of 65537 bytes: the file system can't hold more than 65,536/,
+    tar: () => tar(marked('f', { 'user.big': 'v'.repeat(65_537) })),
+  },
+  {
+    title: 'an empty target as tars have it',
+    outcome: BAD,
+    words: /its link target is empty/,
+    tar: () => tar(link('l', '')),
+  },
+  {
+    title: 'four hundred attributes of a global header on symlinks',
+    outcome: 'in',
+    tar: () => {
+      const attributes = Array.from({ length: 400 }, (_, i) => [`SCHILY.xattr.user.${i}`, ''] as const)
+      return tar(pax(attributes, 'g'), ...Array.from({ length: 50 }, (_, i) => link(`l${i}`, 'x')))
+    },
+  },
+  { title: 'hard links replaced', outcome: 'in', tar: () => hardLinksReplaced(100) },
+  {
+    title: 'cut in a whiteout',
+    outcome: BROKEN,
+    words: /cut off|ends/,
+    tar: () => file('d/.wh.x', 'y'.repeat(100_000)).subarray(0, 50_000),
+  },
+]
+
 const NAMES: readonly TarCase[] = [
   { title: 'a NUL in a name', outcome: BAD, tar: () => tar(named('a\0b')) },
   {
@@ -407,6 +470,7 @@ export const TAR_CASES: readonly TarCase[] = [
   ...BREAKOUTS,
   ...WHITEOUTS,
   ...ATTRIBUTES,
+  ...FIELD,
   ...NAMES,
   ...DUPLICATES,
   ...BROKEN_TARS,

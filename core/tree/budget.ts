@@ -1,0 +1,75 @@
+/**
+ * What an extraction has to remember until its end, bounded: what a layer hides, paths through symlinks, payloads that were
+ * kept aside, sparse maps, access lists, times of directories. A small archive may bring as much of it as it likes.
+ */
+import { VarveError } from '../errors.js'
+
+export interface Budget {
+  /** So many bytes, about, are remembered now, or are not any more (below 0). @throws VarveError RESOURCE_EXHAUSTED */
+  take(bytes: number): void
+}
+
+/** A map by path, of whose weight the budget knows. */
+export interface PathMap<Value> extends Iterable<[path: string, value: Value]> {
+  readonly size: number
+  has(path: string): boolean
+  get(path: string): Value | undefined
+  set(path: string, value: Value): void
+  /** False where there was none. */
+  delete(path: string): boolean
+  keys(): Iterable<string>
+}
+
+/** A million directories with ordinary paths, or some hundred thousand of anything else. */
+const MOST = 48 << 20
+/** Of an entry of a map beside its text, bytes. */
+const ENTRY = 120
+
+export function createBudget(most = MOST): Budget {
+  let taken = 0
+  return {
+    take(bytes) {
+      taken += bytes
+      if (taken <= most) return
+      throw new VarveError(
+        'RESOURCE_EXHAUSTED',
+        `the layer has more to be remembered than ${most >> 20} MiB (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, directories), which is refused`,
+      )
+    },
+  }
+}
+
+/** For what the store itself has already. */
+export const UNBOUNDED: Budget = { take() {} }
+
+/** @param weigh bytes of a value, beside those of its path */
+export function createPathMap<Value>(budget: Budget, weigh: (value: Value) => number): PathMap<Value> {
+  const map = new Map<string, Value>()
+  const weightOf = (path: string, value: Value) => ENTRY + path.length + weigh(value)
+  const remove = (path: string): boolean => {
+    const value = map.get(path)
+    if (value === undefined) return false
+    budget.take(-weightOf(path, value))
+    return map.delete(path)
+  }
+  return {
+    get size() {
+      return map.size
+    },
+    has: (path) => map.has(path),
+    get: (path) => map.get(path),
+    set(path, value) {
+      remove(path)
+      budget.take(weightOf(path, value))
+      map.set(path, value)
+    },
+    delete: remove,
+    keys: () => map.keys(),
+    [Symbol.iterator]: () => map[Symbol.iterator](),
+  }
+}
+
+/** Paths alone. */
+export function createPathSet(budget: Budget): PathMap<true> {
+  return createPathMap(budget, () => 0)
+}

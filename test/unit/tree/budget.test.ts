@@ -1,0 +1,107 @@
+/** What an extraction remembers is bounded, and what it does not remember any more costs nothing. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { isCode } from '../../../core/errors.js'
+import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
+import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
+import { createHiding } from '../../../core/tree/hiding.js'
+import { createPayloads } from '../../../core/tree/payloads.js'
+import { createUntold } from '../../../core/tree/untold.js'
+
+const TIME = { sec: 0, nsec: 0 }
+const MOST = 1 << 20
+
+/** All that grows with a tar: the n-th of it. Each takes some hundred bytes at least, or a thousandth of a megabyte. */
+const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>> = {
+  'paths of a set': (budget) => {
+    const paths = createPathSet(budget)
+    return (n) => paths.set(`path/${n}`, true)
+  },
+  'values of a map': (budget) => {
+    const lists = createPathMap<string>(budget, (value) => value.length)
+    return (n) => lists.set(`path/${n}`, 'x'.repeat(100))
+  },
+  whiteouts: (budget) => {
+    const hiding = createHiding({} as never, 'list', budget)
+    return (n) => hiding.hide({ path: 'd' } as never, String(n))
+  },
+  'opaque directories': (budget) => {
+    const hiding = createHiding({} as never, 'list', budget)
+    return (n) => hiding.makeOpaque({ path: `d${n}` } as never)
+  },
+  'what no entry tells of': (budget) => {
+    const untold = createUntold(budget)
+    return (n) => untold.add(`path/${n}`)
+  },
+  'directories with their times': (budget) => {
+    const times = createDirectoryTimes(budget)
+    return (n) => times.add(`${n}/${'x'.repeat(1000)}`, TIME)
+  },
+  'directories that are gone': (budget) => {
+    const times = createDirectoryTimes(budget)
+    return (n) => times.forget(`${n}/path`)
+  },
+}
+
+for (const [title, grow] of Object.entries(GROWING)) {
+  test(`${title} end with RESOURCE_EXHAUSTED, and not before`, () => {
+    const more = grow(createBudget(MOST))
+    for (let n = 0; n < 500; n++) more(n)
+    assert.throws(
+      () => {
+        for (let n = 500; n < 10_000; n++) more(n)
+      },
+      (error) =>
+        isCode(error, 'RESOURCE_EXHAUSTED') && /more to be remembered than 1 MiB/.test(String(error)),
+    )
+  })
+}
+
+test('payloads kept aside and sparse maps end with RESOURCE_EXHAUSTED, and their files go', () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'varve-budget-'))
+  const payloads = createPayloads(scratch, createBudget(100_000))
+  try {
+    assert.throws(
+      () => payloads.sparse(1, Array(10_000).fill({ offset: 0, length: 1 })),
+      (error) => isCode(error, 'RESOURCE_EXHAUSTED'),
+    )
+  } finally {
+    payloads.close()
+  }
+  const others = createPayloads(scratch, createBudget(100_000))
+  try {
+    const keep = () => {
+      const writer = others.start()
+      writer.write(Buffer.from('x'))
+      writer.end()
+    }
+    assert.throws(
+      () => {
+        for (let n = 0; n < 300; n++) keep()
+      },
+      (error) => isCode(error, 'RESOURCE_EXHAUSTED'),
+    )
+    assert.ok(readdirSync(scratch).length > 100)
+    others.abandon()
+    assert.deepEqual(readdirSync(scratch), [])
+  } finally {
+    others.close()
+    rmSync(scratch, { recursive: true, force: true })
+  }
+})
+
+test('what comes and goes again and again costs what is there at most', () => {
+  const budget = createBudget(10_000)
+  const paths = createPathMap<string>(budget, (value) => value.length)
+  for (let n = 0; n < 10_000; n++) {
+    paths.set('a', 'x'.repeat(n % 7))
+    paths.set('b', 'x')
+    if (n % 2 === 0) paths.delete('a')
+    paths.delete('not there')
+  }
+  assert.deepEqual([...paths.keys()].sort(), ['a', 'b'])
+  assert.equal(paths.size, 2)
+})
