@@ -52,9 +52,14 @@ export function createScratch(root: string): Scratch {
   }
 }
 
-/** The scratch spaces that are there, whoever has them. */
+/** The scratch spaces that are there, whoever has them; what has another name is none, and nothing of the store's. */
 export function scratchNames(root: string): readonly string[] {
-  return readdir(`${root}/tmp`)
+  return readdir(`${root}/tmp`).filter((name) => NAME.test(name))
+}
+
+/** What lies where scratch space is, and is none. */
+export function strangersIn(root: string): readonly string[] {
+  return readdir(`${root}/tmp`).filter((name) => !NAME.test(name))
 }
 
 /** Removes a scratch space whose process is gone. False: it lives. */
@@ -75,6 +80,9 @@ export function isScratchInUse(root: string, name: string): boolean {
   lock?.release()
   return lock === undefined
 }
+
+/** As `randomName` makes it. */
+const NAME = /^\d+-[0-9a-f]+$/
 
 function randomName(): string {
   return `${process.pid}-${randomBytes(6).toString('hex')}`

@@ -13,7 +13,7 @@ if [ "$purpose" = test ]; then
     dockerd:docker.io docker:docker.io containerd:containerd runc:runc podman:podman skopeo:skopeo umoci:umoci
     igzip:isal pigz:pigz bsdtar:libarchive-tools mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
     getfattr:attr getfacl:acl setcap:libcap2-bin strace:strace git:git tar:tar unshare:util-linux
-    ip:iproute2 iptables:iptables hostname:hostname zsh:zsh fish:fish
+    ip:iproute2 iptables:iptables hostname:hostname rsync:rsync zsh:zsh fish:fish
   )
 fi
 

@@ -1,6 +1,6 @@
 /** The database file itself. */
 import { checkIntegrity } from '../db/integrity.js'
-import type { CheckContext, Problem } from './problem.js'
+import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
 export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
   for (const message of checkIntegrity(db.sql)) {
@@ -8,6 +8,7 @@ export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
       check: 'database',
       subject: db.sql.file,
       message: `${message}; make it anew with "varve check --rebuild", or restore it from a backup`,
+      heal: REBUILD,
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The database and the journal beside it must be as far as each other (core/journal/journal.ts). */
 import { toText } from '../bytes.js'
 import { generationOf, judge, restart } from '../journal/history.js'
+import { keepAside } from '../journal/place.js'
 import { takeUp } from '../journal/take-up.js'
 import type { CheckContext, Problem } from './problem.js'
 
@@ -29,8 +30,9 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
     subject: `${toText(root)}/records/journal`,
     message: 'is damaged, or lacks something that the database has',
     mend: {
-      what: 'begin it anew from the database',
+      what: 'begin it anew from the database; it is kept in backup/ as it was',
       run() {
+        keepAside(toText(root), 'journal')
         restart(db, journal)
         return true
       },

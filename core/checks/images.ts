@@ -4,12 +4,14 @@ import type { ImageRow } from '../db/images.js'
 import { messageOf } from '../errors.js'
 import { parseConfig } from '../formats/config.js'
 import { digestOf } from '../ids.js'
-import type { CheckContext, Problem } from './problem.js'
+import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
 export function* checkImages(context: CheckContext): Generator<Problem, void> {
   for (const image of context.db.images.all()) {
     const name = context.db.references.byImage(image.key)[0] ?? image.digest
-    for (const message of problemsOf(context, image)) yield { check: 'image', subject: name, message }
+    for (const message of problemsOf(context, image)) {
+      yield { check: 'image', subject: name, message, heal: REBUILD }
+    }
   }
 }
 

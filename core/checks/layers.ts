@@ -9,7 +9,7 @@ import { refill, takeUpLayer } from '../journal/take-up-layer.js'
 import { REMADE } from '../labels.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { readSplit } from '../tar/split.js'
-import { type CheckContext, healWith, isAsked, type Mend, type Problem } from './problem.js'
+import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 
 export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
   const { db, driver } = context
@@ -17,6 +17,7 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
   const before = db.nodes.ready().filter((row) => isAsked(context, row.id))
   const held = new Set(await driver.list())
   yield* checkDriverLayers(context, before, held)
+  yield* checkPlaces(context, before, held)
   yield* checkSeals(context, before, held)
   yield* checkRemade(context, before)
   for (const row of db.nodes.unready().filter((each) => isAsked(context, each.id))) {
@@ -97,6 +98,21 @@ function takingUp({ gate, records }: CheckContext, layer: LayerId): string {
     : `make it known as found-${layer}, to be looked into and then kept or removed`
 }
 
+/** Is what the driver lists of a writable layer a layer still? */
+async function* checkPlaces(
+  context: CheckContext,
+  before: readonly NodeRow[],
+  held: ReadonlySet<LayerId>,
+): AsyncGenerator<Problem, void> {
+  const { db, driver, graph } = context
+  for (const row of before) {
+    if (row.kind === 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
+    const message = await problemOf(driver, row.layer)
+    if (message === undefined || isPast(context, row)) continue
+    yield { check: 'layer-directory', subject: nameOf(db, row), message }
+  }
+}
+
 /** What was done to a committed layer behind the driver's back, where the driver can tell. */
 async function* checkSeals(
   context: CheckContext,
@@ -137,6 +153,7 @@ function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generat
     message: orphaned
       ? 'has a chain id, but its parent has none'
       : `its chain id is ${tar.chainId}, but its diff id and its parent make ${expected}`,
+    heal: REBUILD,
   }
 }
 

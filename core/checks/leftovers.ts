@@ -1,7 +1,7 @@
 /** What no living process needs, and who may look into the root. */
 import { toText } from '../bytes.js'
-import { isScratchInUse, purgeScratch } from '../scratch.js'
-import { chmod, readdir } from '../sys/files.js'
+import { isScratchInUse, purgeScratch, scratchNames, strangersIn } from '../scratch.js'
+import { chmod } from '../sys/files.js'
 import { stat } from '../sys/stat.js'
 import type { CheckContext, Problem } from './problem.js'
 
@@ -22,13 +22,20 @@ export function* checkLeftovers({ root }: CheckContext): Generator<Problem, void
       },
     }
   }
-  for (const name of readdir(`${root}/tmp`)) {
+  for (const name of scratchNames(root)) {
     if (isScratchInUse(root, name)) continue
     yield {
       check: 'leftovers',
       subject: toText(`${root}/tmp/${name}`),
       message: 'is scratch space of a process that is gone',
       mend: { what: 'remove it', run: () => purgeScratch(root, name) },
+    }
+  }
+  for (const name of strangersIn(root)) {
+    yield {
+      check: 'leftovers',
+      subject: toText(`${root}/tmp/${name}`),
+      message: "is none of the store's, and is left as it is; move it away",
     }
   }
 }

@@ -42,6 +42,9 @@ export interface Mend {
   run(): Promise<boolean> | boolean
 }
 
+/** The command that makes rows anew from the journal and the records of layers. */
+export const REBUILD = 'varve check --rebuild'
+
 /** The command that heals a damaged layer, which came as a tar: that, or its image, is somewhere still. */
 export function healWith(db: Database, row: NodeRow): string {
   return `varve repair --from SOURCE ${db.layers.get(row.id)?.chainId.slice(7, 19) ?? row.layer}`

@@ -1,17 +1,14 @@
 /** A database brought to where its journal is: what it lacks comes back, with the ids, parents, names and images that it had. */
 
-import { fromText } from '../bytes.js'
 import { copyDatabase } from '../db/copy.js'
 import type { Database } from '../db/database.js'
 import type { NodeId } from '../db/nodes.js'
 import { type Rows, readRows, replaceRows } from '../db/rows.js'
-import { errnoOf } from '../errors.js'
 import type { Gate } from '../gate.js'
 import { clearContent } from '../graph-rules.js'
-import { mkdir } from '../sys/files.js'
 import { generationOf, newLineage, restart } from './history.js'
 import type { Journal, Reading } from './journal.js'
-import { BACKUP } from './place.js'
+import { asidePath } from './place.js'
 import { replay } from './replay.js'
 
 /** Ids of nodes that are passed over: those that the lost transactions gave may be in use by what the driver still has. */
@@ -66,13 +63,7 @@ function rowsOf(db: Database, reading: Reading): Rows {
 }
 
 function copyAside(db: Database, root: string): string {
-  const folder = `${root}/${BACKUP}`
-  try {
-    mkdir(fromText(folder), 0o700)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error
-  }
-  const copy = `${folder}/before-repair-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.db`
+  const copy = asidePath(root, '.db')
   copyDatabase(db.sql, copy)
   return copy
 }

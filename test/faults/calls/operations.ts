@@ -3,11 +3,12 @@
  * how everything is put back. Small on purpose: every call of it is made to fail.
  */
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import type { Store } from '../../../core/store.js'
+import { type Store, VarveError } from '../../../core/store.js'
 import { file, tarOf, writeDockerArchive } from '../../../fixtures/docker-archive.js'
+import { changeBehind, directoryIn } from '../damage/stage.js'
 
 export interface Stage {
   readonly store: Store
@@ -21,6 +22,8 @@ export interface Operation {
   readonly isSeveral?: boolean
   /** Changes nothing, so there is nothing to be killed in the middle of. */
   readonly isReading?: boolean
+  /** It mends what `run` finds, or damaged itself: until it is done, a check may tell of the layer. */
+  readonly isMending?: true
   /** Once, before the first round. */
   prepare?(stage: Stage): Promise<void>
   /** Is swept. What it gives is for `holds`. */
@@ -139,6 +142,20 @@ export const OPERATIONS: readonly Operation[] = [
     undo: async () => {},
   },
   {
+    name: 'repair of a layer',
+    isMending: true,
+    async run(stage) {
+      damageOnce(stage)
+      for await (const { outcome, reason } of stage.store.repair({ from: join(stage.work, 'base.tar') })) {
+        if (outcome === 'failed') throw new VarveError('CORRUPT', reason ?? '')
+      }
+    },
+    holds: async ({ store }) =>
+      assert.equal((await bytes(store.read(BASE, 'etc/motd'))).toString(), 'welcome\n'),
+    // What a round left unhealed the next try heals; then there may be damage again.
+    undo: async ({ work }) => rmSync(join(work, 'damaged'), { force: true }),
+  },
+  {
     name: 'a snapshot prepared, committed and removed',
     isSeveral: true,
     async run({ store }) {
@@ -214,6 +231,19 @@ function importing(name: string, archive: string): Operation {
       await prune(store)
     },
   }
+}
+
+/** A file changed, one gone, one too many; not again before it is healed. */
+function damageOnce({ store, work }: Stage): void {
+  const mark = join(work, 'damaged')
+  if (existsSync(mark)) return
+  const directory = directoryIn(store.root, store.driverName, store.image(BASE).layers[0] ?? '')
+  changeBehind(directory, store.driverName, (path) => {
+    writeFileSync(join(path, 'etc/motd'), 'WELCOME\n')
+    unlinkSync(join(path, 'etc/old'))
+    writeFileSync(join(path, 'etc/extra'), 'extra')
+  })
+  writeFileSync(mark, '')
 }
 
 async function importSwept({ store, work }: Stage): Promise<void> {

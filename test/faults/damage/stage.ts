@@ -81,12 +81,7 @@ export async function onStage(cell: ServeCell, test: (stage: Stage) => Promise<v
         warnings,
         place,
         directoryOf,
-        behind(layer, work) {
-          const directory = directoryOf(layer)
-          setReadonly(cell, directory, false)
-          work(directory)
-          if (existsSync(directory)) setReadonly(cell, directory, true)
-        },
+        behind: (layer, work) => changeBehind(directoryOf(layer), cell.driver, work),
         async reopened() {
           await store.close()
           open.delete(store)
@@ -114,11 +109,17 @@ export function directoryIn(root: string, driver: string, layer: string): string
   return places[driver] ?? ''
 }
 
-function setReadonly(cell: ServeCell, directory: string, readonly: boolean): void {
-  if (cell.driver !== 'btrfs') return
-  execFileSync('btrfs', ['property', 'set', '-f', '-ts', directory, 'ro', String(readonly)], {
-    stdio: 'pipe',
-  })
+/** Changes something in a layer's directory, sealed or not. */
+export function changeBehind(directory: string, driver: string, work: (directory: string) => void): void {
+  const setReadonly = (readonly: boolean) => {
+    if (driver !== 'btrfs') return
+    execFileSync('btrfs', ['property', 'set', '-f', '-ts', directory, 'ro', String(readonly)], {
+      stdio: 'pipe',
+    })
+  }
+  setReadonly(false)
+  work(directory)
+  if (existsSync(directory)) setReadonly(true)
 }
 
 /** The names of what a check finds, each once, sorted; and all that it says. */

@@ -177,8 +177,8 @@ test('Layers of an image import that was killed go at the next start, but for th
 test('Recovery leaves alone what is under the lock of a living process.', () =>
   inWorld(async ({ graph, db, driver, recover, root }) => {
     const begun = await graph.begin(undefined)
-    const scratch = tryLock(`${root}/locks/tmp-mine`)
-    mkdir(`${root}/tmp/mine`, 0o700)
+    const scratch = tryLock(`${root}/locks/tmp-4711-abc`)
+    mkdir(`${root}/tmp/4711-abc`, 0o700)
     await recover()
     assert.equal(db.nodes.get(begun.node)?.state, 'creating')
     assert.deepEqual(await driver.list(), [begun.layer])

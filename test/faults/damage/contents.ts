@@ -1,0 +1,41 @@
+/** All that is below a data root, to see what a repair took of it. */
+import { createHash } from 'node:crypto'
+import { type Dirent, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** By path below the root; of a file its digest, so that it is known where it was moved to. */
+export type Contents = ReadonlyMap<string, string>
+
+/** What changes with every transaction, or holds nothing; and this process's own scratch space. */
+const OWN = new RegExp(
+  `^(varve\\.db.*|layers\\.lock|reserve.*|locks/.*|records/journal(\\.new)?|tmp/${process.pid}-\\w+)$`,
+)
+
+export function contentsOf(root: string): Contents {
+  const found = new Map<string, string>()
+  const look = (directory: string) => {
+    for (const entry of readdirSync(join(root, directory), { withFileTypes: true })) {
+      const path = join(directory, entry.name)
+      if (OWN.test(path)) continue
+      found.set(path, whatIs(join(root, path), entry))
+      if (entry.isDirectory()) look(path)
+    }
+  }
+  look('')
+  return found
+}
+
+/** Paths whose file is nowhere any more; of what is no file, or empty, those that are gone. */
+export function lostFrom(before: Contents, after: Contents): readonly string[] {
+  const kept = new Set(after.values())
+  return [...before].flatMap(([path, what]) => {
+    const isKept = what.startsWith('file ') ? kept.has(what) : after.get(path) === what
+    return isKept ? [] : [path]
+  })
+}
+
+function whatIs(path: string, entry: Dirent): string {
+  if (entry.isFile()) return `file ${createHash('sha256').update(readFileSync(path)).digest('hex')}`
+  if (entry.isSymbolicLink()) return `symlink ${readlinkSync(path)}`
+  return entry.isDirectory() ? 'directory' : 'other'
+}

@@ -1,0 +1,52 @@
+/** `varve repair` killed before and after every step of a healing: the damage is told or healed, and a second try heals it. */
+import assert from 'node:assert/strict'
+import { unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { FAULT_POINTS } from '../../../core/steps.js'
+import { differences, snapshot } from '../../oracle.js'
+import { varveAt } from '../../varve.js'
+import { assertNothingLeft } from '../recovered.js'
+import { countCases } from '../size.js'
+import { flipBit } from './damages.js'
+import { CELLS, checked, onStage } from './stage.js'
+
+const POINTS = FAULT_POINTS.filter((point) => point.startsWith('heal:'))
+/** Nothing but these may be wrong. */
+const TOLD = /^(damage|layer-(data|files|seal)): /
+
+for (const cell of CELLS) {
+  test(`${cell.driver}: a repair may be killed at any step of it`, { skip: cell.skip }, (t) =>
+    onStage(cell, async (first) => {
+      const { root, archive } = first
+      const sound = snapshot(first.directoryOf(0))
+      const varve = varveAt(root, cell.driver)
+      let stage = first
+      for (const point of POINTS) {
+        stage.behind(0, (directory) => {
+          flipBit(join(directory, 'etc/big'), 300_000, 3)
+          unlinkSync(join(directory, 'etc/deep/file'))
+          writeFileSync(join(directory, 'etc/extra'), 'extra')
+        })
+        await stage.store.close()
+        const ran = await varve.attempt(['repair', '--from', archive], { VARVE_FAULT: `kill:${point}` })
+        assert.equal(ran.status, 'SIGKILL', `${point} was not reached: ${ran.stderr}`)
+        stage = await stage.reopened()
+        const { store } = stage
+        assertNothingLeft(root, store.layers())
+        const { words } = await checked(store)
+        for (const line of words.split('\n')) if (words !== '') assert.match(line, TOLD, point)
+        if (point !== 'heal:ready:after') {
+          // Whatever of it is healed: without reading every byte it is known that a repair was not done with it.
+          const { words: known } = await checked(store, {})
+          if (words !== '') assert.notEqual(known, '', `${point}: forgotten`)
+        } else assert.equal(words, '', point)
+        const again = await varve.attempt(['repair', '--from', archive])
+        assert.equal(again.status, 0, `${point}: ${again.stderr}`)
+        assert.equal((await checked(store)).words, '', `${point}: healed`)
+        assert.deepEqual(differences(sound, snapshot(stage.directoryOf(0))), [], point)
+      }
+      countCases(t, POINTS.length)
+    }),
+  )
+}
