@@ -3,6 +3,7 @@ import { VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/model.js'
 import { type InitContext, init, toldBefore } from './docker-init.js'
 import { mapIn, optionalIn, type Request, textIn } from './docker-request.js'
+import type { Untold } from './docker-streams.js'
 import type { Fields } from './log.js'
 
 export type Answer = Readonly<Record<string, unknown>>
@@ -17,8 +18,10 @@ export interface Method {
  * By name, without the leading `GraphDriver.`. dockerd is told that it can't get a layer's tar back as it was: one that it
  * had written through a mount (BuildKit) never was a tar. So it keeps its own record and reads the files.
  */
-export function createMethods(context: InitContext): ReadonlyMap<string, Method> {
-  const { store } = context
+export function createMethods(
+  context: InitContext & { readonly untold: Untold },
+): ReadonlyMap<string, Method> {
+  const { store, untold } = context
   const { raw } = store
   const create = (request: Request) => {
     refuseLabel(request)
@@ -26,6 +29,11 @@ export function createMethods(context: InitContext): ReadonlyMap<string, Method>
       [...mapIn(request, 'StorageOpt')].map(([key, value]) => [key.toLowerCase(), value]),
     )
     return done(raw.create(textIn(request, 'ID'), { parent: optionalIn(request, 'Parent'), options }))
+  }
+  const createForTar = async (request: Request) => {
+    const answer = await create(request)
+    untold.add(textIn(request, 'ID'))
+    return answer
   }
   const exact = { ReproducesExactDiffs: false }
   return new Map(
@@ -37,9 +45,12 @@ export function createMethods(context: InitContext): ReadonlyMap<string, Method>
       }),
       // The documentation has it at the top, the engine looks below Capabilities.
       Capabilities: method(nothing, () => ({ Capabilities: exact, ...exact })),
-      Create: method(layer, create),
+      Create: method(layer, createForTar),
       CreateReadWrite: method(layer, create),
-      Remove: method(layer, (request) => done(raw.remove(textIn(request, 'ID')))),
+      Remove: method(layer, (request) => {
+        untold.delete(textIn(request, 'ID'))
+        return done(raw.remove(textIn(request, 'ID')))
+      }),
       Get: method(layer, async (request) => {
         refuseLabel(request)
         return { Dir: await raw.get(textIn(request, 'ID')) }

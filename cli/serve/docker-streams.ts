@@ -15,6 +15,8 @@ export interface Exchange {
 export const JSON_TYPE = 'application/vnd.docker.plugins.v1.2+json'
 
 const KINDS = { modify: 0, add: 1, delete: 2 } as const
+/** The end mark of a tar: two blocks of zeros. */
+const END = 1024
 /** Characters of JSON written at a time. */
 const BLOCK = 64 * 1024
 
@@ -51,16 +53,24 @@ export async function sendChanges(raw: RawLayers, asked: Request, exchange: Exch
   })
 }
 
+/**
+ * Ids of layers that this service made and whose tar nobody has sent yet. dockerd asks again where a connection breaks, and
+ * sends what it has left of the tar: nothing, often. So a body of no bytes is an empty layer (as old builders write one) only
+ * where it is the first that is sent for it, to the service that made the layer.
+ */
+export type Untold = Set<string>
+
 /** Lays the request's body, a plain tar, into a layer; the bytes of its content. */
 export async function takeDiff(
   raw: RawLayers,
   query: URLSearchParams,
-  { request, signal }: Exchange,
+  { request, signal, untold }: Exchange & { readonly untold: Untold },
 ): Promise<number> {
   const id = query.get('id') ?? ''
   if (id === '') throw new VarveError('INVALID_ARGUMENT', 'the request has no id')
   const parent = query.get('parent') || undefined
-  return raw.apply(id, requireBytes(bodyOf(request), id), { parent, signal }).catch((error: unknown) => {
+  const body = untold.delete(id) ? bytesOrEnd(bodyOf(request)) : requireBytes(bodyOf(request), id)
+  return raw.apply(id, body, { parent, signal }).catch((error: unknown) => {
     // Damage is what the store has; of what was sent it is a bad request.
     throw isCode(error, 'CORRUPT')
       ? new VarveError('INVALID_ARGUMENT', error.message, { cause: error })
@@ -68,19 +78,29 @@ export async function takeDiff(
   })
 }
 
-/**
- * An engine that had to ask again has used up its tar, and sends nothing: that is no empty layer. Whoever reads this must be
- * done with a chunk when it asks for the next one, as `pump` of core/channel.ts is: the chunk's memory is given back then.
- */
+/** Of an engine that has sent this layer's tar before, and has nothing left of it: that is no empty layer. */
 async function* requireBytes(body: AsyncIterable<Buffer>, id: string): AsyncGenerator<Buffer, void> {
-  let isEmpty = true
+  if ((yield* released(body)) === 0)
+    throw new VarveError('INVALID_ARGUMENT', `layer ${id}: its tar has no bytes, not even the end mark`)
+}
+
+/** No bytes are the end of a tar. What is cut off is an error of `body`, since HTTP says where it ends. */
+async function* bytesOrEnd(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
+  if ((yield* released(body)) === 0) yield Buffer.alloc(END)
+}
+
+/**
+ * Gives how many bytes there were. Whoever reads this must be done with a chunk when it asks for the next one, as `pump` of
+ * core/channel.ts is: the chunk's memory is given back then.
+ */
+async function* released(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, number> {
+  let bytes = 0
   for await (const chunk of body) {
-    isEmpty = false
+    bytes += chunk.length
     yield chunk
     release(chunk)
   }
-  if (isEmpty)
-    throw new VarveError('INVALID_ARGUMENT', `layer ${id}: its tar has no bytes, not even the end mark`)
+  return bytes
 }
 
 /**

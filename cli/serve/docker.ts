@@ -10,7 +10,7 @@ import { failureOf } from '../failure.js'
 import { contradiction, toldBefore } from './docker-init.js'
 import { type Answer, createMethods, layer } from './docker-methods.js'
 import { readJson } from './docker-request.js'
-import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff } from './docker-streams.js'
+import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Untold } from './docker-streams.js'
 import type { Fields } from './log.js'
 import { atMost, LAST_WORDS, type ServeContext, type Service } from './service.js'
 import { listen } from './socket.js'
@@ -79,7 +79,8 @@ async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
 
 function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {
   const { raw } = store
-  const methods = createMethods({ store, ...options })
+  const untold: Untold = new Set()
+  const methods = createMethods({ store, untold, ...options })
   const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
 
   const prepare = async (request: IncomingMessage, response: ServerResponse): Promise<Prepared> => {
@@ -92,7 +93,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
     const exchange = (signal: AbortSignal): Exchange => ({ request, response, signal })
     if (name === 'ApplyDiff') {
       const work = async (signal: AbortSignal) => {
-        const Size = await takeDiff(raw, searchParams, exchange(signal))
+        const Size = await takeDiff(raw, searchParams, { ...exchange(signal), untold })
         metrics.imported('docker', Size)
         return { Size }
       }
