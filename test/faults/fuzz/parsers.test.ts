@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import { VarveError } from '../../../core/errors.js'
 import { openSource } from '../../../core/formats/source.js'
+import { decodeEntry, decodeHead, encodeChange, encodeEntry } from '../../../core/journal/line.js'
 import { parseLabels } from '../../../core/labels.js'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { createSplitWriter, readSplit } from '../../../core/tar/split.js'
@@ -28,6 +29,7 @@ import {
   tarOf,
 } from '../../unit/formats/build.js'
 import { countCases, sized } from '../size.js'
+import { startCoverage } from './coverage.js'
 import { mutator } from './mutator.js'
 
 const SEED = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000_007)
@@ -105,6 +107,27 @@ test('split records, as the database has them', (t) =>
     },
   }))
 
+test('lines of the journal', (t) =>
+  fuzz(t, {
+    title: 'journal',
+    seeds: [
+      encodeEntry({
+        generation: 7,
+        covers: 1,
+        uuid: 'u',
+        isBase: true,
+        changes: [encodeChange({ table: 'image', row: { id: 1, config: Buffer.from('{}') }, isGone: false })],
+      }),
+    ],
+    runs: sized(5_000, 100_000),
+    run(input) {
+      const line = input.toString('utf8')
+      const entry = decodeEntry(line)
+      const head = entry && { generation: entry.generation, uuid: entry.uuid }
+      assert.deepEqual(decodeHead(line), head)
+    },
+  }))
+
 test("btrfs's send stream", (t) =>
   fuzz(t, {
     title: 'send stream',
@@ -157,10 +180,14 @@ test('labels', (t) =>
   }))
 
 async function fuzz(t: TestContext, { title, seeds, runs, run }: Target): Promise<void> {
-  const mutate = mutator(SEED, seeds)
+  const corpus = [...seeds]
+  const mutate = mutator(SEED, corpus)
+  const coverage = startCoverage()
+  const guided = Math.min(runs, sized(400, 20_000))
   const descriptors = openDescriptors()
   let taken = 0
   for (let n = 0; n < runs; n++) {
+    if (n === guided) coverage.stop()
     const input = mutate()
     const started = performance.now()
     try {
@@ -174,10 +201,13 @@ async function fuzz(t: TestContext, { title, seeds, runs, run }: Target): Promis
       }
     }
     assert.ok(performance.now() - started < MAX_MS, `${title}: VARVE_SEED=${SEED}, input ${n} took long`)
+    if (n < guided && coverage.isNew()) corpus.push(input)
   }
   assert.equal(openDescriptors(), descriptors, 'descriptors')
   assert.ok(process.memoryUsage().rss < MAX_RSS * 2, `${process.memoryUsage().rss} bytes of memory`)
-  t.diagnostic(`${title}: VARVE_SEED=${SEED}, ${taken} of ${runs} were taken`)
+  t.diagnostic(
+    `${title}: VARVE_SEED=${SEED}, ${taken} of ${runs} were taken; ${guided} were guided: ${seeds.length} seeds became ${corpus.length} and reached ${coverage.reached()} blocks`,
+  )
   countCases(t, runs)
 }
 
