@@ -7,11 +7,15 @@ import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { refill, takeUpLayer } from '../journal/take-up-layer.js'
 import { REMADE } from '../labels.js'
+import type { CheckOptions } from '../model.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { readSplit } from '../tar/split.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 
-export async function* checkLayers(context: CheckContext): AsyncGenerator<Problem, void> {
+export async function* checkLayers(
+  context: CheckContext,
+  { repair = false }: CheckOptions,
+): AsyncGenerator<Problem, void> {
   const { db, driver } = context
   // The rows are read on both sides of the driver's list: what is made or removed meanwhile is no finding.
   const before = db.nodes.ready().filter((row) => isAsked(context, row.id))
@@ -39,7 +43,16 @@ export async function* checkLayers(context: CheckContext): AsyncGenerator<Proble
     if (tar === undefined) continue
     const problems = [...checkChain(context, row, tar), ...checkRecord(context, row, tar)]
     if (!isPast(context, row)) yield* problems
+    if (repair && problems.every(({ check }) => check === 'sparse-entries')) await keepRecord(context, row)
   }
+}
+
+/** A layer of before there were records is whole without one, so it is no finding; from a repair on it has one. */
+async function keepRecord({ db, graph, records }: CheckContext, { id, layer }: NodeRow): Promise<void> {
+  if (records.has(layer)) return
+  await graph.ifFree(layer, () => {
+    if (db.nodes.get(id)?.state === 'ready') graph.keepRecord(id)
+  })
 }
 
 async function* checkDriverLayers(
@@ -64,7 +77,8 @@ async function* checkDriverLayers(
   // A layer's row goes after the layer: what was removed meanwhile is no longer listed.
   const still = new Set(strangers.length === 0 ? [] : await driver.list())
   for (const layer of strangers) {
-    if (!still.has(layer)) continue
+    // Taken up by now, where it is the parent of one before it.
+    if (!still.has(layer) || db.nodes.byLayer(layer) !== undefined) continue
     yield {
       check: 'layer-directory',
       subject: layer,

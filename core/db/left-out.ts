@@ -1,8 +1,13 @@
 /** Table `left_out`: what a layer's tar has and the layer could not take (LeftOut of core/driver.ts). */
 import { toBytes } from '../bytes.js'
-import type { LeftOut } from '../driver.js'
 import type { NodeId } from './nodes.js'
 import type { Sql } from './open.js'
+
+/** A LeftOut of core/driver.ts, or that nobody knows. `path`: byte string. */
+export interface LeftOutRow {
+  readonly path: string
+  readonly what: string
+}
 
 export type LeftOuts = ReturnType<typeof createLeftOuts>
 
@@ -16,12 +21,16 @@ export function createLeftOuts(sql: Sql) {
   const of = sql.all<{ node: number; path: Buffer }, { what: string }>(
     'SELECT what FROM left_out WHERE node = :node AND path = :path',
   )
+  const page = sql.all<{ node: number; path: Buffer; what: string }, { path: Buffer; what: string }>(
+    `SELECT path, what FROM left_out WHERE node = :node AND (path, what) > (:path, :what)
+     ORDER BY path, what LIMIT 1000`,
+  )
   const clear = sql.run<{ node: number; limit: number }>(
     `DELETE FROM left_out WHERE node = :node AND (path, what) IN
        (SELECT path, what FROM left_out WHERE node = :node LIMIT :limit)`,
   )
   return {
-    insertMany(node: NodeId, found: readonly LeftOut[]): void {
+    insertMany(node: NodeId, found: readonly LeftOutRow[]): void {
       sql.draft(() => {
         for (const { path, what } of found) insert({ node, path: toBytes(path), what })
       })
@@ -29,6 +38,17 @@ export function createLeftOuts(sql: Sql) {
     /** What is not there of one path; of '' also what holds for all. */
     of: (node: NodeId, path: string): ReadonlySet<string> =>
       new Set(of({ node, path: toBytes(path) }).map(({ what }) => what)),
+    /** All of a node, some at a time. */
+    *pages(node: NodeId): Generator<readonly LeftOutRow[], void> {
+      let last: { readonly path: Buffer; readonly what: string } = { path: Buffer.alloc(0), what: '' }
+      for (;;) {
+        const rows = page({ node, ...last })
+        const end = rows.at(-1)
+        if (end === undefined) return
+        last = end
+        yield rows.map(({ path, what }) => ({ path: path.toString('latin1'), what }))
+      }
+    },
     /** Deletes up to `limit` rows; gives how many went. */
     clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { toText } from '../bytes.js'
 import type { LayerRow } from '../db/layers.js'
+import type { LeftOutRow } from '../db/left-out.js'
 import type { NameRow } from '../db/names.js'
 import { VarveError } from '../errors.js'
 import { close, fsync, open, read, writeAll } from '../sys/files.js'
@@ -30,11 +31,15 @@ export type Chunk =
   | { readonly kind: 'split'; readonly bytes: Buffer }
   /** `sha256`: hex, of the whole content that the chunk is a part of. */
   | { readonly kind: 'payload'; readonly sha256: string; readonly bytes: Buffer }
+  /** What the layer could not take of its tar. */
+  | { readonly kind: 'left-out'; readonly found: readonly LeftOutRow[] }
 
 const MAGIC = 'varve layer 1\n'
 const SUM = 32
 const SPLIT = 1
 const PAYLOAD = 2
+const LEFT_OUT = 3
+const KINDS = { split: SPLIT, payload: PAYLOAD, 'left-out': LEFT_OUT } as const
 
 /** Writes the file, on disk when this returns. @throws SysError */
 export function writeRecord(path: string, facts: LayerFacts, chunks: Iterable<Chunk>): void {
@@ -48,10 +53,9 @@ export function writeRecord(path: string, facts: LayerFacts, chunks: Iterable<Ch
     }
     put(Buffer.from(`${MAGIC}${JSON.stringify(facts)}\n`))
     for (const chunk of chunks) {
-      const bytes =
-        chunk.kind === 'split' ? chunk.bytes : Buffer.concat([Buffer.from(chunk.sha256, 'hex'), chunk.bytes])
+      const bytes = bytesOf(chunk)
       const head = Buffer.alloc(5)
-      head.writeUInt8(chunk.kind === 'split' ? SPLIT : PAYLOAD)
+      head.writeUInt8(KINDS[chunk.kind])
       head.writeUInt32LE(bytes.length, 1)
       put(Buffer.concat([head, bytes]))
     }
@@ -76,10 +80,17 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
     const [kind, length] = [bytes.readUInt8(at), bytes.readUInt32LE(at + 1)]
     const data = bytes.subarray(at + 5, at + 5 + length)
     if (kind === SPLIT) use({ kind: 'split', bytes: data })
+    else if (kind === LEFT_OUT) use({ kind: 'left-out', found: JSON.parse(data.toString()) as LeftOutRow[] })
     else use({ kind: 'payload', sha256: data.toString('hex', 0, SUM), bytes: data.subarray(SUM) })
     at += 5 + length
   }
   return facts
+}
+
+function bytesOf(chunk: Chunk): Buffer {
+  if (chunk.kind === 'split') return chunk.bytes
+  if (chunk.kind === 'left-out') return Buffer.from(JSON.stringify(chunk.found))
+  return Buffer.concat([Buffer.from(chunk.sha256, 'hex'), chunk.bytes])
 }
 
 function wholeOf(path: string): Buffer {

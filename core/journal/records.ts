@@ -73,6 +73,7 @@ function* chunksOf(db: Database, node: NodeId): Generator<Chunk, void> {
   for (const { sha256 } of db.payloads.list(node)) {
     for (const bytes of db.payloads.chunks(node, sha256)) yield { kind: 'payload', sha256, bytes }
   }
+  for (const found of db.leftOut.pages(node)) yield { kind: 'left-out', found }
 }
 
 function namesIn(folder: string): readonly LayerId[] {

@@ -35,6 +35,7 @@ export async function refill(
   clearContent(db, id)
   records.read(layer, (chunk) => {
     if (chunk.kind === 'split') db.split.append(id, chunk.bytes)
+    else if (chunk.kind === 'left-out') db.leftOut.insertMany(id, chunk.found)
     else db.payloads.append(id, chunk.sha256, chunk.bytes)
   })
   await (await layers()).reindex(id)
