@@ -45,7 +45,7 @@ export interface SparseSegment {
  * Byte arrays are views that are valid during the call only. An exception thrown by a handler ends the parse.
  */
 export interface TarHandler {
-  /** `checked`: maps of sparse files are not kept; the entry's `sparse` is empty. They may have a million segments. */
+  /** `checked`: maps of sparse files are not kept; the entry's `sparse` is empty. They may have half a million segments. */
   readonly maps?: 'checked'
   raw?(bytes: Uint8Array): void
   /** An entry's header is complete. Its payload (entry.stored bytes), if any, follows. Global headers make no entry. */

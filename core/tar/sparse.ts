@@ -6,7 +6,7 @@
 import type { SparseSegment, TarHandler } from './entry.js'
 import { BLOCK, type Fail, readInteger } from './header.js'
 
-const MAX_SEGMENTS = 1_000_000
+const MAX_SEGMENTS = 500_000
 
 export interface SegmentCollector {
   add(offset: number, length: number): void
