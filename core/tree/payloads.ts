@@ -32,7 +32,7 @@ export interface PayloadWriter {
 
 const CHUNK = 256 * 1024
 /** What is remembered, bytes: of a payload beside its file's name, also by whoever gets it, and of an inode. */
-const SAVED = 400
+const SAVED = 800
 const NUMBER = 40
 
 /** `scratch` is the directory's path (byte string), opened before the thread's root changes. */
