@@ -12,10 +12,9 @@ import { checkKnownDamage, checkMarks } from './checks/marks.js'
 import { checkMounts } from './checks/mounts.js'
 import type { CheckContext, Problem } from './checks/problem.js'
 import { checkSentinel } from './checks/sentinel.js'
-import type { NodeId } from './db/nodes.js'
 import { isCode, messageOf, VarveError } from './errors.js'
+import { nodesOf } from './looking.js'
 import type { CheckOptions, Finding } from './model.js'
-import type { Referent } from './references.js'
 
 const CHECKS: readonly {
   readonly name: string
@@ -69,10 +68,6 @@ export async function* check(
       }
     }
   }
-}
-
-function nodesOf({ db }: CheckContext, target: Referent): readonly NodeId[] {
-  return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }
 
 async function settle(problem: Problem, repair: boolean): Promise<Finding> {

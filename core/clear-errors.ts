@@ -9,13 +9,13 @@ type Call = (...args: readonly unknown[]) => unknown
 /** The same object; each of its functions (and of the objects `parts` in it) throws VarveErrors only. */
 export function withClearErrors<T extends object>(face: T, parts: readonly (keyof T)[] = []): T {
   const entries = Object.entries(face).map(([name, value]) => {
-    if (typeof value === 'function') return [name, guarded(name, value as Call)]
+    if (typeof value === 'function') return [name, cleared(name, value as Call)]
     return [name, parts.includes(name as keyof T) ? withClearErrors(value as object) : value]
   })
   return Object.fromEntries(entries) as T
 }
 
-function guarded(name: string, call: Call): Call {
+function cleared(name: string, call: Call): Call {
   return (...args) => {
     const fail = (error: unknown): never => {
       throw failure(error, doing(name, args[0]))
@@ -23,14 +23,14 @@ function guarded(name: string, call: Call): Call {
     try {
       const result = call(...args)
       if (result instanceof Promise) return result.catch(fail)
-      return isAsyncIterable(result) ? guardedItems(result, fail) : result
+      return isAsyncIterable(result) ? clearItems(result, fail) : result
     } catch (error) {
       return fail(error)
     }
   }
 }
 
-async function* guardedItems<T>(
+async function* clearItems<T>(
   items: AsyncIterable<T>,
   fail: (error: unknown) => never,
 ): AsyncGenerator<T, void> {

@@ -8,8 +8,10 @@ import { differencesOf, treeProblems } from './checks/tree.js'
 import type { Database } from './db/database.js'
 import type { LayerRow } from './db/layers.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
+import type { Driver } from './driver.js'
 import { messageOf } from './errors.js'
 import { infoAt } from './file-info.js'
+import type { LayerId } from './ids.js'
 import type { Layers } from './layers.js'
 import { checkSignal, indexOf, type Looking } from './looking.js'
 import { markProblems } from './marks.js'
@@ -31,7 +33,7 @@ export async function quickDamage(context: DamageContext, row: NodeRow): Promise
   const missing = await placeProblem(context, row)
   if (missing !== undefined) return [missing]
   const tar = db.layers.get(row.id)
-  const record = tar === undefined ? undefined : recordProblem(db, row.id, tar)
+  const record = tar === undefined ? undefined : recordProblem(db, tar)
   if (record !== undefined) return [record]
   const index = indexOf(context, row)
   if (index === undefined) return []
@@ -83,7 +85,7 @@ export async function thoroughDamage(
   const missing = await placeProblem(context, row)
   if (missing !== undefined) return { data: [missing], tree: [] }
   const tar = context.db.layers.get(row.id)
-  const record = tar === undefined ? undefined : recordProblem(context.db, row.id, tar)
+  const record = tar === undefined ? undefined : recordProblem(context.db, tar)
   return record === undefined ? examine(context, row, options) : { data: [record], tree: [] }
 }
 
@@ -112,24 +114,35 @@ function toWords(problems: readonly string[]): string {
 /** That the driver has it, and finds it as it was sealed. */
 async function placeProblem({ driver, graph }: DamageContext, row: NodeRow): Promise<string | undefined> {
   if (graph.sourceOf(row) !== row.layer) return undefined
+  return sealProblem(driver, row.layer)
+}
+
+/** What the driver finds wrong with a layer that it lists; undefined for nothing. */
+export async function sealProblem(driver: Driver, layer: LayerId): Promise<string | undefined> {
   try {
-    const { Problem: problem } = await driver.metadata(row.layer)
-    return problem
+    return (await driver.metadata(layer)).Problem
   } catch (error) {
-    return messageOf(error)
+    return messageOf(error) // it may lack what makes it a layer
   }
 }
 
-/** Every byte of the tar must be in the record or in a file: the sizes add up. */
-export function recordProblem(db: Database, node: NodeId, tar: LayerRow): string | undefined {
+/** Every byte of the tar must be in the record or in a file: the sizes add up. `look` gets what the record has. */
+export function recordProblem(
+  db: Database,
+  { node, tarSize }: LayerRow,
+  look: (item: RecordItem) => void = () => {},
+): string | undefined {
   let size = 0
   try {
     for (const item of readSplit(db.split.chunks(node))) {
+      look(item)
       size += item.kind === 'raw' ? item.bytes.length : item.size
     }
   } catch (error) {
     return `the record of its tar can't be read: ${messageOf(error)}`
   }
-  if (size === tar.tarSize) return undefined
-  return `the record of its tar tells ${size} bytes, but the tar had ${tar.tarSize}`
+  if (size === tarSize) return undefined
+  return `the record of its tar tells ${size} bytes, but the tar had ${tarSize}`
 }
+
+type RecordItem = ReturnType<typeof readSplit> extends Iterable<infer Item> ? Item : never

@@ -179,8 +179,9 @@ export function createLayers(context: LayersContext): Layers {
     },
     use(node) {
       const row = db.layers.get(node)
-      if (row === undefined)
-        throw new VarveError('NOT_FOUND', 'a layer that was here: it was removed meanwhile')
+      if (row === undefined) {
+        throw new VarveError('NOT_FOUND', `layer #${node}: it was here, and was removed meanwhile`)
+      }
       return { node, layer: graph.get(node).layer, chainId: row.chainId, diffId: row.diffId, existed: true }
     },
     async fill(begun, tar, { label, ...options }) {

@@ -1,13 +1,13 @@
 /** What the modules that look into layers work with. */
 import type { Database } from './db/database.js'
-import type { NodeRow } from './db/nodes.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver } from './driver.js'
 import { VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { topOf } from './images.js'
 import { createMergedIndex, type MergedIndex } from './merged-index.js'
 import type { LongOptions } from './model.js'
-import type { Resolver } from './references.js'
+import type { Referent, Resolver } from './references.js'
 import type { Views } from './views.js'
 
 export interface Looking {
@@ -21,6 +21,11 @@ export interface Looking {
 /** The top node of a target; undefined for an image without layers. */
 export function nodeOf({ db, resolver }: Looking, reference: string): NodeRow | undefined {
   return topOf(db, resolver.target(reference))
+}
+
+/** The layers that are meant: one, or an image's, the base first. */
+export function nodesOf({ db }: Pick<Looking, 'db'>, target: Referent): readonly NodeId[] {
+  return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }
 
 /** The index of a node's chain; undefined where a layer of it has none, as a writable one. An absent node shows nothing. */

@@ -7,7 +7,7 @@ import { errnoOf } from './errors.js'
 import type { MergedIndex } from './merged-index.js'
 import { readdir } from './sys/files.js'
 import { isSocket } from './sys/stat.js'
-import { at, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
+import { at, baseOf, enterDirectory, lstatAtOrUndefined, parentOf } from './tree/confined.js'
 
 /** Costs what the layer deletes: `index` is that of its chain, `root` a descriptor of its view. */
 export function* markProblems(index: MergedIndex, root: number): Generator<string, void> {
@@ -18,9 +18,7 @@ export function* markProblems(index: MergedIndex, root: number): Generator<strin
       }
       continue
     }
-    const wanted = new Set(
-      [...index.children(path)].map((child) => child.path.slice(child.path.lastIndexOf('/') + 1)),
-    )
+    const wanted = new Set([...index.children(path)].map((child) => baseOf(child.path)))
     const extra = namesIn(root, path).find((name) => !wanted.has(name))
     if (extra === undefined) continue
     yield `/${toShortText(path)}: shows what the layer hides (${toShortText(extra)}): its opaque mark is gone`
@@ -28,10 +26,7 @@ export function* markProblems(index: MergedIndex, root: number): Generator<strin
 }
 
 function isThere(root: number, path: string): boolean {
-  const slash = path.lastIndexOf('/')
-  return within(root, slash < 0 ? '' : path.slice(0, slash), false, (directory) =>
-    isEntry(directory, path.slice(slash + 1)),
-  )
+  return within(root, parentOf(path), false, (directory) => isEntry(directory, baseOf(path)))
 }
 
 function namesIn(root: number, path: string): readonly string[] {

@@ -31,6 +31,11 @@ export function copyOf(
 }
 
 /** Can the mount be one of that directory's file system? A subvolume of btrfs has a device that no mount tells. */
-export function mayShow({ type, major, minor }: MountPoint, { device }: MountIdentity): boolean {
-  return type === 'btrfs' || major * 2 ** 20 + minor === device
+function mayShow(mount: MountPoint, { device }: MountIdentity): boolean {
+  return mount.type === 'btrfs' || deviceOf(mount) === device
+}
+
+/** As st_dev has it. */
+export function deviceOf({ major, minor }: MountPoint): number {
+  return major * 2 ** 20 + minor
 }

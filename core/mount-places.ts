@@ -1,4 +1,5 @@
 /** Where a directory is mounted, in every mount namespace that can be seen. Paths are byte strings. */
+import { deviceOf } from './mount-match.js'
 import { currentNamespace, otherNamespaces, type SeenMounts, workingDirectories } from './namespaces.js'
 import { realpath } from './sys/files.js'
 import { type MountPoint, mountInfo } from './sys/mount.js'
@@ -21,7 +22,7 @@ export function placesOfDirectory(path: string): readonly Place[] {
   // Both are paths within the file system, as the kernel has them today.
   const inside = withSlash(`${withSlash(through.root)}${real.slice(withSlash(through.target).length)}`)
   return placesWhere(own, (mount) => {
-    const isSameFileSystem = mount.major === through.major && mount.minor === through.minor
+    const isSameFileSystem = deviceOf(mount) === deviceOf(through)
     return isSameFileSystem && mount.id !== through.id && withSlash(mount.root).startsWith(inside)
   })
 }
@@ -31,7 +32,7 @@ export function placesOfUpper(upper: string, devices: ReadonlySet<number | undef
   const identity = identityAt(upper)
   return placesWhere(mountInfo(), (mount, root) => {
     if (mount.type !== 'overlay') return false
-    if (devices.has(mount.major * 2 ** 20 + mount.minor)) return true
+    if (devices.has(deviceOf(mount))) return true
     const named = mount.superOptions.find((word) => word.startsWith('upperdir='))?.slice('upperdir='.length)
     return named !== undefined && identity !== undefined && leadsTo([named, `${root}${named}`], identity)
   })

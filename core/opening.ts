@@ -73,20 +73,14 @@ export async function withOpened<T>(
   const held: Closer[] = [() => opening.release()]
   let db: Database | undefined
   try {
-    const scratch = createScratch(fromText(root))
-    held.push(() => scratch.close())
     const gate = createGate(`store ${root}`)
     requireDatabase(root, options.drivers)
-    const folder = ensureFolder(root, RECORDS)
-    const journal = openJournal(folder)
-    held.push(() => journal.close())
-    db = openDatabase(`${root}/varve.db`, { gate, journal })
-    held.push(db.close)
+    const inRoot = openParts(root, { gate, held })
+    const { journal } = inRoot
+    db = inRoot.db
     const verdict = judge(db, journal)
     if (verdict.kind === 'behind') gate.shut(`${verdict.why}; "varve check --repair" takes up what it lacks`)
-    const records = createRecords(folder, db)
-    const isJournaled = verdict.kind === 'whole'
-    const parts = { db, gate, journal, records, isJournaled, scratch, held }
+    const parts = { ...inRoot, isJournaled: verdict.kind === 'whole' }
     const { driver, home } = await openDriver({ ...options, root }, parts, opening)
     if (gate.reason === undefined) catchUp(db, journal)
     say()
@@ -104,7 +98,19 @@ export async function withOpened<T>(
   }
 }
 
-/** A store on a read-only file system: what it is read by is a copy of its database, and nothing can be changed. */
+/** Opens what lies in a root; `held` gets what closes it. */
+function openParts(root: string, { gate, held }: Pick<Parts, 'gate' | 'held'>): Omit<Parts, 'isJournaled'> {
+  const scratch = createScratch(fromText(root))
+  held.push(() => scratch.close())
+  const folder = ensureFolder(root, RECORDS)
+  const journal = openJournal(folder)
+  held.push(() => journal.close())
+  const db = openDatabase(`${root}/varve.db`, { gate, journal })
+  held.push(db.close)
+  return { db, gate, journal, records: createRecords(folder, db), scratch, held }
+}
+
+/** A store on a read-only file system: it is read by a copy of its database, and nothing can be changed. */
 async function lookInto<T>(
   options: StoreOptions,
   use: (options: StoreOptions, opened: Opened) => Promise<T>,
@@ -117,15 +123,7 @@ async function lookInto<T>(
     gate.shut('its file system is read-only; mount it read-write to change anything')
     const { opening } = await openRoot(copy.root)
     held.push(() => opening.release())
-    const scratch = createScratch(fromText(copy.root))
-    held.push(() => scratch.close())
-    const folder = ensureFolder(copy.root, RECORDS)
-    const journal = openJournal(folder)
-    held.push(() => journal.close())
-    const db = openDatabase(`${copy.root}/varve.db`, { gate, journal })
-    held.push(db.close)
-    const records = createRecords(folder, db)
-    const parts = { db, gate, journal, records, isJournaled: false, scratch, held }
+    const parts = { ...openParts(copy.root, { gate, held }), isJournaled: false }
     const { driver, home } = await openDriver(options, parts, opening)
     return await use(options, { ...parts, driver, home, reserve: createReserve(fromText(copy.root)) })
   } catch (error) {

@@ -11,11 +11,12 @@ import { VarveError } from './errors.js'
 import { holdsLayersOf } from './journal/gone.js'
 import { generationOf, restart } from './journal/history.js'
 import { openJournal, type Reading } from './journal/journal.js'
-import { BACKUP, RECORDS } from './journal/place.js'
+import { BACKUP, RECORDS, stamp } from './journal/place.js'
 import { replay } from './journal/replay.js'
 import { adopt, lastOf } from './journal/take-up.js'
 import { ensureFolder, openRoot } from './root.js'
-import { mkdir, rename, unlink } from './sys/files.js'
+import { mkdir, rename } from './sys/files.js'
+import { removeIfThere } from './sys/lenient.js'
 import { lstatOrUndefined } from './sys/stat.js'
 
 const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm'] as const
@@ -104,11 +105,7 @@ function nameStore(db: Database, driver: string): void {
 function putAside(root: string): void {
   const there = FILES.filter((name) => lstatOrUndefined(fromText(`${root}/${name}`)) !== undefined)
   if (there.length === 0) return
-  const folder = `${ensureFolder(root, BACKUP)}/replaced-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
+  const folder = `${ensureFolder(root, BACKUP)}/replaced-${stamp()}`
   mkdir(folder, 0o700)
   for (const name of there) rename(fromText(`${root}/${name}`), `${folder}/${name}`)
-}
-
-function removeIfThere(path: string): void {
-  if (lstatOrUndefined(path) !== undefined) unlink(path)
 }

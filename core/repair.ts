@@ -3,9 +3,9 @@ import { type examine, rememberDamage, type ThoroughContext, thoroughDamage } fr
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { isCode, messageOf, VarveError } from './errors.js'
 import type { Digest } from './ids.js'
-import { checkSignal } from './looking.js'
+import { checkSignal, nodesOf } from './looking.js'
 import type { LongOptions, RepairedLayer, RepairOptions } from './model.js'
-import type { Referent, Resolver } from './references.js'
+import type { Resolver } from './references.js'
 import { openRepairSource, type RepairSource, type RepairSourceOptions } from './repair-source.js'
 
 export interface RepairContext extends ThoroughContext, Omit<RepairSourceOptions, keyof LongOptions> {
@@ -93,8 +93,4 @@ function chosen(
   for (const node of wanted) for (const { id } of db.nodes.chain(node)) all.add(id)
   if (asked === undefined && held.length > 0) for (const { node } of db.damages.all()) all.add(node)
   return db.nodes.ready().filter((row) => all.has(row.id))
-}
-
-function nodesOf({ db }: RepairContext, target: Referent): readonly NodeId[] {
-  return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }

@@ -10,6 +10,7 @@ import { constants } from 'node:fs'
 import { errnoOf } from './errors.js'
 import { allocate } from './sys/allocate.js'
 import { close, mkdir, open, readdir, rename, rmdir, unlink } from './sys/files.js'
+import { ensureDirectory, namesIn } from './sys/lenient.js'
 import { fsName, statfs } from './sys/statfs.js'
 import { syncFileSystem } from './sys/sync.js'
 import { fsetxattr } from './sys/xattr.js'
@@ -121,7 +122,7 @@ function make(root: string, folder: string): void {
       }
     }
   }
-  makeFolder(folder)
+  ensureDirectory(folder)
   makeEach(SPACE, (fd) => allocate(fd, size))
   makeEach(INODES, (fd) => {
     for (let i = 0; i < leaves; i++) fsetxattr(fd, `user.varve-${i}`, '\0'.repeat(LEAF))
@@ -138,23 +139,6 @@ function makeFile(path: string, fill: (fd: number) => void): void {
     throw error
   } finally {
     close(fd)
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdir(path, 0o700)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error
-  }
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdir(folder)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []
-    throw error
   }
 }
 

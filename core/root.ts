@@ -5,8 +5,9 @@ import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
 import { createReserve, RESERVE } from './reserve.js'
 import { refuseForeignMembers, refuseForeignRoot } from './root-guard.js'
-import { chmod, mkdir, readdir, removeTree, rename } from './sys/files.js'
+import { chmod, readdir, removeTree, rename } from './sys/files.js'
 import { WHAT_FREES } from './sys/full.js'
+import { ensureDirectory } from './sys/lenient.js'
 import { type Lock, lock, tryLock } from './sys/lock.js'
 import { lstatOrUndefined, stat } from './sys/stat.js'
 
@@ -70,7 +71,7 @@ interface OpenRootOptions {
 export function ensureFolder(root: string, name: string): string {
   const path = `${fromText(root)}/${name}`
   try {
-    ensure(path)
+    ensureDirectory(path)
     refuseForeignMembers(root, { folders: [name], files: [] })
     return path
   } catch (error) {
@@ -137,11 +138,11 @@ function withAllLocks(path: string, work: () => boolean): boolean {
 
 function make(root: string, { warn = () => {}, homes = [] }: OpenRootOptions): Made {
   const path = fromText(root)
-  const made = ensure(path)
+  const made = ensureDirectory(path)
   refuseForeignRoot(root)
   refuseForeignMembers(root, { folders: [...FOLDERS, RESERVE, ...homes], files: FILES })
   if (!made) createReserve(path).makeRoom()
-  const folders = FOLDERS.filter((folder) => ensure(`${path}/${folder}`))
+  const folders = FOLDERS.filter((folder) => ensureDirectory(`${path}/${folder}`))
   return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }
 }
 
@@ -165,16 +166,6 @@ function keepPrivate(root: string, warn: Warn): number | undefined {
 
 function isMissing(directory: string): boolean {
   return lstatOrUndefined(fromText(directory)) === undefined
-}
-
-function ensure(path: string): boolean {
-  try {
-    mkdir(path, 0o700)
-    return true
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false
-    throw error
-  }
 }
 
 function explained(root: string, error: unknown): unknown {

@@ -6,6 +6,7 @@
  */
 import { constants } from 'node:fs'
 import type { Database } from './db/database.js'
+import { parseJson } from './db/json.js'
 import { errnoOf, messageOf } from './errors.js'
 import type { Graph } from './graph.js'
 import {
@@ -96,7 +97,7 @@ export function makeSentinel(home: string): string {
 
 /** What a copy lost, in words; `kept` is what makeSentinel gave. */
 export function lostParts(home: string, kept: string): readonly string[] {
-  const before = JSON.parse(kept) as Facts
+  const before = parseJson<Facts>(kept, 'the facts of the sentinel')
   const now = factsOf(home)
   return (Object.keys(PARTS) as Part[])
     .filter((part) => before[part] !== undefined && before[part] !== now[part])

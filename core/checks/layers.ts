@@ -1,15 +1,13 @@
 /** Rows and what the driver has must tell the same story. */
+import { recordProblem, sealProblem } from '../damage.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
-import type { Driver } from '../driver.js'
-import { messageOf } from '../errors.js'
 import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { refill, takeUpLayer } from '../journal/take-up-layer.js'
 import { REMADE } from '../labels.js'
 import type { CheckOptions } from '../model.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
-import { readSplit } from '../tar/split.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 
 export async function* checkLayers(
@@ -121,7 +119,7 @@ async function* checkPlaces(
   const { db, driver, graph } = context
   for (const row of before) {
     if (row.kind === 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
-    const message = await problemOf(driver, row.layer)
+    const message = await sealProblem(driver, row.layer)
     if (message === undefined || isPast(context, row)) continue
     yield { check: 'layer-directory', subject: nameOf(db, row), message }
   }
@@ -136,7 +134,7 @@ async function* checkSeals(
   const { db, driver, graph } = context
   for (const row of before) {
     if (row.kind !== 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
-    const problem = await problemOf(driver, row.layer)
+    const problem = await sealProblem(driver, row.layer)
     if (problem === undefined || isPast(context, row)) continue
     yield {
       check: 'layer-seal',
@@ -144,15 +142,6 @@ async function* checkSeals(
       message: `layer ${row.layer}: ${problem}`,
       ...(db.layers.get(row.id) && { heal: healWith(db, row) }),
     }
-  }
-}
-
-/** Listed, it may lack what makes it a layer. */
-async function problemOf(driver: Driver, layer: LayerId): Promise<string | undefined> {
-  try {
-    return (await driver.metadata(layer)).Problem
-  } catch (error) {
-    return messageOf(error)
   }
 }
 
@@ -185,20 +174,14 @@ function* checkRecord(context: CheckContext, row: NodeRow, tar: LayerRow): Gener
     heal: healWith(db, row),
     ...(records.has(row.layer) && { mend }),
   })
-  let size = 0
   const sparse = createSparseOf010()
-  try {
-    for (const item of readSplit(db.split.chunks(row.id))) {
-      if (item.kind === 'raw') sparse.raw(item.bytes)
-      else sparse.skip(item.size)
-      size += item.kind === 'raw' ? item.bytes.length : item.size
-    }
-  } catch (error) {
-    yield problem(`the record of its tar can't be read: ${messageOf(error)}`)
+  const wrong = recordProblem(db, tar, (item) => {
+    if (item.kind === 'raw') sparse.raw(item.bytes)
+    else sparse.skip(item.size)
+  })
+  if (wrong !== undefined) {
+    yield problem(wrong)
     return
-  }
-  if (size !== tar.tarSize) {
-    yield problem(`the record of its tar tells ${size} bytes, but the tar had ${tar.tarSize}`)
   }
   if (sparse.count() > 0) {
     const parent = row.parent === null ? '' : ` --parent ${nameOf(db, requireNode(db, row.parent))}`

@@ -3,7 +3,7 @@
 import Database from 'better-sqlite3'
 import { fromText } from '../bytes.js'
 import { type ErrorCode, errnoOf, messageOf, VarveError } from '../errors.js'
-import { type RanOut, WHAT_FREES, whatRanOut } from '../sys/full.js'
+import { noneOf, type RanOut, WHAT_FREES, whatRanOut } from '../sys/full.js'
 
 /** What to throw for `error` that came out of SQLite while working on `file`; other errors are returned as they are. */
 export function mapSqliteError(error: unknown, file: string): unknown {
@@ -49,11 +49,7 @@ type Rule = readonly [pattern: RegExp, code: ErrorCode, advice: string]
 const MAY_BE_FULL = /^SQLITE_(IOERR_(SHM(SIZE|MAP|OPEN)|FSYNC|DIR_FSYNC)|CANTOPEN)/
 
 function fullRule(ranOut: RanOut): Rule {
-  return [
-    MAY_BE_FULL,
-    'RESOURCE_EXHAUSTED',
-    `; the disk is full, no ${ranOut.replace('and', 'and no')} left. ${WHAT_FREES}`,
-  ]
+  return [MAY_BE_FULL, 'RESOURCE_EXHAUSTED', `; the disk is full, ${noneOf(ranOut)} left. ${WHAT_FREES}`]
 }
 
 const RULES: readonly Rule[] = [

@@ -51,7 +51,7 @@ export function safePath(text: string, where: string): string {
 }
 
 /** All documents of one source together, each counted once. */
-export const MAX_DOCUMENTS = 32 * 1024 * 1024
+const MAX_DOCUMENTS = 32 * 1024 * 1024
 
 /** @throws VarveError as {@link readDocumentBlob} does */
 export function readDocument(files: Files, path: string): Document | undefined {

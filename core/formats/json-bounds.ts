@@ -2,9 +2,9 @@
 import { VarveError } from '../errors.js'
 
 /** Go's encoding/json stops at 10,000; no document of an image comes near this. */
-export const MAX_NESTING = 1_000
+const MAX_NESTING = 1_000
 /** Values of one document: an image with hundreds of thousands of tags has fewer. */
-export const MAX_VALUES = 500_000
+const MAX_VALUES = 500_000
 
 /** @throws VarveError INVALID_ARGUMENT (nested too deep), RESOURCE_EXHAUSTED (too many values) */
 export function requireBounds(bytes: Uint8Array, where: string): void {

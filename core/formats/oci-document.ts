@@ -77,7 +77,7 @@ export function readJsonBlob(files: Files, descriptor: Descriptor, what: string)
 }
 
 /** @throws VarveError CORRUPT where it is missing or has not the size its descriptor says */
-export function findBlob(files: Files, descriptor: Descriptor, what: string): Blob {
+function findBlob(files: Files, descriptor: Descriptor, what: string): Blob {
   const blob = findLayerBlob(files, descriptor, what)
   if (blob === undefined) throw missingBlob(files, descriptor, what)
   return blob

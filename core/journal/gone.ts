@@ -1,13 +1,11 @@
 /** A root with layers and without a database: a new one would know nothing of them. */
 import { fromText } from '../bytes.js'
 import type { DriverModule } from '../driver.js'
-import { errnoOf, VarveError } from '../errors.js'
-import { readdir } from '../sys/files.js'
+import { VarveError } from '../errors.js'
+import { isMadeUp } from '../ids.js'
+import { namesIn } from '../sys/lenient.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { RECORDS } from './place.js'
-
-/** Ids that the store makes up. */
-const LAYER = /^[a-z][a-z0-9]{7}$/
 
 /** @throws VarveError CORRUPT where varve.db is gone, or nothing is in it, and layers or a journal are there */
 export function requireDatabase(root: string, drivers: readonly DriverModule[]): void {
@@ -31,18 +29,9 @@ export function holdsLayersOf(root: string, driver: string): boolean {
 }
 
 function hasLayerIn(folder: string, depth: number): boolean {
-  const names = namesIn(folder)
-  if (names.some((name) => LAYER.test(name))) return true
-  return depth > 1 && names.some((name) => hasLayerIn(`${folder}/${name}`, depth - 1))
-}
-
-function namesIn(folder: string): readonly string[] {
   const there = lstatOrUndefined(folder)
-  if (there === undefined || !isDirectory(there.mode)) return []
-  try {
-    return readdir(folder)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [] // gone since
-    throw error
-  }
+  if (there === undefined || !isDirectory(there.mode)) return false
+  const names = namesIn(folder)
+  if (names.some(isMadeUp)) return true
+  return depth > 1 && names.some((name) => hasLayerIn(`${folder}/${name}`, depth - 1))
 }

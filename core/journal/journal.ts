@@ -9,7 +9,8 @@
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
-import { close, fsync, open, read, rename, unlink, write, writeAll } from '../sys/files.js'
+import { close, fsync, open, rename, unlink, write, writeAll } from '../sys/files.js'
+import { readBytes } from '../sys/read-fully.js'
 import { fstat, lstatOrUndefined } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
 import { decodeEntry, decodeHead, type Entry, encodeEntry, type Head, type NewEntry } from './line.js'
@@ -67,7 +68,7 @@ export function openJournal(folder: string): Journal {
       fd = open(path, constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW)
       // A power cut may have left half a line.
       const { size } = fstat(fd)
-      if (size > 0 && readAt(fd, size - 1, 1).toString('latin1') !== '\n') writeAll(fd, Buffer.from('\n'))
+      if (size > 0 && readBytes(fd, size - 1, 1).toString('latin1') !== '\n') writeAll(fd, Buffer.from('\n'))
     }
     return fd
   }
@@ -128,7 +129,7 @@ export function openJournal(folder: string): Journal {
       try {
         const { size } = fstat(bytes)
         for (let length = Math.min(size, 1 << 16); ; length = Math.min(size, length * 8)) {
-          const entries = linesOf(readAt(bytes, size - length, length)).flatMap(
+          const entries = linesOf(readBytes(bytes, size - length, length)).flatMap(
             (line) => decodeHead(line) ?? [],
           )
           const [first, ...rest] = entries
@@ -147,7 +148,7 @@ export function openJournal(folder: string): Journal {
       if (file === undefined) return { entries: [], isComplete: false }
       try {
         const { size } = fstat(file)
-        const lines = linesOf(readAt(file, 0, size))
+        const lines = linesOf(readBytes(file, 0, size))
         const decoded = lines.slice(1).map(decodeEntry)
         const entries = decoded.filter((entry) => entry !== undefined)
         const sorted = entries.sort(
@@ -166,7 +167,7 @@ export function openJournal(folder: string): Journal {
       try {
         const { size } = fstat(file)
         if (size < SMALL) return false
-        const base = Number(readAt(file, 0, HEADER).toString('latin1').slice(MAGIC.length))
+        const base = Number(readBytes(file, 0, HEADER).toString('latin1').slice(MAGIC.length))
         return !Number.isInteger(base) || size - base > SMALL + TIMES * base
       } finally {
         close(file)
@@ -215,15 +216,4 @@ function linesOf(bytes: Buffer): readonly string[] {
     .toString('utf8')
     .split('\n')
     .filter((line) => line !== '')
-}
-
-function readAt(fd: number, offset: number, length: number): Buffer {
-  const buffer = Buffer.alloc(length)
-  let done = 0
-  while (done < length) {
-    const count = read(fd, buffer, done, length - done, offset + done)
-    if (count === 0) break
-    done += count
-  }
-  return buffer.subarray(0, done)
 }

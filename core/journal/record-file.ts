@@ -11,7 +11,8 @@ import type { LayerRow } from '../db/layers.js'
 import type { LeftOutRow } from '../db/left-out.js'
 import type { NameRow } from '../db/names.js'
 import { VarveError } from '../errors.js'
-import { close, fsync, open, read, writeAll } from '../sys/files.js'
+import { close, fsync, open, writeAll } from '../sys/files.js'
+import { readBytes } from '../sys/read-fully.js'
 import { fstat } from '../sys/stat.js'
 
 /** What the rows say. */
@@ -96,14 +97,7 @@ function bytesOf(chunk: Chunk): Buffer {
 function wholeOf(path: string): Buffer {
   const fd = open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
-    const buffer = Buffer.alloc(fstat(fd).size)
-    let done = 0
-    while (done < buffer.length) {
-      const count = read(fd, buffer, done, buffer.length - done, null)
-      if (count === 0) break
-      done += count
-    }
-    return buffer.subarray(0, done)
+    return readBytes(fd, 0, fstat(fd).size)
   } finally {
     close(fd)
   }

@@ -4,9 +4,9 @@
  */
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
-import { errnoOf } from '../errors.js'
-import type { LayerId } from '../ids.js'
-import { mkdir, readdir, rename, unlink } from '../sys/files.js'
+import { isMadeUp, type LayerId } from '../ids.js'
+import { rename } from '../sys/files.js'
+import { ensureDirectory, namesIn, removeIfThere, unless } from '../sys/lenient.js'
 import { lstatOrUndefined } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
 import { type Chunk, type LayerFacts, readRecord, writeRecord } from './record-file.js'
@@ -43,7 +43,7 @@ export function createRecords(folder: string, db: Database): Records {
     begin(node, facts) {
       const { layer, parent, created, labels } = rowOf(node)
       const names = db.names.byNode(node).map(({ space, name }) => ({ space, name }))
-      makeFolder(`${folder}/begun`)
+      ensureDirectory(`${folder}/begun`)
       const below = parent === null ? null : rowOf(parent).layer
       writeRecord(
         begunAt(layer),
@@ -52,7 +52,7 @@ export function createRecords(folder: string, db: Database): Records {
       )
     },
     finish(layer) {
-      ignoring('ENOENT', () => rename(begunAt(layer), place(layer)))
+      unless('ENOENT', () => rename(begunAt(layer), place(layer)))
     },
     remove(layers) {
       for (const layer of layers) removeIfThere(begunAt(layer))
@@ -61,12 +61,10 @@ export function createRecords(folder: string, db: Database): Records {
     },
     has: (layer) => lstatOrUndefined(place(layer)) !== undefined,
     read: (layer, use) => readRecord(place(layer), use),
-    begun: () => namesIn(`${folder}/begun`),
-    all: () => namesIn(folder).filter((name) => LAYER.test(name)),
+    begun: () => namesIn(`${folder}/begun`) as LayerId[],
+    all: () => namesIn(folder).filter(isMadeUp),
   }
 }
-
-const LAYER = /^[a-z][a-z0-9]{7}$/
 
 function* chunksOf(db: Database, node: NodeId): Generator<Chunk, void> {
   for (const bytes of db.split.chunks(node)) yield { kind: 'split', bytes }
@@ -74,27 +72,4 @@ function* chunksOf(db: Database, node: NodeId): Generator<Chunk, void> {
     for (const bytes of db.payloads.chunks(node, sha256)) yield { kind: 'payload', sha256, bytes }
   }
   for (const found of db.leftOut.pages(node)) yield { kind: 'left-out', found }
-}
-
-function namesIn(folder: string): readonly LayerId[] {
-  return lstatOrUndefined(folder) === undefined ? [] : (readdir(folder) as LayerId[])
-}
-
-function makeFolder(path: string): void {
-  ignoring('EEXIST', () => mkdir(path, 0o700))
-}
-
-function removeIfThere(path: string): boolean {
-  return ignoring('ENOENT', () => unlink(path))
-}
-
-/** `errno` says that it is as it should be already: then it gives false. */
-function ignoring(errno: string, work: () => void): boolean {
-  try {
-    work()
-    return true
-  } catch (error) {
-    if (errnoOf(error) === errno) return false
-    throw error
-  }
 }

@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import { toShortText } from '../bytes.js'
-import { whatRanOut } from './full.js'
+import { noneOf, whatRanOut } from './full.js'
 
 export class SysError extends Error {
   override readonly name = 'SysError'
@@ -43,7 +43,7 @@ export function errnoNumber(code: string): number | undefined {
 function full(path: string | undefined): readonly [code: string, text: string] {
   const ranOut = path === undefined ? undefined : whatRanOut(path)
   return ranOut?.includes('inodes')
-    ? ['ENOSPC', `no ${ranOut.replace('and', 'and no')} left on device`]
+    ? ['ENOSPC', `${noneOf(ranOut)} left on device`]
     : describe(constants.errno.ENOSPC)
 }
 

@@ -8,6 +8,11 @@ import { toBytes } from '../bytes.js'
 
 export type RanOut = 'space' | 'inodes' | 'space and inodes'
 
+/** `no space`, `no space and no inodes`. */
+export function noneOf(ranOut: RanOut): string {
+  return `no ${ranOut.replace('and', 'and no')}`
+}
+
 /** To be said after an error of the data root's own file system: what gives room there when nothing else is left. */
 export const WHAT_FREES =
   "Free some space: 'varve prune', 'varve rm --force' and 'varve umount' work on a full disk; or remove other files there"

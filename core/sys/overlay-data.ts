@@ -68,9 +68,14 @@ function descriptors(): string {
   }
 }
 
+/** `:` parts lower directories and `,` parts options; both and `\` are escaped by `\` (overlayfs.rst, fs/overlayfs/params.c). */
+export function escapePath(path: string): string {
+  return path.replace(/[\\:,]/g, '\\$&')
+}
+
 function join(layers: OverlayLayers, name: (path: string) => string): string {
   const { lowers, dataLowers, upper, work, rest } = layers
-  const escaped = (path: string) => name(path).replace(/[\\:,]/g, '\\$&')
+  const escaped = (path: string) => escapePath(name(path))
   const lower = [lowers.map(escaped).join(':'), ...dataLowers.map(escaped)].join('::')
   const words = [`lowerdir=${lower}`]
   if (upper !== undefined) words.push(`upperdir=${escaped(upper)}`)

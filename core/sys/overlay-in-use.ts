@@ -4,18 +4,20 @@
  * (Documentation/filesystems/overlayfs.rst, "Sharing and copying layers"): so one is asked for in which it is a lower.
  */
 import { errnoOf, VarveError } from '../errors.js'
-import { close, mkdir } from './files.js'
+import { close } from './files.js'
+import { ensureDirectory } from './lenient.js'
 import { detached } from './mount.js'
+import { escapePath } from './overlay-data.js'
 
 /** `scratch`: an own directory, to be used for nothing else. Undefined where this kernel or file system can't tell. */
 export function isUpperInUse(upper: string, scratch: string): boolean | undefined {
   const [probe, work] = [`${scratch}/overlay-upper`, `${scratch}/overlay-work`]
-  for (const path of [probe, work]) ensure(path)
+  for (const path of [probe, work]) ensureDirectory(path)
   // Read-only, so that its end does not wait for all that anybody wrote to that file system.
-  const options = ['ro', 'index=on', `lowerdir=${escaped(upper)}`, `upperdir=${escaped(probe)}`]
+  const options = ['ro', 'index=on', `lowerdir=${escapePath(upper)}`, `upperdir=${escapePath(probe)}`]
   try {
     close(
-      detached([{ type: 'overlay', source: 'overlay', options: [...options, `workdir=${escaped(work)}`] }])
+      detached([{ type: 'overlay', source: 'overlay', options: [...options, `workdir=${escapePath(work)}`] }])
         .fd,
     )
     return false
@@ -25,16 +27,4 @@ export function isUpperInUse(upper: string, scratch: string): boolean | undefine
     // ESTALE: the probe was another layer's before, which is asked only after the mark.
     return errno === 'ESTALE' ? false : undefined
   }
-}
-
-function ensure(path: string): void {
-  try {
-    mkdir(path, 0o700)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: of the last time
-  }
-}
-
-function escaped(path: string): string {
-  return path.replace(/[\\:]/g, '\\$&')
 }

@@ -1,6 +1,7 @@
 /** File content: compared and copied, with holes neither read nor filled. */
 import { errnoOf } from '../errors.js'
 import { close, ficlone, ftruncate, read, seekData, seekHole } from '../sys/files.js'
+import { readFully } from '../sys/read-fully.js'
 import type { Stat } from '../sys/stat.js'
 import { openFile } from './confined.js'
 import { writeAround } from './holes.js'
@@ -89,14 +90,4 @@ function sameBytes(fdA: number, fdB: number, a: Stat, b: Stat): boolean {
     offset += n
   }
   return true
-}
-
-function readFully(fd: number, buffer: Buffer, offset: number): number {
-  let filled = 0
-  while (filled < buffer.length) {
-    const n = read(fd, buffer, filled, buffer.length - filled, offset + filled)
-    if (n === 0) break
-    filled += n
-  }
-  return filled
 }

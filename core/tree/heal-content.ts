@@ -1,7 +1,8 @@
 /** A file's bytes made those of a good one: where they differ, in the file as it is. */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
-import { close, ftruncate, open, openAt, read, rename, unlink, write } from '../sys/files.js'
+import { close, ftruncate, open, openAt, rename, unlink, write } from '../sys/files.js'
+import { readFully } from '../sys/read-fully.js'
 import type { Stat } from '../sys/stat.js'
 import { at, openFile } from './confined.js'
 import { copyContent } from './content.js'
@@ -67,8 +68,9 @@ function fill(source: number, to: number, name: string, { size, block }: Extent)
 
 function firstDifference(a: number, b: number, size: number): number | undefined {
   for (let offset = 0; offset < size; offset += CHUNK) {
-    const length = readAt(a, left, offset)
-    if (length !== readAt(b, right, offset) || left.compare(right, 0, length, 0, length) !== 0) return offset
+    const length = readFully(a, left, offset)
+    if (length !== readFully(b, right, offset) || left.compare(right, 0, length, 0, length) !== 0)
+      return offset
   }
   return undefined
 }
@@ -78,8 +80,8 @@ function writeDifferences(source: number, to: number, name: string, size: number
   try {
     ftruncate(target, size)
     for (let offset = 0; offset < size; offset += CHUNK) {
-      const length = readAt(source, left, offset)
-      const there = readAt(target, right, offset)
+      const length = readFully(source, left, offset)
+      const there = readFully(target, right, offset)
       if (length === there && left.compare(right, 0, length, 0, length) === 0) continue
       for (let done = 0; done < length; ) done += write(target, left, done, length - done, offset + done)
     }
@@ -103,15 +105,4 @@ function replaceWhole(source: number, to: number, name: string, { size, block }:
   }
   rename(beside, at(to, name))
   return 'replaced'
-}
-
-/** Bytes read: fewer than the buffer has at the file's end only. */
-function readAt(fd: number, buffer: Buffer, offset: number): number {
-  let filled = 0
-  while (filled < buffer.length) {
-    const got = read(fd, buffer, filled, buffer.length - filled, offset + filled)
-    if (got === 0) break
-    filled += got
-  }
-  return filled
 }

@@ -3,7 +3,17 @@ import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
 import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
-import { at, enterDirectory, join, list, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
+import {
+  at,
+  baseOf,
+  enterDirectory,
+  join,
+  list,
+  lstatAtOrUndefined,
+  openTree,
+  parentOf,
+  type Tree,
+} from './confined.js'
 import { failure } from './failure.js'
 import type { HealedTree, HealJob } from './heal.js'
 import { healAttributes } from './heal-attributes.js'
@@ -141,20 +151,18 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
   }
 
   function linkTo(first: string, path: string): void {
-    const slash = first.lastIndexOf('/')
-    const parent = enterDirectory(here, slash < 0 ? '' : first.slice(0, slash))
-    try {
-      link(at(parent.fd, first.slice(slash + 1)), path)
-    } finally {
-      parent.close()
-    }
+    inParent(first, (parent) => link(at(parent, baseOf(first)), path))
   }
 
   function inodeAt(path: string): number | undefined {
-    const slash = path.lastIndexOf('/')
-    const parent = enterDirectory(here, slash < 0 ? '' : path.slice(0, slash))
+    return inParent(path, (parent) => lstatAtOrUndefined(parent, baseOf(path))?.ino)
+  }
+
+  /** With the directory of the damaged tree that `path` is in. */
+  function inParent<T>(path: string, work: (parent: number) => T): T {
+    const parent = enterDirectory(here, parentOf(path))
     try {
-      return lstatAtOrUndefined(parent.fd, path.slice(slash + 1))?.ino
+      return work(parent.fd)
     } finally {
       parent.close()
     }

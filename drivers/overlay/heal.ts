@@ -4,9 +4,8 @@ import type { Healed } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { close, open, writeAll } from '../../core/sys/files.js'
-import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
 import { healTree } from '../../core/tree/heal.js'
-import { replaceWhole } from '../temporary.js'
+import { isRealDirectory, replaceWhole } from '../temporary.js'
 import type { Layout } from './layout.js'
 
 /** What mounts leave in an upper directory, and what a lower one does not need (fs/overlayfs/overlayfs.h). */
@@ -22,8 +21,7 @@ export async function healLayer(
   },
 ): Promise<Healed> {
   const { id, good, prefix, signal } = layers
-  const there = lstatOrUndefined(layout.diff(id))
-  if (there === undefined || !isDirectory(there.mode)) {
+  if (!isRealDirectory(layout.diff(id))) {
     replaceWhole(layout.home, id, good)
     return { changed: undefined }
   }

@@ -11,6 +11,7 @@
 import type { DriverContext, Mount } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
+import { escapePath } from '../../core/sys/overlay-data.js'
 import { type Features, readOnlyOptions, writableOptions } from './features.js'
 
 /**
@@ -87,9 +88,4 @@ export function readOnlyMount(
 
 function lowerdir(paths: readonly string[]): string {
   return `lowerdir=${paths.map(escapePath).join(':')}`
-}
-
-/** `:` parts lower directories and `,` parts options; both and `\` are escaped by `\` (overlayfs.rst, fs/overlayfs/params.c). */
-function escapePath(path: string): string {
-  return path.replace(/[\\:,]/g, '\\$&')
 }

@@ -6,7 +6,7 @@ import type { Applied, Driver, DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { chmod } from '../../core/sys/files.js'
-import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
+import { lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { compareInThread } from '../../core/tree/compare.js'
 import { openTree } from '../../core/tree/confined.js'
@@ -128,8 +128,7 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
 
     heal: (id, good, { signal }) =>
       attempt(`vfs: heal layer ${id}`, async () => {
-        const there = lstatOrUndefined(directory(id))
-        if (there === undefined || !isDirectory(there.mode)) {
+        if (!isRealDirectory(directory(id))) {
           replaceWhole(folder, id, good)
           return { changed: undefined }
         }
