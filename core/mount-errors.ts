@@ -27,6 +27,7 @@ export function notMounted(db: Database, row: NodeRow, target: string | undefine
   return new VarveError('FAILED_PRECONDITION', `layer ${nameOf(db, row)}: is not mounted${where}`)
 }
 
+/** An unmount would take down what lies on top. */
 export function covered(name: string, target: string): VarveError {
   return new VarveError(
     'FAILED_PRECONDITION',

@@ -9,7 +9,8 @@ import { isDirectory, lstat } from './sys/stat.js'
 /**
  * Unmounts a layer that nobody counts any more. Where it has a file system to itself, it can't be written to afterwards
  * through a copy of the mount either, elsewhere or in another mount namespace; a bind of a directory has none, and there it
- * can, and false is given. @throws SysError: EBUSY where it is in use: nothing has changed then; EINVAL, ENOENT where nothing is mounted there
+ * can, and false is given.
+ * @throws SysError: EBUSY where it is in use: nothing has changed then; EINVAL, ENOENT where nothing is mounted there
  */
 export function unmountLayer(target: string): boolean {
   const all = mountInfo()
@@ -25,7 +26,10 @@ export function unmountLayer(target: string): boolean {
   return isWhole
 }
 
-/** Makes one, 0700; what a crash or a failed unmount left will do. @throws SysError EEXIST: it is no directory, and mount(2) follows symlinks */
+/**
+ * Makes one, 0700; what a crash or a failed unmount left will do.
+ * @throws SysError EEXIST: it is no directory, and mount(2) follows symlinks
+ */
 export function makeMountPoint(path: string): void {
   try {
     mkdir(path, 0o700)

@@ -1,9 +1,10 @@
 /**
  * Mounts that the store performs, counts and remembers.
  *
- * A layer is mounted once, by its driver's recipe, at `mnt/<layer>` (its own place); every other target is a bind mount of that place (one
- * upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live in the
- * database: a row is there before its mount is and goes after it, and core/recover-mounts.ts drops rows whose mount is gone.
+ * A layer is mounted once, by its driver's recipe, at `mnt/<layer>` (its own place); every other target is a bind mount of
+ * that place (one upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live
+ * in the database: a row is there before its mount is and goes after it, and core/recover-mounts.ts drops rows whose mount
+ * is gone.
  * Which mount is a row's, the kernel's numbers say (mount-space.ts).
  *
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless

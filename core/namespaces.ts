@@ -52,6 +52,7 @@ export function* workingDirectories(): Generator<{ readonly pid: number; readonl
   }
 }
 
+/** This process's mount namespace, as /proc names it. */
 export function currentNamespace(): string {
   return readlink('/proc/self/ns/mnt')
 }

@@ -43,6 +43,7 @@ export interface Quiet {
 const TRIES = 50
 const PAUSE = 20
 
+/** The two questions of {@link Quiet}, over one store. */
 export function createQuiet({ db, graph, driver, scratch }: QuietContext): Quiet {
   const recipeOf = async (row: NodeRow): Promise<Mount | undefined> => {
     const layer = graph.sourceOf(row)

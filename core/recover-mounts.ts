@@ -11,6 +11,7 @@ import { readdir } from './sys/files.js'
 import { bootId, mountInfo, unmount } from './sys/mount.js'
 import { identityAt } from './sys/mount-id.js'
 
+/** Rows, mounts and mount points, in that order. */
 export async function recoverMounts(context: RecoverContext): Promise<void> {
   await dropStaleMounts(context)
   await finishUnmounts(context)

@@ -79,7 +79,7 @@ async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: 
   await graph.ifFree(layer, async () => {
     if (db.nodes.byLayer(layer) !== undefined) return
     await driver.remove(layer)
-    warn(`layer ${layer}: removed from the driver, what a power cut left of its making or removal`)
+    warn(`layer ${layer}: removed from the driver: a power cut left it half made or half removed`)
   })
 }
 

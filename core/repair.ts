@@ -12,6 +12,7 @@ export interface RepairContext extends ThoroughContext, Omit<RepairSourceOptions
   readonly resolver: Resolver
 }
 
+/** Layers as they are done. @throws VarveError as Store.repair does */
 export async function* repair(
   context: RepairContext,
   { from, layers, dryRun = false, ...long }: RepairOptions,

@@ -64,7 +64,7 @@ export async function ensureSentinel({ db, graph, home, warn }: SentinelContext)
       if (db.meta.get('sentinel') === undefined) db.meta.set('sentinel', makeSentinel(home))
     })
   } catch (error) {
-    warn(`the mark that tells a careless copy of the root could not be made: ${messageOf(error)}`)
+    warn(`the mark by which a careless copy of the root is known could not be made: ${messageOf(error)}`)
   }
 }
 

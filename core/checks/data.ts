@@ -7,6 +7,7 @@ import { type CheckContext, healWith, isAsked, type Problem } from './problem.js
 /** A damaged tree may be wrong in every file. */
 const MAX_PROBLEMS = 20
 
+/** Reads every byte of the layers asked for, parents first; each problem is told of the layer that has it itself. */
 export async function* checkData(
   context: CheckContext,
   options: CheckOptions,

@@ -2,6 +2,7 @@
 import { checkIntegrity } from '../db/integrity.js'
 import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
+/** SQLite's own check of its file, and of the references between rows. */
 export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
   for (const message of checkIntegrity(db.sql)) {
     yield {

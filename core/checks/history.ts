@@ -5,6 +5,7 @@ import { keepAside } from '../journal/place.js'
 import { takeUp } from '../journal/take-up.js'
 import type { CheckContext, Problem } from './problem.js'
 
+/** One problem at most: a database that is behind, or a journal that is. */
 export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   const { db, gate, journal, root } = context
   const verdict = judge(db, journal)

@@ -10,6 +10,7 @@ import type { CheckOptions } from '../model.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 
+/** Rows, chain ids and records, and what the driver has of each layer. */
 export async function* checkLayers(
   context: CheckContext,
   { repair = false }: CheckOptions,
@@ -98,7 +99,7 @@ function* checkRemade(context: CheckContext, before: readonly NodeRow[]): Genera
     yield {
       check: 'layer-remade',
       subject: nameOf(context.db, row),
-      message: `layer ${row.layer} was made again, empty, at ${JSON.stringify(remade)}: a power cut had taken its directory, and whatever was in it; remove it where something was`,
+      message: `layer ${row.layer} was made again, empty, at ${JSON.stringify(remade)}: a power cut had taken its directory, with whatever was in it; if something was, remove the layer`,
     }
   }
 }
@@ -188,7 +189,7 @@ function* checkRecord(context: CheckContext, row: NodeRow, tar: LayerRow): Gener
     yield {
       check: 'sparse-entries',
       subject: nameOf(db, row),
-      message: `its tar has ${sparse.count()} sparse entries, as varve 0.1.0 wrote them, and other engines can't save or push an image with such; its files are sound: make the layer anew ('varve diff ${nameOf(db, row)} --tar > new.tar', 'varve import --layer new.tar${parent}', then 'varve commit LAYER --name NAME'), or commit or build the image again in the engine that has it`,
+      message: `its tar has ${sparse.count()} sparse entries, as varve 0.1.0 wrote them, and other engines can't save or push an image that has such a layer; its files are sound: make the layer anew ('varve diff ${nameOf(db, row)} --tar > new.tar', 'varve import --layer new.tar${parent}', then 'varve commit LAYER --name NAME'), or commit or build the image again in the engine that has it`,
     }
   }
 }

@@ -20,6 +20,7 @@ const NOBODY = 0xffffffff
 /** Other systems' namespaces are refused by every file system; those of Linux: xattr(7). */
 const NAMESPACES = /^(user|trusted|security|system)\./
 
+/** What of one entry may differ from its row, or be missing. */
 export function excusesOf(db: Database, { row, node, inode }: Found): Excuses {
   const told = db.leftOut.of(node, inode.slice(inode.indexOf(':') + 1))
   const ofAll = db.leftOut.of(node, '')

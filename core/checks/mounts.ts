@@ -5,6 +5,7 @@ import { createMountSpace, isMountPoint } from '../mount-space.js'
 import { readdir } from '../sys/files.js'
 import { type CheckContext, isAsked, type Problem } from './problem.js'
 
+/** Rows without a mount, and mount points without a row. */
 export function* checkMounts(context: CheckContext): Generator<Problem, void> {
   const { db, graph, root } = context
   const before = createMountSpace()

@@ -7,6 +7,7 @@ import type { CheckContext, Problem } from './problem.js'
 const GOOD_COPIES =
   "'rsync -aHAXS --numeric-ids', or 'tar --xattrs --xattrs-include=* --acls --sparse --numeric-owner'"
 
+/** One problem at most: what a copy of the root lost. */
 export function* checkSentinel(context: CheckContext, options: CheckOptions): Generator<Problem, void> {
   const { db, driver, root } = context
   const kept = db.meta.get('sentinel')
@@ -24,7 +25,7 @@ export function* checkSentinel(context: CheckContext, options: CheckOptions): Ge
   const problem: Problem = {
     check: 'root-copy',
     subject: driver.name,
-    message: `the data root is a copy, made or restored without ${lost.join(', ')}: deleted files may show again, and layers differ from what they were${unsure}. Copy it again by ${GOOD_COPIES}, or heal its images' layers by 'varve repair --from SOURCE'`,
+    message: `the data root is a copy, made or restored without ${lost.join(', ')}: deleted files may show again, and layers differ from what they were${unsure}. Copy it again with ${GOOD_COPIES}, or heal its images' layers with 'varve repair --from SOURCE'`,
   }
   // Once every digest was found right, what is left is for a person to decide.
   if (options.data !== true || context.only !== undefined || db.damages.all().length > 0) {

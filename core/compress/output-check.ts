@@ -14,6 +14,7 @@ export interface OutputCheck {
   complaint(): string | undefined
 }
 
+/** To be shown all that goes into a helper, and all that comes out of it. */
 export function checkOutput(format: 'gzip' | 'zstd'): OutputCheck {
   const magic = MAGIC[format]
   let crc = 0

@@ -10,6 +10,7 @@ export function needsLargerWindow(words: string): boolean {
   return /window size larger than maximum|requires too much memory|--long=|--memory=/i.test(words)
 }
 
+/** The error of such a frame: its data may be sound. */
 export function largerWindow(blob: Blob): VarveError {
   return new VarveError(
     'INVALID_ARGUMENT',

@@ -67,6 +67,7 @@ export function watchChanges<T>(database: Sqlite.Database, keep: (change: Change
   }
 }
 
+/** The columns of a table, as the database has it now. */
 export function columnsOf(database: Sqlite.Database, table: string): Columns {
   const rows = database
     .prepare<[string], { name: string; pk: number }>('SELECT name, pk FROM pragma_table_info(?) ORDER BY cid')

@@ -57,7 +57,7 @@ const RULES: readonly Rule[] = [
     /^SQLITE_(CORRUPT|NOTADB|FORMAT)/,
     'CORRUPT',
     '; the database is damaged. Stop every user of this root, then make it anew from what lies beside the layers with ' +
-      '`varve check --rebuild` (it is kept in backup/), or restore it from a backup and run `varve check --repair`',
+      '`varve check --rebuild` (the old one is kept in backup/), or restore it from a backup and run `varve check --repair`',
   ],
   [
     /^SQLITE_(ERROR|MISMATCH)$/,

@@ -83,6 +83,7 @@ function findBlob(files: Files, descriptor: Descriptor, what: string): Blob {
   return blob
 }
 
+/** The error of a blob that a descriptor names and the source lacks. */
 export function missingBlob(files: Files, { digest, mediaType }: Descriptor, what: string): VarveError {
   return missing(files, `${FOREIGN_LAYER_TYPES.includes(mediaType) ? 'foreign ' : ''}${what} blob ${digest}`)
 }

@@ -48,6 +48,7 @@ export function restart(db: Database, journal: Journal): void {
   db.draft(() => journal.begin(baseOf(db)))
 }
 
+/** How many transactions the database has counted. */
 export function generationOf(db: Database): number {
   return Number(db.meta.get('generation') ?? 0)
 }

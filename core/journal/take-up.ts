@@ -50,6 +50,7 @@ export function adopt(db: Database, rows: Rows, generation: number): void {
   })
 }
 
+/** The generation that a journal goes to; 0 for one that tells nothing. */
 export function lastOf({ entries }: Reading): number {
   return entries.at(-1)?.generation ?? 0
 }

@@ -35,6 +35,7 @@ export function isSameMount(a: MountIdentity, b: MountIdentity): boolean {
   return a.unique !== undefined && b.unique !== undefined ? a.unique === b.unique : isSameDirectory(a, b)
 }
 
+/** The same directory, through whatever mounts? */
 export function isSameDirectory(a: MountIdentity, b: MountIdentity): boolean {
   return a.device === b.device && a.inode === b.inode
 }

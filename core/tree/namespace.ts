@@ -185,7 +185,7 @@ export function createNamespace(
 
   /**
    * One component of the merged view: `own` or `below` for something else of this layer or of those below, undefined for
-   * nothing. What is below makes way for a directory that this layer's names say is there (README.md).
+   * nothing. What is below makes way for a directory that this layer's names say is there (core/README.md).
    */
   function look(dir: Dir, name: string): Dir | Symlink | 'own' | 'below' | undefined {
     const before = dir.children?.get(name)

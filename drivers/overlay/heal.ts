@@ -11,6 +11,7 @@ import type { Layout } from './layout.js'
 /** What mounts leave in an upper directory, and what a lower one does not need (fs/overlayfs/overlayfs.h). */
 const LEFT_BY_MOUNTS = ['origin', 'impure', 'nlink', 'upper', 'uuid', 'protattr']
 
+/** Driver.heal for overlay. `prefix` is that of its own attributes. @throws SysError, VarveError as healTree */
 export async function healLayer(
   layout: Layout,
   layers: {

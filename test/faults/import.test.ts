@@ -1,5 +1,5 @@
 /**
- * kill -9 during an import, before and after every step of the crash order and at every so manieth changing call: the
+ * kill -9 during an import, before and after every step of the crash order and at every nth changing call: the
  * next open leaves no trace of it, and what was there before is there.
  */
 import assert from 'node:assert/strict'
