@@ -2,8 +2,12 @@
 import type { CheckOptions, Store } from './model.js'
 import type { Reserve } from './reserve.js'
 
-/** The same store; on a full disk these give the reserve up first, and make it again after. */
-export function freeing(store: Store, reserve: Reserve): Store {
+/**
+ * The same store; on a full disk these give the reserve up first, and make it again after. `settle` shortens the database's
+ * log in between: that of a service that lives long would eat up the reserve, a little at each call.
+ */
+export function freeing(store: Store, reserve: Reserve, settle: () => void): Store {
+  const refill = () => reserve.refill(settle)
   const withRoom =
     <A extends readonly unknown[], T>(call: (...args: A) => Promise<T>) =>
     async (...args: A): Promise<T> => {
@@ -11,7 +15,7 @@ export function freeing(store: Store, reserve: Reserve): Store {
       try {
         return await call(...args)
       } finally {
-        reserve.refill()
+        refill()
       }
     }
   const { raw, snapshots } = store
@@ -25,7 +29,7 @@ export function freeing(store: Store, reserve: Reserve): Store {
       try {
         yield* store.check(options)
       } finally {
-        if (options?.repair === true) reserve.refill()
+        if (options?.repair === true) refill()
       }
     },
     raw: { ...raw, remove: withRoom(raw.remove), put: withRoom(raw.put) },

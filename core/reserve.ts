@@ -20,8 +20,11 @@ export interface Reserve {
   makeRoom(): void
   /** Makes what is missing, where there is plenty of room. */
   fill(): void
-  /** Makes again what was given up, as far as it goes: on a full disk what is free now is taken by somebody else soon. */
-  refill(): void
+  /**
+   * Makes again what was given up, as far as it goes: on a full disk what is free now is taken by somebody else soon. Where
+   * something was, `settle` gives back first what the work itself took.
+   */
+  refill(settle?: () => void): void
 }
 
 /** The name of its folder in the root. */
@@ -53,9 +56,11 @@ export function createReserve(root: string): Reserve {
         const { bavail, bsize, files, ffree } = statfs(root)
         if (bavail * bsize > PLENTY.bytes && (files === 0 || ffree > PLENTY.files)) make(root, folder)
       }),
-    refill: () =>
+    refill: (settle) =>
       quietly(() => {
-        if (!isWhole(folder)) make(root, folder)
+        if (isWhole(folder)) return
+        settle?.()
+        make(root, folder)
       }),
   }
 }

@@ -274,5 +274,8 @@ async function assemble(
     },
     close: () => closeAll(held, warn),
   }
-  return guarded(freeing(store, reserve), gate)
+  return guarded(
+    freeing(store, reserve, () => db.shorten()),
+    gate,
+  )
 }
