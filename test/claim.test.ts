@@ -20,7 +20,9 @@ interface Run {
 /** A run of one file, when it has its place. */
 async function startRun(): Promise<Run> {
   const before = places()
-  const child = spawn(process.execPath, [RUN, 'cli/rootless'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  // In the context of a test node:test would take it for a part of that one, and run nothing.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  const child = spawn(process.execPath, [RUN, 'cli/rootless'], { stdio: ['ignore', 'pipe', 'ignore'], env })
   const ended = new Promise<number | string>((resolve) =>
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown')),
   )

@@ -335,7 +335,7 @@ test('a root that can not be used is refused, and nothing is made there', async 
 
   const readonly = join(folder, 'readonly')
   mkdirSync(readonly)
-  await mounted(['-t', 'tmpfs', '-o', 'ro', 'varve-test', readonly], readonly, async () => {
+  await mounted(['-t', 'tmpfs', '-o', 'ro,mode=0700', 'varve-test', readonly], readonly, async () => {
     oneMessage(await varveAt(readonly, 'vfs').attempt(['images']), {
       status: 5,
       says: /readonly.*read-only/i,
