@@ -13,6 +13,7 @@ import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
   check,
+  EAGAIN,
   EINVAL,
   ENXIO,
   errno,
@@ -64,7 +65,11 @@ export function openat2(dirFd: number, path: string, how: OpenHow): number {
   openHow[0] = BigInt(how.flags | O_CLOEXEC)
   openHow[1] = BigInt(how.mode ?? 0)
   openHow[2] = BigInt(how.resolve)
-  return check(kernel.openat2(dirFd, text(path), openHowBytes, openHowBytes.length), 'openat2', path)
+  for (let tries = 1; ; tries++) {
+    const fd = kernel.openat2(dirFd, text(path), openHowBytes, openHowBytes.length)
+    // EAGAIN: something was renamed or mounted meanwhile, anywhere; whoever confines a path tries again (openat2(2)).
+    if (fd >= 0 || errno() !== EAGAIN || tries === MOST_TRIES) return check(fd, 'openat2', path)
+  }
 }
 
 export function close(fd: number): void {
@@ -320,6 +325,7 @@ function opening(flags: number): 'create' | 'open' {
 }
 
 const O_CLOEXEC = 0o2000000
+const MOST_TRIES = 1000
 const SYNC_FILE_RANGE_WRITE = 2
 /** Before, write, after (linux/fs.h). */
 const SYNC_FILE_RANGE_WRITE_AND_WAIT = 7

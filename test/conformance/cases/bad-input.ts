@@ -150,7 +150,7 @@ export const badInputCases: readonly Case[] = [
         const open = (word: string) =>
           openStore({ root, drivers: [module], driver: module.name, storageOptions: [word] })
         for (const word of ['no-such-option=1', `${module.name}.no-such-option=1`, 'no-equals-sign', '=1']) {
-          await assert.rejects(open(word), { code: 'INVALID_ARGUMENT', message: saying(bench, word) })
+          await assert.rejects(open(word), { code: 'INVALID_ARGUMENT', message: saying(bench, keyOf(word)) })
         }
         for (const { key } of module.options) {
           const message = new RegExp(`did you mean ".*${key}"`)
@@ -162,6 +162,11 @@ export const badInputCases: readonly Case[] = [
       }),
   },
 ]
+
+/** Of a storage option; its value may be a secret, so no message has it. */
+function keyOf(word: string): string {
+  return word.replace(/=.*$/, '')
+}
 
 const ILLEGAL_IDS = [
   '',
