@@ -93,6 +93,7 @@ for (const module of [overlay, vfs]) {
 
 test('A root whose layers can’t be locked says so, and what to do.', async () => {
   await inStore(vfs, async ({ raw }, root) => {
+    rmSync(join(root, 'layers.lock'), { force: true })
     mkdirSync(join(root, 'layers.lock'))
     await assert.rejects(
       raw.create('one'),

@@ -144,7 +144,7 @@ test('What is unknown or ambiguous is told with what may be meant.', () =>
       ['target', 'web#2', 'NOT_FOUND', /layer 2 of image web:latest|it has layers 0 to 1/],
       ['target', 'nothing-like-it', 'NOT_FOUND', /"nothing-like-it"$/],
       ['target', 'a', 'NOT_FOUND', /no such/],
-      ['target', '', 'NOT_FOUND', /no such/],
+      ['target', '', 'INVALID_ARGUMENT', /the word is empty/],
     ]
     for (const [what, reference, code, words] of cases) {
       assert.throws(
