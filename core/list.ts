@@ -95,7 +95,12 @@ function openInside(root: number, reference: string, path: string): number {
     if (errno === 'ENXIO') throw new VarveError('INVALID_ARGUMENT', `${what}: not a regular file`)
     throw new VarveError('UNAVAILABLE', `${what}: ${messageOf(error)}`, { cause: error })
   }
-  if (isFile(fstat(fd).mode)) return fd
+  try {
+    if (isFile(fstat(fd).mode)) return fd
+  } catch (error) {
+    close(fd)
+    throw error
+  }
   close(fd)
   throw new VarveError('INVALID_ARGUMENT', `${what}: not a regular file`)
 }

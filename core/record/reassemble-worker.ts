@@ -113,13 +113,16 @@ serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
     } catch (error) {
       throw damaged(path, `it can't be opened (${errnoOf(error) ?? messageOf(error)})`, error)
     }
-    const stat = fstat(fd)
-    if (isFile(stat.mode) && stat.size === item.entry.size) return fd
-    close(fd)
-    throw damaged(
-      path,
-      isFile(stat.mode) ? `it has ${stat.size} bytes, not ${item.entry.size}` : 'it is no longer a file',
-    )
+    try {
+      const stat = fstat(fd)
+      if (!isFile(stat.mode)) throw damaged(path, 'it is no longer a file')
+      if (stat.size !== item.entry.size)
+        throw damaged(path, `it has ${stat.size} bytes, not ${item.entry.size}`)
+      return fd
+    } catch (error) {
+      close(fd)
+      throw error
+    }
   }
 })
 

@@ -59,6 +59,9 @@ function value(length: number): string {
   return buffer.toString('latin1', 0, length)
 }
 
+/** XFS lists an access control list twice: as everybody does, and by the name that it has on disk (fs/xfs/xfs_acl.h). */
 function names(length: number): string[] {
-  return length === 0 ? [] : buffer.toString('latin1', 0, length - 1).split('\0')
+  if (length === 0) return []
+  const all = buffer.toString('latin1', 0, length - 1).split('\0')
+  return all.filter((name) => !name.startsWith('trusted.SGI_ACL_'))
 }

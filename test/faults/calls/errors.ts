@@ -33,11 +33,18 @@ export function testErrors(driver: keyof typeof PLACES): void {
   const swept = (title: string, work: (directory: string) => Promise<number>) => {
     test(`${driver}: ${title}`, { skip }, async (t) => {
       const { path, close } = open()
+      let failure: unknown
       try {
         countCases(t, await work(mkdtempSync(join(path, 'sweep-'))))
-      } finally {
-        close()
+      } catch (error) {
+        failure = error
       }
+      try {
+        close()
+      } catch (error) {
+        failure ??= error // what came first says more
+      }
+      if (failure !== undefined) throw failure
     })
   }
   for (const operation of OPERATIONS) {

@@ -5,14 +5,13 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { arm, totalCalls } from '../../../core/sys/seam.js'
 import { drivers } from '../../../drivers/all.js'
-import { openDescriptors } from '../../descriptors.js'
 import { type Operation, prepareBase, type Stage } from './operations.js'
 
 const CHILD = fileURLToPath(new URL('./kill-child.js', import.meta.url))
@@ -87,6 +86,14 @@ export async function sweepKills(
   }
 }
 
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined // closed meanwhile
+  }
+}
+
 function* faultsOf(calls: number, { faults, every }: SweepOptions): Generator<string> {
   for (let call = 1, turn = 0; call <= calls; call += every ?? 1, turn++) {
     const now = every === undefined ? faults : [faults[turn % faults.length] ?? '']
@@ -95,6 +102,8 @@ function* faultsOf(calls: number, { faults, every }: SweepOptions): Generator<st
 }
 
 interface Bench {
+  /** What is open in the directory. */
+  descriptors(): readonly string[]
   withStore<T>(use: (stage: Stage) => Promise<T>): Promise<T>
 }
 
@@ -102,6 +111,11 @@ function createBench({ driver, directory }: Pick<SweepOptions, 'driver' | 'direc
   const [root, work] = [join(directory, 'root'), join(directory, 'work')]
   mkdirSync(work, { recursive: true })
   return {
+    descriptors: () =>
+      readdirSync('/proc/self/fd').flatMap((fd) => {
+        const path = linkOf(`/proc/self/fd/${fd}`)
+        return path?.startsWith(directory) ? [path] : []
+      }),
     async withStore(use) {
       const warnings: string[] = []
       const store = await openStore({ root, drivers, driver, warn: (message) => warnings.push(message) })
@@ -115,12 +129,11 @@ function createBench({ driver, directory }: Pick<SweepOptions, 'driver' | 'direc
 }
 
 async function strike(operation: Operation, fault: string, bench: Bench): Promise<void> {
-  const before = openDescriptors()
   const failure = await bench.withStore((stage) => struck(() => operation.run(stage), fault))
   if (failure !== undefined) assertClear(failure)
   await bench.withStore((stage) => recovered(operation, stage, failure))
-  const more = openDescriptors() - before
-  assert.ok(more <= SLACK, `${more} descriptors leak; ${explain(failure)}`)
+  const open = bench.descriptors()
+  assert.deepEqual(open, [], `descriptors leak; ${explain(failure)}`)
 }
 
 /** What must hold after an operation that failed, or (`failure` undefined) said that it was done. */
@@ -144,8 +157,6 @@ async function tryAgain(operation: Operation, stage: Stage, failure: unknown): P
   await operation.holds(stage)
 }
 
-/** Descriptors of threads that wait for their next job. */
-const SLACK = 24
 const PATIENCE = 60_000
 
 /** What `work` failed with while `fault` was armed. */
