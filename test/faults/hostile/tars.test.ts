@@ -20,10 +20,9 @@ import { BASE, TAR_CASES, type TarCase } from './tar-cases.js'
 
 /** Whoever needs longer for one of these small tars hangs. */
 const PATIENCE = 120_000
-/** Of a service that took a hundred of them one after the other. */
 /** Of a service that took all of them; 200 MiB is the aim, and what one import may take (memory.test.ts). */
 const MEMORY = 256 << 20
-/** In `npm test` only every so manieth case goes these ways: they are the library's, by a longer road. */
+/** In `npm test` only every nth case goes these ways: they are the library's, by a longer road. */
 const SOME: Readonly<Record<string, number>> = {
   importImage: 5,
   'varve import': 20,
