@@ -117,13 +117,9 @@ async function* checkPlaces(
   before: readonly NodeRow[],
   held: ReadonlySet<LayerId>,
 ): AsyncGenerator<Problem, void> {
-  const { db, driver, graph } = context
-  for (const row of before) {
-    if (row.kind === 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
-    const message = await sealProblem(driver, row.layer)
-    if (message === undefined || isPast(context, row)) continue
-    yield { check: 'layer-directory', subject: nameOf(db, row), message }
-  }
+  const rows = before.filter(({ kind }) => kind !== 'committed')
+  for await (const [row, message] of driverProblems(context, rows, held))
+    yield { check: 'layer-directory', subject: nameOf(context.db, row), message }
 }
 
 /** What was done to a committed layer behind the driver's back, where the driver can tell. */
@@ -132,17 +128,29 @@ async function* checkSeals(
   before: readonly NodeRow[],
   held: ReadonlySet<LayerId>,
 ): AsyncGenerator<Problem, void> {
-  const { db, driver, graph } = context
-  for (const row of before) {
-    if (row.kind !== 'committed' || !held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
-    const problem = await sealProblem(driver, row.layer)
-    if (problem === undefined || isPast(context, row)) continue
+  const { db } = context
+  const rows = before.filter(({ kind }) => kind === 'committed')
+  for await (const [row, problem] of driverProblems(context, rows, held)) {
     yield {
       check: 'layer-seal',
       subject: nameOf(db, row),
       message: `layer ${row.layer}: ${problem}`,
       ...(db.layers.get(row.id) && { heal: healWith(db, row) }),
     }
+  }
+}
+
+/** What the driver itself says is wrong with those that it has; a view of another layer's files has none of its own. */
+async function* driverProblems(
+  context: CheckContext,
+  rows: readonly NodeRow[],
+  held: ReadonlySet<LayerId>,
+): AsyncGenerator<readonly [row: NodeRow, problem: string], void> {
+  const { driver, graph } = context
+  for (const row of rows) {
+    if (!held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
+    const problem = await sealProblem(driver, row.layer)
+    if (problem !== undefined && !isPast(context, row)) yield [row, problem]
   }
 }
 
