@@ -33,3 +33,16 @@ export async function closeAfter(
   }
   throw error
 }
+
+/** The same at once, in order. @throws the first error; the others are lost */
+export function closeEach(...open: readonly ({ close(): void } | undefined)[]): void {
+  let failed: { readonly error: unknown } | undefined
+  for (const each of open) {
+    try {
+      each?.close()
+    } catch (error) {
+      failed ??= { error }
+    }
+  }
+  if (failed !== undefined) throw failed.error
+}

@@ -92,8 +92,11 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
       }
       await done
     } finally {
-      removeTree(directory)
-      await view.close()
+      try {
+        removeTree(directory)
+      } finally {
+        await view.close()
+      }
     }
   }
 

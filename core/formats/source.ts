@@ -76,15 +76,16 @@ async function openSpooled(source: string, options: SourceOptions): Promise<Spoo
     return refuseEmpty(await spool(stdin, 'standard input', options))
   }
   const fd = await openPath(source, options.signal)
-  const { mode, size } = fstat(fd)
-  if (isFile(mode))
-    return refuseEmpty({ blob: { fd, offset: 0, size, label: source }, close: () => close(fd) })
+  let isOwn = true
   try {
+    const { mode, size } = fstat(fd)
     if (isDirectory(mode))
       throw new VarveError('INVALID_ARGUMENT', `${source}: a directory where a file is wanted`)
-    return refuseEmpty(await spool(readToEnd(fd), source, options))
+    if (!isFile(mode)) return refuseEmpty(await spool(readToEnd(fd), source, options))
+    isOwn = false
+    return refuseEmpty({ blob: { fd, offset: 0, size, label: source }, close: () => close(fd) })
   } finally {
-    close(fd)
+    if (isOwn) close(fd)
   }
 }
 

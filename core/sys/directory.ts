@@ -1,4 +1,5 @@
 /** Reading directories by getdents64(2) into one reused buffer. */
+import { errnoOf } from '../errors.js'
 import { check, ENOENT, errno, libc } from './libc.js'
 import { enter } from './seam.js'
 
@@ -17,10 +18,14 @@ export function listDirectory(fd: number, path: string): Entry[] {
   return entries
 }
 
-/** Closes a descriptor that was not made by Node. @throws SysError */
+/** `close` of files.ts for a descriptor that was not made by Node. @throws SysError EBADF */
 export function closeRaw(fd: number): void {
-  check(libc.close(fd), 'close')
-  enter('close') // after it: a descriptor is gone even where close(2) fails
+  try {
+    check(libc.close(fd), 'close')
+    enter('close') // after it, as the kernel has it
+  } catch (error) {
+    if (errnoOf(error) === 'EBADF') throw error
+  }
 }
 
 /** Adds some more entries; false at the end. */

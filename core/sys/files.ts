@@ -7,6 +7,7 @@
  */
 import * as fs from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
+import { errnoOf } from '../errors.js'
 import { closeRaw, type Entry, listDirectory } from './directory.js'
 import { fromNode, SysError } from './error.js'
 import {
@@ -72,6 +73,10 @@ export function openat2(dirFd: number, path: string, how: OpenHow): number {
   }
 }
 
+/**
+ * Throws only where `fd` is none (EBADF), so that what comes after it in a clean-up is always done: Linux gives a descriptor
+ * up even where close(2) fails, and what that could tell (a delayed write) was told by the fsync before it.
+ */
 export function close(fd: number): void {
   if (kept !== undefined && !kept.delete(fd)) {
     closeRaw(fd)
@@ -79,9 +84,9 @@ export function close(fd: number): void {
   }
   try {
     fs.closeSync(fd)
-    enter('close') // after it: a descriptor is gone even where close(2) fails
+    enter('close') // after it, as the kernel has it
   } catch (error) {
-    throw fromNode(error, 'close')
+    if (errnoOf(error) === 'EBADF') throw fromNode(error, 'close')
   }
 }
 

@@ -5,12 +5,13 @@
  * are links of one file, and the content. A directory whose only change is its mtime is a change too: a diff applied to
  * an equal tree must give an equal tree. Not compared: atime, ctime, inode numbers, a directory's size.
  */
+import { closeEach } from '../closing.js'
 import type { Change } from '../driver.js'
 import { readlinkAt } from '../sys/files.js'
 import { fstat, isBlock, isChar, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { runInWorker } from '../worker.js'
 import { readXattrs, sameXattrs } from './attributes.js'
-import { at, type Entered, enterDirectory, join, list, openTree, type Tree } from './confined.js'
+import { at, type Entered, enterDirectory, join, list, openTrees, type Tree } from './confined.js'
 import { sameContent } from './content.js'
 
 export interface CompareOptions {
@@ -65,8 +66,7 @@ export function* compareTrees(
   now: string | number,
   options: CompareOptions = {},
 ): Generator<Change, void> {
-  const newTree = openTree(now)
-  const oldTree = old === undefined ? undefined : openTree(old)
+  const [newTree, oldTree] = openTrees(now, old)
   try {
     const comparison = createComparison(options)
     const rootStat = fstat(newTree.fd)
@@ -93,8 +93,7 @@ export function* compareTrees(
       else stack.push(read(join(frame.path, event.key.slice(0, -1)), event.inOld))
     }
   } finally {
-    newTree.close()
-    oldTree?.close()
+    closeEach(newTree, oldTree)
   }
 }
 

@@ -55,6 +55,20 @@ export function openTree(root: string | number): Tree {
   return { fd, close: () => close(fd) }
 }
 
+/** Both or, where one can't be opened, none. */
+export function openTrees<T extends string | number | undefined>(
+  first: string | number,
+  second: T,
+): readonly [first: Tree, second: Tree | Extract<T, undefined>] {
+  const tree = openTree(first)
+  try {
+    return [tree, (second === undefined ? undefined : openTree(second)) as Tree | Extract<T, undefined>]
+  } catch (error) {
+    tree.close()
+    throw error
+  }
+}
+
 /** The directory at the path `root`; symlinks are followed. */
 export function openRoot(root: string): number {
   return withAccess(root, READ_DIRECTORY, () => open(root, constants.O_RDONLY | constants.O_DIRECTORY))

@@ -1,6 +1,8 @@
 /** The walk of heal.ts: two trees side by side, by directory descriptors, so that no symlink leads out of either. */
+
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
+import { closeEach } from '../closing.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
 import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
 import {
@@ -43,8 +45,7 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
   } catch (error) {
     throw failure(error, `heal "${toShortText(current)}" of ${toShortText(damaged)}`)
   } finally {
-    there?.close()
-    here.close()
+    closeEach(there, here)
   }
 
   /** Depth first, and the directory's own attributes last: its time changes with what is done in it. */

@@ -2,8 +2,10 @@
  * Moves an extracted layer (style `list` of extract.ts) onto a copy of its parent, for backends whose layers are whole
  * trees. Both are reached through descriptors of real directories: nothing in either tree can lead out of it.
  */
+
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
+import { closeEach } from '../closing.js'
 import { errnoOf } from '../errors.js'
 import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
@@ -19,7 +21,7 @@ import {
   list,
   lstatAtOrUndefined,
   openDirectory,
-  openTree,
+  openTrees,
   parentOf,
   type Tree,
 } from './confined.js'
@@ -74,7 +76,7 @@ export function merge(
 /** {@link merge} in this thread. `checkpoint` is called once per directory and may throw. */
 export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Merged {
   const { layer, target, whiteouts, opaques } = job
-  const [from, to] = [openTree(layer), openTree(target)]
+  const [from, to] = openTrees(layer, target)
   const times = createDirectoryTimes()
   const counts = { moved: 0, merged: 0, removed: 0 }
   try {
@@ -96,34 +98,41 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
   } catch (error) {
     throw failure(error, `merge ${toShortText(layer)} into ${toShortText(target)}`)
   } finally {
-    from.close()
-    to.close()
+    closeEach(from, to)
   }
 
   /** Merges one directory that both have; returns those in it that both have too. */
   function mergeDirectory({ path, stat }: Both): Both[] {
-    const both: Both[] = []
     const source = openUp(from, path)
-    const destination = openUp(to, path)
     try {
-      for (const [name, inner] of list(source)) {
-        const { mode } = inner
-        const there = lstatAtOrUndefined(destination, name)
-        if (there !== undefined && isDirectory(mode) && isDirectory(there.mode)) {
-          both.push({ path: join(path, name), stat: inner })
-          continue
-        }
-        // rename(2) replaces a file by a file; any other pair must be cleared by hand.
-        if (there !== undefined && (isDirectory(mode) || isDirectory(there.mode))) remove(destination, name)
-        withAccess(at(source, name), OWNER_ALL, () => rename(at(source, name), at(destination, name)))
-        counts.moved++
+      const destination = openUp(to, path)
+      try {
+        const both = moveEntries(source, destination, path)
+        takeOver(at(source, '.'), stat, at(destination, '.'))
+        times.add(path, { sec: stat.mtimeSec, nsec: stat.mtimeNsec })
+        counts.merged++
+        return both
+      } finally {
+        close(destination)
       }
-      takeOver(at(source, '.'), stat, at(destination, '.'))
-      times.add(path, { sec: stat.mtimeSec, nsec: stat.mtimeNsec })
-      counts.merged++
     } finally {
       close(source)
-      close(destination)
+    }
+  }
+
+  function moveEntries(source: number, destination: number, path: string): Both[] {
+    const both: Both[] = []
+    for (const [name, inner] of list(source)) {
+      const { mode } = inner
+      const there = lstatAtOrUndefined(destination, name)
+      if (there !== undefined && isDirectory(mode) && isDirectory(there.mode)) {
+        both.push({ path: join(path, name), stat: inner })
+        continue
+      }
+      // rename(2) replaces a file by a file; any other pair must be cleared by hand.
+      if (there !== undefined && (isDirectory(mode) || isDirectory(there.mode))) remove(destination, name)
+      withAccess(at(source, name), OWNER_ALL, () => rename(at(source, name), at(destination, name)))
+      counts.moved++
     }
     return both
   }
@@ -161,8 +170,13 @@ function openUp(tree: Tree, path: string): number {
   } finally {
     directory.close()
   }
-  grant(fd, OWNER_ALL)
-  return fd
+  try {
+    grant(fd, OWNER_ALL)
+    return fd
+  } catch (error) {
+    close(fd)
+    throw error
+  }
 }
 
 function enterIfThere(tree: Tree, path: string): Entered | undefined {

@@ -1,5 +1,7 @@
 /** Packs changes of a tree that may be written to meanwhile, without ever leaving it (confined.ts). */
+
 import { toShortText } from '../bytes.js'
+import { closeEach } from '../closing.js'
 import type { Change } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, read, readlinkAt } from '../sys/files.js'
@@ -32,7 +34,6 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   const { emit, leaveOut = [], checkpoint = () => {} } = options
   const packer = createTarPacker(emit)
   const tree = openTree(view)
-  const root = fstat(tree.fd)
   const directories = createDirectories(tree)
   const notices = createNotices()
   const names = new Map<string, string>()
@@ -64,8 +65,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     }
     throw failure(error, `pack "${toShortText(current)}"`)
   } finally {
-    directories.close()
-    tree.close()
+    closeEach(directories, tree)
   }
 
   function leaveSocket(path: string): void {
@@ -76,7 +76,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   function packEntry(path: string): boolean {
     const dirFd = directories.open(path === '' ? '' : parentOf(path))
     const name = path === '' ? '.' : baseOf(path)
-    const stat = path === '' ? root : lstatAt(dirFd, name)
+    const stat = path === '' ? fstat(tree.fd) : lstatAt(dirFd, name)
     if (isSocket(stat.mode)) {
       leaveSocket(path)
       return false

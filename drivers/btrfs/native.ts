@@ -1,12 +1,14 @@
 /** Changes at the cost of the change: the kernel compares the two trees' metadata, and sends what differs. */
+
 import { toText } from '../../core/bytes.js'
+import { closeEach } from '../../core/closing.js'
 import type { Change } from '../../core/driver.js'
 import { subvolumeInfo } from '../../core/sys/btrfs.js'
 import { close } from '../../core/sys/files.js'
 import { closeAtExit, pipe } from '../../core/sys/pipe.js'
 import { lstatAt } from '../../core/sys/stat.js'
 import { compareInThread } from '../../core/tree/compare.js'
-import { openTree, type Tree } from '../../core/tree/confined.js'
+import { openTrees, type Tree } from '../../core/tree/confined.js'
 import { runInWorker } from '../../core/worker.js'
 import type { ChangesJob } from './changes-worker.js'
 import { quickChanges } from './quick.js'
@@ -79,7 +81,7 @@ export async function walkedChanges(
   options: CompareOptions = {},
 ): Promise<readonly Change[]> {
   const found = await compareInThread(old, now, options)
-  const [before, after] = [old === undefined ? undefined : openTree(old), openTree(now)]
+  const [after, before] = openTrees(now, old)
   try {
     const changes: Change[] = []
     for (const { path, kind } of found) {
@@ -89,8 +91,7 @@ export async function walkedChanges(
     }
     return changes
   } finally {
-    after.close()
-    before?.close()
+    closeEach(after, before)
   }
 }
 

@@ -2,13 +2,13 @@
  * Small differences without a thread: to start one takes longer than the kernel does to compare two trees of 100,000 files.
  * Whatever turns out to be more than a moment's work is given up, and begun anew in threads.
  */
-import { constants } from 'node:fs'
+import { closeEach } from '../../core/closing.js'
 import type { Change } from '../../core/driver.js'
 import { sendInPool } from '../../core/sys/btrfs.js'
-import { close, open, read } from '../../core/sys/files.js'
+import { close, read } from '../../core/sys/files.js'
 import { pipe } from '../../core/sys/pipe.js'
 import { isDirectory, isFile, lstatAt } from '../../core/sys/stat.js'
-import { openTree } from '../../core/tree/confined.js'
+import { openTree, openTrees } from '../../core/tree/confined.js'
 import { pack } from '../../core/tree/pack.js'
 import { type PackOptions, packChanges } from '../../core/tree/pack-changes.js'
 import { type Refusal, refusalOf } from './refusal.js'
@@ -28,18 +28,17 @@ export async function quickChanges(
   now: string,
   parent: number,
 ): Promise<readonly Change[] | Refusal | undefined> {
-  const [before, after] = [open(old, DIRECTORY), open(now, DIRECTORY)]
+  const [before, after] = openTrees(old, now)
   try {
     const replay = createReplay()
     const parser = createSendParser(replay.command)
-    const refusal = await sendShort(after, parent, parser.push)
+    const refusal = await sendShort(after.fd, parent, parser.push)
     if (refusal?.errno === 'EAGAIN') return undefined // the pipe is full
     if (refusal !== undefined) return refusal
     parser.end()
-    return inAMoment((checkpoint) => confirm(before, after, replay.candidates(), checkpoint))
+    return inAMoment((checkpoint) => confirm(before.fd, after.fd, replay.candidates(), checkpoint))
   } finally {
-    close(after)
-    close(before)
+    closeEach(after, before)
   }
 }
 
@@ -115,5 +114,4 @@ function isLittle(view: string, changes: readonly Change[]): boolean {
   }
 }
 
-const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY
 const TOO_MUCH = new Error('more than a moment')
