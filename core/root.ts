@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { fromText } from './bytes.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
+import { BACKUP, RECORDS } from './journal/place.js'
 import { createReserve, RESERVE } from './reserve.js'
 import { refuseForeignMembers, refuseForeignRoot } from './root-guard.js'
 import { chmod, readdir, removeTree, rename } from './sys/files.js'
@@ -14,6 +15,7 @@ import { lstatOrUndefined, stat } from './sys/stat.js'
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
 /** What else is of ours there, but for the drivers' homes. */
+const LATER = [RESERVE, RECORDS, BACKUP] as const
 const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'layers.lock'] as const
 const MAX_TRIES = 100
 
@@ -140,7 +142,7 @@ function make(root: string, { warn = () => {}, homes = [] }: OpenRootOptions): M
   const path = fromText(root)
   const made = ensureDirectory(path)
   refuseForeignRoot(root)
-  refuseForeignMembers(root, { folders: [...FOLDERS, RESERVE, ...homes], files: FILES })
+  refuseForeignMembers(root, { folders: [...FOLDERS, ...LATER, ...homes], files: FILES })
   if (!made) createReserve(path).makeRoom()
   const folders = FOLDERS.filter((folder) => ensureDirectory(`${path}/${folder}`))
   return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }

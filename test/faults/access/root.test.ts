@@ -8,6 +8,7 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { rebuild } from '../../../core/rebuild.js'
 import { openStore } from '../../../core/store.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
@@ -28,8 +29,7 @@ interface Planted {
 
 /** What lay in the root is moved away, and a symlink leads there. */
 const link = (name: string) => (root: string, away: string) => {
-  if (fs.existsSync(join(root, name)))
-    fs.cpSync(join(root, name), join(away, 'thing'), { recursive: true, preserveTimestamps: true })
+  if (fs.existsSync(join(root, name))) execFileSync('cp', ['-a', join(root, name), join(away, 'thing')])
   else fs.writeFileSync(join(away, 'thing'), 'precious')
   fs.rmSync(join(root, name), { recursive: true, force: true })
   fs.symlinkSync(join(away, 'thing'), join(root, name))
@@ -38,7 +38,7 @@ const mode = (name: string, bits: number) => (root: string) => fs.chmodSync(join
 const owner = (name: string) => (root: string) => fs.lchownSync(join(root, name), USER, USER)
 
 const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'layers.lock']
-const FOLDERS = ['locks', 'tmp', 'mnt', 'vfs']
+const FOLDERS = ['locks', 'tmp', 'mnt', 'records', 'backup', 'reserve', 'vfs']
 
 const CASES: readonly Planted[] = [
   {
@@ -143,6 +143,10 @@ describe('a data root that is not ours alone', { skip: NEEDS_ROOT }, () => {
       const command =
         /(?:; |: )((?:rm|chown|chmod) \S+(?: \S+)?)(?:, or .*)?$/.exec(message)?.[1] ?? assert.fail(message)
       execFileSync('sh', ['-c', command])
+      if (/^rm .*varve\.db$/.test(command)) {
+        await assert.rejects(open(root), /varve check --rebuild/)
+        await rebuild({ root, drivers: [vfs] })
+      }
       await open(root)
       assert.deepEqual(look(away), before[1])
     })

@@ -33,6 +33,7 @@ for (const cell of SERVE_CELLS) {
   describe(`Hostile tars: ${cell.driver}.`, { skip: cell.skip }, () => {
     it('each is refused, or laid down inside, by every way in', async (t) => {
       const wrong: string[] = []
+      let tried = 0
       await withDocker(cell, async (world) => {
         const outside = sentinels(world.place)
         const before = look(outside)
@@ -47,6 +48,7 @@ for (const cell of SERVE_CELLS) {
               if (tar.length === 0 && name === 'ApplyDiff') continue
               if (!isFull && number % (SOME[name] ?? 1) !== 0) continue
               const started = performance.now()
+              tried++
               const outcome = await way(hostile, tar)
               if (!outcome.split('|').some((code) => wanted.split('|').includes(code)))
                 wrong.push(`${hostile.title}, by ${name}: ${outcome}, not ${wanted}`)
@@ -57,7 +59,7 @@ for (const cell of SERVE_CELLS) {
               assert.deepEqual(look(outside), before, `${hostile.title}, by ${name}: changed what is outside`)
             }
           }
-          countCases(t, TAR_CASES.length * ways.length)
+          countCases(t, tried)
         } finally {
           await store.close()
         }

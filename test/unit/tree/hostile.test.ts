@@ -12,6 +12,8 @@ interface Case {
   readonly entries: readonly Spec[]
   /** Paths that the layer has then (of the lower layer's nothing); or INVALID_ARGUMENT. */
   readonly want: 'refused' | readonly string[]
+  /** What the refusal says. */
+  readonly because?: RegExp
 }
 
 const file = (path: string, content = 'evil'): Spec => ({ path, type: 'file', content })
@@ -177,8 +179,18 @@ const ODD: readonly Case[] = [
     want: ['a'],
   },
   { title: 'a name of 256 bytes', entries: [file('x'.repeat(256))], want: 'refused' },
-  { title: 'a path longer than PATH_MAX', entries: [file(`${'dir4/'.repeat(900)}x`)], want: 'refused' },
-  { title: 'a depth of 10,000', entries: [file(`${'d/'.repeat(10_000)}x`)], want: 'refused' },
+  {
+    title: 'a path longer than PATH_MAX',
+    entries: [file(`${'dir4/'.repeat(900)}x`)],
+    want: 'refused',
+    because: /it has 4501 bytes, and a path has at most 4095/,
+  },
+  {
+    title: 'a depth of 10,000',
+    entries: [file(`${'d/'.repeat(10_000)}x`)],
+    want: 'refused',
+    because: /it has 20001 bytes, and a path has at most 4095/,
+  },
   {
     title: 'a device number out of range',
     entries: [{ path: 'a', type: 'block', devMajor: 5000, devMinor: 0 }],
@@ -192,14 +204,14 @@ for (const style of ['list', 'overlay'] as const) {
     ['whiteout', WHITEOUTS],
     ['odd', ODD],
   ] as const) {
-    for (const { title, entries, want } of cases) {
+    for (const { title, entries, want, because } of cases) {
       test(`${style}, ${group}: ${title}`, async (t) => {
         const stage = prepare(bench(t))
         await check(
           stage,
           entries.map((entry) => stage.place(entry)),
           style,
-          typeof want === 'string' ? want : want.flatMap(stage.expand),
+          { want: typeof want === 'string' ? want : want.flatMap(stage.expand), ...(because && { because }) },
         )
       })
     }
@@ -218,12 +230,13 @@ async function check(
   stage: ReturnType<typeof prepare>,
   entries: readonly Spec[],
   style: WhiteoutStyle,
-  want: 'refused' | readonly string[],
+  { want, because }: Pick<Case, 'want' | 'because'>,
 ): Promise<void> {
   const work = extractTar(stage, tarOf(entries), { lower: stage.lower, style })
   if (want === 'refused') {
     await assert.rejects(work, (error) => {
       assert.ok(isCode(error, 'INVALID_ARGUMENT'), String(error))
+      if (because !== undefined) assert.match(error.message, because)
       return true
     })
     assert.deepEqual(namesIn(stage.scratch), [], 'nothing is left aside')

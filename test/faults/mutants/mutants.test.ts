@@ -1,0 +1,84 @@
+/**
+ * The suites can fail: each build of mutants.ts is made from the sources, and its suite, which passes beside this one, must
+ * catch it.
+ */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import ts from 'typescript'
+import { cacheDirectory, checkoutDirectory } from '../../../fixtures/cache.js'
+import { NEEDS_ROOT } from '../../needs-root.js'
+import { MUTANTS, type Mutant } from './mutants.js'
+
+const CHECKOUT = checkoutDirectory()
+const DIST = join(CHECKOUT, 'dist')
+const PATIENCE_MS = 10 * 60_000
+
+describe('A broken build is caught:', { skip: NEEDS_ROOT }, () => {
+  let copy: string
+
+  before(() => {
+    copy = mkdtempSync(join(tmpdir(), 'varve-mutants-'))
+    // Compiled code finds packages and sources by the folders above it.
+    for (const name of readdirSync(CHECKOUT)) {
+      if (name !== 'dist' && !name.startsWith('.')) symlinkSync(join(CHECKOUT, name), join(copy, name))
+    }
+    cpSync(DIST, join(copy, 'dist'), { recursive: true })
+  })
+  after(() => rmSync(copy, { recursive: true, force: true }))
+
+  for (const mutant of MUTANTS) {
+    it(mutant.title, () => {
+      const compiled = join('dist', mutant.source.replace(/\.ts$/, '.js'))
+      writeFileSync(join(copy, compiled), compile(mutant))
+      try {
+        assertCaught(mutant, run(mutant))
+      } finally {
+        cpSync(join(CHECKOUT, compiled), join(copy, compiled))
+      }
+    })
+  }
+
+  function run({ file, tests }: Mutant): string {
+    // Under node:test's own variable it would report to this process, not to its output.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const args = [
+      '--test-reporter',
+      'tap',
+      '--test-name-pattern',
+      tests,
+      join(copy, `dist/test/${file}.test.js`),
+    ]
+    const { stdout, stderr, error } = spawnSync(process.execPath, args, {
+      cwd: copy,
+      encoding: 'utf8',
+      env: { ...env, VARVE_CACHE: cacheDirectory() },
+      timeout: PATIENCE_MS,
+      maxBuffer: 1 << 28,
+    })
+    if (error !== undefined) throw error
+    return stdout + stderr
+  }
+})
+
+/** The changed source as JavaScript. */
+function compile({ source, from, to }: Mutant): string {
+  const text = readFileSync(join(CHECKOUT, source), 'utf8')
+  assert.equal(text.split(from).length, 2, `${source} has this once: ${from}`)
+  const { config } = ts.readConfigFile(join(CHECKOUT, 'tsconfig.json'), ts.sys.readFile)
+  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, CHECKOUT)
+  return ts.transpile(
+    text.replace(from, () => to),
+    { ...options, module: ts.ModuleKind.ESNext },
+    source,
+  )
+}
+
+function assertCaught({ file, says }: Mutant, output: string): void {
+  const failures = output.split('\n').filter((line) => /^\s*not ok/.test(line))
+  assert.ok(failures.length > 0, `${file} passes:\n${output}`)
+  assert.match(output, says, `${file} fails for another reason`)
+}
