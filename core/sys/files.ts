@@ -294,23 +294,6 @@ export function seekHole(fd: number, offset: number): number {
   return check(libc.lseek(fd, offset, SEEK_HOLE), 'lseek')
 }
 
-/** Bytes copied, 0 at the end of the input. */
-export function copyFileRange(
-  inFd: number,
-  inOffset: number,
-  outFd: number,
-  outOffset: number,
-  length: number,
-): number {
-  const most = enterMoving('copy_file_range', length)
-  inPosition[0] = BigInt(inOffset)
-  outPosition[0] = BigInt(outOffset)
-  return check(
-    libc.copy_file_range(inFd, inPositionBytes, outFd, outPositionBytes, most, 0),
-    'copy_file_range',
-  )
-}
-
 /** `outFd` shares all blocks of `inFd`. EOPNOTSUPP, EXDEV, EINVAL where the file system can't. */
 export function ficlone(outFd: number, inFd: number): void {
   enter('ficlone')
@@ -346,7 +329,3 @@ const openHow = new BigUint64Array(3)
 const openHowBytes = new Uint8Array(openHow.buffer)
 const times = new BigInt64Array(4)
 const timesBytes = new Uint8Array(times.buffer)
-const inPosition = new BigInt64Array(1)
-const inPositionBytes = new Uint8Array(inPosition.buffer)
-const outPosition = new BigInt64Array(1)
-const outPositionBytes = new Uint8Array(outPosition.buffer)

@@ -47,7 +47,6 @@ export const libc = {
   chroot: int('chroot', TEXT),
   chdir: int('chdir', TEXT),
   close: int('close', 'int'),
-  copy_file_range: int64('copy_file_range', 'int', BYTES, 'int', BYTES, 'size_t', 'uint'),
   fallocate: int('fallocate', 'int', 'int', 'int64', 'int64'),
   fchdir: int('fchdir', 'int'),
   fchmod: int('fchmod', 'int', 'uint'),

@@ -7,7 +7,7 @@
  *     ENOSPC:call:N   the Nth changing call fails with ENOSPC (any errno's name)
  *     EIO:read:N      the Nth `read` fails with EIO (any call's name; `kill:read:N` as well)
  *     EIO:any:N       the Nth call of all, whatever it is
- *     short:read:N    the Nth `read` moves half of the bytes it was asked for (`write`, `copy_file_range`, `any`)
+ *     short:read:N    the Nth `read` moves half of the bytes it was asked for (`write`, `any`)
  *     missing:exec:N  the Nth command is not there; `failing`: it fails at once; `rubbish`: it prints what nobody asked
  *                     for and succeeds; `hanging`: it does nothing and never ends
  *
@@ -20,7 +20,7 @@ import { errnoNumber, SysError } from './error.js'
 /** Calls that change something a crash could leave behind; what `call:N` counts. */
 // biome-ignore format: a table
 const CHANGING = [
-  'chmod', 'copy_file_range', 'create', 'exec', 'fallocate', 'fchmod', 'fchown', 'fdatasync', 'ficlone', 'fsetxattr', 'fsync',
+  'chmod', 'create', 'exec', 'fallocate', 'fchmod', 'fchown', 'fdatasync', 'ficlone', 'fsetxattr', 'fsync',
   'ftruncate', 'lchown', 'link', 'mkdir', 'mknod', 'mount', 'move_mount', 'rename', 'rmdir', 'removexattr', 'setxattr', 'symlink',
   'sync_file_range', 'syncfs', 'umount', 'unlink', 'utimens', 'write',
   'qgroup_limit', 'qgroup_remove', 'quota_enable', 'setflags', 'snap_create', 'snap_destroy', 'subvol_create',

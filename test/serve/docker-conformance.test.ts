@@ -67,7 +67,7 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   'btrfs: nested subvolumes go with their layer': [
     'subvolumes that were made in a layer are removed with it',
   ],
-  'copy: mode, mtime in ns, xattrs, hard links (without copy_file_range: the last test here)': [
+  'copy: mode, mtime in ns, xattrs, hard links (with and without shared blocks: the last test here)': [
     'a copy keeps hard links, and parts no files that were none',
     'a copy keeps holes, also when its file is changed',
     'a file whose mode alone changes in a child stays what it was in all else',
@@ -199,16 +199,16 @@ function requireLawful({ name }: Cell, reason: string): void {
 }
 
 describe('vfs: a copy by hand', { skip: whyNoFileSystem('tmpfs') ?? false }, () => {
-  // tmpfs shares no blocks, so the kernel is asked to copy: EXDEV means that it does not, EIO shows that it was asked.
+  // EXDEV: the kernel shares no blocks between these two. EIO shows that it was asked.
   for (const [errno, outcome] of [
-    ['EXDEV', 'is as good where the kernel does not copy'],
-    ['EIO', 'is not tried where the kernel failed to'],
+    ['EXDEV', 'is as good where no blocks can be shared'],
+    ['EIO', 'is not tried where sharing failed'],
   ] as const) {
     test(outcome, async () => {
       const fileSystem = openFileSystem('tmpfs', { size: '256M' })
       try {
         const [root, socket] = [join(fileSystem.path, 'root'), join(fileSystem.path, 'socket')]
-        const env = { VARVE_FAULT: `${errno}:copy_file_range:1` }
+        const env = { VARVE_FAULT: `${errno}:ficlone:1` }
         const service = await startServing('docker', { root, driver: 'vfs', socket, env })
         try {
           await copyOne(dockerClient(socket), { succeeds: errno === 'EXDEV' })

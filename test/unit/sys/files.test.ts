@@ -151,18 +151,6 @@ test('data and holes are found, beyond 4 GiB too', (t) => {
   assert.throws(() => files.seekHole(fd, far * 2), errno('ENXIO'))
 })
 
-test('copyFileRange copies from and to where it is told', (t) => {
-  const root = scratch(t)
-  fs.writeFileSync(`${root}/a`, '0123456789')
-  const from = files.open(`${root}/a`, O_RDONLY)
-  const to = files.open(`${root}/b`, O_CREAT | O_RDWR, 0o600)
-  assert.equal(files.copyFileRange(from, 2, to, 1, 5), 5)
-  assert.equal(files.copyFileRange(from, 10, to, 6, 5), 0)
-  assert.equal(fs.readFileSync(`${root}/b`, 'latin1'), '\x0023456')
-  files.close(from)
-  files.close(to)
-})
-
 test('openat2 stays beneath, in its root, off links and off mounts', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/in`)
