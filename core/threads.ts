@@ -13,8 +13,11 @@ const PATIENCE = 60_000
 /** Jobs of one thread: what they leave in its heap goes with it. */
 const JOBS = 32
 
-/** MiB: garbage of short life that a thread lets pile up. By itself V8 takes 48, and an import has two threads. */
-const LIMITS = { maxYoungGenerationSizeMb: 16 }
+/**
+ * MiB: garbage of short life that a thread lets pile up (by itself V8 takes 48, and an import has two threads), and all it may
+ * hold: with that little, V8 collects before the heap is several times what is alive. A million changes fit.
+ */
+const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1024 }
 
 interface Waiting {
   readonly worker: Worker

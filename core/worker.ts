@@ -87,7 +87,7 @@ export function runInWorker<Input, Result, Message = never>(
       } else void worker.terminate() // onExit settles
     }
     const onError = (error: Error) => {
-      crash ??= error
+      crash ??= isOutOfMemory(error) ? tooLarge(error) : error
     }
     const onExit = (status: number) => settle(status)
     const settle = (status = 0) => {
@@ -152,6 +152,20 @@ function revive(outcome: Exclude<Outcome, { result: unknown }>): Error {
     outcome.code === undefined ? new Error(outcome.message) : new VarveError(outcome.code, outcome.message)
   if (outcome.stack !== undefined) error.stack = outcome.stack
   return error
+}
+
+function isOutOfMemory(error: Error): boolean {
+  return 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY'
+}
+
+function tooLarge(cause: Error): VarveError {
+  return new VarveError(
+    'RESOURCE_EXHAUSTED',
+    'it takes more memory than one piece of work may have (1 GiB)',
+    {
+      cause,
+    },
+  )
 }
 
 function cancelled(signal: AbortSignal): VarveError {

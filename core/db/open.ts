@@ -236,7 +236,7 @@ function configure(database: Sqlite.Database, file: string, guard: Connection['g
   // SQLite keeps what it writes in order; when it has to be on disk, `tx` says.
   pragma(`synchronous = ${mode === 'wal' ? 'NORMAL' : 'FULL'}`)
   pragma('foreign_keys = ON')
-  pragma('cache_size = -32768')
+  pragma('cache_size = -16384')
   pragma('temp_store = MEMORY')
   // A layer's rows should not be copied into the database file in the middle of its import: pages of 4 KiB.
   pragma('wal_autocheckpoint = 8000')

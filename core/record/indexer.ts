@@ -16,7 +16,7 @@ export interface Indexer {
 }
 
 /** Of the directories that are remembered, about: bytes. */
-const MAX_SEEN = 16 << 20
+const MAX_SEEN = 6 << 20
 
 /** Calls `emit` for each row, in the order of the tar; an implied directory's may come again. */
 export function createIndexer(emit: (row: FileRow) => void): Indexer {

@@ -1,13 +1,13 @@
 /** What an image costs the command that takes it in, and those that show it: 200 MiB of memory, whatever it is called and says. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
-import { END, file } from '../../tar-bytes.js'
+import { type TestContext, test } from 'node:test'
+import { END, file, header } from '../../tar-bytes.js'
 import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
-import { countCases } from '../size.js'
+import { countCases, sized } from '../size.js'
 
 const MOST = 200 << 20
 const MAIN = new URL('../../../cli/main.js', import.meta.url).pathname
@@ -26,31 +26,55 @@ const IMAGES: readonly (readonly [title: string, archive: () => Buffer, referenc
 
 for (const [title, archive, reference] of IMAGES) {
   test(`an image with ${title} takes no command more than 200 MiB`, (t) => {
-    const place = mkdtempSync(join(tmpdir(), 'varve-memory-'))
-    t.after(() => rmSync(place, { recursive: true, force: true }))
+    const place = placeFor(t)
     const source = join(place, 'image.tar')
     writeFileSync(source, archive())
-    const commands = [`import ${source}`, 'images', 'tree', 'tree --json', `inspect ${reference}`]
-    for (const words of commands) {
-      const all = [
-        '--import',
-        TELL,
-        MAIN,
-        '--root',
-        join(place, 'root'),
-        '--driver',
-        'vfs',
-        ...words.split(' '),
-      ]
-      const { status, stderr } = spawnSync(process.execPath, all, {
-        encoding: 'utf8',
-        stdio: ['ignore', 'ignore', 'pipe'],
-      })
-      assert.equal(status, 0, `${words}: ${stderr.slice(0, 500)}`)
-      const peak = Number(stderr.slice(stderr.lastIndexOf('\n'))) * 1024
-      t.diagnostic(`${words.split(' ')[0]}: ${(peak / 2 ** 20).toFixed(0)} MiB`)
-      assert.ok(peak > 0 && peak <= MOST, `${words}: ${peak} bytes`)
-    }
-    countCases(t, commands.length)
+    requireLittle(t, place, [`import ${source}`, 'images', 'tree', 'tree --json', `inspect ${reference}`])
   })
+}
+
+const DIRECTORIES = sized(60_000, 300_000)
+
+test(`a layer of ${DIRECTORIES} directories takes no command more than 200 MiB`, (t) => {
+  const place = placeFor(t)
+  const [source, out] = [join(place, 'layer.tar'), join(place, 'out.tar')]
+  const fd = openSync(source, 'w')
+  for (let at = 0; at < DIRECTORIES; at++) {
+    const above = `${'a-name-of-some-length'.repeat(3)}${at >> 10}`
+    writeSync(fd, header({ name: `${above}/${at}/`, type: '5', mode: 0o755 }))
+  }
+  writeSync(fd, END)
+  closeSync(fd)
+  requireLittle(t, place, [
+    `import --layer ${source}`,
+    'check --data',
+    'layers',
+    `export --layer LAYER -o ${out}`,
+  ])
+})
+
+function placeFor(t: TestContext): string {
+  const place = mkdtempSync(join(tmpdir(), 'varve-memory-'))
+  t.after(() => rmSync(place, { recursive: true, force: true }))
+  return place
+}
+
+/** Runs the commands on a store in `place`; LAYER is what the first one printed. */
+function requireLittle(t: TestContext, place: string, commands: readonly string[]): void {
+  const begin = ['--import', TELL, MAIN, '--root', join(place, 'root'), '--driver', 'vfs']
+  let first: string | undefined
+  for (const words of commands) {
+    const all = [...begin, ...words.replace('LAYER', first ?? '').split(' ')]
+    const { status, stdout, stderr } = spawnSync(process.execPath, all, {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      stdio: ['ignore', first === undefined ? 'pipe' : 'ignore', 'pipe'],
+    })
+    assert.equal(status, 0, `${words}: ${stderr.slice(0, 500)}`)
+    first ??= stdout.trim().split('\n').at(-1) ?? ''
+    const peak = Number(stderr.slice(stderr.lastIndexOf('\n'))) * 1024
+    t.diagnostic(`${words.split(' ')[0]}: ${(peak / 2 ** 20).toFixed(0)} MiB`)
+    assert.ok(peak > 0 && peak <= MOST, `${words}: ${peak} bytes`)
+  }
+  countCases(t, commands.length)
 }
