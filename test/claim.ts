@@ -69,6 +69,14 @@ export function cleanUpDeadRuns(): readonly string[] {
   })
 }
 
+/** What is in the paths of all that runs beside this one, whose own directory is `directory`, made. */
+export function otherRuns(directory: string): readonly string[] {
+  return readdirSync(MEMORY).flatMap((name) => {
+    const token = NAME.exec(name)?.[1]
+    return token === undefined || directory.endsWith(`vt-${token}`) ? [] : [name, `vt-${token}/`]
+  })
+}
+
 function placesOf(token: string) {
   return { file: join(MEMORY, `varve-run-${token}.img`), directory: join(tmpdir(), `vt-${token}`) }
 }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { otherRuns } from './claim.js'
 import { groupsBelow } from './serve/cgroups.js'
 
 export interface Host {
@@ -32,7 +33,9 @@ export async function leftovers(before: Host, temporary: string): Promise<readon
 }
 
 function look(before: Host, temporary: string): string[] {
-  const ours = (text: string) => text.includes(temporary) || text.includes('varve')
+  const others = otherRuns(temporary)
+  const ours = (text: string) =>
+    (text.includes(temporary) || text.includes('varve')) && !others.some((path) => text.includes(path))
   const lines: string[] = []
   for (const mount of mounts()) {
     if (!before.mounts.has(mount) && ours(mount)) lines.push(`mount ${mount}`)
