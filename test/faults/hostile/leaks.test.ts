@@ -3,19 +3,18 @@
  * root has its files, and the memory has not grown.
  */
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Store } from '../../../core/model.js'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
 import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { SERVE_CELLS, type ServeCell } from '../../serve/cells.js'
 import { END, file, header, pax } from '../../tar-bytes.js'
 import { countCases, sized } from '../size.js'
 
-const TIMES = sized(20, 1000)
+const TIMES = sized(10, 1000)
 /** Of which the first few load and start what then stays. */
 const WARM = 3
 const MORE_MEMORY = 96 << 20
@@ -115,53 +114,82 @@ const FAILURES: readonly Failure[] = [
   },
 ]
 
-describe('Failures leave nothing.', { skip: NEEDS_ROOT }, () => {
-  const place = mkdtempSync(join(tmpdir(), 'varve-leaks-'))
-  const root = join(place, 'root')
-  let world: World
+for (const cell of SERVE_CELLS) {
+  describe(`Failures leave nothing: ${cell.driver}.`, { skip: cell.skip }, () => {
+    let root: string
+    let world: World
+    let end: () => Promise<void>
 
-  before(async () => {
-    mkdirSync(root, { mode: 0o700 })
-    const store = await openStore({ root, drivers, driver: 'overlay' })
-    const source = (tar: Buffer) => {
-      writeFileSync(join(place, 'source'), tar)
-      return join(place, 'source')
-    }
-    const { id } = await store.importLayer(source(GOOD))
-    await store.raw.create('below')
-    await store.raw.apply('below', pieces(GOOD))
-    world = { store, source, layer: id }
-  })
-  after(async () => {
-    await world.store.close()
-    rmSync(place, { recursive: true, force: true })
-  })
-
-  for (const { title, fail } of FAILURES) {
-    it(title, async (t) => {
-      for (let times = 0; times < WARM; times++) await fail(world)
-      const [descriptors, threads, mounts] = [openDescriptors(), count('task'), mountsInRoot()]
-      const files = inRoot()
-      const memory = process.memoryUsage.rss()
-      for (let times = 0; times < TIMES; times++) await fail(world)
-      await assertNoneLeft(descriptors)
-      assert.deepEqual(inRoot(), files)
-      assert.ok(count('task') <= threads + 2, `${count('task')} threads, and ${threads} before`)
-      assert.equal(mountsInRoot(), mounts)
-      const more = process.memoryUsage.rss() - memory
-      assert.ok(more < MORE_MEMORY, `${more >> 20} MiB more`)
-      countCases(t, TIMES)
+    before(async () => {
+      const { place, leave } = await enter(cell)
+      root = join(place, 'root')
+      mkdirSync(root, { mode: 0o700 })
+      const store = await openStore({ root, drivers, driver: cell.driver })
+      const source = (tar: Buffer) => {
+        writeFileSync(join(place, 'source'), tar)
+        return join(place, 'source')
+      }
+      const { id } = await store.importLayer(source(GOOD))
+      await store.raw.create('below')
+      await store.raw.apply('below', pieces(GOOD))
+      world = { store, source, layer: id }
+      end = async () => {
+        await store.close()
+        await leave()
+      }
     })
-  }
+    after(() => end())
 
-  const mountsInRoot = () => readFileSync('/proc/self/mounts', 'utf8').split(root).length
+    for (const { title, fail } of FAILURES) {
+      it(title, async (t) => {
+        for (let times = 0; times < WARM; times++) await fail(world)
+        const [descriptors, threads, mounts] = [openDescriptors(), count('task'), mountsInRoot()]
+        const files = inRoot()
+        const memory = process.memoryUsage.rss()
+        for (let times = 0; times < TIMES; times++) await fail(world)
+        await assertNoneLeft(descriptors)
+        assert.deepEqual(inRoot(), files)
+        assert.ok(count('task') <= threads + 2, `${count('task')} threads, and ${threads} before`)
+        assert.equal(mountsInRoot(), mounts)
+        const more = process.memoryUsage.rss() - memory
+        assert.ok(more < MORE_MEMORY, `${more >> 20} MiB more`)
+        countCases(t, TIMES)
+      })
+    }
 
-  /** All that is in the root, but for what the database, its copies and the locks do as they like. */
-  function inRoot(): readonly string[] {
-    const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
-    return names.filter((name) => !/^(varve\.db|backup|tmp\/.*\.db)/.test(name)).sort()
+    const mountsInRoot = () => readFileSync('/proc/self/mounts', 'utf8').split(root).length
+
+    /** All that is in the root, but for what the database, its copies and the locks do as they like. */
+    function inRoot(): readonly string[] {
+      const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
+      return names.filter((name) => !/^(varve\.db|backup|locks\/backup|tmp\/.*\.db)/.test(name)).sort()
+    }
+  })
+}
+
+/** The place that a cell has for as long as something is done there, until `leave`. */
+async function enter(
+  cell: ServeCell,
+): Promise<{ readonly place: string; readonly leave: () => Promise<void> }> {
+  let within: Promise<void> | undefined
+  let finish = () => {}
+  const place = await new Promise<string>((resolve, reject) => {
+    within = cell.within((found) => {
+      resolve(found)
+      return new Promise<void>((done) => {
+        finish = done
+      })
+    })
+    within.catch(reject)
+  })
+  return {
+    place,
+    async leave() {
+      finish()
+      await within
+    },
   }
-})
+}
 
 function count(what: string): number {
   return readdirSync(`/proc/self/${what}`).length
