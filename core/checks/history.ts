@@ -1,11 +1,16 @@
 /** The database and the journal beside it must be as far as each other (core/journal/journal.ts). */
 import { toText } from '../bytes.js'
+import type { Value } from '../db/changes.js'
+import type { NodeId } from '../db/nodes.js'
+import { type Rows, readRows } from '../db/rows.js'
 import { generationOf, judge, restart } from '../journal/history.js'
+import type { Entry } from '../journal/line.js'
 import { keepAside } from '../journal/place.js'
+import { replay } from '../journal/replay.js'
 import { takeUp } from '../journal/take-up.js'
-import type { CheckContext, Problem } from './problem.js'
+import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
-/** One problem at most: a database that is behind, or a journal that is. */
+/** One problem at most: a database that is behind, a journal that is; or parents that differ. */
 export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   const { db, gate, journal, root } = context
   const verdict = judge(db, journal)
@@ -25,7 +30,11 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
     return
   }
   if (gate.reason !== undefined || verdict.kind === 'unknown') return
-  if (isTold(context)) return
+  const told = readTold(context)
+  if (told !== undefined) {
+    yield* checkParents(context, told)
+    return
+  }
   yield {
     check: 'history',
     subject: `${toText(root)}/records/journal`,
@@ -41,12 +50,44 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   }
 }
 
-/** What is written while the journal is read may be in the one and not in the other: then it is read again. */
-function isTold({ db, journal }: CheckContext): boolean {
-  for (let tries = 0; tries < 3; tries++) {
-    const before = generationOf(db)
-    const { entries, isComplete } = journal.read()
-    if (isComplete && (entries.at(-1)?.generation ?? -1) >= before) return true
+/** All that the journal has and the rows of that moment; undefined where it does not tell all of them. */
+function readTold({ db, journal }: CheckContext): Told | undefined {
+  // Another process may be between its transaction and the line of that.
+  for (let tries = 0; tries < TRIES; tries++) {
+    const found = db.draft(() => {
+      const { entries, isComplete } = journal.read()
+      const isWhole = isComplete && entries.at(-1)?.generation === generationOf(db)
+      return isWhole ? { entries, rows: readRows(db.sql) } : undefined
+    })
+    if (found !== undefined) return found
   }
-  return false
+  return undefined
+}
+
+interface Told {
+  readonly entries: readonly Entry[]
+  readonly rows: Rows
+}
+
+const TRIES = 3
+
+/** Whoever changes a row by other means than varve tells the journal nothing. Of an imported layer the chain id tells. */
+function* checkParents({ db }: CheckContext, { entries, rows }: Told): Generator<Problem, void> {
+  const told = new Map((replay(entries).get('node') ?? []).map((row) => [row.id, row]))
+  for (const row of rows.get('node') ?? []) {
+    const known = told.get(row.id ?? null)
+    if (known === undefined || known.layer !== row.layer || known.parent === row.parent) continue
+    if (db.layers.get(row.id as NodeId) !== undefined) continue
+    yield {
+      check: 'history',
+      subject: String(row.layer),
+      message: `its parent in the database is ${nodeOf(db, row.parent)}, but the journal beside that has ${nodeOf(db, known.parent)}: somebody else changed it, or it is damaged`,
+      heal: REBUILD,
+    }
+  }
+}
+
+function nodeOf(db: CheckContext['db'], id: Value | undefined): string {
+  if (typeof id !== 'number') return 'none'
+  return db.nodes.get(id as NodeId)?.layer ?? `a layer that is not there (${id})`
 }

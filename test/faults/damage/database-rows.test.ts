@@ -64,6 +64,11 @@ const ROWS: readonly Row[] = [
     says: /its diff id and its parent make/,
   },
   {
+    title: 'a writable layer has another parent',
+    sql: `UPDATE node SET parent = (${BASE}) WHERE id = (${BOX})`,
+    says: /its parent in the database is \w+, but the journal beside that has \w+/,
+  },
+  {
     title: 'a layer has a parent that is not there',
     sql: `UPDATE node SET parent = 4711 WHERE id = (${TOP})`,
     says: /a row of node .* names a row of node that is not there/,

@@ -33,7 +33,7 @@ for (const [number, cell] of CELLS.entries()) {
   }, async (t) => {
     const wrong: string[] = []
     for (const row of rows) {
-      await onStage(cell, (stage) => found(stage, row)).catch((error: unknown) => {
+      await onStage(cell, (stage) => found(stage, expected(row, cell.driver))).catch((error: unknown) => {
         wrong.push(`${row.check}: ${row.title}: ${error instanceof Error ? error.message : error}`)
       })
     }
@@ -57,6 +57,14 @@ for (const [number, cell] of CELLS.entries()) {
       countCases(t, damages.length)
     }),
   )
+}
+
+/** What is to be found on a backend. */
+function expected(row: Named, driver: string): Named {
+  if (row.isBehind !== true || driver !== 'btrfs') return row
+  const says = /layer-seal: .*was changed after it was sealed .*\[varve repair --from SOURCE \w+\]/
+  const { needsData: _, ...rest } = row
+  return { ...rest, check: 'layer-seal', says, others: ['layer-data', 'layer-marks'], left: 'layer-seal' }
 }
 
 async function found(stage: Stage, row: Named): Promise<void> {

@@ -21,6 +21,8 @@ export interface Named {
   readonly needsData?: true
   /** It tells what was found once; a check of every byte looks again. */
   readonly isRemembered?: true
+  /** A committed layer was changed: where the backend itself seals layers, that tells of it, and the layer is not read. */
+  readonly isBehind?: true
   /** What else may be found. */
   readonly others?: readonly string[]
   /** What is found still once repairs were made, for `varve repair --from`, a rebuild or a person. */
@@ -128,6 +130,15 @@ export const NAMED: readonly Named[] = [
     says: /chain: \w+: its chain id is sha256:\w+, but its diff id and its parent make/,
     others: ['image', 'layer-data', 'layer-files'],
     left: 'chain',
+    rebuild: true,
+  },
+  {
+    check: 'history',
+    title: 'wrong parent of a writable layer',
+    prepare: create,
+    plant: sql("UPDATE node SET parent = (SELECT min(id) FROM node) WHERE kind = 'active'"),
+    says: /history: \w+: its parent in the database is \w+, but the journal beside that has \w+/,
+    left: 'history',
     rebuild: true,
   },
   {
@@ -249,6 +260,7 @@ export const NAMED: readonly Named[] = [
   {
     check: 'layer-marks',
     title: 'what a layer deletes shows',
+    isBehind: true,
     plant: ({ behind }) =>
       behind(2, (at) => {
         rmSync(join(at, 'srv/gone'), { force: true })
@@ -268,6 +280,7 @@ export const NAMED: readonly Named[] = [
   {
     check: 'layer-data',
     title: 'a bit of a file flipped',
+    isBehind: true,
     plant: ({ behind }) =>
       behind(0, (at) => {
         flipBit(join(at, 'etc/big'), 400_000, 1)
@@ -280,6 +293,7 @@ export const NAMED: readonly Named[] = [
   {
     check: 'layer-files',
     title: 'a file too many',
+    isBehind: true,
     plant: ({ behind }) => behind(0, (at) => appendFileSync(join(at, 'etc/extra'), 'precious')),
     says: /layer-files: .*\/etc\/extra: should not be there/,
     needsData: true,
