@@ -59,7 +59,9 @@ export function encodeChange({ table, isGone, row }: Change): string {
 export function decodeEntry(line: string): Entry | undefined {
   const json = soundJson(line)
   if (json === undefined) return undefined
-  const [generation, covers, uuid, isBase, ...changes] = JSON.parse(json) as Stored
+  const stored = parsed(json)
+  if (stored === undefined) return undefined
+  const [generation, covers, uuid, isBase, ...changes] = stored
   return {
     generation,
     covers,
@@ -74,8 +76,39 @@ export function decodeHead(line: string): Head | undefined {
   const json = soundJson(line)
   if (json === undefined) return undefined
   const end = json.indexOf(',[')
-  const [generation, , uuid] = JSON.parse(end < 0 ? json : `${json.slice(0, end)}]`) as Stored
-  return { generation, uuid }
+  const [generation, , uuid] = parsed(end < 0 ? json : `${json.slice(0, end)}]`) ?? []
+  return generation === undefined || uuid === undefined ? undefined : { generation, uuid }
+}
+
+/** A right checksum is no proof: somebody may have written the line. */
+function parsed(json: string): Stored | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    return undefined
+  }
+  return isStored(value) ? value : undefined
+}
+
+function isStored(value: unknown): value is Stored {
+  if (!Array.isArray(value)) return false
+  const [generation, covers, uuid, isBase, ...changes] = value as readonly unknown[]
+  const isHead = Number.isSafeInteger(generation) && Number.isSafeInteger(covers) && typeof uuid === 'string'
+  return isHead && (isBase === 0 || isBase === 1) && changes.every(isChange)
+}
+
+function isChange(value: unknown): value is StoredChange {
+  if (!Array.isArray(value) || value.length !== 3) return false
+  const [table, isGone, row] = value as readonly unknown[]
+  const isRow = typeof row === 'object' && row !== null && Object.values(row).every(isCell)
+  return typeof table === 'string' && (isGone === 0 || isGone === 1) && isRow
+}
+
+/** A value of SQLite's; bytes are in an array. */
+function isCell(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 1 && typeof value[0] === 'string'
+  return value === null || typeof value === 'number' || typeof value === 'string'
 }
 
 function soundJson(line: string): string | undefined {

@@ -76,16 +76,40 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
   const sum = createHash('sha256').update(bytes.subarray(0, end)).digest()
   if (!sum.equals(bytes.subarray(end))) throw damaged()
   const line = bytes.indexOf('\n', MAGIC.length)
-  const facts = JSON.parse(bytes.toString('utf8', MAGIC.length, line)) as LayerFacts
+  const facts = parsed(bytes.subarray(MAGIC.length, line))
+  if (line < 0 || !isFacts(facts)) throw damaged()
   for (let at = line + 1; at < end; ) {
+    if (at + 5 > end || at + 5 + bytes.readUInt32LE(at + 1) > end) throw damaged()
     const [kind, length] = [bytes.readUInt8(at), bytes.readUInt32LE(at + 1)]
     const data = bytes.subarray(at + 5, at + 5 + length)
     if (kind === SPLIT) use({ kind: 'split', bytes: data })
-    else if (kind === LEFT_OUT) use({ kind: 'left-out', found: JSON.parse(data.toString()) as LeftOutRow[] })
-    else use({ kind: 'payload', sha256: data.toString('hex', 0, SUM), bytes: data.subarray(SUM) })
+    else if (kind === PAYLOAD && length >= SUM)
+      use({ kind: 'payload', sha256: data.toString('hex', 0, SUM), bytes: data.subarray(SUM) })
+    else if (kind === LEFT_OUT) {
+      const found = parsed(data)
+      if (!Array.isArray(found)) throw damaged()
+      use({ kind: 'left-out', found: found as LeftOutRow[] })
+    } else throw damaged()
     at += 5 + length
   }
   return facts
+}
+
+/** Undefined where it is no JSON. A right checksum is no proof: somebody may have written the file. */
+function parsed(json: Buffer): unknown {
+  try {
+    return JSON.parse(json.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function isFacts(value: unknown): value is LayerFacts {
+  if (typeof value !== 'object' || value === null) return false
+  const { layer, parent, created, labels, names, tar } = value as Partial<Record<keyof LayerFacts, unknown>>
+  const isText = typeof layer === 'string' && (parent === null || typeof parent === 'string')
+  const areObjects = [labels, tar].every((each) => typeof each === 'object' && each !== null)
+  return isText && typeof created === 'number' && areObjects && Array.isArray(names)
 }
 
 function bytesOf(chunk: Chunk): Buffer {

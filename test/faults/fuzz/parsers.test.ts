@@ -6,9 +6,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { deflateRawSync } from 'node:zlib'
-import { VarveError } from '../../../core/errors.js'
+import { test } from 'node:test'
 import { openSource } from '../../../core/formats/source.js'
 import { decodeEntry, decodeHead, encodeChange, encodeEntry } from '../../../core/journal/line.js'
 import { parseLabels } from '../../../core/labels.js'
@@ -17,7 +15,6 @@ import { createSplitWriter, readSplit } from '../../../core/tar/split.js'
 import { crc32c } from '../../../drivers/btrfs/crc32c.js'
 import { createReplay } from '../../../drivers/btrfs/send-replay.js'
 import { createSendParser } from '../../../drivers/btrfs/send-stream.js'
-import { openDescriptors } from '../../descriptors.js'
 import { type Attribute, command, header } from '../../unit/btrfs/stream.js'
 import {
   createBlobs,
@@ -28,21 +25,8 @@ import {
   ociContent,
   tarOf,
 } from '../../unit/formats/build.js'
-import { countCases, sized } from '../size.js'
-import { startCoverage } from './coverage.js'
-import { mutator } from './mutator.js'
-
-const SEED = Number(process.env.VARVE_SEED ?? Date.now() % 1_000_000_007)
-/** Most that one input may take, on a machine that does other things too. */
-const MAX_MS = 30_000
-const MAX_RSS = 200 * 1024 * 1024
-
-interface Target {
-  readonly title: string
-  readonly seeds: readonly Buffer[]
-  readonly runs: number
-  run(input: Buffer): void | Promise<void>
-}
+import { sized } from '../size.js'
+import { fuzz } from './fuzz.js'
 
 const pax = (...records: readonly string[]): Buffer => {
   const body = records.map((record) => `${String(record.length + 4).padStart(3, '0')} ${record}\n`).join('')
@@ -178,38 +162,6 @@ test('labels', (t) =>
       if (typeof value === 'object' && value !== null) parseLabels(value as Record<string, string>)
     },
   }))
-
-async function fuzz(t: TestContext, { title, seeds, runs, run }: Target): Promise<void> {
-  const corpus = [...seeds]
-  const mutate = mutator(SEED, corpus)
-  const coverage = startCoverage()
-  const guided = Math.min(runs, sized(400, 20_000))
-  const descriptors = openDescriptors()
-  let taken = 0
-  for (let n = 0; n < runs; n++) {
-    if (n === guided) coverage.stop()
-    const input = mutate()
-    const started = performance.now()
-    try {
-      await run(input)
-      taken++
-    } catch (error) {
-      if (!(error instanceof VarveError)) {
-        assert.fail(
-          `${title}: VARVE_SEED=${SEED}, input ${n}: ${(error as Error).stack}\n${deflateRawSync(input).toString('base64')}`,
-        )
-      }
-    }
-    assert.ok(performance.now() - started < MAX_MS, `${title}: VARVE_SEED=${SEED}, input ${n} took long`)
-    if (n < guided && coverage.isNew()) corpus.push(input)
-  }
-  assert.equal(openDescriptors(), descriptors, 'descriptors')
-  assert.ok(process.memoryUsage().rss < MAX_RSS * 2, `${process.memoryUsage().rss} bytes of memory`)
-  t.diagnostic(
-    `${title}: VARVE_SEED=${SEED}, ${taken} of ${runs} were taken; ${guided} were guided: ${seeds.length} seeds became ${corpus.length} and reached ${coverage.reached()} blocks`,
-  )
-  countCases(t, runs)
-}
 
 /** The checksums of its commands made right, or no mutation would get past them. */
 function checked(stream: Buffer): Buffer {
