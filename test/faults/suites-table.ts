@@ -1,4 +1,4 @@
-/** The table of the suites of this folder: printed by each run of one, and the README's, from the last `npm run faults`. */
+/** The table of the suites of this folder: printed by each run of one, and the README's, from the last run of all. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { checkoutDirectory } from '../../fixtures/cache.js'
@@ -18,7 +18,7 @@ const SUITES: readonly (readonly [place: RegExp, name: string])[] = [
   [/^faults\/[^/]*$/, 'kill -9'],
 ]
 
-/** Lines of Markdown; undefined where no suite of this folder ran. Kept for the README where all ran at full size. */
+/** Lines of Markdown; undefined where no suite of this folder ran. Kept for the README where all of them ran. */
 export function suitesTable(files: readonly FileResult[]): string | undefined {
   const rows = SUITES.flatMap(([place, name]) => {
     const own = files.filter(({ file }) => suiteOf(file) === place)
@@ -28,21 +28,29 @@ export function suitesTable(files: readonly FileResult[]): string | undefined {
   })
   if (rows.length === 0) return undefined
   const table = ['| suite | cases | failures | skipped |', '|---|---|---|---|', ...rows].join('\n')
-  if (isFull && rows.length === SUITES.length) keep(table)
+  if (rows.length === SUITES.length) keep(table)
   return table
 }
 
-/** As it was kept. @throws Error where `npm run faults` has not been run */
+/** As it was kept, of a run at full size if there was one. @throws Error where no run had all suites */
 export function keptSuitesTable(): string {
-  if (!existsSync(KEPT)) throw new Error('no results of the suites of faults: run npm run faults')
-  return readFileSync(KEPT, 'utf8')
+  for (const [file, words] of [
+    [WHOLE, 'By `npm run faults`, which tries all of it:'],
+    [PART, 'By `npm test`, which tries a part of it:'],
+  ] as const) {
+    if (existsSync(file)) return `${words}\n\n${readFileSync(file, 'utf8')}`
+  }
+  throw new Error('no results of the suites of faults: run npm test -- faults')
 }
 
-const KEPT = join(checkoutDirectory(), '.cache/faults/table.md')
+const keptAs = (name: string) => join(checkoutDirectory(), `.cache/faults/${name}.md`)
+const WHOLE = keptAs('whole')
+const PART = keptAs('part')
 
 function keep(table: string): void {
-  mkdirSync(dirname(KEPT), { recursive: true })
-  writeFileSync(KEPT, table)
+  const file = isFull ? WHOLE : PART
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, table)
 }
 
 function suiteOf(file: string): RegExp | undefined {
