@@ -39,8 +39,8 @@ export const MUTANTS: readonly Mutant[] = [
     from: "kind, state: 'creating', labels",
     to: "kind, state: 'ready', labels",
     file: 'faults/import',
-    tests: 'vfs: an import killed at any step',
-    says: /layer-directory: .* is in the database, but the driver vfs does not have it/,
+    tests: 'overlay: an import killed at any step',
+    says: /layer-directory: .* is in the database, but the driver overlay does not have it/,
   },
   {
     title: 'no comparison of digests',
