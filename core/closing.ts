@@ -34,7 +34,7 @@ export async function closeAfter(
   throw error
 }
 
-/** The same at once, in order. @throws the first error; the others are lost */
+/** Closes each, in order, whatever one of them throws. @throws the first error; there is nobody to tell the others */
 export function closeEach(...open: readonly ({ close(): void } | undefined)[]): void {
   let failed: { readonly error: unknown } | undefined
   for (const each of open) {

@@ -1,6 +1,6 @@
 /**
- * Is one layer what it was when it came? `thorough`: every byte is read. Else what can be told of its own files by a look
- * at each: that it is there, of which type, size, mode, owner, time, and with which attributes and marks.
+ * Is one layer what it was when it came? `thoroughDamage` reads every byte. `quickDamage` looks at each of its own files:
+ * that it is there, of which type, size, mode, owner, time, and with which attributes and marks.
  */
 
 import { toShortText } from './bytes.js'
@@ -114,11 +114,11 @@ function toWords(problems: readonly string[]): string {
 /** That the driver has it, and finds it as it was sealed. */
 async function placeProblem({ driver, graph }: DamageContext, row: NodeRow): Promise<string | undefined> {
   if (graph.sourceOf(row) !== row.layer) return undefined
-  return sealProblem(driver, row.layer)
+  return problemOfDriver(driver, row.layer)
 }
 
 /** What the driver finds wrong with a layer that it lists; undefined for nothing. */
-export async function sealProblem(driver: Driver, layer: LayerId): Promise<string | undefined> {
+export async function problemOfDriver(driver: Driver, layer: LayerId): Promise<string | undefined> {
   try {
     return (await driver.metadata(layer)).Problem
   } catch (error) {

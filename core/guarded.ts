@@ -2,7 +2,10 @@
 import type { Gate } from './gate.js'
 import type { Store } from './model.js'
 
-/** What changes something, and is refused where the store is open for looking only. */
+/**
+ * What changes something, and is refused where the store is open for looking only. Not `check` and `repair`, which look too:
+ * what they change asks the gate by its transaction.
+ */
 const CHANGING = {
   store: ['importImage', 'tag', 'remove', 'prune', 'importLayer', 'create', 'mount', 'unmount', 'commit'],
   raw: ['begin', 'create', 'remove', 'get', 'put', 'apply'],

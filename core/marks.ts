@@ -14,7 +14,7 @@ export function* markProblems(index: MergedIndex, root: number): Generator<strin
   for (const { path, opaque } of index.ownMarks()) {
     if (!opaque) {
       if (index.lookup(path) === undefined && isThere(root, path)) {
-        yield `/${toShortText(path)}: is deleted in this layer, but shows: the mark of that is gone`
+        yield `/${toShortText(path)}: is deleted in this layer, but shows: its whiteout is gone`
       }
       continue
     }

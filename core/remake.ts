@@ -71,9 +71,9 @@ function lastSignOf(rows: readonly NodeRow[]): number {
 
 /** Why the layer must not be made up; undefined where it was new when the power went, and nobody had written to it. */
 function whyNot({ created, settled }: NodeRow, lastSign: number): string | undefined {
-  if (settled) return 'and it had been mounted for writing, or been there for long'
+  if (settled) return 'and it had been mounted for writing, or had been there for more than ten minutes'
   if (created > lastSign) return 'by a clock that was ahead'
-  return lastSign - created > SETTLED ? 'long before the last that is known of' : undefined
+  return lastSign - created > SETTLED ? 'long before the store was last used' : undefined
 }
 
 function missing({ layer, created }: NodeRow): string {

@@ -59,7 +59,7 @@ async function repairOne(
     return [...data, ...tree.filter((problem) => !inherited?.has(problem))]
   }
   const problems = await wrong(thoroughDamage)
-  rememberDamage(context, row.id, problems)
+  if (!dryRun) rememberDamage(context, row.id, problems)
   const about = { layer: row.layer, chainId: tar.chainId, problems }
   if (problems.length === 0) return { ...about, outcome: 'sound' }
   const good = source.find(tar.diffId)

@@ -14,8 +14,9 @@ import { lstatOrUndefined, stat } from './sys/stat.js'
 
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
+/** Folders that are made when they are needed. */
+const LATER_FOLDERS = [RESERVE, RECORDS, BACKUP] as const
 /** What else is of ours there, but for the drivers' homes. */
-const LATER = [RESERVE, RECORDS, BACKUP] as const
 const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'layers.lock'] as const
 const MAX_TRIES = 100
 
@@ -142,7 +143,7 @@ function make(root: string, { warn = () => {}, homes = [] }: OpenRootOptions): M
   const path = fromText(root)
   const made = ensureDirectory(path)
   refuseForeignRoot(root)
-  refuseForeignMembers(root, { folders: [...FOLDERS, ...LATER, ...homes], files: FILES })
+  refuseForeignMembers(root, { folders: [...FOLDERS, ...LATER_FOLDERS, ...homes], files: FILES })
   if (!made) createReserve(path).makeRoom()
   const folders = FOLDERS.filter((folder) => ensureDirectory(`${path}/${folder}`))
   return { made, folders, mode: made ? undefined : keepPrivate(root, warn) }

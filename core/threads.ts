@@ -13,11 +13,10 @@ const PATIENCE = 60_000
 /** Jobs of one thread: what they leave in its heap goes with it. */
 const JOBS = 32
 
-/**
- * MiB: garbage of short life that a thread lets pile up (by itself V8 takes 48, and an import has two threads), and all it may
- * hold: with that little, V8 collects before the heap is several times what is alive. A million changes fit.
- */
-const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1024 }
+/** MiB that a thread may hold: with that little, V8 collects before the heap is several times what is alive. */
+export const MOST_MEMORY = 1024
+/** And the garbage of short life that it lets pile up. By itself V8 takes 48, and an import has two threads. */
+const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: MOST_MEMORY }
 
 interface Waiting {
   readonly worker: Worker

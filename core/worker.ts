@@ -1,7 +1,8 @@
 /** Long synchronous work in a thread of its own: plain data in, plain data out, errors with their code. */
+import { basename } from 'node:path'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
 import { type ErrorCode, VarveError } from './errors.js'
-import { keepThread, takeThread } from './threads.js'
+import { keepThread, MOST_MEMORY, takeThread } from './threads.js'
 
 export interface WorkerOptions<Message = never> {
   readonly signal?: AbortSignal | undefined
@@ -87,7 +88,7 @@ export function runInWorker<Input, Result, Message = never>(
       } else void worker.terminate() // onExit settles
     }
     const onError = (error: Error) => {
-      crash ??= isOutOfMemory(error) ? tooLarge(error) : error
+      crash ??= isOutOfMemory(error) ? tooLarge(script, error) : error
     }
     const onExit = (status: number) => settle(status)
     const settle = (status = 0) => {
@@ -158,13 +159,11 @@ function isOutOfMemory(error: Error): boolean {
   return 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY'
 }
 
-function tooLarge(cause: Error): VarveError {
+function tooLarge({ pathname }: URL, cause: Error): VarveError {
   return new VarveError(
     'RESOURCE_EXHAUSTED',
-    'it takes more memory than one piece of work may have (1 GiB)',
-    {
-      cause,
-    },
+    `${basename(pathname, '.js')}: it takes more than ${MOST_MEMORY} MiB of memory: the layer or the diff is too large`,
+    { cause },
   )
 }
 

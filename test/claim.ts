@@ -69,7 +69,7 @@ export function cleanUpDeadRuns(): readonly string[] {
   })
 }
 
-/** What is in the paths of all that runs beside this one, whose own directory is `directory`, made. */
+/** What stands in the paths of other runs' files; `directory` is this run's own. */
 export function otherRuns(directory: string): readonly string[] {
   return readdirSync(MEMORY).flatMap((name) => {
     const token = NAME.exec(name)?.[1]

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** But for those of event loops: a thread that waits for work has one. */
+/** Open ones, but for those of event loops: a thread that waits for work has one. */
 export function openDescriptors(): number {
   const links = readdirSync('/proc/self/fd').map(linkOf)
   return links.length - OF_A_LOOP * links.filter((link) => link === 'anon_inode:[eventpoll]').length

@@ -1,5 +1,5 @@
 /**
- * `npm run table`: writes the README's tables from what the last `npm test` kept. Refuses where something that must run was
+ * `npm run table`: writes the README's tables from what the last `npm test` (or `npm run faults`) kept. Refuses where something that must run was
  * not run.
  */
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -43,7 +43,10 @@ export function dockerService(options: DockerOptions): Service {
         log.info('dockerd was here before', { home: told.home })
         const error = contradiction({ store, ...options }, told)
         if (error !== undefined)
-          log.warn('dockerd, which is not told, was promised something else', { error })
+          log.warn(
+            'dockerd was promised something else before, and is not told of the change while it runs',
+            { error },
+          )
       }
       const handle = createHandler(context, options)
       const answering = new Set<ServerResponse>()

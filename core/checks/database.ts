@@ -8,7 +8,7 @@ export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
     yield {
       check: 'database',
       subject: db.sql.file,
-      message: `${message}; make it anew with "varve check --rebuild", or restore it from a backup`,
+      message: `${message}; or restore it from a backup`,
       heal: REBUILD,
     }
   }

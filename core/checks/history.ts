@@ -10,7 +10,7 @@ import { replay } from '../journal/replay.js'
 import { takeUp } from '../journal/take-up.js'
 import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
-/** One problem at most: a database that is behind, a journal that is; or parents that differ. */
+/** A database that is behind, else a journal that is, else each writable layer whose parent is not the journal's. */
 export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   const { db, gate, journal, root } = context
   const verdict = judge(db, journal)
@@ -71,7 +71,7 @@ interface Told {
 
 const TRIES = 3
 
-/** Whoever changes a row by other means than varve tells the journal nothing. Of an imported layer the chain id tells. */
+/** What other programs change is not in the journal. An imported layer's chain id shows a wrong parent (`chain`). */
 function* checkParents({ db }: CheckContext, { entries, rows }: Told): Generator<Problem, void> {
   const told = new Map((replay(entries).get('node') ?? []).map((row) => [row.id, row]))
   for (const row of rows.get('node') ?? []) {
@@ -81,7 +81,7 @@ function* checkParents({ db }: CheckContext, { entries, rows }: Told): Generator
     yield {
       check: 'history',
       subject: String(row.layer),
-      message: `its parent in the database is ${nodeOf(db, row.parent)}, but the journal beside that has ${nodeOf(db, known.parent)}: somebody else changed it, or it is damaged`,
+      message: `its parent in the database is ${nodeOf(db, row.parent)}, but ${nodeOf(db, known.parent)} in the journal beside it: another program changed the row, or it is damaged`,
       heal: REBUILD,
     }
   }

@@ -1,5 +1,5 @@
 /** Rows and what the driver has must tell the same story. */
-import { recordProblem, sealProblem } from '../damage.js'
+import { problemOfDriver, recordProblem } from '../damage.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
 import { nameOf, requireNode } from '../graph-rules.js'
@@ -28,7 +28,7 @@ export async function* checkLayers(
     yield {
       check: 'layer-state',
       subject: row.layer,
-      message: `is still "${row.state}"; who was at it was interrupted`,
+      message: `is still "${row.state}"; the process that worked on it was interrupted`,
       mend: unlessLocked(context, row.layer, 'take it away', async () => {
         const now = db.nodes.byLayer(row.layer)
         if (now === undefined || now.state === 'ready') return false
@@ -149,7 +149,7 @@ async function* driverProblems(
   const { driver, graph } = context
   for (const row of rows) {
     if (!held.has(row.layer) || graph.sourceOf(row) !== row.layer) continue
-    const problem = await sealProblem(driver, row.layer)
+    const problem = await problemOfDriver(driver, row.layer)
     if (problem !== undefined && !isPast(context, row)) yield [row, problem]
   }
 }
@@ -197,7 +197,7 @@ function* checkRecord(context: CheckContext, row: NodeRow, tar: LayerRow): Gener
     yield {
       check: 'sparse-entries',
       subject: nameOf(db, row),
-      message: `its tar has ${sparse.count()} sparse entries, as varve 0.1.0 wrote them, and other engines can't save or push an image that has such a layer; its files are sound: make the layer anew ('varve diff ${nameOf(db, row)} --tar > new.tar', 'varve import --layer new.tar${parent}', then 'varve commit LAYER --name NAME'), or commit or build the image again in the engine that has it`,
+      message: `its tar has ${sparse.count()} sparse entries, as an earlier varve wrote them, and other engines can't save or push an image that has such a layer; its files are sound: make the layer anew ('varve diff ${nameOf(db, row)} --tar > new.tar', 'varve import --layer new.tar${parent}', then 'varve commit LAYER --name NAME'), or commit or build the image again in the engine that has it`,
     }
   }
 }

@@ -10,7 +10,7 @@ export function parseJson<T extends object>(text: string, what: string): T {
   } catch (error) {
     throw new VarveError(
       'CORRUPT',
-      `database varve.db: ${what} are no JSON (${jsonFault(error)}); the database was altered: run \`varve check\`; \`varve check --rebuild\` makes it anew`,
+      `database varve.db: ${what} are not valid JSON (${jsonFault(error)}); the database was altered: run \`varve check\`; \`varve check --rebuild\` makes it anew`,
     )
   }
 }

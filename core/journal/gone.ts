@@ -14,7 +14,7 @@ export function requireDatabase(root: string, drivers: readonly DriverModule[]):
   if (!holdsLayers(root, drivers)) return
   throw new VarveError(
     'CORRUPT',
-    `store ${root}: its database varve.db is ${there === undefined ? 'gone' : 'empty'}, but the root was in use; "varve check --rebuild" makes a database from them`,
+    `store ${root}: its database varve.db is ${there === undefined ? 'gone' : 'empty'}, but the root holds layers or their journal; "varve check --rebuild" makes a new one from these`,
   )
 }
 

@@ -1,6 +1,7 @@
 /** A line of the journal: a checksum of 16 hex digits, a space, one entry as JSON. What is damaged is no line. */
 import { createHash } from 'node:crypto'
 import type { Change, Row, Value } from '../db/changes.js'
+import { jsonOrUndefined } from './json.js'
 
 /** What one transaction changed, or (`isBase`) rows that were there when the journal was begun anew. */
 export interface Entry {
@@ -80,14 +81,8 @@ export function decodeHead(line: string): Head | undefined {
   return generation === undefined || uuid === undefined ? undefined : { generation, uuid }
 }
 
-/** A right checksum is no proof: somebody may have written the line. */
 function parsed(json: string): Stored | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(json)
-  } catch {
-    return undefined
-  }
+  const value = jsonOrUndefined(json)
   return isStored(value) ? value : undefined
 }
 

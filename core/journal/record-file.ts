@@ -14,6 +14,7 @@ import { VarveError } from '../errors.js'
 import { close, fsync, open, writeAll } from '../sys/files.js'
 import { readBytes } from '../sys/read-fully.js'
 import { fstat } from '../sys/stat.js'
+import { jsonOrUndefined } from './json.js'
 
 /** What the rows say. */
 export interface LayerFacts {
@@ -76,7 +77,7 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
   const sum = createHash('sha256').update(bytes.subarray(0, end)).digest()
   if (!sum.equals(bytes.subarray(end))) throw damaged()
   const line = bytes.indexOf('\n', MAGIC.length)
-  const facts = parsed(bytes.subarray(MAGIC.length, line))
+  const facts = jsonOrUndefined(bytes.toString('utf8', MAGIC.length, line))
   if (line < 0 || !isFacts(facts)) throw damaged()
   for (let at = line + 1; at < end; ) {
     if (at + 5 > end || at + 5 + bytes.readUInt32LE(at + 1) > end) throw damaged()
@@ -86,7 +87,7 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
     else if (kind === PAYLOAD && length >= SUM)
       use({ kind: 'payload', sha256: data.toString('hex', 0, SUM), bytes: data.subarray(SUM) })
     else if (kind === LEFT_OUT) {
-      const found = parsed(data)
+      const found = jsonOrUndefined(data.toString('utf8'))
       if (!Array.isArray(found)) throw damaged()
       use({ kind: 'left-out', found: found as LeftOutRow[] })
     } else throw damaged()
@@ -95,21 +96,14 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
   return facts
 }
 
-/** Undefined where it is no JSON. A right checksum is no proof: somebody may have written the file. */
-function parsed(json: Buffer): unknown {
-  try {
-    return JSON.parse(json.toString('utf8'))
-  } catch {
-    return undefined
-  }
-}
-
 function isFacts(value: unknown): value is LayerFacts {
   if (typeof value !== 'object' || value === null) return false
-  const { layer, parent, created, labels, names, tar } = value as Partial<Record<keyof LayerFacts, unknown>>
+  const facts = value as Partial<Record<keyof LayerFacts, unknown>>
+  const { layer, parent, created, size, inodes, labels, names, tar } = facts
   const isText = typeof layer === 'string' && (parent === null || typeof parent === 'string')
   const areObjects = [labels, tar].every((each) => typeof each === 'object' && each !== null)
-  return isText && typeof created === 'number' && areObjects && Array.isArray(names)
+  const areNumbers = [size, inodes].every((each) => each === null || typeof each === 'number')
+  return isText && typeof created === 'number' && areNumbers && areObjects && Array.isArray(names)
 }
 
 function bytesOf(chunk: Chunk): Buffer {

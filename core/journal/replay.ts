@@ -30,7 +30,7 @@ export function replay(
   return new Map([...tables].map(([name, rows]) => [name, [...rows.values()]]))
 }
 
-/** Of a row or of its key. */
+/** Primary keys, by table. */
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   meta: ['key'],
   driver_state: ['key'],
@@ -42,6 +42,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   reference: ['name'],
 }
 
+/** Of a row, or of its key alone. */
 function keyOf(table: string, row: Row): string {
   return JSON.stringify((KEYS[table] ?? []).map((column) => row[column]))
 }

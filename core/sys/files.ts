@@ -75,7 +75,7 @@ export function openat2(dirFd: number, path: string, how: OpenHow): number {
 
 /**
  * Throws only where `fd` is none (EBADF), so that what comes after it in a clean-up is always done: Linux gives a descriptor
- * up even where close(2) fails, and what that could tell (a delayed write) was told by the fsync before it.
+ * up even where close(2) fails, and whoever needs the data on the disk has called fsync, which tells of a delayed write.
  */
 export function close(fd: number): void {
   if (kept !== undefined && !kept.delete(fd)) {

@@ -9,7 +9,7 @@ import { SysError } from './error.js'
 import { close, open, rmdir } from './files.js'
 import { check, EAGAIN, errno, libc, longText, text } from './libc.js'
 import { MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, parseWords } from './mount-options.js'
-import { attachTree, mountTree, setReadonly, takesLowersSingly } from './mount-tree.js'
+import { attachTree, mountTree, setReadonly } from './mount-tree.js'
 import { PAGE, parseLayers, withOnePage } from './overlay-data.js'
 import { enter } from './seam.js'
 
@@ -119,11 +119,6 @@ export function mountInfo(of: number | 'self' = 'self'): MountPoint[] {
   enter('mountinfo')
   const lines = readFileSync(`/proc/${of}/mountinfo`, 'latin1').split('\n')
   return lines.filter((line) => line !== '').map(parseMountPoint)
-}
-
-/** Does overlay take its layers one by one, without the limit of one page? */
-export function hasMountApi(): boolean {
-  return takesLowersSingly()
 }
 
 /** Changes with every boot: what is cached under another one tells nothing about mounts. */

@@ -66,11 +66,6 @@ export function whiteoutPath(path: string): string {
   return join(directory, PREFIX + base)
 }
 
-/** The name whose entry makes `directory` opaque. */
-export function opaquePath(directory: string): string {
-  return join(directory, OPAQUE)
-}
-
 function split(path: string): { directory: string; base: string } {
   const slash = path.lastIndexOf('/')
   return { directory: slash < 0 ? '' : path.slice(0, slash), base: path.slice(slash + 1) }

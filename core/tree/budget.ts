@@ -33,7 +33,7 @@ export function createBudget(most = MOST): Budget {
       if (taken <= most) return
       throw new VarveError(
         'RESOURCE_EXHAUSTED',
-        `the layer has more to be remembered than ${most >> 20} MiB (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, directories), which is refused`,
+        `to lay the layer down takes more than ${most >> 20} MiB of bookkeeping (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, directories), which is refused`,
       )
     },
   }

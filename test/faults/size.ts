@@ -11,7 +11,7 @@ export function sized<T>(small: T, full: T): T {
   return isFull ? full : small
 }
 
-/** Of a list that another test tries whole in `npm test` too (on another backend): every third. */
+/** Every third of a list that `npm test` tries whole on another backend; all of it at full size. */
 export function someOf<T>(list: readonly T[]): readonly T[] {
   return sized(
     list.filter((_, at) => at % 3 === 0),

@@ -66,7 +66,7 @@ const ROWS: readonly Row[] = [
   {
     title: 'a writable layer has another parent',
     sql: `UPDATE node SET parent = (${BASE}) WHERE id = (${BOX})`,
-    says: /its parent in the database is \w+, but the journal beside that has \w+/,
+    says: /its parent in the database is \w+, but \w+ in the journal beside it/,
   },
   {
     title: 'a layer has a parent that is not there',

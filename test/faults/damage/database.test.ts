@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
   {
     title: 'one whose labels are no JSON',
     damage: ({ root }) => withDatabase(root, "UPDATE node SET labels = 'nonsense'"),
-    says: /varve\.db: the labels of layer \w+ are no JSON.*--rebuild/,
+    says: /varve\.db: the labels of layer \w+ are not valid JSON.*--rebuild/,
     mend: 'rebuild',
   },
   ...bits(sized(3, 40)).map((part) => ({

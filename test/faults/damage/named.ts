@@ -120,7 +120,7 @@ export const NAMED: readonly Named[] = [
     title: 'a removal that was interrupted',
     prepare: create,
     plant: sql("UPDATE node SET state = 'removing' WHERE kind = 'active'"),
-    says: /layer-state: .*is still "removing"; who was at it was interrupted/,
+    says: /layer-state: .*is still "removing"; the process that worked on it was interrupted/,
     goes: ({ store }) => new RegExp(`/${store.layer(WORK).id}(/|$)`),
   },
   {
@@ -137,7 +137,7 @@ export const NAMED: readonly Named[] = [
     title: 'wrong parent of a writable layer',
     prepare: create,
     plant: sql("UPDATE node SET parent = (SELECT min(id) FROM node) WHERE kind = 'active'"),
-    says: /history: \w+: its parent in the database is \w+, but the journal beside that has \w+/,
+    says: /history: \w+: its parent in the database is \w+, but \w+ in the journal beside it/,
     left: 'history',
     rebuild: true,
   },
@@ -172,7 +172,7 @@ export const NAMED: readonly Named[] = [
     title: 'a layer of 0.1.0',
     plant: () => {},
     prepare: (stage) => importTar(stage, SPARSE),
-    says: /sparse-entries: .*1 sparse entries, as varve 0\.1\.0 wrote them/,
+    says: /sparse-entries: .*1 sparse entries, as an earlier varve wrote them/,
     left: 'sparse-entries',
   },
   {

@@ -9,6 +9,7 @@ export interface Coverage {
   isNew(): boolean
   /** Blocks that ran. */
   reached(): number
+  /** Idempotent. */
   stop(): void
 }
 
@@ -21,6 +22,7 @@ export function startCoverage(): Coverage {
   session.post('Profiler.enable')
   session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
   const reached = new Set<string>()
+  let isStopped = false
   return {
     isNew() {
       const before = reached.size
@@ -32,6 +34,8 @@ export function startCoverage(): Coverage {
     },
     reached: () => reached.size,
     stop() {
+      if (isStopped) return
+      isStopped = true
       session.post('Profiler.stopPreciseCoverage')
       session.disconnect()
     },

@@ -116,7 +116,7 @@ const SIGNS: readonly { readonly title: string; readonly sql: string; readonly w
     title: 'was there for 30 days, when nothing younger is in the store',
     sql: `UPDATE node SET settled = 1 WHERE id = (${ACTIVE});
       UPDATE node SET created = created - ${30 * DAY}, updated = updated - ${30 * DAY}`,
-    why: /been there for long/,
+    why: /been there for more than ten minutes/,
   },
   {
     title: 'was made while the clock was ahead',

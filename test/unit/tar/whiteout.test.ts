@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { classify, cleanPath, opaquePath, whiteoutPath } from '../../../core/tar/whiteout.js'
+import { classify, cleanPath, whiteoutPath } from '../../../core/tar/whiteout.js'
 import { errorOf } from './reading.js'
 
 const CLEAN: readonly (readonly [string, string])[] = [
@@ -85,7 +85,10 @@ describe('whiteouts', () => {
       })
     }
     for (const directory of ['', 'a', 'a/b']) {
-      assert.deepEqual(classify(opaquePath(directory)), { kind: 'opaque', directory })
+      assert.deepEqual(classify(directory === '' ? '.wh..wh..opq' : `${directory}/.wh..wh..opq`), {
+        kind: 'opaque',
+        directory,
+      })
     }
   })
 

@@ -54,8 +54,7 @@ for (const [title, grow] of Object.entries(GROWING)) {
       () => {
         for (let n = 500; n < 10_000; n++) more(n)
       },
-      (error) =>
-        isCode(error, 'RESOURCE_EXHAUSTED') && /more to be remembered than 1 MiB/.test(String(error)),
+      (error) => isCode(error, 'RESOURCE_EXHAUSTED') && /more than 1 MiB of bookkeeping/.test(String(error)),
     )
   })
 }
