@@ -32,7 +32,7 @@ const CHECKS: readonly {
   { name: 'leftovers', ofStore: true, run: checkLeftovers },
   { name: 'damage', run: checkKnownDamage },
   { name: 'data', needsData: true, run: checkData },
-  { name: 'root-copy', ofStore: true, run: checkSentinel },
+  { name: 'root-copy', run: checkSentinel },
 ]
 
 /**

@@ -1,13 +1,24 @@
 /** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph.ts). */
 import type { NodeId, NodeRow } from './db/nodes.js'
-import { messageOf, VarveError } from './errors.js'
+import { isCode, messageOf, VarveError } from './errors.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
-import { ATTEMPTS, layerIdOf, requireActive, requireFree, requireNode, requireParent } from './graph-rules.js'
+import {
+  ATTEMPTS,
+  eraseRows,
+  layerIdOf,
+  requireActive,
+  requireFree,
+  requireNode,
+  requireParent,
+} from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
 import type { Removal } from './removal.js'
 import { step } from './steps.js'
 import type { Lock } from './sys/lock.js'
+
+/** Ids that may be taken by layers the database lost, one after the other. */
+const TRIES = 1000
 
 export interface MakingTools {
   readonly erase: Removal['erase']
@@ -112,17 +123,46 @@ export function createMaking(
     }
   }
 
+  /**
+   * A row and what `inDriver` makes of it. An id that the driver has already is that of a layer which this database lost: then
+   * the row alone goes, and the next id is tried.
+   */
+  const create = async (
+    options: PrepareOptions & { readonly kind: NodeRow['kind'] },
+    at: 'import:node' | 'prepare:node',
+    inDriver: (begun: Begun) => Promise<void>,
+  ): Promise<Begun> => {
+    for (let tries = 1; ; tries++) {
+      const begun = await step(at, () => insert(options))
+      try {
+        await inDriver(begun)
+        return begun
+      } catch (error) {
+        const isTaken = isCode(error, 'ALREADY_EXISTS')
+        if (isTaken) dropRow(begun)
+        else await abandon(begun)
+        if (!isTaken || tries === TRIES) throw withoutId(error, begun.layer)
+      }
+    }
+  }
+
+  const dropRow = ({ node, lock }: Begun): void => {
+    try {
+      eraseRows(db, node)
+    } finally {
+      lock.release()
+    }
+  }
+
   return {
     /**
      * Starts a layer that `driver.apply` will fill: row and driver layer are there. End it with `finish` or `abandon`.
      * @throws VarveError NOT_FOUND where the parent is gone, FAILED_PRECONDITION where it is not committed
      */
-    async begin(parent: NodeId | undefined): Promise<Begun> {
-      const begun = await step('import:node', () => insert({ kind: 'committed', parent }))
-      return orAbandon(begun, async () => {
-        await step('import:create', () => driver.create(begun.layer, { ...layerOf(parent), writable: false }))
-        return begun
-      })
+    begin(parent: NodeId | undefined): Promise<Begun> {
+      return create({ kind: 'committed', parent }, 'import:node', ({ layer }) =>
+        step('import:create', () => driver.create(layer, { ...layerOf(parent), writable: false })),
+      )
     },
 
     /**
@@ -183,15 +223,17 @@ export function createMaking(
 
     /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
     async prepare(options: PrepareOptions = {}): Promise<NodeRow> {
-      const begun = await step('prepare:node', () => insert({ ...options, kind: 'active' }))
-      return make(begun, async () => {
-        await step('prepare:create', () =>
-          driver.create(begun.layer, {
+      const begun = await create({ ...options, kind: 'active' }, 'prepare:node', ({ layer }) =>
+        step('prepare:create', () =>
+          driver.create(layer, {
             ...layerOf(options.parent),
             writable: true,
             ...(options.options && { options: options.options }),
           }),
-        )
+        ),
+      )
+      return make(begun, async () => {
+        records.mark(begun.layer)
         await step('prepare:ready', () =>
           db.nodes.setReady(begun.node, { kind: 'active', size: null, inodes: null }),
         )

@@ -6,7 +6,7 @@
  * - the journal was there when the store was opened and has nothing that the database lacks: the database is no older one;
  * - it is the first open after a boot;
  * - the layer's id is one that this database made up (graph-rules.ts), so that it is none of another or an earlier one's;
- * - there is no record of it (journal/records.ts): it never was complete.
+ * - it has no record and no mark (journal/records.ts): it never was complete.
  */
 import { ofLineage } from './graph-rules.js'
 import type { LayerId } from './ids.js'
@@ -28,7 +28,7 @@ export function sortOrphans(
   const isFirstOpen = boot !== undefined && boot !== bootId()
   if (!isJournaled || !isFirstOpen) return { leftovers: [], kept: unknown }
   const own = ofLineage(db, unknown)
-  const isLeftover = (layer: LayerId) => own.has(layer) && !records.has(layer)
+  const isLeftover = (layer: LayerId) => own.has(layer) && !records.isMade(layer)
   return {
     leftovers: unknown.filter(isLeftover),
     kept: unknown.filter((layer) => !isLeftover(layer)),

@@ -30,6 +30,7 @@ export async function recover(context: RecoverContext): Promise<void> {
       `layer ${layer}: the driver has it and the database does not know it; it is kept, see varve check`,
     )
   }
+  await each(context, ['marks'], () => sweepMarks(context))
   await each(context, context.records.begun(), (layer) => settleRecord(context, layer))
   await remakeLost(context)
   // Lock files that nobody holds: taking and giving back a lock removes its file.
@@ -81,6 +82,17 @@ async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: 
     await driver.remove(layer)
     warn(`layer ${layer}: removed from the driver: a power cut left it half made or half removed`)
   })
+}
+
+/** Of layers that neither the database nor the driver has. */
+async function sweepMarks({ db, driver, records }: RecoverContext): Promise<void> {
+  // In this order: a layer that is made meanwhile has its row before its mark.
+  const marked = records.marked()
+  const known = db.nodes.layers()
+  const unknown = marked.filter((layer) => !known.has(layer))
+  if (unknown.length === 0) return
+  const held = new Set(await driver.list())
+  records.remove(unknown.filter((layer) => !held.has(layer)))
 }
 
 /** Its process ended between the row 'ready' and the record's move, or before that row. */

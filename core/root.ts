@@ -15,9 +15,16 @@ import { lstatOrUndefined, stat } from './sys/stat.js'
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
 /** Folders that are made when they are needed. */
-const LATER_FOLDERS = [RESERVE, RECORDS, BACKUP] as const
+const LATER_FOLDERS = [RESERVE, RECORDS, BACKUP, `${RECORDS}/begun`, `${RECORDS}/made`] as const
 /** What else is of ours there, but for the drivers' homes. */
-const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'layers.lock'] as const
+const FILES = [
+  'varve.db',
+  'varve.db-wal',
+  'varve.db-shm',
+  'varve.db-journal',
+  'layers.lock',
+  `${RECORDS}/journal`,
+] as const
 const MAX_TRIES = 100
 
 /** What making sure of a root made. */

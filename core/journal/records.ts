@@ -1,11 +1,13 @@
 /**
  * The records of layers (record-file.ts): `records/<layer>`, written under `records/begun/` with the layer's content and
- * moved to its place when the row 'ready' is on disk. So one in its place says: this layer was complete.
+ * moved to its place when the row 'ready' is on disk. So one in its place says: this layer was complete. For a layer that has
+ * no tar, a writable one above all, an empty file in `records/made/` says so.
  */
+import { constants } from 'node:fs'
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { isMadeUp, type LayerId } from '../ids.js'
-import { rename } from '../sys/files.js'
+import { close, open, rename } from '../sys/files.js'
 import { ensureDirectory, namesIn, removeIfThere, unless } from '../sys/lenient.js'
 import { lstatOrUndefined } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
@@ -16,9 +18,15 @@ export interface Records {
   begin(node: NodeId, facts: Omit<LayerFacts, 'layer' | 'parent' | 'created' | 'labels' | 'names'>): void
   /** After it. */
   finish(layer: LayerId): void
+  /** The same for a layer without a tar, before its row 'ready'; nobody waits for the disk. @throws SysError */
+  mark(layer: LayerId): void
+  /** Was it complete once, and not removed? */
+  isMade(layer: LayerId): boolean
+  /** Layers that have a mark. */
+  marked(): readonly LayerId[]
   /**
-   * Those that were begun, or are in their places; nothing there is fine. That one went from its place is on disk when this
-   * returns: a power cut may bring a removed layer back, which must not pass for one that the database lost (orphans.ts).
+   * Those that were begun, or are in their places, and marks; nothing there is fine. That one went from its place is on disk when
+   * this returns: a power cut may bring a removed layer back, which must not pass for one that the database lost (orphans.ts).
    */
   remove(layers: readonly LayerId[]): void
   has(layer: LayerId): boolean
@@ -34,6 +42,7 @@ export interface Records {
 export function createRecords(folder: string, db: Database): Records {
   const place = (layer: LayerId) => `${folder}/${layer}`
   const begunAt = (layer: LayerId) => `${folder}/begun/${layer}`
+  const markOf = (layer: LayerId) => `${folder}/made/${layer}`
   const rowOf = (node: NodeId): NodeRow => {
     const row = db.nodes.get(node)
     if (row === undefined) throw new RangeError(`node ${node}: has no row while its record is written`)
@@ -57,8 +66,16 @@ export function createRecords(folder: string, db: Database): Records {
     remove(layers) {
       for (const layer of layers) removeIfThere(begunAt(layer))
       const gone = layers.filter((layer) => removeIfThere(place(layer)))
+      const unmarked = layers.filter((layer) => removeIfThere(markOf(layer)))
       if (gone.length > 0) syncDirectory(folder)
+      if (unmarked.length > 0) syncDirectory(`${folder}/made`)
     },
+    mark(layer) {
+      ensureDirectory(`${folder}/made`)
+      close(open(markOf(layer), constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600))
+    },
+    isMade: (layer) => [place(layer), markOf(layer)].some((path) => lstatOrUndefined(path) !== undefined),
+    marked: () => namesIn(`${folder}/made`) as LayerId[],
     has: (layer) => lstatOrUndefined(place(layer)) !== undefined,
     read: (layer, use) => readRecord(place(layer), use),
     begun: () => namesIn(`${folder}/begun`) as LayerId[],

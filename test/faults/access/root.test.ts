@@ -37,8 +37,25 @@ const link = (name: string) => (root: string, away: string) => {
 const mode = (name: string, bits: number) => (root: string) => fs.chmodSync(join(root, name), bits)
 const owner = (name: string) => (root: string) => fs.lchownSync(join(root, name), USER, USER)
 
-const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm', 'varve.db-journal', 'layers.lock']
-const FOLDERS = ['locks', 'tmp', 'mnt', 'records', 'backup', 'reserve', 'vfs']
+const FILES = [
+  'records/journal',
+  'varve.db',
+  'varve.db-wal',
+  'varve.db-shm',
+  'varve.db-journal',
+  'layers.lock',
+]
+const FOLDERS = [
+  'locks',
+  'tmp',
+  'mnt',
+  'records',
+  'records/begun',
+  'records/made',
+  'backup',
+  'reserve',
+  'vfs',
+]
 
 const CASES: readonly Planted[] = [
   {

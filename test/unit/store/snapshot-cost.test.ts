@@ -70,7 +70,7 @@ for (const { module, above, prepare } of DRIVERS) {
             {
               prepared: prepare,
               committed: { ...commit, ...(fsync !== undefined && { fsync: fsync + above }) },
-              removed: { fdatasync: 1 },
+              removed: { fsync: 1, fdatasync: 1 },
             },
           )
           for await (const problem of store.check()) assert.fail(problem.message)
