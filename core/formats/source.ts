@@ -15,7 +15,7 @@ import { orAborted } from './abort.js'
 import { openArchive } from './archive.js'
 import { readDockerImages } from './docker-source.js'
 import { hasV1Layers, readV1Images } from './docker-v1-source.js'
-import { type Files, readDocument } from './files.js'
+import { type Document, type Files, readDocument } from './files.js'
 import { openFolder } from './folder.js'
 import { createFound } from './found.js'
 import type { ImageSource, SourceOptions } from './image.js'
@@ -115,8 +115,11 @@ async function readImages(
   options: SourceOptions,
 ): Promise<Pick<ImageSource, 'kind' | 'images'>> {
   const layout = readDocument(files, 'oci-layout')
-  const index = readDocument(files, 'index.json')
-  const manifest = readDocument(files, 'manifest.json')
+  const [index, manifest] = heard(
+    readDocument(files, 'index.json'),
+    readDocument(files, 'manifest.json'),
+    options,
+  )
   const isV1 = files.find('repositories') !== undefined || hasV1Layers(files)
   const isDocker = manifest !== undefined || isV1
   const isOci = layout !== undefined && index !== undefined
@@ -134,6 +137,24 @@ async function readImages(
   return { kind, images: found.finish(options) }
 }
 
+/** Of two documents one that names nothing at all, as a careless writer leaves it, is passed over for the other. */
+function heard(
+  index: Document | undefined,
+  manifest: Document | undefined,
+  { notice }: SourceOptions,
+): readonly [index: Document | undefined, manifest: Document | undefined] {
+  if (index === undefined || manifest === undefined || isBlank(index) === isBlank(manifest))
+    return [index, manifest]
+  const blank = isBlank(index) ? index : manifest
+  notice?.(`${blank.where}: it names nothing; passed over`)
+  return blank === index ? [undefined, manifest] : [index, undefined]
+}
+
+/** No bytes, or what Go takes for no fields. */
+function isBlank({ bytes }: Document): boolean {
+  return bytes.length < 64 && /^\s*(?:null|\{\s*\})?\s*$/.test(bytes.toString('latin1'))
+}
+
 function raise(error: VarveError): never {
   throw error
 }
@@ -143,6 +164,7 @@ function isDirectoryPath(source: string): boolean {
 }
 
 function modeOf(source: string): number {
+  if (source === '') throw new VarveError('INVALID_ARGUMENT', 'a source is empty: name a file, a folder or -')
   try {
     return stat(fromText(source)).mode
   } catch (error) {

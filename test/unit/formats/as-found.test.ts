@@ -71,6 +71,13 @@ const artifact = (configType: string, layerType: string, more: Fields = {}) =>
     ...named('app.beside'),
   }))
 
+function inLayout(name: string): Content {
+  const blobs = createBlobs()
+  return blobs.layout([{ ...blobs.manifest(image), ...named(name) }])
+}
+
+const LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
+
 interface Case {
   readonly title: string
   readonly content: Content
@@ -102,7 +109,23 @@ const CASES: readonly Case[] = [
   { title: 'a layer that lies in another image of the archive', content: merge(dockerContent([{ ...image, tags: ['a:1'] }, { ...other, tags: ['b:1'] }]), [{ Config: `${hexOf(image.config)}.json`, RepoTags: ['a:1'], Layers: ['gone.tar', `${hexOf(top)}/layer.tar`] }, { Config: `${hexOf(other.config)}.json`, RepoTags: ['b:1'], Layers: [`${hexOf(base)}/layer.tar`] }]), names: [['a:1'], ['b:1']], notices: [] },
 ] // biome-ignore format: a table
 
-for (const { title, content, options, names, notices } of CASES) {
+/** Each beside a document that names the image. */
+const BLANKS: readonly Case[] = ['null', '{}', '', ' {\n}\n'].flatMap((blank) => [
+  {
+    title: `index.json is ${JSON.stringify(blank)}, and manifest.json names an image`,
+    content: { ...dockerContent([{ ...image, tags: ['a:1'] }]), 'oci-layout': LAYOUT, 'index.json': blank },
+    names: [['a:1']],
+    notices: [/index\.json: it names nothing; passed over/],
+  },
+  {
+    title: `manifest.json is ${JSON.stringify(blank)}, and index.json names an image`,
+    content: { ...inLayout('a:1'), 'manifest.json': blank },
+    names: [['a:1']],
+    notices: [/manifest\.json: it names nothing; passed over/],
+  },
+])
+
+for (const { title, content, options, names, notices } of [...CASES, ...BLANKS]) {
   test(title, async (t) => {
     const { source, told } = await open(t, content, options)
     assert.deepEqual(
