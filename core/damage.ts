@@ -133,6 +133,7 @@ export function recordProblem(
   look: (item: RecordItem) => void = () => {},
 ): string | undefined {
   let size = 0
+  if (isEmpty(db.split.chunks(node))) return 'the record of its tar is not in the database'
   try {
     for (const item of readSplit(db.split.chunks(node))) {
       look(item)
@@ -143,6 +144,11 @@ export function recordProblem(
   }
   if (size === tarSize) return undefined
   return `the record of its tar tells ${size} bytes, but the tar had ${tarSize}`
+}
+
+function isEmpty(chunks: Iterable<unknown>): boolean {
+  for (const _ of chunks) return false
+  return true
 }
 
 type RecordItem = ReturnType<typeof readSplit> extends Iterable<infer Item> ? Item : never

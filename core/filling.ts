@@ -144,6 +144,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       limits: UNLIMITED,
       rows: (rows) => void db.files.insertMany(node, rows),
       split: () => {},
+      mayBeEmpty: true, // it is what the layer came as
     })
   }
 

@@ -1,12 +1,13 @@
 /** The records beside the layers: those of a root that has none yet, and of layers that were healed. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Chunk, readRecord } from '../../../core/journal/record-file.js'
 import { rebuild } from '../../../core/rebuild.js'
 import type { Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
+import { dockerContent, imageOf, layerTar, tarOf } from '../../unit/formats/build.js'
 import { inWorld, replace, withDatabase, within } from './database-world.js'
 
 test('A root of 0.1.0 has no records, which is no damage; a repair makes them, and they bring the layers back.', () =>
@@ -28,6 +29,24 @@ test('A root of 0.1.0 has no records, which is no damage; a repair makes them, a
     await within(root, async (store) => {
       for (const { repaired, message } of await findings(store, { repair: true }))
         assert.ok(repaired, message)
+    })
+    assert.deepEqual(await within(root, tarsOf), before)
+  }))
+
+test('A layer of no bytes comes back as any other.', () =>
+  inWorld(async ({ root }) => {
+    const archive = join(root, '../empty.tar')
+    const image = imageOf([layerTar('a'), Buffer.alloc(0)])
+    writeFileSync(archive, tarOf(dockerContent([{ ...image, tags: ['empty:1'] }])))
+    await within(root, (store) => store.importImage(archive))
+    const before = await within(root, tarsOf)
+    replace(root, {})
+    rmSync(join(root, 'records/journal'))
+    await rebuild({ root, drivers: [vfs] })
+    await within(root, async (store) => {
+      for (const { repaired, message } of await findings(store, { repair: true }))
+        assert.ok(repaired, message)
+      assert.deepEqual(await findings(store, { data: true }), [])
     })
     assert.deepEqual(await within(root, tarsOf), before)
   }))
