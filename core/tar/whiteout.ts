@@ -19,6 +19,8 @@ const AUFS_PREFIX = '.wh..wh.'
 const OPAQUE = '.wh..wh..opq'
 /** PATH_MAX without its NUL: no system call takes more, and what a path costs goes with its length. */
 const MAX_PATH = 4095
+/** NAME_MAX of every file system that layers are kept on. */
+const MAX_NAME = 255
 
 /**
  * What an entry of this name means; `path` is cleaned.
@@ -44,18 +46,28 @@ export function classify(path: string): Classified {
 /**
  * A layer's path for a name in an archive: without leading and trailing slashes, double slashes and `.` components.
  * '' is the root.
- * @throws VarveError INVALID_ARGUMENT where a component is `..`, a NUL is in it, or it is longer than any path can be
+ * @throws VarveError INVALID_ARGUMENT where a component is `..` or too long, a NUL is in it, or it is longer than any path can be
  */
 export function cleanPath(path: string): string {
   if (path.length > MAX_PATH)
     throw bad(path, `it has ${path.length} bytes, and a path has at most ${MAX_PATH}`)
   if (path.includes('\0')) throw bad(path, 'it has a NUL in it')
+  if (path.length > MAX_NAME) requireShortNames(path)
   const trimmed = path.endsWith('/') ? path.slice(0, -1) : path
   // Nearly every path is clean.
   if (!trimmed.startsWith('/') && !trimmed.startsWith('.') && !/\/(?:[/.]|$)/.test(trimmed)) return trimmed
   const parts = trimmed.split('/').filter((part) => part !== '' && part !== '.')
   if (parts.includes('..')) throw bad(path, 'it has a ".." in it, which could lead out of the layer')
   return parts.join('/')
+}
+
+function requireShortNames(path: string): void {
+  for (const name of path.split('/')) {
+    // What a whiteout hides may have as many as any other.
+    const length = name.length - (name.startsWith(PREFIX) ? PREFIX.length : 0)
+    if (length > MAX_NAME)
+      throw bad(path, `it has a name of ${length} bytes, and a name has at most ${MAX_NAME}`)
+  }
 }
 
 /** The name whose entry hides `path`. @throws VarveError INVALID_ARGUMENT for the root and for names that OCI reserves */
