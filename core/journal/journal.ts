@@ -52,6 +52,8 @@ export function openJournal(folder: string): Journal {
   const path = `${folder}/journal`
   let fd: number | undefined
   let late: Buffer[] = []
+  /** What was written last may have come to a part of it. */
+  let isHalf = false
 
   const isCurrent = (opened: number): boolean => {
     const there = lstatOrUndefined(path)
@@ -83,9 +85,12 @@ export function openJournal(folder: string): Journal {
             late = []
             return
           }
-          const bytes = late.length === 1 && late[0] !== undefined ? late[0] : Buffer.concat(late)
-          // One call, so that two processes' lines don't mix; of a short one the rest is a line that nobody can read.
-          if (write(opened, bytes, 0, bytes.length, null) < bytes.length) return
+          const [only] = late
+          const bytes = late.length === 1 && only !== undefined && !isHalf ? only : joined(late, isHalf)
+          // One call, so that two processes' lines don't mix; of a short one the rest follows at once.
+          isHalf = true
+          writeAll(opened, bytes)
+          isHalf = false
           if (isCurrent(opened)) break
         }
         late = []
@@ -151,10 +156,12 @@ export function openJournal(folder: string): Journal {
         const lines = linesOf(readBytes(file, 0, size))
         const decoded = lines.slice(1).map(decodeEntry)
         const entries = decoded.filter((entry) => entry !== undefined)
+        // Behind the base, half a line is no harm where a later one tells it again; what none tells is a gap.
+        const base = linesWithin(lines, baseOf(lines[0]))
         const sorted = entries.sort(
           (a, b) => a.generation - b.generation || Number(b.isBase) - Number(a.isBase),
         )
-        const isWhole = lines[0]?.startsWith(MAGIC) === true && !decoded.includes(undefined)
+        const isWhole = base !== undefined && !decoded.slice(0, base).includes(undefined)
         return { entries: sorted, isComplete: isWhole && hasNoGap(sorted) }
       } finally {
         close(file)
@@ -167,8 +174,8 @@ export function openJournal(folder: string): Journal {
       try {
         const { size } = fstat(file)
         if (size < SMALL) return false
-        const base = Number(readBytes(file, 0, HEADER).toString('latin1').slice(MAGIC.length))
-        return !Number.isInteger(base) || size - base > SMALL + TIMES * base
+        const base = baseOf(readBytes(file, 0, HEADER - 1).toString('latin1'))
+        return base === undefined || size - base > SMALL + TIMES * base
       } finally {
         close(file)
       }
@@ -200,6 +207,29 @@ function hasNoGap(entries: readonly Entry[]): boolean {
     at = Math.max(at, generation)
   }
   return true
+}
+
+/** Bytes of the base's lines, by the header; undefined where that is none. */
+function baseOf(header: string | undefined): number | undefined {
+  const [, digits] = /^varve journal 1 (\d{12})$/.exec(header ?? '') ?? []
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** How many lines behind the header those bytes are; undefined where there are not so many. */
+function linesWithin(lines: readonly string[], bytes: number | undefined): number | undefined {
+  if (bytes === undefined) return undefined
+  let [left, count] = [bytes, 0]
+  for (const line of lines.slice(1)) {
+    if (left <= 0) break
+    left -= Buffer.byteLength(line) + 1
+    count++
+  }
+  return left > 0 ? undefined : count
+}
+
+/** The lines in one piece, on a new line where the last one may be cut short. */
+function joined(lines: readonly Buffer[], isHalf: boolean): Buffer {
+  return Buffer.concat(isHalf ? [Buffer.from('\n'), ...lines] : lines)
 }
 
 function fileAt(path: string): number | undefined {
