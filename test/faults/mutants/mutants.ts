@@ -38,9 +38,9 @@ export const MUTANTS: readonly Mutant[] = [
     source: 'core/making.ts',
     from: "kind, state: 'creating', labels",
     to: "kind, state: 'ready', labels",
-    file: 'faults/import',
-    tests: 'overlay: an import killed at any step',
-    says: /layer-directory: .* is in the database, but the driver overlay does not have it/,
+    file: 'faults/writable',
+    tests: 'overlay: a create killed at any step',
+    says: /is in the database, but the driver overlay does not have it|was missing|is there already/,
   },
   {
     title: 'no comparison of digests',
@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: '        close(unfinished.fd)\n',
     to: '',
     file: 'faults/hostile/leaks',
-    tests: 'cut off in a whiteout',
+    tests: 'whiteout.s content, imported',
     says: /descriptors are open, and \d+ were/,
   },
   {
