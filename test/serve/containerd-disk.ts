@@ -14,7 +14,8 @@ export function diskUseOf(root: string): DiskUse {
   const du = execFileSync('du', ['-sk', ...kept, root], { encoding: 'utf8' })
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
     .filter(
-      (name) => !/^(varve\.db|backup|records\/(begun|journal)$|layers\.lock$|locks\/tmp-|tmp\/)/.test(name),
+      (name) =>
+        !/^(varve\.db|backup|records\/(begun|journal|made)$|layers\.lock$|locks\/tmp-|tmp\/)/.test(name),
     )
     .sort()
   return { size: Number(du.split('\t')[0]), files }
