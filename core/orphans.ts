@@ -8,6 +8,7 @@
  * - the layer's id is one that this database made up (graph-rules.ts), so that it is none of another or an earlier one's;
  * - it has no record and no mark (journal/records.ts): it never was complete.
  */
+import type { Database } from './db/database.js'
 import { ofLineage } from './graph-rules.js'
 import type { LayerId } from './ids.js'
 import type { RecoverContext } from './recovery.js'
@@ -19,14 +20,17 @@ export interface Orphans {
   readonly kept: readonly LayerId[]
 }
 
-/** To be asked before the boot is written down (remake.ts). */
+/** After a boot. To be asked before that is written down (remake.ts), as what follows. */
+export function isFirstOpen(db: Database): boolean {
+  const boot = db.meta.get('boot')
+  return boot !== undefined && boot !== bootId()
+}
+
 export function sortOrphans(
   { db, isJournaled, records }: RecoverContext,
   unknown: readonly LayerId[],
 ): Orphans {
-  const boot = db.meta.get('boot')
-  const isFirstOpen = boot !== undefined && boot !== bootId()
-  if (!isJournaled || !isFirstOpen) return { leftovers: [], kept: unknown }
+  if (!isJournaled || !isFirstOpen(db)) return { leftovers: [], kept: unknown }
   const own = ofLineage(db, unknown)
   const isLeftover = (layer: LayerId) => own.has(layer) && !records.isMade(layer)
   return {

@@ -6,7 +6,7 @@
  */
 import { toText } from './bytes.js'
 import type { LayerId } from './ids.js'
-import { sortOrphans } from './orphans.js'
+import { isFirstOpen, sortOrphans } from './orphans.js'
 import { recoverMounts } from './recover-mounts.js'
 import { each, type RecoverContext } from './recovery.js'
 import { remakeLost } from './remake.js'
@@ -30,7 +30,7 @@ export async function recover(context: RecoverContext): Promise<void> {
       `layer ${layer}: the driver has it and the database does not know it; it is kept, see varve check`,
     )
   }
-  await each(context, ['marks'], () => sweepMarks(context))
+  if (isFirstOpen(db)) await each(context, ['marks'], () => sweepMarks(context))
   await each(context, context.records.begun(), (layer) => settleRecord(context, layer))
   await remakeLost(context)
   // Lock files that nobody holds: taking and giving back a lock removes its file.
@@ -84,7 +84,7 @@ async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: 
   })
 }
 
-/** Of layers that neither the database nor the driver has. */
+/** Of layers that neither the database nor the driver has, as only a power cut leaves them. */
 async function sweepMarks({ db, driver, records }: RecoverContext): Promise<void> {
   // In this order: a layer that is made meanwhile has its row before its mark.
   const marked = records.marked()

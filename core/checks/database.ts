@@ -8,7 +8,7 @@ export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
     yield {
       check: 'database',
       subject: db.sql.file,
-      message: `${message}; or restore it from a backup`,
+      message: `${message}; a backup of the root has it as it was, or make it anew`,
       heal: REBUILD,
     }
   }

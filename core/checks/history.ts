@@ -2,7 +2,6 @@
 import { toText } from '../bytes.js'
 import type { Value } from '../db/changes.js'
 import type { NodeId } from '../db/nodes.js'
-import { type Rows, readRows } from '../db/rows.js'
 import { generationOf, judge, restart } from '../journal/history.js'
 import type { Entry } from '../journal/line.js'
 import { keepAside } from '../journal/place.js'
@@ -50,38 +49,33 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   }
 }
 
-/** All that the journal has and the rows of that moment; undefined where it does not tell all of them. */
-function readTold({ db, journal }: CheckContext): Told | undefined {
-  // Another process may be between its transaction and the line of that.
+/** What the journal has; undefined where that is not all that the database has. */
+function readTold({ db, journal }: CheckContext): readonly Entry[] | undefined {
+  // What is written while the journal is read may be in the one and not in the other: then it is read again.
   for (let tries = 0; tries < TRIES; tries++) {
-    const found = db.draft(() => {
-      const { entries, isComplete } = journal.read()
-      const isWhole = isComplete && entries.at(-1)?.generation === generationOf(db)
-      return isWhole ? { entries, rows: readRows(db.sql) } : undefined
-    })
-    if (found !== undefined) return found
+    const before = generationOf(db)
+    const { entries, isComplete } = journal.read()
+    if (isComplete && (entries.at(-1)?.generation ?? -1) >= before) return entries
   }
   return undefined
 }
 
-interface Told {
-  readonly entries: readonly Entry[]
-  readonly rows: Rows
-}
-
 const TRIES = 3
 
-/** What other programs change is not in the journal. An imported layer's chain id shows a wrong parent (`chain`). */
-function* checkParents({ db }: CheckContext, { entries, rows }: Told): Generator<Problem, void> {
+/**
+ * What other programs change is not in the journal, and varve itself never gives a layer another parent. An imported layer's
+ * chain id shows a wrong one (`chain`).
+ */
+function* checkParents({ db }: CheckContext, entries: readonly Entry[]): Generator<Problem, void> {
   const told = new Map((replay(entries).get('node') ?? []).map((row) => [row.id, row]))
-  for (const row of rows.get('node') ?? []) {
-    const known = told.get(row.id ?? null)
-    if (known === undefined || known.layer !== row.layer || known.parent === row.parent) continue
-    if (db.layers.get(row.id as NodeId) !== undefined) continue
+  for (const { id, layer, parent } of db.nodes.ready()) {
+    const known = told.get(id)
+    if (known === undefined || known.layer !== layer || known.parent === parent) continue
+    if (db.layers.get(id) !== undefined) continue
     yield {
       check: 'history',
-      subject: String(row.layer),
-      message: `its parent in the database is ${nodeOf(db, row.parent)}, but ${nodeOf(db, known.parent)} in the journal beside it: another program changed the row, or it is damaged`,
+      subject: layer,
+      message: `its parent in the database is ${nodeOf(db, parent)}, but ${nodeOf(db, known.parent)} in the journal beside it: another program changed the row, or it is damaged`,
       heal: REBUILD,
     }
   }

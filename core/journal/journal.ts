@@ -211,8 +211,8 @@ function hasNoGap(entries: readonly Entry[]): boolean {
 
 /** Bytes of the base's lines, by the header; undefined where that is none. */
 function baseOf(header: string | undefined): number | undefined {
-  const [, digits] = /^varve journal 1 (\d{12})$/.exec(header ?? '') ?? []
-  return digits === undefined ? undefined : Number(digits)
+  const digits = header?.startsWith(MAGIC) === true ? header.slice(MAGIC.length) : ''
+  return /^\d{12}$/.test(digits) ? Number(digits) : undefined
 }
 
 /** How many lines behind the header those bytes are; undefined where there are not so many. */

@@ -1,5 +1,4 @@
 /** The walk of heal.ts: two trees side by side, by directory descriptors, so that no symlink leads out of either. */
-
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { closeEach } from '../closing.js'

@@ -2,7 +2,6 @@
  * Moves an extracted layer (style `list` of extract.ts) onto a copy of its parent, for backends whose layers are whole
  * trees. Both are reached through descriptors of real directories: nothing in either tree can lead out of it.
  */
-
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { closeEach } from '../closing.js'

@@ -1,5 +1,4 @@
 /** Packs changes of a tree that may be written to meanwhile, without ever leaving it (confined.ts). */
-
 import { toShortText } from '../bytes.js'
 import { closeEach } from '../closing.js'
 import type { Change } from '../driver.js'

@@ -1,5 +1,4 @@
 /** Changes at the cost of the change: the kernel compares the two trees' metadata, and sends what differs. */
-
 import { toText } from '../../core/bytes.js'
 import { closeEach } from '../../core/closing.js'
 import type { Change } from '../../core/driver.js'

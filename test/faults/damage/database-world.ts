@@ -4,7 +4,7 @@ import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { openStore, type Store } from '../../../core/store.js'
+import { type DriverModule, openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { layerTar } from '../../unit/store/layer-tar.js'
 
@@ -74,8 +74,12 @@ export async function inWorld(use: (world: World) => Promise<void>): Promise<voi
   }
 }
 
-export async function within<T>(root: string, use: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openStore({ root, drivers: [vfs] })
+export async function within<T>(
+  root: string,
+  use: (store: Store) => Promise<T>,
+  driver: DriverModule = vfs,
+): Promise<T> {
+  const store = await openStore({ root, drivers: [driver] })
   try {
     return await use(store)
   } finally {

@@ -10,6 +10,19 @@ import { vfs } from '../../../drivers/vfs/driver.js'
 import { dockerContent, imageOf, layerTar, tarOf } from '../../unit/formats/build.js'
 import { inWorld, replace, withDatabase, within } from './database-world.js'
 
+/** Of the records alone, without database and journal. */
+async function comesBack(root: string): Promise<void> {
+  const before = await within(root, tarsOf)
+  replace(root, {})
+  rmSync(join(root, 'records/journal'))
+  await rebuild({ root, drivers: [vfs] })
+  await within(root, async (store) => {
+    for (const { repaired, message } of await findings(store, { repair: true })) assert.ok(repaired, message)
+    assert.deepEqual(await findings(store, { data: true }), [])
+  })
+  assert.deepEqual(await within(root, tarsOf), before)
+}
+
 test('A root of 0.1.0 has no records, which is no damage; a repair makes them, and they bring the layers back.', () =>
   inWorld(async ({ root }) => {
     const kept = recordsOf(root)
@@ -22,15 +35,7 @@ test('A root of 0.1.0 has no records, which is no damage; a repair makes them, a
       assert.deepEqual(await findings(store, { repair: true }), [])
       assert.deepEqual(recordsOf(root), kept)
     })
-    const before = await within(root, tarsOf)
-    replace(root, {})
-    rmSync(join(root, 'records/journal'))
-    await rebuild({ root, drivers: [vfs] })
-    await within(root, async (store) => {
-      for (const { repaired, message } of await findings(store, { repair: true }))
-        assert.ok(repaired, message)
-    })
-    assert.deepEqual(await within(root, tarsOf), before)
+    await comesBack(root)
   }))
 
 test('A layer of no bytes comes back as any other.', () =>
@@ -39,16 +44,7 @@ test('A layer of no bytes comes back as any other.', () =>
     const image = imageOf([layerTar('a'), Buffer.alloc(0)])
     writeFileSync(archive, tarOf(dockerContent([{ ...image, tags: ['empty:1'] }])))
     await within(root, (store) => store.importImage(archive))
-    const before = await within(root, tarsOf)
-    replace(root, {})
-    rmSync(join(root, 'records/journal'))
-    await rebuild({ root, drivers: [vfs] })
-    await within(root, async (store) => {
-      for (const { repaired, message } of await findings(store, { repair: true }))
-        assert.ok(repaired, message)
-      assert.deepEqual(await findings(store, { data: true }), [])
-    })
-    assert.deepEqual(await within(root, tarsOf), before)
+    await comesBack(root)
   }))
 
 test('A layer whose split record was damaged has its record beside it as it was, once it is healed.', () =>
