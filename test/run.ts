@@ -12,6 +12,7 @@ import { checkoutDirectory } from '../fixtures/cache.js'
 import { makeAll } from '../fixtures/images.js'
 import { cleanUpDeadRuns } from './claim.js'
 import { type Disk, openDisk } from './disk.js'
+import { sized } from './faults/size.js'
 import { suitesTable } from './faults/suites-table.js'
 import { leftovers, rememberHost } from './leftovers.js'
 import { signalAtParentsDeath } from './libc.js'
@@ -23,7 +24,8 @@ const FIRST = ['images', 'conformance', 'faults']
 /** Only where a filter has this word too: Debian 13's engines are 90 MB to fetch. */
 const BY_NAME = 'newest'
 const COMPILED = dirname(fileURLToPath(import.meta.url))
-const FILE_TIMEOUT_MS = 30 * 60_000
+/** Ends what hangs. At full size a file of a sweep takes over an hour. */
+const FILE_TIMEOUT_MS = sized(30, 300) * 60_000
 
 const status = await main(process.argv.slice(2))
 process.exitCode = status

@@ -6,6 +6,7 @@ import type { Blob } from '../compress/blob.js'
 import { checkGzipEnd, decompressTo } from '../compress/decompress.js'
 import type { Progress } from '../model.js'
 import { close, open, unlink, writeAll } from '../sys/files.js'
+import { removeIfThere } from '../sys/lenient.js'
 import { fstat } from '../sys/stat.js'
 import { failure } from '../tree/failure.js'
 import { orAborted } from './abort.js'
@@ -100,14 +101,16 @@ function createSpool(scratch: string): { readonly reader: number; readonly write
   const path = `${scratch}/spool-${process.pid}-${randomBytes(8).toString('hex')}`
   const create = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
   try {
-    const writer = open(path, create, 0o600)
+    const opened = [open(path, create, 0o600)]
     try {
-      return { reader: open(path, constants.O_RDONLY), writer }
-    } catch (error) {
-      close(writer)
-      throw error
-    } finally {
+      opened.push(open(path, constants.O_RDONLY))
       unlink(path)
+      const [writer = -1, reader = -1] = opened
+      return { reader, writer }
+    } catch (error) {
+      for (const fd of opened) close(fd)
+      removeIfThere(path)
+      throw error
     }
   } catch (error) {
     throw failure(error, `make a file in ${toText(scratch)}`)

@@ -182,10 +182,19 @@ function attachBriefly(mount: Mount): number {
   const directory = mkdtempSync(join(tmpdir(), 'varve-mount-'), { encoding: 'latin1' })
   try {
     attach([mount], directory)
+    let fd: number
     try {
-      return open(directory, O_PATH | constants.O_DIRECTORY)
-    } finally {
+      fd = open(directory, O_PATH | constants.O_DIRECTORY)
+    } catch (error) {
       unmount(directory, { lazy: true })
+      throw error
+    }
+    try {
+      unmount(directory, { lazy: true })
+      return fd
+    } catch (error) {
+      close(fd)
+      throw error
     }
   } finally {
     rmdir(directory)

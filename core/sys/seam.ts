@@ -20,7 +20,7 @@ import { errnoNumber, SysError } from './error.js'
 
 /** Calls that change something a crash could leave behind; what `call:N` counts. */
 // biome-ignore format: a table
-const CHANGING = [
+export const CHANGING = [
   'chmod', 'create', 'exec', 'fallocate', 'fchmod', 'fchown', 'fdatasync', 'ficlone', 'fsetxattr', 'fsync',
   'ftruncate', 'lchown', 'link', 'mkdir', 'mknod', 'mount', 'move_mount', 'rename', 'rmdir', 'removexattr', 'setxattr', 'symlink',
   'sync_file_range', 'syncfs', 'umount', 'unlink', 'utimens', 'write',

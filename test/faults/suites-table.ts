@@ -1,5 +1,5 @@
-/** The table of the suites of this folder: printed by each run of one, and the README's, from the last run of all. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+/** The table of the suites of this folder: printed by each run of one, and the README's, from the last whole run of each. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { checkoutDirectory } from '../../fixtures/cache.js'
 import type { FileResult } from '../report.js'
@@ -7,52 +7,86 @@ import { isFull } from './size.js'
 
 /** What each folder (or, for tests of no folder, the first word of the file's name) is called in the table. */
 const SUITES: readonly (readonly [place: RegExp, name: string])[] = [
-  [/^faults\/hostile\//, 'hostile tars and images'],
-  [/^faults\/calls\//, 'faults at every call'],
-  [/^faults\/processes\//, 'many processes'],
-  [/^faults\/damage\//, 'damage'],
-  [/^faults\/fuzz\//, 'fuzz'],
-  [/^faults\/access\//, 'who gets in'],
-  [/^faults\/mutants\//, 'the suites can fail'],
-  [/^faults\/power-cut/, 'power cuts'],
-  [/^faults\/[^/]*$/, 'kill -9'],
+  [/^hostile\//, 'hostile tars and images'],
+  [/^calls\//, 'faults at every call'],
+  [/^processes\//, 'many processes'],
+  [/^damage\//, 'damage'],
+  [/^fuzz\//, 'fuzz'],
+  [/^access\//, 'who gets in'],
+  [/^mutants\//, 'the suites can fail'],
+  [/^power-cut/, 'power cuts'],
+  [/^[^/]*$/, 'kill -9'],
 ]
+const FOLDER = 'faults/'
 
-/** Lines of Markdown; undefined where no suite of this folder ran. Kept for the README where all of them ran. */
-export function suitesTable(files: readonly FileResult[]): string | undefined {
-  const rows = SUITES.flatMap(([place, name]) => {
-    const own = files.filter(({ file }) => suiteOf(file) === place)
-    if (own.length === 0) return []
-    const sum = (key: 'cases' | 'failed' | 'skipped') => own.reduce((total, each) => total + each[key], 0)
-    return [`| ${name} | ${sum('cases')} | ${sum('failed')} | ${sum('skipped')} |`]
-  })
-  if (rows.length === 0) return undefined
-  const table = ['| suite | cases | failures | skipped |', '|---|---|---|---|', ...rows].join('\n')
-  if (rows.length === SUITES.length) keep(table)
-  return table
+interface Row {
+  readonly cases: number
+  readonly failed: number
+  readonly skipped: number
+}
+type Rows = Readonly<Record<string, Row>>
+
+/** Lines of Markdown; undefined where no suite of this folder ran. Rows of suites that ran whole are kept for the README. */
+export function suitesTable(results: readonly FileResult[]): string | undefined {
+  const ran = new Map<string, FileResult[]>()
+  for (const result of results) {
+    const name = suiteOf(result.file)
+    if (name !== undefined) ran.set(name, [...(ran.get(name) ?? []), result])
+  }
+  if (ran.size === 0) return undefined
+  const rows = Object.fromEntries([...ran].map(([name, files]) => [name, rowOf(files)]))
+  keep(Object.fromEntries(Object.entries(rows).filter(([name]) => ran.get(name)?.length === filesOf(name))))
+  return toMarkdown(rows)
 }
 
-/** As it was kept, of a run at full size if there was one. @throws Error where no run had all suites */
+/** From the last runs at full size of every suite if there were any, else from those of `npm test`. @throws Error where a suite was not run */
 export function keptSuitesTable(): string {
   for (const [file, words] of [
     [WHOLE, 'By `npm run faults`, which tries all of it:'],
     [PART, 'By `npm test`, which tries a part of it:'],
   ] as const) {
-    if (existsSync(file)) return `${words}\n\n${readFileSync(file, 'utf8')}`
+    const rows = kept(file)
+    if (SUITES.every(([, name]) => rows[name] !== undefined)) return `${words}\n\n${toMarkdown(rows)}`
   }
-  throw new Error('no results of the suites of faults: run npm test -- faults')
+  throw new Error('no results of all suites of faults: run npm test -- faults')
 }
 
-const keptAs = (name: string) => join(checkoutDirectory(), `.cache/faults/${name}.md`)
+function rowOf(files: readonly FileResult[]): Row {
+  const sum = (key: keyof Row) => files.reduce((total, each) => total + each[key], 0)
+  return { cases: sum('cases'), failed: sum('failed'), skipped: sum('skipped') }
+}
+
+function toMarkdown(rows: Rows): string {
+  const lines = SUITES.flatMap(([, name]) => {
+    const row = rows[name]
+    return row === undefined ? [] : [`| ${name} | ${row.cases} | ${row.failed} | ${row.skipped} |`]
+  })
+  return ['| suite | cases | failures | skipped |', '|---|---|---|---|', ...lines].join('\n')
+}
+
+/** The name of the suite; undefined for a file of another folder. */
+function suiteOf(file: string): string | undefined {
+  if (!file.startsWith(FOLDER)) return undefined
+  return SUITES.find(([place]) => place.test(file.slice(FOLDER.length)))?.[1]
+}
+
+/** How many test files the suite has. */
+function filesOf(suite: string): number {
+  return readdirSync(join(checkoutDirectory(), 'test', FOLDER), { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.test.ts') && suiteOf(FOLDER + file) === suite,
+  ).length
+}
+
+const keptAs = (name: string) => join(checkoutDirectory(), `.cache/faults/${name}.json`)
 const WHOLE = keptAs('whole')
 const PART = keptAs('part')
 
-function keep(table: string): void {
-  const file = isFull ? WHOLE : PART
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, table)
+function kept(file: string): Rows {
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
 }
 
-function suiteOf(file: string): RegExp | undefined {
-  return SUITES.find(([place]) => place.test(file))?.[0]
+function keep(rows: Rows): void {
+  const file = isFull ? WHOLE : PART
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, JSON.stringify({ ...kept(file), ...rows }))
 }

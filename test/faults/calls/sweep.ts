@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { openStore, type Store } from '../../../core/store.js'
-import { arm, totalCalls } from '../../../core/sys/seam.js'
+import { arm, CHANGING, counts } from '../../../core/sys/seam.js'
 import { drivers } from '../../../drivers/all.js'
 import { type Operation, prepareBase, type Stage } from './operations.js'
 
@@ -20,55 +20,50 @@ export interface SweepOptions {
   readonly driver: string
   /** An empty directory on the file system to work on. */
   readonly directory: string
-  /** Faults to try at each call: `EIO`, `short` … */
-  readonly faults: readonly string[]
-  /** Of the calls every nth, each with the next fault; undefined: each call with each fault. */
-  readonly every?: number
+  /** Of all that may happen, every nth is tried. */
+  readonly every: number
 }
 
 /** How many faults were tried. @throws Error that names the fault and says what did not hold */
 export async function sweep(operation: Operation, options: SweepOptions): Promise<number> {
-  const bench = createBench(options)
-  await bench.withStore(prepareBase)
-  await bench.withStore(async (stage) => operation.prepare?.(stage))
+  let bench = await prepared(operation, options, 'first')
   // Once for what is loaded and started at the first time only, once to count.
-  let calls = 0
+  let calls: ReadonlyMap<string, number> = new Map()
   for (const _ of ['warm', 'counted']) {
     calls = await bench.withStore(async (stage) => {
       arm(undefined)
       await operation.run(stage)
-      return totalCalls()
+      return counts()
     })
     await bench.withStore(operation.holds)
     await bench.withStore(operation.undo)
   }
-  assert.ok(calls > 0, `${operation.name}: makes no call`)
-  let tried = 0
-  for (const fault of faultsOf(calls, options)) {
+  assert.ok(calls.size > 0, `${operation.name}: makes no call`)
+  const faults = faultsOf(calls).filter((_, at) => at % options.every === 0)
+  const failures: unknown[] = []
+  for (const fault of faults) {
     try {
       await strike(operation, fault, bench)
     } catch (error) {
-      throw new Error(`${options.driver}: ${operation.name}: ${fault} of ${calls} calls: ${explain(error)}`, {
-        cause: error,
-      })
+      failures.push(
+        new Error(`${options.driver}: ${operation.name}: ${fault}: ${explain(error)}`, { cause: error }),
+      )
+      if (failures.length === ENOUGH) break
+      bench = await prepared(operation, options, fault) // what that left behind is not the next one's
     }
-    tried++
   }
-  return tried
+  throwAll(failures)
+  return faults.length
 }
 
 /** How often it was killed: at every nth changing call, until it comes to its end. @throws as {@link sweep} does */
-export async function sweepKills(
-  operation: Operation,
-  options: Omit<SweepOptions, 'faults'>,
-): Promise<number> {
-  const { driver, directory, every = 1 } = options
-  const bench = createBench(options)
-  await bench.withStore(prepareBase)
-  await bench.withStore(async (stage) => operation.prepare?.(stage))
+export async function sweepKills(operation: Operation, options: SweepOptions): Promise<number> {
+  const { driver, every } = options
+  let bench = await prepared(operation, options, 'first')
+  const failures: unknown[] = []
   let kills = 0
   for (let call = 1; ; call += every) {
-    const args = [CHILD, directory, driver, operation.name, String(call)]
+    const args = [CHILD, bench.directory, driver, operation.name, String(call)]
     const { status, signal, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     const isDone = status === 0
     if (!isDone) {
@@ -78,12 +73,35 @@ export async function sweepKills(
     try {
       await bench.withStore((stage) => recovered(operation, stage, isDone ? undefined : new Error('killed')))
     } catch (error) {
-      throw new Error(`${driver}: ${operation.name}: killed at call ${call}: ${explain(error)}`, {
-        cause: error,
-      })
+      failures.push(
+        new Error(`${driver}: ${operation.name}: killed at call ${call}: ${explain(error)}`, {
+          cause: error,
+        }),
+      )
+      if (failures.length === ENOUGH) break
+      bench = await prepared(operation, options, `kill:${call}`)
     }
-    if (isDone) return kills
+    if (isDone) break
   }
+  throwAll(failures)
+  return kills
+}
+
+/** Failures of one operation after which it is left. */
+const ENOUGH = 8
+
+/** @throws what failed alone, or all of it in one */
+function throwAll(failures: readonly unknown[]): void {
+  if (failures.length === 1) throw failures[0]
+  if (failures.length > 1) throw new AggregateError(failures, failures.map(explain).join('\n'))
+}
+
+/** A store of its own, as the operation wants it. */
+async function prepared(operation: Operation, options: SweepOptions, name: string): Promise<Bench> {
+  const bench = createBench(options.driver, join(options.directory, name.replaceAll(':', '-')))
+  await bench.withStore(prepareBase)
+  await bench.withStore(async (stage) => operation.prepare?.(stage))
+  return bench
 }
 
 function linkOf(path: string): string | undefined {
@@ -94,23 +112,52 @@ function linkOf(path: string): string | undefined {
   }
 }
 
-function* faultsOf(calls: number, { faults, every }: SweepOptions): Generator<string> {
-  for (let call = 1, turn = 0; call <= calls; call += every ?? 1, turn++) {
-    const now = every === undefined ? faults : [faults[turn % faults.length] ?? '']
-    for (const fault of now) yield `${fault}:any:${call}`
-  }
+/** Each call with each thing that the kernel may do there; the first call of each name first. */
+function faultsOf(calls: ReadonlyMap<string, number>): string[] {
+  const most = Math.max(...calls.values())
+  const nths = Array.from({ length: most }, (_, at) => at + 1)
+  return nths.flatMap((nth) =>
+    [...calls]
+      .filter(([, count]) => nth <= count)
+      .flatMap(([call]) => faultsAt(call).map((fault) => `${fault}:${call}:${nth}`)),
+  )
 }
 
+/** By the ERRORS of the calls' manual pages; a file system may give EIO and ENOMEM at any of them. */
+function faultsAt(call: string): string[] {
+  return [
+    'EIO',
+    'ENOMEM',
+    ...(TAKES_SPACE.has(call) ? ['ENOSPC', 'EDQUOT'] : []),
+    ...(OPENS.has(call) ? ['EMFILE'] : []),
+    ...(WAITS.has(call) ? ['EINTR'] : []),
+    ...(MOVES_BYTES.has(call) ? ['short'] : []),
+  ]
+}
+
+const TAKES_SPACE: ReadonlySet<string> = new Set(CHANGING.filter((call) => call !== 'exec'))
+// biome-ignore format: a table
+const OPENS: ReadonlySet<string> = new Set([
+  'open', 'create', 'pipe', 'socket', 'exec', 'fsopen', 'fsmount', 'fspick', 'open_tree', 'fcntl', 'mountinfo',
+])
+// biome-ignore format: a table
+const WAITS: ReadonlySet<string> = new Set([
+  'open', 'create', 'read', 'write', 'fsync', 'fdatasync', 'syncfs', 'flock', 'fcntl', 'fallocate', 'ftruncate', 'ficlone', 'statfs', 'sendto', 'send',
+])
+const MOVES_BYTES: ReadonlySet<string> = new Set(['read', 'write'])
+
 interface Bench {
+  readonly directory: string
   /** What is open in the directory. */
   descriptors(): readonly string[]
   withStore<T>(use: (stage: Stage) => Promise<T>): Promise<T>
 }
 
-function createBench({ driver, directory }: Pick<SweepOptions, 'driver' | 'directory'>): Bench {
+function createBench(driver: string, directory: string): Bench {
   const [root, work] = [join(directory, 'root'), join(directory, 'work')]
   mkdirSync(work, { recursive: true })
   return {
+    directory,
     descriptors: () =>
       readdirSync('/proc/self/fd').flatMap((fd) => {
         const path = linkOf(`/proc/self/fd/${fd}`)
