@@ -68,11 +68,12 @@ export async function withOpened<T>(
   const say = () => {
     for (const message of words.splice(0)) options.warn?.(message)
   }
-  // Whoever else opens it waits for the lock: what is missing now is this opening's to make.
-  const files = filesMissing(root, options.drivers)
   const held: Closer[] = [() => opening.release()]
   let db: Database | undefined
+  let files: readonly string[] = []
   try {
+    // Whoever else opens it waits for the lock: what is missing now is this opening's to make.
+    files = filesMissing(root, options.drivers)
     const gate = createGate(`store ${root}`)
     requireDatabase(root, options.drivers)
     const inRoot = openParts(root, { gate, held })

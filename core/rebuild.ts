@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { type Backup, backupsIn } from './backup.js'
 import { fromText } from './bytes.js'
+import { closeEach } from './closing.js'
 import { restoreDatabase } from './db/copy.js'
 import { type Database, openDatabase } from './db/database.js'
 import { type Rows, readRows } from './db/rows.js'
@@ -10,7 +11,7 @@ import type { DriverModule } from './driver.js'
 import { VarveError } from './errors.js'
 import { holdsLayersOf } from './journal/gone.js'
 import { generationOf, restart } from './journal/history.js'
-import { openJournal, type Reading } from './journal/journal.js'
+import { type Journal, openJournal, type Reading } from './journal/journal.js'
 import { BACKUP, RECORDS, stamp } from './journal/place.js'
 import { replay } from './journal/replay.js'
 import { adopt, lastOf } from './journal/take-up.js'
@@ -35,8 +36,9 @@ export interface RebuildOptions {
 export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<void> {
   const root = resolve(options.root)
   const { opening } = await openRoot(root)
-  const journal = openJournal(ensureFolder(root, RECORDS))
+  let journal: Journal | undefined
   try {
+    journal = openJournal(ensureFolder(root, RECORDS))
     const reading = journal.read()
     const copies = backupsIn(root)
     const driver = driverOf(reading) ?? drivers.find(({ name }) => holdsLayersOf(root, name))?.name
@@ -56,8 +58,7 @@ export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<
       db.close()
     }
   } finally {
-    journal.close()
-    opening.release()
+    closeEach(journal, { close: () => opening.release() })
   }
 }
 

@@ -9,6 +9,7 @@ import { gzipSync } from 'node:zlib'
 import { type Store, VarveError } from '../../../core/store.js'
 import { file, tarOf, writeDockerArchive } from '../../../fixtures/docker-archive.js'
 import { changeBehind, directoryIn } from '../damage/stage.js'
+import { migration, rebuilding } from './root-operations.js'
 
 export interface Stage {
   readonly store: Store
@@ -189,6 +190,8 @@ export const OPERATIONS: readonly Operation[] = [
       }
     },
   },
+  migration,
+  rebuilding,
 ]
 
 /** An image of two layers in the store, and what the operations read beside it. */
