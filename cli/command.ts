@@ -1,6 +1,7 @@
 /** What a command is: data for yargs, help and completion, and a function. */
 import type { InferredOptionTypes, Options, PositionalOptions } from 'yargs'
-import type { LongOptions, Store, StoreOptions } from '../core/model.js'
+import type { Store } from '../core/model.js'
+import type { LongOptions, StoreOptions } from '../core/store-options.js'
 import type { Output } from './output.js'
 
 /** Everything a command gets besides its arguments. */

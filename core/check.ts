@@ -14,7 +14,8 @@ import type { CheckContext, Problem } from './checks/problem.js'
 import { checkSentinel } from './checks/sentinel.js'
 import { isCode, messageOf, VarveError } from './errors.js'
 import { nodesOf } from './looking.js'
-import type { CheckOptions, Finding } from './model.js'
+import type { Finding } from './model.js'
+import type { CheckOptions } from './store-options.js'
 
 const CHECKS: readonly {
   readonly name: string

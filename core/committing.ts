@@ -12,9 +12,9 @@ import { clearContent, nameOf, requireActive, requireNode } from './graph-rules.
 import { type Digest, digestOf } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { Layers } from './layers.js'
-import type { LongOptions } from './model.js'
 import type { Mounts } from './mounts.js'
 import { step } from './steps.js'
+import type { LongOptions } from './store-options.js'
 
 export interface CommitContext {
   readonly db: Database

@@ -1,26 +1,28 @@
 /**
- * Is one layer what it was when it came? `thoroughDamage` reads every byte. `quickDamage` looks at each of its own files:
- * that it is there, of which type, size, mode, owner, time, and with which attributes and marks.
+ * Is one layer what it was when it came? A quick look at each of its own files: that it is there, of which type, size, mode,
+ * owner, time, and with which attributes and marks. examine.ts reads every byte.
  */
-
 import { toShortText } from './bytes.js'
-import { differencesOf, treeProblems } from './checks/tree.js'
 import type { Database } from './db/database.js'
 import type { LayerRow } from './db/layers.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
+import { differencesOf } from './differences.js'
 import type { Driver } from './driver.js'
 import { messageOf } from './errors.js'
 import { infoAt } from './file-info.js'
+import type { Graph } from './graph.js'
 import type { LayerId } from './ids.js'
-import type { Layers } from './layers.js'
-import { checkSignal, indexOf, type Looking } from './looking.js'
 import { markProblems } from './marks.js'
-import type { LongOptions } from './model.js'
+import { indexOf } from './merged-index.js'
 import { readSplit } from './tar/split.js'
-import { withView } from './views.js'
+import { type Views, withView } from './views.js'
 
-export type DamageContext = Pick<Looking, 'db' | 'driver' | 'graph' | 'views'>
-export type ThoroughContext = DamageContext & { readonly layers: () => Promise<Layers> }
+export interface DamageContext {
+  readonly db: Database
+  readonly driver: Driver
+  readonly graph: Graph
+  readonly views: Views
+}
 
 /** So much of what is wrong goes into the database. */
 const MAX_WORDS = 300
@@ -53,42 +55,6 @@ export async function quickDamage(context: DamageContext, row: NodeRow): Promise
   }
 }
 
-export interface Examined {
-  /** What is wrong with the bytes, or with the record of the tar. */
-  readonly data: readonly string[]
-  /** What is wrong in the merged view; what the parent has wrong, too. */
-  readonly tree: readonly string[]
-}
-
-/** Reads every stored byte of a layer. What can't be read is damage. @throws VarveError CANCELLED */
-export async function examine(
-  context: ThoroughContext,
-  row: NodeRow,
-  options: LongOptions,
-): Promise<Examined> {
-  let data: readonly string[] = []
-  try {
-    data = await (await context.layers()).verify(row.id, options)
-    return { data, tree: await treeProblems(context, row, options) }
-  } catch (error) {
-    checkSignal(options)
-    return { data: [...data, `can't be read: ${messageOf(error)}`], tree: [] }
-  }
-}
-
-/** The same, and the layer's place and record first, without which nothing can be read. */
-export async function thoroughDamage(
-  context: ThoroughContext,
-  row: NodeRow,
-  options: LongOptions,
-): Promise<Examined> {
-  const missing = await placeProblem(context, row)
-  if (missing !== undefined) return { data: [missing], tree: [] }
-  const tar = context.db.layers.get(row.id)
-  const record = tar === undefined ? undefined : recordProblem(context.db, tar)
-  return record === undefined ? examine(context, row, options) : { data: [record], tree: [] }
-}
-
 /** Keeps what was found, so that an import heals it, and a check tells it without reading every byte again. */
 export function rememberDamage(
   { db }: Pick<DamageContext, 'db'>,
@@ -112,7 +78,10 @@ function toWords(problems: readonly string[]): string {
 }
 
 /** That the driver has it, and finds it as it was sealed. */
-async function placeProblem({ driver, graph }: DamageContext, row: NodeRow): Promise<string | undefined> {
+export async function placeProblem(
+  { driver, graph }: DamageContext,
+  row: NodeRow,
+): Promise<string | undefined> {
   if (graph.sourceOf(row) !== row.layer) return undefined
   return problemOfDriver(driver, row.layer)
 }

@@ -62,6 +62,11 @@ export function isCode(error: unknown, code: ErrorCode): error is VarveError {
   return error instanceof VarveError && error.code === code
 }
 
+/** @throws VarveError CANCELLED */
+export function checkSignal({ signal }: { readonly signal?: AbortSignal | undefined }): void {
+  if (signal?.aborted) throw new VarveError('CANCELLED', 'cancelled')
+}
+
 /** Of JSON.parse, which quotes what surrounds the fault: a secret, maybe. Its cause is left out of errors for that too. */
 export function jsonFault(error: unknown): string {
   return messageOf(error).replace(/(?:, |^)(?:\.{3})?".*is not valid JSON$/s, '')

@@ -5,9 +5,9 @@ import { VarveError } from './errors.js'
 import type { ExportImage, ExportLayer } from './formats/image.js'
 import { writeImage } from './formats/write.js'
 import type { Layers } from './layers.js'
-import type { ArchiveFormat, Compression, LongOptions } from './model.js'
 import { formsOf } from './references.js'
 import type { Scratch } from './scratch.js'
+import type { ArchiveFormat, Compression, LongOptions } from './store-options.js'
 
 export interface ExportContext {
   readonly db: Database

@@ -6,21 +6,20 @@
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type ByteChannel, createChannel, pump, recycle } from './channel.js'
+import { createChannel, pump, recycle } from './channel.js'
 import type { Blob } from './compress/blob.js'
-import { openDecompressed } from './compress/decompress.js'
-import { sniffBlob } from './compress/sniff.js'
 import type { Database } from './db/database.js'
 import type { NodeId } from './db/nodes.js'
 import type { Applied, Driver } from './driver.js'
 import { isCode, messageOf, VarveError } from './errors.js'
-import type { Begun } from './graph.js'
 import { clearContent } from './graph-rules.js'
+import type { Begun } from './graph-types.js'
 import { type Digest, digestOf } from './ids.js'
-import type { LongOptions, Progress } from './model.js'
-import { createEntryCounter, type LayerLimits, UNLIMITED } from './record/limits.js'
-import { type Recorded, recordTar, type TarInput } from './record/record.js'
+import { createEntryCounter, UNLIMITED } from './record/limits.js'
+import { type Recorded, recordTar } from './record/record.js'
+import type { LayerLimits, LongOptions, Progress } from './store-options.js'
 import { close, open, read, unlink } from './sys/files.js'
+import { blobSource, sole, type TarSource } from './tar-source.js'
 
 interface FillingContext {
   readonly db: Database
@@ -28,22 +27,6 @@ interface FillingContext {
   /** A 0700 directory on the store's file system, this process's own. Byte string. */
   readonly scratch: string
   readonly warn: (message: string) => void
-}
-
-/** A plain tar on its way in. */
-export interface TarSource {
-  /** What it is and where from, for messages. */
-  readonly label: string
-  readonly input: TarInput
-  /** Bytes, for progress. */
-  readonly total: number | undefined
-  /** The other end of the input; `digest` is that of the compressed bytes, where there are such. Never unhandled. */
-  readonly finished: Promise<{ readonly digest: Digest | undefined }>
-  /** After `finished`: that these bytes are all there is. @throws VarveError CORRUPT */
-  confirm(tarSize: number): Promise<void>
-  /** Nobody wants it any more; `finished` settles. Idempotent. */
-  cancel(): void
-  close(): Promise<void>
 }
 
 interface FillOptions extends LongOptions {
@@ -191,15 +174,6 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   }
 }
 
-/** A blob of whatever compression. */
-export function blobSource(blob: Blob, signal: AbortSignal | undefined): TarSource {
-  const compression = sniffBlob(blob)
-  const plain = openDecompressed(blob, compression, { signal })
-  const { finished, confirm, cancel, close: end } = plain
-  const total = compression === 'none' ? blob.size : undefined
-  return { label: blob.label, input: plain, total, finished, confirm, cancel, close: end }
-}
-
 /** The digest of a blob's content, decompressed: what a layer's diff id is. @throws VarveError CORRUPT, CANCELLED */
 export async function digestOfBlob(blob: Blob, { signal }: LongOptions): Promise<Digest> {
   const { input, finished, confirm, cancel, close: end } = blobSource(blob, signal)
@@ -214,33 +188,6 @@ export async function digestOfBlob(blob: Blob, { signal }: LongOptions): Promise
     throw labelled(blob.label, error)
   } finally {
     await end()
-  }
-}
-
-/** A plain tar as it comes in. An error of `tar` is the source's. */
-export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): TarSource {
-  const { sink, channels } = createChannel()
-  const stop = new AbortController()
-  const stopped = new Promise<never>((_, reject) => {
-    stop.signal.addEventListener('abort', () =>
-      reject(new VarveError('CANCELLED', `${label}: nobody reads on`)),
-    )
-  })
-  const pumping = pump(tar, sink)
-  const finished = Promise.race([pumping, stopped]).then(() => ({ digest: undefined }))
-  finished.catch(() => {}) // told by `finished`; what still comes after a cancel is nobody's
-  return {
-    label,
-    input: { channel: sole(channels) },
-    total: undefined,
-    finished,
-    confirm: async () => {},
-    cancel: () => stop.abort(),
-    async close() {
-      // A sender that hangs has its slot as long as it does.
-      const over = () => recycle(sink)
-      void pumping.then(over, over)
-    },
   }
 }
 
@@ -291,10 +238,4 @@ function reportBytes(
 ): ((bytes: number) => void) | undefined {
   if (progress === undefined) return undefined
   return (done) => progress({ step, done, total, unit: 'bytes' } satisfies Progress)
-}
-
-function sole(channels: readonly ByteChannel[]): ByteChannel {
-  const [channel] = channels
-  if (channel === undefined) throw new RangeError('a channel without consumers')
-  return channel
 }

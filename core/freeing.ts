@@ -1,6 +1,7 @@
 /** A store whose calls that free space have the reserve to do it with (core/reserve.ts). */
-import type { CheckOptions, Store } from './model.js'
+import type { Store } from './model.js'
 import type { Reserve } from './reserve.js'
+import type { CheckOptions } from './store-options.js'
 
 /**
  * The same store; on a full disk these give the reserve up first, and make it again after. `settle` shortens the database's

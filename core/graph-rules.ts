@@ -1,9 +1,9 @@
 /** What must hold before the graph changes; each is asked inside the transaction that changes it. */
 import { createHash } from 'node:crypto'
 import type { Database } from './db/database.js'
+import type { NameOf } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
-import type { NameOf } from './graph.js'
 import { type LayerId, parseLayerId } from './ids.js'
 
 /**

@@ -9,64 +9,16 @@
  * nobody: core/recover.ts takes it away.
  */
 
-import type { Database } from './db/database.js'
-import type { LayerRow } from './db/layers.js'
-import type { NameSpace } from './db/names.js'
+import type { NameOf } from './db/names.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
-import type { Driver, Usage } from './driver.js'
+import type { Usage } from './driver.js'
 import { requireActive, requireFree, requireNode } from './graph-rules.js'
+import type { CommitOptions, GraphContext } from './graph-types.js'
 import type { LayerId } from './ids.js'
-import type { Records } from './journal/records.js'
-import type { LayerLocks } from './layer-locks.js'
 import { createMaking } from './making.js'
 import { createRemoval } from './removal.js'
 import { step } from './steps.js'
-import type { Lock } from './sys/lock.js'
 import { syncFileSystem } from './sys/sync.js'
-
-export interface GraphContext {
-  readonly db: Database
-  readonly driver: Driver
-  /** The driver's home: what has to be made durable. Byte string. */
-  readonly home: string
-  readonly locks: LayerLocks
-  readonly records: Records
-  readonly warn: (message: string) => void
-}
-
-/** A node being made: nobody sees it until `finish`, and it is gone if its process dies. */
-export interface Begun {
-  readonly node: NodeId
-  readonly layer: LayerId
-  readonly parent: NodeId | undefined
-  readonly lock: Lock
-}
-
-/** Digests and sizes of a committed layer's tar. */
-export type TarFacts = Omit<LayerRow, 'node'>
-
-export interface NameOf {
-  readonly space: NameSpace
-  readonly name: string
-}
-
-export interface PrepareOptions {
-  readonly name?: NameOf
-  readonly parent?: NodeId | undefined
-  readonly labels?: Readonly<Record<string, string>>
-  /** Per-layer options of the driver. */
-  readonly options?: ReadonlyMap<string, string>
-}
-
-export interface CommitOptions {
-  /** The tar that the layer is; without it the node has no chain id (a snapshotter's commit). */
-  readonly tar?: TarFacts
-  /** The name it goes by from now on, instead of all it had. */
-  readonly name?: NameOf
-  readonly labels?: Readonly<Record<string, string>>
-  /** What becomes true together with the commit: called in its transaction, with the node that has the content then. */
-  readonly also?: (committed: NodeId) => void
-}
 
 export type Graph = ReturnType<typeof createGraph>
 

@@ -9,10 +9,11 @@
  */
 import type { NodeId } from './db/nodes.js'
 import { VarveError } from './errors.js'
-import { createFilling, type TarSource } from './filling.js'
-import type { LayersContext } from './layers.js'
-import type { LongOptions } from './model.js'
+import { createFilling } from './filling.js'
+import type { LayersContext } from './layers-context.js'
 import { step } from './steps.js'
+import type { LongOptions } from './store-options.js'
+import type { TarSource } from './tar-source.js'
 
 export interface HealLayerOptions extends LongOptions {
   /** What progress calls it. */

@@ -8,9 +8,9 @@ import type { Graph } from './graph.js'
 import { nameOf, requireNode } from './graph-rules.js'
 import type { Digest, LayerId } from './ids.js'
 import { engineOf } from './labels.js'
-import type { LongOptions } from './model.js'
 import { formsOf, type Referent } from './references.js'
 import { step } from './steps.js'
+import type { LongOptions } from './store-options.js'
 
 export interface NewImage {
   readonly config: Buffer

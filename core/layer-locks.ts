@@ -3,8 +3,8 @@
  * They are names in one file (core/sys/lock.ts). Who needs two takes the name's or the chain's first, the layer's after it.
  */
 import { toText } from './bytes.js'
+import type { NameOf } from './db/names.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
-import type { NameOf } from './graph.js'
 import type { ChainId, LayerId } from './ids.js'
 import { type Lock, lockIn, tryLockIn, type WaitOptions } from './sys/lock.js'
 

@@ -4,30 +4,18 @@
  */
 import type { Blob } from './compress/blob.js'
 import { quickDamage } from './damage.js'
-import type { Database } from './db/database.js'
 import type { NodeId } from './db/nodes.js'
-import type { Driver } from './driver.js'
 import { VarveError } from './errors.js'
-import { blobSource, createFilling, streamSource } from './filling.js'
-import type { Begun, Graph, TarFacts } from './graph.js'
+import { createFilling } from './filling.js'
 import { clearContent } from './graph-rules.js'
+import type { Begun, TarFacts } from './graph-types.js'
 import { createHealing, type Healing } from './healing.js'
 import { type ChainId, chainIdOf, type Digest, type LayerId } from './ids.js'
 import { createLayerReader, type LayerReader } from './layer-reader.js'
-import type { LongOptions } from './model.js'
-import type { LayerLimits } from './record/limits.js'
+import type { LayersContext } from './layers-context.js'
 import { step } from './steps.js'
-import type { Views } from './views.js'
-
-export interface LayersContext {
-  readonly db: Database
-  readonly graph: Graph
-  readonly driver: Driver
-  readonly views: Views
-  /** A 0700 directory on the store's file system, this process's own. Byte string. */
-  readonly scratch: string
-  readonly warn: (message: string) => void
-}
+import type { LayerLimits, LongOptions } from './store-options.js'
+import { blobSource, streamSource } from './tar-source.js'
 
 export interface ImportLayerOptions extends LongOptions {
   readonly parent?: NodeId | undefined

@@ -1,15 +1,18 @@
 /** Looking into layers and images: listings from the file index, file content through a view. */
 import { toText } from './bytes.js'
 import type { NodeRow } from './db/nodes.js'
-import { errnoOf, messageOf, VarveError } from './errors.js'
+import { checkSignal, errnoOf, messageOf, VarveError } from './errors.js'
 import { infoAt, infoOfRow, markOf } from './file-info.js'
 import type { LayerId } from './ids.js'
-import { checkSignal, cleanPath, indexOf, type Looking, nodeOf } from './looking.js'
+import { cleanPath, type Looking, nodeOf } from './looking.js'
 import type { Found, MergedIndex } from './merged-index.js'
-import type { FileInfo, LongOptions } from './model.js'
+import { indexOf } from './merged-index.js'
+import type { FileInfo } from './model.js'
+import { join, parentOf } from './paths.js'
+import type { LongOptions } from './store-options.js'
 import { close, read } from './sys/files.js'
 import { fstat, isFile } from './sys/stat.js'
-import { enterDirectory, join, list as listNames, openInRoot, parentOf } from './tree/confined.js'
+import { enterDirectory, list as listNames, openInRoot } from './tree/confined.js'
 import { walk } from './tree/walk.js'
 
 export interface ListOptions extends LongOptions {

@@ -5,8 +5,6 @@ import type { Driver } from './driver.js'
 import { VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { topOf } from './images.js'
-import { createMergedIndex, type MergedIndex } from './merged-index.js'
-import type { LongOptions } from './model.js'
 import type { Referent, Resolver } from './references.js'
 import type { Views } from './views.js'
 
@@ -28,14 +26,6 @@ export function nodesOf({ db }: Pick<Looking, 'db'>, target: Referent): readonly
   return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }
 
-/** The index of a node's chain; undefined where a layer of it has none, as a writable one. An absent node shows nothing. */
-export function indexOf({ db }: Pick<Looking, 'db'>, node: NodeRow | undefined): MergedIndex | undefined {
-  if (node === undefined) return createMergedIndex(db, [])
-  const from = node.kind === 'view' && node.parent !== null ? node.parent : node.id
-  const nodes = db.nodes.chain(from).map((row) => row.id)
-  return nodes.every((each) => db.layers.get(each) !== undefined) ? createMergedIndex(db, nodes) : undefined
-}
-
 /** A path as typed, relative to the root: no `.`, no empty component. @throws VarveError INVALID_ARGUMENT for `..` */
 export function cleanPath(path: string): string {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.')
@@ -43,9 +33,4 @@ export function cleanPath(path: string): string {
     throw new VarveError('INVALID_ARGUMENT', `path ${JSON.stringify(path)}: leave out the ".."`)
   }
   return parts.join('/')
-}
-
-/** @throws VarveError CANCELLED */
-export function checkSignal(options: LongOptions): void {
-  if (options.signal?.aborted) throw new VarveError('CANCELLED', 'cancelled')
 }

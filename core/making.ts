@@ -1,7 +1,6 @@
 /** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph.ts). */
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { isCode, messageOf, VarveError } from './errors.js'
-import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph.js'
 import {
   ATTEMPTS,
   eraseRows,
@@ -11,6 +10,7 @@ import {
   requireNode,
   requireParent,
 } from './graph-rules.js'
+import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph-types.js'
 import type { LayerId } from './ids.js'
 import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
 import type { Removal } from './removal.js'

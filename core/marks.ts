@@ -5,9 +5,10 @@
 import { toShortText } from './bytes.js'
 import { errnoOf } from './errors.js'
 import type { MergedIndex } from './merged-index.js'
+import { baseOf, parentOf } from './paths.js'
 import { readdir } from './sys/files.js'
 import { isSocket } from './sys/stat.js'
-import { at, baseOf, enterDirectory, lstatAtOrUndefined, parentOf } from './tree/confined.js'
+import { at, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
 
 /** Costs what the layer deletes: `index` is that of its chain, `root` a descriptor of its view. */
 export function* markProblems(index: MergedIndex, root: number): Generator<string, void> {

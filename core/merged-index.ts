@@ -8,8 +8,8 @@
 import type { Database } from './db/database.js'
 import { IMPLIED_DIRECTORY } from './db/file-row.js'
 import type { StoredFile } from './db/files.js'
-import type { NodeId } from './db/nodes.js'
-import { parentOf } from './tree/confined.js'
+import type { NodeId, NodeRow } from './db/nodes.js'
+import { parentOf } from './paths.js'
 
 export interface Found {
   readonly path: string
@@ -44,6 +44,17 @@ export interface MergedIndex {
 const MAX_LINKS = 64
 /** Directories whose depth is remembered, and targets of a layer's hard links: asked again beyond. */
 const MAX_KNOWN = 20_000
+
+/** The index of a node's chain; undefined where a layer of it has none, as a writable one. An absent node shows nothing. */
+export function indexOf(
+  { db }: { readonly db: Database },
+  node: NodeRow | undefined,
+): MergedIndex | undefined {
+  if (node === undefined) return createMergedIndex(db, [])
+  const from = node.kind === 'view' && node.parent !== null ? node.parent : node.id
+  const nodes = db.nodes.chain(from).map((row) => row.id)
+  return nodes.every((each) => db.layers.get(each) !== undefined) ? createMergedIndex(db, nodes) : undefined
+}
 
 export function createMergedIndex(db: Database, nodes: readonly NodeId[]): MergedIndex {
   const depths = new Map<string, number>()

@@ -3,12 +3,14 @@
 import { fromText } from './bytes.js'
 import type { Blob } from './compress/blob.js'
 import { isCode, VarveError } from './errors.js'
-import { blobSource, digestOfBlob, streamSource, type TarSource } from './filling.js'
+import { digestOfBlob } from './filling.js'
 import { openFile, openSource } from './formats/source.js'
 import type { Digest } from './ids.js'
-import type { LongOptions, Store } from './model.js'
+import type { Store } from './model.js'
+import type { LongOptions } from './store-options.js'
 import { realpath } from './sys/files.js'
 import { isFile, lstatOrUndefined } from './sys/stat.js'
+import { blobSource, streamSource, type TarSource } from './tar-source.js'
 
 export interface RepairSource {
   readonly label: string

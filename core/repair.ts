@@ -1,15 +1,19 @@
 /** Store.repair: every layer that a source has is examined, and the damaged ones are healed from it, oldest first. */
-import { type examine, rememberDamage, type ThoroughContext, thoroughDamage } from './damage.js'
+import { rememberDamage } from './damage.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
-import { isCode, messageOf, VarveError } from './errors.js'
+import { checkSignal, isCode, messageOf, VarveError } from './errors.js'
+import { type examine, type ThoroughContext, thoroughDamage } from './examine.js'
 import type { Digest } from './ids.js'
-import { checkSignal, nodesOf } from './looking.js'
-import type { LongOptions, RepairedLayer, RepairOptions } from './model.js'
+import type { Layers } from './layers.js'
+import { nodesOf } from './looking.js'
+import type { RepairedLayer } from './model.js'
 import type { Resolver } from './references.js'
 import { openRepairSource, type RepairSource, type RepairSourceOptions } from './repair-source.js'
+import type { LongOptions, RepairOptions } from './store-options.js'
 
 export interface RepairContext extends ThoroughContext, Omit<RepairSourceOptions, keyof LongOptions> {
   readonly resolver: Resolver
+  readonly layers: () => Promise<Layers>
 }
 
 /** Layers as they are done. @throws VarveError as Store.repair does */

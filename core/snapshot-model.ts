@@ -11,7 +11,8 @@
  */
 import type { Mount, Usage } from './driver.js'
 import type { LayerId } from './ids.js'
-import type { NodeKind } from './model.js'
+
+export type NodeKind = 'committed' | 'active' | 'view'
 
 export type Labels = Readonly<Record<string, string>>
 

@@ -1,7 +1,8 @@
 /** Every stored byte: each layer's tar is put together again and hashed, and its tree is held against the index. */
-import { examine, rememberDamage } from '../damage.js'
+import { rememberDamage } from '../damage.js'
+import { examine } from '../examine.js'
 import { nameOf } from '../graph-rules.js'
-import type { CheckOptions } from '../model.js'
+import type { CheckOptions } from '../store-options.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 
 /** A damaged tree may be wrong in every file. */

@@ -1,7 +1,7 @@
 /** The database and the journal beside it must be as far as each other (core/journal/journal.ts). */
 import { toText } from '../bytes.js'
-import type { Value } from '../db/changes.js'
 import type { NodeId } from '../db/nodes.js'
+import type { Value } from '../journal/change.js'
 import { generationOf, judge, restart } from '../journal/history.js'
 import type { Entry } from '../journal/line.js'
 import { keepAside } from '../journal/place.js'

@@ -2,9 +2,9 @@
 import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
 import { nameOf } from '../graph-rules.js'
-import { indexOf } from '../looking.js'
 import { markProblems } from '../marks.js'
-import type { CheckOptions } from '../model.js'
+import { indexOf } from '../merged-index.js'
+import type { CheckOptions } from '../store-options.js'
 import { withView } from '../views.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 

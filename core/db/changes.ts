@@ -4,17 +4,7 @@
  * (core/journal) has it.
  */
 import type Sqlite from 'better-sqlite3'
-
-export type Value = number | string | Buffer | null
-
-export type Row = Readonly<Record<string, Value>>
-
-export interface Change {
-  readonly table: string
-  /** A whole row, as it is now; or the key of one that is gone. */
-  readonly row: Row
-  readonly isGone: boolean
-}
+import type { Change, Value } from '../journal/change.js'
 
 /** In the order in which they can be filled: what a row refers to comes before it. */
 export const JOURNALED = [

@@ -1,6 +1,6 @@
 /** All that the store knows of a layer's tar (split record, payloads, file index), given from one node to another. */
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export type Content = ReturnType<typeof createContent>
 

@@ -2,7 +2,7 @@
 import Sqlite from 'better-sqlite3'
 import { fromText, toText } from '../bytes.js'
 import { chmod } from '../sys/files.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 import { mapSqliteError } from './sqlite-errors.js'
 
 /** As it is at this moment. Waits until it is written; `file` must not be there. @throws VarveError */

@@ -1,7 +1,7 @@
 /** Table `damage`: layers that were found damaged, until they are found sound again or healed. */
 import { now } from './clock.js'
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export interface DamageRow {
   /** Milliseconds since 1970. */

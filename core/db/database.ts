@@ -11,10 +11,11 @@ import { createMeta, type Meta } from './meta.js'
 import { createMountTable, type Mounts } from './mounts.js'
 import { createNames, type Names } from './names.js'
 import { createNodes, type Nodes } from './nodes.js'
-import { type OpenOptions, openSql, type Sql } from './open.js'
+import { type OpenOptions, openSql } from './open.js'
 import { createPayloads, type Payloads } from './payloads.js'
 import { createReferences, type References } from './references.js'
 import { createSplit, type Split } from './split.js'
+import type { Sql } from './sql.js'
 
 export interface Database {
   readonly sql: Sql

@@ -1,6 +1,6 @@
 /** Table `driver_state`: what a driver must remember and can't find in its home. */
 import type { DriverState } from '../driver.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export function createDriverState(sql: Sql): DriverState {
   const get = sql.one<{ key: string }, { value: string }>('SELECT value FROM driver_state WHERE key = :key')

@@ -12,7 +12,7 @@ import {
   WHITEOUT,
 } from './file-row.js'
 import type { NodeId } from './nodes.js'
-import type { Sql, SqlValue } from './open.js'
+import type { Sql, SqlValue } from './sql.js'
 
 export type { FileRow, FileType, StoredFile } from './file-row.js'
 

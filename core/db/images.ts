@@ -3,7 +3,7 @@ import { type Digest, digestBytes, digestOf } from '../ids.js'
 import { now } from './clock.js'
 import { prefixRange } from './layers.js'
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export type ImageKey = number
 

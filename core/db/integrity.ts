@@ -1,5 +1,5 @@
 /** SQLite's own checks of the file and of the references between rows. */
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 /** What is wrong, one sentence each; empty where all is well. */
 export function checkIntegrity(sql: Sql): readonly string[] {

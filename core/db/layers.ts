@@ -2,7 +2,7 @@
 import { type ChainId, type Digest, digestBytes, digestOf } from '../ids.js'
 import { parseJson } from './json.js'
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export interface LayerRow {
   readonly node: NodeId

@@ -1,7 +1,7 @@
 /** Table `left_out`: what a layer's tar has and the layer could not take (LeftOut of core/driver.ts). */
 import { toBytes } from '../bytes.js'
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 /** A LeftOut of core/driver.ts, or that nobody knows. `path`: byte string. */
 export interface LeftOutRow {

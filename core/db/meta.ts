@@ -1,5 +1,5 @@
 /** Table `meta`: facts about the store itself. */
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 /**
  * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last

@@ -4,7 +4,7 @@
  */
 import type { MountIdentity } from '../sys/mount-id.js'
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export interface MountRow {
   readonly node: NodeId

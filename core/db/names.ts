@@ -1,6 +1,6 @@
 /** Table `name`: raw ids and snapshot keys, names of nodes in spaces of their own. */
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 /** `id`: what `create --id` and engines call a layer; `snapshot`: keys and names of a snapshotter. */
 export type NameSpace = 'id' | 'snapshot'
@@ -9,6 +9,12 @@ export interface NameRow {
   readonly space: NameSpace
   readonly name: string
   readonly node: NodeId
+}
+
+/** A name in its space. */
+export interface NameOf {
+  readonly space: NameSpace
+  readonly name: string
 }
 
 export type Names = ReturnType<typeof createNames>

@@ -1,9 +1,9 @@
 /** Table `node`: the layers of the graph and the state they are in. */
 import type { LayerId } from '../ids.js'
-import type { NodeKind } from '../model.js'
+import type { NodeKind } from '../snapshot-model.js'
 import { now } from './clock.js'
 import { parseJson } from './json.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export type NodeId = number
 export type NodeState = 'creating' | 'ready' | 'removing'

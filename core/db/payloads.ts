@@ -1,7 +1,7 @@
 /** Table `payload`: file content of a layer's tar that the layer itself no longer has, by its sha256. */
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
 import { cut } from './split.js'
+import type { Sql } from './sql.js'
 
 export type Payloads = ReturnType<typeof createPayloads>
 

@@ -1,6 +1,6 @@
 /** Table `reference`: names of images. */
 import type { ImageKey } from './images.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 export interface ReferenceRow {
   readonly name: string

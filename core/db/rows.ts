@@ -1,6 +1,8 @@
 /** The rows of all small tables (changes.ts), out of a database and into one. */
-import { JOURNALED, MOMENTARY, type Row } from './changes.js'
-import type { Sql } from './open.js'
+
+import type { Row } from '../journal/change.js'
+import { JOURNALED, MOMENTARY } from './changes.js'
+import type { Sql } from './sql.js'
 
 /** Rows by table; each table's in no order. */
 export type Rows = ReadonlyMap<string, readonly Row[]>

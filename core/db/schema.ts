@@ -3,7 +3,7 @@
  * Digests are 32 raw bytes; paths, link targets and names in a layer are raw bytes too, so they sort by bytes.
  */
 import { VarveError } from '../errors.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 /** The version this varve knows. */
 export const schemaVersion = (): number => MIGRATIONS.length

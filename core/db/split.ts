@@ -1,6 +1,6 @@
 /** Table `split`: the split record of a layer, a byte stream in chunks of at most 256 KiB. */
 import type { NodeId } from './nodes.js'
-import type { Sql } from './open.js'
+import type { Sql } from './sql.js'
 
 /** Longer chunks are cut. */
 const CHUNK_SIZE = 256 * 1024

@@ -4,7 +4,7 @@
  */
 import type { ExportImage } from './image.js'
 import { type LayerOptions, withLayerFile } from './layer-file.js'
-import type { Output } from './output.js'
+import type { Output } from './writer-output.js'
 
 export async function writeDockerArchive(
   output: Output,

@@ -4,13 +4,13 @@
  */
 import { createHash } from 'node:crypto'
 import { type Digest, digestOf } from '../ids.js'
-import type { Compression } from '../model.js'
+import type { Compression } from '../store-options.js'
 import { parseConfig } from './config.js'
 import type { ExportImage } from './image.js'
 import { type LayerOptions, withLayerFile } from './layer-file.js'
 import { fullName, tagOf } from './names.js'
 import { IMAGE_NAME, REF_NAME } from './oci-media-types.js'
-import type { Output } from './output.js'
+import type { Output } from './writer-output.js'
 
 export async function writeOci(output: Output, image: ExportImage, options: LayerOptions): Promise<void> {
   await writeDocument(output, 'oci-layout', { imageLayoutVersion: '1.0.0' })

@@ -2,21 +2,16 @@
 import { constants } from 'node:fs'
 import { fromText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
+import { parentOf } from '../paths.js'
 import { close, fsync, mkdir, open, readdir, removeTree, rename, writeAll } from '../sys/files.js'
 import { standardOutput } from '../sys/standard.js'
 import { isDirectory } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { parentOf } from '../tree/confined.js'
 import { failure } from '../tree/failure.js'
 import { orAborted } from './abort.js'
 import { createTarOutput } from './tar-output.js'
 import { noParent, statOrUndefined, writeWholeFile } from './whole-file.js'
-
-/** What a format's writer sees. Paths are plain ASCII. */
-export interface Output {
-  directory(path: string): Promise<void>
-  file(path: string, size: number, bytes: AsyncIterable<Uint8Array> | readonly Uint8Array[]): Promise<void>
-}
+import type { Output } from './writer-output.js'
 
 type Write = (output: Output) => Promise<void>
 

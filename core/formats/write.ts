@@ -1,12 +1,12 @@
 /** Writes an image as an archive or a folder. The same image gives the same bytes every time. */
 import { VarveError } from '../errors.js'
-import type { ArchiveFormat, Compression, Progress } from '../model.js'
+import type { ArchiveFormat, Compression, Progress } from '../store-options.js'
 import { failure } from '../tree/failure.js'
 import { writeDockerArchive } from './docker-archive.js'
 import type { ExportImage, ExportLayer } from './image.js'
 import { writeOci } from './oci.js'
-import type { Output } from './output.js'
 import { toFile, toFolder, toStandardOutput, toStream } from './output.js'
+import type { Output } from './writer-output.js'
 
 export interface WriteOptions {
   readonly format: ArchiveFormat

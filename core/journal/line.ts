@@ -1,6 +1,6 @@
 /** A line of the journal: a checksum of 16 hex digits, a space, one entry as JSON. What is damaged is no line. */
 import { createHash } from 'node:crypto'
-import type { Change, Row, Value } from '../db/changes.js'
+import type { Change, Row, Value } from './change.js'
 import { jsonOrUndefined } from './json.js'
 
 /** What one transaction changed, or (`isBase`) rows that were there when the journal was begun anew. */

@@ -1,6 +1,7 @@
 /** The rows that a journal tells. */
-import type { Row } from '../db/changes.js'
+
 import type { Rows } from '../db/rows.js'
+import type { Row } from './change.js'
 import type { Entry } from './line.js'
 
 /**

@@ -5,9 +5,9 @@
 import { IMPLIED_DIRECTORY } from '../db/file-row.js'
 import type { FileRow } from '../db/files.js'
 import { VarveError } from '../errors.js'
+import { parentOf } from '../paths.js'
 import type { TarEntry } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
-import { parentOf } from '../tree/confined.js'
 
 export interface Indexer {
   entry(entry: TarEntry): void

@@ -3,14 +3,8 @@
  * directories that long paths imply), so the sum is bounded, and whoever has larger layers says so.
  */
 import { VarveError } from '../errors.js'
+import type { LayerLimits } from '../store-options.js'
 import type { TarEntry } from '../tar/entry.js'
-
-export interface LayerLimits {
-  /** Bytes of a layer's plain tar, and of its files with their holes. Default 256 GiB. */
-  readonly maxSize?: number | undefined
-  /** Entries of a layer, with the directories that their paths imply. Default ten million. */
-  readonly maxEntries?: number | undefined
-}
 
 export interface LimitCounter {
   bytes(length: number): void

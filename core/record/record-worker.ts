@@ -1,14 +1,19 @@
 /** The recorder's thread (record.ts): synchronous from end to end. */
 import { createHash, type Hash, hash } from 'node:crypto'
-import { type ByteSink, openConsumer, openProducer } from '../channel.js'
+import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
 import type { FileRow } from '../db/files.js'
+import type { LayerLimits } from '../store-options.js'
 import { read } from '../sys/files.js'
 import { createTarParser } from '../tar/parse.js'
 import { createSplitWriter } from '../tar/split.js'
 import { serve } from '../worker.js'
 import { createIndexer } from './indexer.js'
-import { createLimitCounter, type LayerLimits } from './limits.js'
-import type { TarInput } from './record.js'
+import { createLimitCounter } from './limits.js'
+
+/** Where the tar comes from: a descriptor read until its end (or `size` bytes at `offset`), or a channel. */
+export type TarInput =
+  | { readonly fd: number; readonly offset?: number | undefined; readonly size?: number | undefined }
+  | { readonly channel: ByteChannel }
 
 export interface RecordTask {
   readonly input: TarInput

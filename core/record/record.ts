@@ -3,17 +3,12 @@
  * id, the split record, the file index and a digest of every file. Where an `output` is given, the same bytes go on into
  * that channel (to the driver's `apply`), so that hashing and writing run side by side over one buffer.
  */
-import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
+import { type ByteSink, openConsumer, openProducer } from '../channel.js'
 import type { FileRow } from '../db/files.js'
 import { type Digest, digestOf } from '../ids.js'
+import type { LayerLimits } from '../store-options.js'
 import { runInWorker } from '../worker.js'
-import type { LayerLimits } from './limits.js'
-import type { RecordMessage, RecordResult, RecordTask } from './record-worker.js'
-
-/** Where the tar comes from: a descriptor read until its end (or `size` bytes at `offset`), or a channel. */
-export type TarInput =
-  | { readonly fd: number; readonly offset?: number | undefined; readonly size?: number | undefined }
-  | { readonly channel: ByteChannel }
+import type { RecordMessage, RecordResult, RecordTask, TarInput } from './record-worker.js'
 
 export interface RecordOptions {
   readonly output?: ByteSink

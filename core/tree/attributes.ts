@@ -3,6 +3,9 @@ import { errnoOf } from '../errors.js'
 import { fgetxattr, flistxattr, getxattr, listxattr } from '../sys/xattr.js'
 import { READ_FILE, withAccess } from './own-access.js'
 
+/** A directory's default ACL would be inherited by what is made in it, so it is set when all is made. */
+export const DEFAULT_ACL = 'system.posix_acl_default'
+
 /** All extended attributes of `path` (not followed), sorted by name; none where the file system has none. */
 export function readXattrs(path: string): Map<string, string> {
   return collect(

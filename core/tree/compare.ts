@@ -7,11 +7,12 @@
  */
 import { closeEach } from '../closing.js'
 import type { Change } from '../driver.js'
+import { join } from '../paths.js'
 import { readlinkAt } from '../sys/files.js'
 import { fstat, isBlock, isChar, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { runInWorker } from '../worker.js'
 import { readXattrs, sameXattrs } from './attributes.js'
-import { at, type Entered, enterDirectory, join, list, openTrees, type Tree } from './confined.js'
+import { at, type Entered, enterDirectory, list, openTrees, type Tree } from './confined.js'
 import { sameContent } from './content.js'
 
 export interface CompareOptions {

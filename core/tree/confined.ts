@@ -5,6 +5,7 @@
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
+import { baseOf, parentOf } from '../paths.js'
 import { listDirectory } from '../sys/directory.js'
 import {
   close,
@@ -141,21 +142,6 @@ export function lstatAtOrUndefined(dirFd: number, name: string): Stat | undefine
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** `parent/name`, with '' for the root. */
-export function join(parent: string, name: string): string {
-  return parent === '' ? name : `${parent}/${name}`
-}
-
-/** The directory part of a path: '' for a top-level name. */
-export function parentOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
-}
-
-/** Its last component. */
-export function baseOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function openReal(root: number, path: string): number {

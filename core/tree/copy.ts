@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
+import { join } from '../paths.js'
 import {
   chmod,
   close,
@@ -19,11 +20,10 @@ import {
 import { fstat, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { runInWorker } from '../worker.js'
-import { readXattrs } from './attributes.js'
-import { at, enterDirectory, join, list, openFile, openTree } from './confined.js'
+import { DEFAULT_ACL, readXattrs } from './attributes.js'
+import { at, enterDirectory, list, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
-import { DEFAULT_ACL } from './entry-attributes.js'
 import { failure } from './failure.js'
 import { blockSizeOf } from './holes.js'
 import { isRoot, PERMISSIONS } from './own-access.js'

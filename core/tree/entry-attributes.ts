@@ -11,7 +11,7 @@ import { whatRanOut } from '../sys/full.js'
 import { lstat } from '../sys/stat.js'
 import { fsetxattr, getxattrOrUndefined, removexattr, setxattr } from '../sys/xattr.js'
 import type { TarEntry, Timestamp } from '../tar/entry.js'
-import { readXattrs } from './attributes.js'
+import { DEFAULT_ACL, readXattrs } from './attributes.js'
 import type { Notices } from './notices.js'
 
 /** How an extraction writes down what it hides: see extract.ts. */
@@ -46,8 +46,6 @@ export interface Attributes {
   clear(path: string, keep: ReadonlyMap<string, string>): void
 }
 
-/** A directory's default ACL would be inherited by what is made in it, so it is set when all is made. */
-export const DEFAULT_ACL = 'system.posix_acl_default'
 const ACCESS_ACL = 'system.posix_acl_access'
 
 /** chown(2) takes it for "leave it as it is", so no file can be this owner's. */

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import type { LeftOut } from '../driver.js'
 import { errnoOf } from '../errors.js'
+import { baseOf, join, parentOf } from '../paths.js'
 import { listDirectory } from '../sys/directory.js'
 import {
   chmod,
@@ -17,16 +18,15 @@ import {
 } from '../sys/files.js'
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { readXattrs, readXattrsOf } from './attributes.js'
+import { DEFAULT_ACL, readXattrs, readXattrsOf } from './attributes.js'
 import { type Budget, createPathMap } from './budget.js'
-import { at, baseOf, type Entered, enterDirectory, join, openFile, parentOf } from './confined.js'
+import { at, type Entered, enterDirectory, openFile } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { createDurableFiles, type DurableFiles, NOT_DURABLE } from './durable-files.js'
 import {
   type Attributes,
   createAttributes,
-  DEFAULT_ACL,
   type Made,
   type Meta,
   type WhiteoutStyle,

@@ -2,19 +2,10 @@
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { closeEach } from '../closing.js'
+import { baseOf, join, parentOf } from '../paths.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
 import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
-import {
-  at,
-  baseOf,
-  enterDirectory,
-  join,
-  list,
-  lstatAtOrUndefined,
-  openTree,
-  parentOf,
-  type Tree,
-} from './confined.js'
+import { at, enterDirectory, list, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
 import { failure } from './failure.js'
 import type { HealedTree, HealJob } from './heal.js'
 import { healAttributes } from './heal-attributes.js'

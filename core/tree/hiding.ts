@@ -4,11 +4,11 @@
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
+import { baseOf, join, parentOf } from '../paths.js'
 import { close, mknod, open, unlink } from '../sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { type Budget, createPathSet, type PathMap } from './budget.js'
-import { baseOf, join, parentOf } from './confined.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 import type { Dir } from './namespace.js'
 import type { Place } from './place.js'

@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { closeEach } from '../closing.js'
 import { errnoOf } from '../errors.js'
+import { baseOf, join, parentOf } from '../paths.js'
 import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
@@ -13,15 +14,12 @@ import { runInWorker } from '../worker.js'
 import { readXattrs } from './attributes.js'
 import {
   at,
-  baseOf,
   type Entered,
   enterDirectory,
-  join,
   list,
   lstatAtOrUndefined,
   openDirectory,
   openTrees,
-  parentOf,
   type Tree,
 } from './confined.js'
 import { createDirectoryTimes } from './directory-times.js'

@@ -7,10 +7,11 @@
  */
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
+import { baseOf, join } from '../paths.js'
 import { readlink, readlinkAt } from '../sys/files.js'
 import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { type Budget, createPathMap, type PathMap } from './budget.js'
-import { baseOf, type Entered, enterDirectory, join, lstatAtOrUndefined } from './confined.js'
+import { type Entered, enterDirectory, lstatAtOrUndefined } from './confined.js'
 import type { Place } from './place.js'
 
 export interface Dir {

@@ -1,9 +1,10 @@
 /** Who has a part of a tree in use, by each file's and directory's own number: whatever mount they came by. */
 import { errnoOf } from '../errors.js'
+import { join } from '../paths.js'
 import { close } from '../sys/files.js'
 import { isOpenForWriting } from '../sys/lease.js'
 import { fstat, inodeOf, isDirectory, isFile } from '../sys/stat.js'
-import { enterDirectory, join, list, openFile, openTree } from './confined.js'
+import { enterDirectory, list, openFile, openTree } from './confined.js'
 
 export interface InUse {
   /** Paths of files that are open for writing; the first few. */

@@ -2,9 +2,10 @@
 import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { VarveError } from '../errors.js'
+import { baseOf, parentOf } from '../paths.js'
 import { inodeOf, isDirectory, isSocket, lstatAt } from '../sys/stat.js'
 import { whiteoutPath } from '../tar/whiteout.js'
-import { baseOf, type Entered, enterDirectory, parentOf, type Tree } from './confined.js'
+import { type Entered, enterDirectory, type Tree } from './confined.js'
 import { walk } from './walk.js'
 
 export interface Item {

@@ -3,8 +3,9 @@
  * hard link copied up from the layers below. To whoever reads the tar all that is still of the layers below, so a later
  * whiteout or marker hides it with the rest of them.
  */
+
+import { join } from '../paths.js'
 import { type Budget, createPathSet, type PathMap } from './budget.js'
-import { join } from './confined.js'
 import type { Dir } from './namespace.js'
 
 type Paths = Pick<PathMap<true>, 'has' | 'keys'>

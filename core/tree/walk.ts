@@ -1,6 +1,8 @@
 /** A tree in the order of its paths' bytes. */
+
+import { join } from '../paths.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
-import { enterDirectory, join, list, openTree } from './confined.js'
+import { enterDirectory, list, openTree } from './confined.js'
 
 export interface WalkEntry {
   /** '' for the root, which comes first. */

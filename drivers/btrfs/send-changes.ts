@@ -8,20 +8,13 @@
  */
 import type { Change } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
+import { join, parentOf } from '../../core/paths.js'
 import { inodePaths, PLACEHOLDER_INODE, SUBVOLUME_INODE } from '../../core/sys/btrfs.js'
 import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'
 import { createLinkGroups, sameStat } from '../../core/tree/compare.js'
-import {
-  at,
-  join,
-  lstatAtOrUndefined,
-  openDirectory,
-  openTree,
-  parentOf,
-  type Tree,
-} from '../../core/tree/confined.js'
+import { at, lstatAtOrUndefined, openDirectory, openTree, type Tree } from '../../core/tree/confined.js'
 import { sameContent } from '../../core/tree/content.js'
 import { walk } from '../../core/tree/walk.js'
 import type { Candidate } from './send-replay.js'

@@ -7,7 +7,7 @@
  * tree that was spoken of: each name there, where it was in the old tree, and whether its file was touched.
  */
 import { VarveError } from '../../core/errors.js'
-import { join, parentOf } from '../../core/tree/confined.js'
+import { join, parentOf } from '../../core/paths.js'
 import { type SendCommand, textOf } from './send-stream.js'
 
 /** A name that may be a change: of the old tree, of the new one, or of both. */

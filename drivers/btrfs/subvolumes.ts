@@ -1,5 +1,6 @@
 /** Subvolumes as layers and as temporaries: made, found and taken apart. */
 import { errnoOf } from '../../core/errors.js'
+import { parentOf } from '../../core/paths.js'
 import {
   childSubvolumes,
   createSnapshot,
@@ -14,7 +15,7 @@ import {
 import { close, readdir, removeTree } from '../../core/sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
 import { statfs } from '../../core/sys/statfs.js'
-import { at, openDirectory, openTree, parentOf } from '../../core/tree/confined.js'
+import { at, openDirectory, openTree } from '../../core/tree/confined.js'
 import { walk } from '../../core/tree/walk.js'
 import type { Kind } from '../temporary.js'
 

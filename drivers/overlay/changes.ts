@@ -5,19 +5,12 @@
  * directory that was renamed is read in full, for all in it has a new path.
  */
 import type { Change, ChangeKind } from '../../core/driver.js'
+import { join } from '../../core/paths.js'
 import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'
 import { compareTrees, sameStat } from '../../core/tree/compare.js'
-import {
-  at,
-  join,
-  list,
-  lstatAtOrUndefined,
-  openDirectory,
-  openTree,
-  type Tree,
-} from '../../core/tree/confined.js'
+import { at, list, lstatAtOrUndefined, openDirectory, openTree, type Tree } from '../../core/tree/confined.js'
 import { sameContent } from '../../core/tree/content.js'
 import { createLinkCheck } from './links.js'
 import { type DirectoryMarks, directoryMarks, isMetadataOnly, isWhiteout } from './marks.js'

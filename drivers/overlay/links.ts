@@ -3,9 +3,10 @@
  * where it is linked with other names than before, among those that are there before and after.
  */
 import { errnoOf } from '../../core/errors.js'
+import { parentOf } from '../../core/paths.js'
 import { close } from '../../core/sys/files.js'
 import { isDirectory, lstatAt, type Stat } from '../../core/sys/stat.js'
-import { openDirectory, parentOf, type Tree } from '../../core/tree/confined.js'
+import { openDirectory, type Tree } from '../../core/tree/confined.js'
 import { walk } from '../../core/tree/walk.js'
 
 /** A name of the upper tree that the parent has too. */

@@ -1,0 +1,15 @@
+/** What the modules of this folder work with. */
+import type { Database } from './db/database.js'
+import type { Driver } from './driver.js'
+import type { Graph } from './graph.js'
+import type { Views } from './views.js'
+
+export interface LayersContext {
+  readonly db: Database
+  readonly graph: Graph
+  readonly driver: Driver
+  readonly views: Views
+  /** A 0700 directory on the store's file system, this process's own. Byte string. */
+  readonly scratch: string
+  readonly warn: (message: string) => void
+}
