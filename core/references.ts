@@ -18,8 +18,8 @@ import type { ImageRow } from './db/images.js'
 import type { LayerRow } from './db/layers.js'
 import type { NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
-import { isIdSpelling, tryNormalizeName } from './formats/names.js'
-import { nearest } from './suggest.js'
+import { isIdSpelling, tryNormalizeName } from './reference.js'
+import { nearest } from './did-you-mean.js'
 
 export type Referent =
   | { readonly kind: 'image'; readonly image: ImageRow }

@@ -7,7 +7,7 @@ import type { DriverModule, Probe } from './driver.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
 import type { DriverVerdict } from './model.js'
 import { optionsFor } from './options.js'
-import { didYouMean } from './suggest.js'
+import { didYouMean } from './did-you-mean.js'
 import { readdir } from './sys/files.js'
 
 export interface SelectOptions {

@@ -10,7 +10,7 @@ import { type Document, type Files, missing, readDocument, safePath } from './fi
 import type { Found, FoundLayer } from './found.js'
 import type { SourceOptions } from './image.js'
 import { expect, field, listField, parseArray } from './json.js'
-import { tryArchiveName } from './names.js'
+import { tryArchiveName } from '../reference.js'
 import { acceptable } from './platform.js'
 
 /** `platform` (parsed) is a demand where one was asked for: the format has no choice of platforms. */

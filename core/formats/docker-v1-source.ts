@@ -14,7 +14,7 @@ import { type Files, missing, readDocument } from './files.js'
 import { type Found, type FoundImage, placeOf } from './found.js'
 import type { SourceLayer, SourceOptions } from './image.js'
 import { expect, field, invalid, isField, type JsonObject, optionalField, parseObject } from './json.js'
-import { tryArchiveName } from './names.js'
+import { tryArchiveName } from '../reference.js'
 import { acceptable } from './platform.js'
 
 interface V1Layer {

@@ -29,7 +29,7 @@ export interface ImageSource {
 }
 
 export interface SourceImage {
-  /** Normalised: core/formats/names.ts. May be none. */
+  /** Normalised: core/reference.ts. May be none. */
   readonly names: readonly string[]
   /** What the source calls it besides, and nobody can. */
   readonly illegalNames: readonly string[]

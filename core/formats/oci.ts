@@ -8,7 +8,7 @@ import type { Compression } from '../store-options.js'
 import { parseConfig } from './config.js'
 import type { ExportImage } from './image.js'
 import { type LayerOptions, withLayerFile } from './layer-file.js'
-import { fullName, tagOf } from './names.js'
+import { fullName, tagOf } from '../reference.js'
 import { IMAGE_NAME, REF_NAME } from './oci-media-types.js'
 import type { Output } from './writer-output.js'
 

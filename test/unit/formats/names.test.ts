@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fullName, normalizeName, tagOf } from '../../../core/formats/names.js'
+import { fullName, normalizeName, tagOf } from '../../../core/reference.js'
 import { acceptable, hostPlatform, parsePlatform, platformOf } from '../../../core/formats/platform.js'
 
 test('names become one spelling, as docker shows them', () => {

@@ -3,7 +3,7 @@
  * where no tag is, so that one image has one name whatever tool wrote the archive. The grammar is that of Docker's
  * distribution/reference.
  */
-import { VarveError } from '../errors.js'
+import { VarveError } from './errors.js'
 
 /** @throws VarveError INVALID_ARGUMENT */
 export function normalizeName(text: string): string {
