@@ -1,5 +1,5 @@
 /** `varve diff --stat`: how the sizes changed, and a line that sums up. */
-import type { DetailedChange, FileInfo } from '../core/model.js'
+import type { DetailedChange, FileInfo } from '../core/api/store.js'
 import { parentOf } from '../core/paths.js'
 import { pad } from './table.js'
 import { count, name, size } from './words.js'

@@ -1,7 +1,7 @@
 /** What a command is: data for yargs, help and completion, and a function. */
 import type { InferredOptionTypes, Options, PositionalOptions } from 'yargs'
-import type { Store } from '../core/model.js'
-import type { LongOptions, StoreOptions } from '../core/store-options.js'
+import type { Store } from '../core/api/store.js'
+import type { LongOptions, StoreOptions } from '../core/api/options.js'
 import type { Output } from './output.js'
 
 /** Everything a command gets besides its arguments. */
@@ -16,7 +16,7 @@ export interface Context {
   readonly long: LongOptions
   /**
    * The store, opened at the first call; closed by whoever made the context. `warn` in place of lines on standard error;
-   * `engine` for whom its raw layers are (core/model.ts).
+   * `engine` for whom its raw layers are (core/api/store.ts).
    */
   store(options?: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store>
 }

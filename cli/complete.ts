@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { Options } from 'yargs'
 import { UNSEEN } from '../core/bytes.js'
-import type { Store } from '../core/model.js'
+import type { Store } from '../core/api/store.js'
 import type { Command, Completes, Completion } from './command.js'
 import { type Environment, globalOptions, readGlobal } from './options.js'
 import { commands, type Entry } from './registry.js'

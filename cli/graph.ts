@@ -1,5 +1,5 @@
 /** Draws the layer graph: a chain goes down in one column, where layers part they branch to the right. */
-import type { ImageInfo, LayerInfo } from '../core/model.js'
+import type { ImageInfo, LayerInfo } from '../core/api/store.js'
 import { oneLine } from './printable.js'
 import { shortHandle } from './shapes.js'
 import { columnsOf, pad } from './table.js'

@@ -1,6 +1,6 @@
 /** `varve diff --content`: the changes of regular files and symlinks as a patch in git's form (git-diff, "Generating patch text"). */
 import { toBytes, UNSEEN } from '../core/bytes.js'
-import type { DetailedChange, FileInfo } from '../core/model.js'
+import type { DetailedChange, FileInfo } from '../core/api/store.js'
 import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 import { name } from './words.js'
 

@@ -14,8 +14,8 @@ import type { CheckContext, Problem } from './checks/problem.js'
 import { checkSentinel } from './checks/sentinel.js'
 import { isCode, messageOf, VarveError } from './errors.js'
 import { nodesOf } from './looking.js'
-import type { Finding } from './model.js'
-import type { CheckOptions } from './store-options.js'
+import type { Finding } from './api/store.js'
+import type { CheckOptions } from './api/options.js'
 
 const CHECKS: readonly {
   readonly name: string

@@ -14,7 +14,7 @@ import type { Images, NewImage } from './images.js'
 import type { Layers } from './layers.js'
 import type { Mounts } from './mounts.js'
 import { step } from './steps.js'
-import type { LongOptions } from './store-options.js'
+import type { LongOptions } from './api/options.js'
 
 export interface CommitContext {
   readonly db: Database

@@ -4,7 +4,7 @@ import { treeProblems } from './checks/tree.js'
 import { type DamageContext, placeProblem, recordProblem } from './damage.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { checkSignal, messageOf } from './errors.js'
-import type { LongOptions } from './store-options.js'
+import type { LongOptions } from './api/options.js'
 
 export type ThoroughContext = DamageContext & { readonly layers: () => Promise<Verifier> }
 

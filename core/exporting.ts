@@ -7,7 +7,7 @@ import { writeImage } from './formats/write.js'
 import type { Layers } from './layers.js'
 import { formsOf } from './references.js'
 import type { Scratch } from './scratch.js'
-import type { ArchiveFormat, Compression, LongOptions } from './store-options.js'
+import type { ArchiveFormat, Compression, LongOptions } from './api/options.js'
 
 export interface ExportContext {
   readonly db: Database

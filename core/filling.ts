@@ -17,7 +17,7 @@ import type { Begun } from './graph-types.js'
 import { type Digest, digestOf } from './ids.js'
 import { createEntryCounter, UNLIMITED } from './record/limits.js'
 import { type Recorded, recordTar } from './record/record.js'
-import type { LayerLimits, LongOptions, Progress } from './store-options.js'
+import type { LayerLimits, LongOptions, Progress } from './api/options.js'
 import { close, open, read, unlink } from './sys/files.js'
 import { blobSource, sole, type TarSource } from './tar-source.js'
 

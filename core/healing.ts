@@ -12,7 +12,7 @@ import { VarveError } from './errors.js'
 import { createFilling } from './filling.js'
 import type { LayersContext } from './layers-context.js'
 import { step } from './steps.js'
-import type { LongOptions } from './store-options.js'
+import type { LongOptions } from './api/options.js'
 import type { TarSource } from './tar-source.js'
 
 export interface HealLayerOptions extends LongOptions {

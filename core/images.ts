@@ -10,7 +10,7 @@ import type { Digest, LayerId } from './ids.js'
 import { engineOf } from './labels.js'
 import { formsOf, type Referent } from './references.js'
 import { step } from './steps.js'
-import type { LongOptions } from './store-options.js'
+import type { LongOptions } from './api/options.js'
 
 export interface NewImage {
   readonly config: Buffer

@@ -12,10 +12,10 @@ import { requireNode } from './graph-rules.js'
 import type { Digest } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { ImportedLayer, Layers } from './layers.js'
-import type { ImportedImage } from './model.js'
+import type { ImportedImage } from './api/store.js'
 import type { Scratch } from './scratch.js'
 import { step } from './steps.js'
-import type { ImportOptions, LayerLimits, LongOptions } from './store-options.js'
+import type { ImportOptions, LayerLimits, LongOptions } from './api/options.js'
 
 export interface ImportContext {
   readonly db: Database

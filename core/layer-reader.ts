@@ -10,7 +10,7 @@ import { VarveError } from './errors.js'
 import type { Graph } from './graph.js'
 import { digestOf } from './ids.js'
 import { reassemble } from './record/reassemble.js'
-import type { LongOptions } from './store-options.js'
+import type { LongOptions } from './api/options.js'
 import { close, mkdir, open, removeTree, writeAll } from './sys/files.js'
 import type { Views } from './views.js'
 

@@ -14,7 +14,7 @@ import { type ChainId, chainIdOf, type Digest, type LayerId } from './ids.js'
 import { createLayerReader, type LayerReader } from './layer-reader.js'
 import type { LayersContext } from './layers-context.js'
 import { step } from './steps.js'
-import type { LayerLimits, LongOptions } from './store-options.js'
+import type { LayerLimits, LongOptions } from './api/options.js'
 import { blobSource, streamSource } from './tar-source.js'
 
 export interface ImportLayerOptions extends LongOptions {

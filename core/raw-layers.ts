@@ -1,4 +1,4 @@
-/** The raw face of the store (raw-model.ts says what it promises): names of space `id` over the graph. */
+/** The raw face of the store (core/api/graph-driver.ts says what it promises): names of space `id` over the graph. */
 import { asText } from './bytes.js'
 import type { Database } from './db/database.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
@@ -11,7 +11,7 @@ import { ENGINE, OPTIONS, optionsLabel, RUN } from './labels.js'
 import type { Layers } from './layers.js'
 import type { Mounts } from './mounts.js'
 import { changesOf, sizeOf, tarOf } from './raw-diff.js'
-import type { RawLayers } from './raw-model.js'
+import type { RawLayers } from './api/graph-driver.js'
 import type { Views } from './views.js'
 
 export interface RawLayersContext {

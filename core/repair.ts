@@ -6,10 +6,10 @@ import { type examine, type ThoroughContext, thoroughDamage } from './examine.js
 import type { Digest } from './ids.js'
 import type { Layers } from './layers.js'
 import { nodesOf } from './looking.js'
-import type { RepairedLayer } from './model.js'
+import type { RepairedLayer } from './api/store.js'
 import type { Resolver } from './references.js'
 import { openRepairSource, type RepairSource, type RepairSourceOptions } from './repair-source.js'
-import type { LongOptions, RepairOptions } from './store-options.js'
+import type { LongOptions, RepairOptions } from './api/options.js'
 
 export interface RepairContext extends ThoroughContext, Omit<RepairSourceOptions, keyof LongOptions> {
   readonly resolver: Resolver

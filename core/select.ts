@@ -5,7 +5,7 @@
 import { fromText } from './bytes.js'
 import type { DriverModule, Probe } from './driver.js'
 import { errnoOf, messageOf, VarveError } from './errors.js'
-import type { DriverVerdict } from './model.js'
+import type { DriverVerdict } from './api/store.js'
 import { optionsFor } from './options.js'
 import { didYouMean } from './did-you-mean.js'
 import { readdir } from './sys/files.js'

@@ -1,4 +1,4 @@
-/** The snapshot face of the store (snapshot-model.ts says what it promises): names of space `snapshot` over the graph. */
+/** The snapshot face of the store (core/api/snapshots.ts says what it promises): names of space `snapshot` over the graph. */
 import type { Database } from './db/database.js'
 import type { NodeRow } from './db/nodes.js'
 import type { Mount } from './driver.js'
@@ -10,7 +10,7 @@ import { type ChainId, isDigest } from './ids.js'
 import { parseLabels } from './labels.js'
 import type { Mounts } from './mounts.js'
 import type { Resolver } from './references.js'
-import type { SnapshotInfo, SnapshotOptions, Snapshots } from './snapshot-model.js'
+import type { SnapshotInfo, SnapshotOptions, Snapshots } from './api/snapshots.js'
 import { changeLabels, fieldsOf, parseMask, parseName, quote } from './snapshot-rules.js'
 
 export interface SnapshotsContext {

@@ -1,5 +1,5 @@
 import { engineOf } from '../../core/labels.js'
-import type { ImageInfo, LayerInfo } from '../../core/model.js'
+import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { defineCommand } from '../command.js'
 import { handleOf, layerJson, shortHandle } from '../shapes.js'
 import { table } from '../table.js'

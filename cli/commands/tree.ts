@@ -1,4 +1,4 @@
-import type { ImageInfo, LayerInfo, Store } from '../../core/model.js'
+import type { ImageInfo, LayerInfo, Store } from '../../core/api/store.js'
 import { defineCommand } from '../command.js'
 import { childrenOf, drawGraph, roots, speaksUnicode } from '../graph.js'
 import { handleOf, imageJson, layerJson } from '../shapes.js'

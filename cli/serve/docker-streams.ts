@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { isCode, VarveError } from '../../core/errors.js'
-import type { RawLayers } from '../../core/raw-model.js'
+import type { RawLayers } from '../../core/api/graph-driver.js'
 import { bodyOf, optionalIn, type Request, textIn } from './docker-request.js'
 
 export interface Exchange {

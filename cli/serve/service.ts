@@ -2,7 +2,7 @@
  * What `varve serve` runs. A service speaks one engine's protocol over the store; the command gives it a store, a log,
  * figures and a path to listen at, and tells it when to stop (lifetime.ts).
  */
-import type { Store } from '../../core/model.js'
+import type { Store } from '../../core/api/store.js'
 import type { Calls } from './calls.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'

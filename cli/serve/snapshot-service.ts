@@ -5,8 +5,8 @@
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import { VarveError } from '../../core/errors.js'
-import type { Store } from '../../core/model.js'
-import type { SnapshotInfo } from '../../core/snapshot-model.js'
+import type { Store } from '../../core/api/store.js'
+import type { SnapshotInfo } from '../../core/api/snapshots.js'
 import { quote } from '../../core/snapshot-rules.js'
 import type { Calls } from './calls.js'
 import { streamed, unary } from './grpc-calls.js'

@@ -2,7 +2,7 @@
 import { rememberDamage } from '../damage.js'
 import { examine } from '../examine.js'
 import { nameOf } from '../graph-rules.js'
-import type { CheckOptions } from '../store-options.js'
+import type { CheckOptions } from '../api/options.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 
 /** A damaged tree may be wrong in every file. */

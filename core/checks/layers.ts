@@ -6,7 +6,7 @@ import { nameOf, requireNode } from '../graph-rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { refill, takeUpLayer } from '../journal/take-up-layer.js'
 import { REMADE } from '../labels.js'
-import type { CheckOptions } from '../store-options.js'
+import type { CheckOptions } from '../api/options.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 

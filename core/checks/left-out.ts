@@ -3,7 +3,7 @@ import type { Database } from '../db/database.js'
 import { UNRECORDED } from '../db/left-out.js'
 import type { InodeKind } from '../driver.js'
 import type { Found } from '../merged-index.js'
-import type { FileInfo } from '../model.js'
+import type { FileInfo } from '../api/store.js'
 
 export interface Excuses {
   /** The entry itself is not there. */

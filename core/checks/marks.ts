@@ -4,7 +4,7 @@ import { messageOf } from '../errors.js'
 import { nameOf } from '../graph-rules.js'
 import { markProblems } from '../marks.js'
 import { indexOf } from '../merged-index.js'
-import type { CheckOptions } from '../store-options.js'
+import type { CheckOptions } from '../api/options.js'
 import { withView } from '../views.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 

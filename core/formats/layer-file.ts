@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { blobBytes } from '../compress/blob.js'
 import { compress } from '../compress/compress.js'
 import { type Digest, digestOf } from '../ids.js'
-import type { Compression } from '../store-options.js'
+import type { Compression } from '../api/options.js'
 import type { ExportLayer } from './image.js'
 import { spool } from './spool.js'
 

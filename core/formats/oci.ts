@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type Digest, digestOf } from '../ids.js'
-import type { Compression } from '../store-options.js'
+import type { Compression } from '../api/options.js'
 import { parseConfig } from './config.js'
 import type { ExportImage } from './image.js'
 import { type LayerOptions, withLayerFile } from './layer-file.js'

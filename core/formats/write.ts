@@ -1,6 +1,6 @@
 /** Writes an image as an archive or a folder. The same image gives the same bytes every time. */
 import { VarveError } from '../errors.js'
-import type { ArchiveFormat, Compression, Progress } from '../store-options.js'
+import type { ArchiveFormat, Compression, Progress } from '../api/options.js'
 import { failure } from '../tree/failure.js'
 import { writeDockerArchive } from './docker-archive.js'
 import type { ExportImage, ExportLayer } from './image.js'

@@ -3,7 +3,7 @@
  * directories that long paths imply), so the sum is bounded, and whoever has larger layers says so.
  */
 import { VarveError } from '../errors.js'
-import type { LayerLimits } from '../store-options.js'
+import type { LayerLimits } from '../api/options.js'
 import type { TarEntry } from '../tar/entry.js'
 
 export interface LimitCounter {

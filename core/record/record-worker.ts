@@ -2,7 +2,7 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
 import type { FileRow } from '../db/files.js'
-import type { LayerLimits } from '../store-options.js'
+import type { LayerLimits } from '../api/options.js'
 import { read } from '../sys/files.js'
 import { createTarParser } from '../tar/parse.js'
 import { createSplitWriter } from '../tar/split.js'

@@ -6,7 +6,7 @@
 import { type ByteSink, openConsumer, openProducer } from '../channel.js'
 import type { FileRow } from '../db/files.js'
 import { type Digest, digestOf } from '../ids.js'
-import type { LayerLimits } from '../store-options.js'
+import type { LayerLimits } from '../api/options.js'
 import { runInWorker } from '../worker.js'
 import type { RecordMessage, RecordResult, RecordTask, TarInput } from './record-worker.js'
 

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { patchText } from '../../cli/patch.js'
-import type { DetailedChange, FileInfo } from '../../core/model.js'
+import type { DetailedChange, FileInfo } from '../../core/api/store.js'
 import { file } from './fake.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-patch-'))

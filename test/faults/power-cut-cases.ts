@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Snapshots } from '../../core/snapshot-model.js'
+import type { Snapshots } from '../../core/api/snapshots.js'
 import type { Store } from '../../core/store.js'
 import { contentFor, treesOf } from './power-cut-content.js'
 

@@ -12,7 +12,7 @@ import { drain } from '../../core/channel.js'
 import type { Change, Driver, DriverModule } from '../../core/driver.js'
 import { type ErrorCode, STATUS, VarveError } from '../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../core/ids.js'
-import type { Store } from '../../core/model.js'
+import type { Store } from '../../core/api/store.js'
 import { type Answer, type DockerClient, parsed, responseOf } from './docker-client.js'
 
 export interface RemoteOptions {

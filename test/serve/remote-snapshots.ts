@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { fromText } from '../../core/bytes.js'
 import { type ErrorCode, STATUS, VarveError } from '../../core/errors.js'
-import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../../core/snapshot-model.js'
+import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../../core/api/snapshots.js'
 import { type Info, isStatus, type Message, type Mount, openClient } from './snapshot-client.js'
 
 export interface RemoteSnapshots extends Snapshots {

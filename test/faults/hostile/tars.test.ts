@@ -9,7 +9,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { STATUS } from '../../../core/errors.js'
-import type { Store } from '../../../core/model.js'
+import type { Store } from '../../../core/api/store.js'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
 import { SERVE_CELLS } from '../../serve/cells.js'

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { openDatabase } from '../../../core/db/database.js'
 import { createGate } from '../../../core/gate.js'
 import { guarded } from '../../../core/guarded.js'
-import type { Store } from '../../../core/model.js'
+import type { Store } from '../../../core/api/store.js'
 import { openStore, VarveError } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 

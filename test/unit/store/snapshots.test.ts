@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { VarveError } from '../../../core/errors.js'
-import type { Snapshots } from '../../../core/snapshot-model.js'
+import type { Snapshots } from '../../../core/api/snapshots.js'
 import { digest, inWorld, type World } from './world.js'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>

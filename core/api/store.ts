@@ -1,8 +1,8 @@
 /** What the store hands out: the types of the public face (core/store.ts). All data, all readonly. */
-import type { Change, Mount, Probe, Supports, Usage } from './driver.js'
-import type { ChainId, Digest, LayerId } from './ids.js'
-import type { RawLayers } from './raw-model.js'
-import type { NodeKind, Snapshots } from './snapshot-model.js'
+import type { Change, Mount, Probe, Supports, Usage } from '../driver.js'
+import type { ChainId, Digest, LayerId } from '../ids.js'
+import type { RawLayers } from './graph-driver.js'
+import type { NodeKind, Snapshots } from './snapshots.js'
 import type {
   ArchiveFormat,
   CheckOptions,
@@ -11,7 +11,7 @@ import type {
   LayerLimits,
   LongOptions,
   RepairOptions,
-} from './store-options.js'
+} from './options.js'
 
 /** One layer of the graph. */
 export interface LayerInfo {

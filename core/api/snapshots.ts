@@ -9,8 +9,8 @@
  *   a parent it is told by the first of these in order. Labels and times are the layer's, the same under each name.
  * - **Mounts** are data; whoever asks performs them. They are the backend's own, also without a parent (drivers/README.md).
  */
-import type { Mount, Usage } from './driver.js'
-import type { LayerId } from './ids.js'
+import type { Mount, Usage } from '../driver.js'
+import type { LayerId } from '../ids.js'
 
 export type NodeKind = 'committed' | 'active' | 'view'
 

@@ -10,8 +10,8 @@
  *   written down. It will never remove that, which must not be in its way either: it keeps a parent's files, not its id.
  * - Everything may be asked for again: an engine that got no answer does so.
  */
-import type { Change } from './driver.js'
-import type { Labels } from './snapshot-model.js'
+import type { Change } from '../driver.js'
+import type { Labels } from './snapshots.js'
 
 export interface RawCreateOptions {
   /** The id of the layer that it is to show; undefined makes an empty one. */

@@ -1,5 +1,5 @@
-/** What the calls of the store are given (core/model.ts): all data, all readonly. */
-import type { DriverModule } from './driver.js'
+/** What the calls of the store are given (core/api/store.ts): all data, all readonly. */
+import type { DriverModule } from '../driver.js'
 
 export interface StoreOptions {
   /** The data root; made 0700 where it is missing (its parent must exist). */
