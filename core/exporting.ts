@@ -6,7 +6,7 @@ import type { ExportImage, ExportLayer } from './formats/image.js'
 import { writeImage } from './formats/write.js'
 import type { Layers } from './layers.js'
 import { formsOf } from './references.js'
-import type { Scratch } from './scratch.js'
+import type { Scratch } from './root/scratch.js'
 import type { ArchiveFormat, Compression, LongOptions } from './api/options.js'
 
 export interface ExportContext {

@@ -1,6 +1,6 @@
-/** A store whose calls that free space have the reserve to do it with (core/reserve.ts). */
+/** A store whose calls that free space have the reserve to do it with (core/root/reserve.ts). */
 import type { Store } from './api/store.js'
-import type { Reserve } from './reserve.js'
+import type { Reserve } from './root/reserve.js'
 import type { CheckOptions } from './api/options.js'
 
 /**

@@ -13,7 +13,7 @@ import type { Digest } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { ImportedLayer, Layers } from './layers.js'
 import type { ImportedImage } from './api/store.js'
-import type { Scratch } from './scratch.js'
+import type { Scratch } from './root/scratch.js'
 import { step } from './steps.js'
 import type { ImportOptions, LayerLimits, LongOptions } from './api/options.js'
 

@@ -36,7 +36,7 @@ import {
 import { createMountSpace, IN_PLACE } from './mount-space.js'
 import { onlyMount, realTarget, requireTarget } from './mount-target.js'
 import { createQuiet, type Quiet } from './quiet.js'
-import type { Scratch } from './scratch.js'
+import type { Scratch } from './root/scratch.js'
 import { step } from './steps.js'
 import { attach, bootId, unmount as unmountNow } from './sys/mount.js'
 import { identityAt } from './sys/mount-id.js'

@@ -10,7 +10,7 @@ import { isFirstOpen, sortOrphans } from './orphans.js'
 import { recoverMounts } from './recover-mounts.js'
 import { each, type RecoverContext } from './recovery.js'
 import { remakeLost } from './remake.js'
-import { isScratchInUse, purgeScratch, scratchNames } from './scratch.js'
+import { isScratchInUse, purgeScratch, scratchNames } from './root/scratch.js'
 import { readdir } from './sys/files.js'
 import { tryLock } from './sys/lock.js'
 

@@ -46,8 +46,8 @@ const COLUMNS = [
 /** A question makes no data root. One that is refused is asked about all the more: why is a note, and none is selected. */
 async function driversOf({ global, store, warn }: Context): Promise<readonly DriverVerdict[]> {
   const [{ isRoot, probeDrivers }, { refuseForeignState }, { drivers }] = await Promise.all([
-    import('../../core/probing.js'),
-    import('../../core/select.js'),
+    import('../../core/root/probe.js'),
+    import('../../core/root/select.js'),
     import('../../drivers/all.js'),
   ])
   try {

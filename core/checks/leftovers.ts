@@ -1,6 +1,6 @@
 /** What no living process needs, and who may look into the root. */
 import { toText } from '../bytes.js'
-import { isScratchInUse, purgeScratch, scratchNames, strangersIn } from '../scratch.js'
+import { isScratchInUse, purgeScratch, scratchNames, strangersIn } from '../root/scratch.js'
 import { chmod } from '../sys/files.js'
 import { stat } from '../sys/stat.js'
 import type { CheckContext, Problem } from './problem.js'

@@ -1,5 +1,5 @@
 /**
- * The process that copies the database (core/backup.ts): by SQLite's own backup, some pages at a time, so that it never keeps
+ * The process that copies the database (core/root/backup.ts): by SQLite's own backup, some pages at a time, so that it never keeps
  * anybody from writing; then the copy is read through. Arguments: the database, and the copy, which must not be there.
  */
 import { constants, setPriority } from 'node:os'

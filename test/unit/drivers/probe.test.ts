@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Probe } from '../../../core/driver.js'
-import { selectDriver } from '../../../core/select.js'
+import { selectDriver } from '../../../core/root/select.js'
 import { mountInfo } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
 

@@ -7,7 +7,7 @@ import { VarveError } from '../../../core/errors.js'
 import { parseLayerId } from '../../../core/ids.js'
 import { importBareLayer, importImages } from '../../../core/importing.js'
 import type { ImportedLayer, Layers } from '../../../core/layers.js'
-import { createScratch } from '../../../core/scratch.js'
+import { createScratch } from '../../../core/root/scratch.js'
 import { writeSmallImage } from '../../../fixtures/small.js'
 import { digest, inWorld, type World } from './world.js'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { isRoot, probeDrivers } from '../../../core/probing.js'
+import { isRoot, probeDrivers } from '../../../core/root/probe.js'
 import { plainModule } from './plain-driver.js'
 
 const NOBODY = 2 ** 22 + 1 // above the kernel's largest pid

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { openRoot, prepareRoot, removeRoot } from '../../../core/root.js'
+import { openRoot, prepareRoot, removeRoot } from '../../../core/root/folders.js'
 
 async function inFolder(work: (root: string, folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(`${tmpdir()}/varve-root-`)

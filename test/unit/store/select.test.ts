@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { VarveError } from '../../../core/errors.js'
-import { type SelectOptions, selectDriver, verdicts } from '../../../core/select.js'
+import { type SelectOptions, selectDriver, verdicts } from '../../../core/root/select.js'
 import { plainModule } from './plain-driver.js'
 
 const DRIVERS = [

@@ -5,10 +5,10 @@
  * has lost nothing but space.
  */
 import { constants } from 'node:fs'
-import type { Database } from './db/database.js'
-import { parseJson } from './db/json.js'
-import { errnoOf, messageOf } from './errors.js'
-import type { Graph } from './graph.js'
+import type { Database } from '../db/database.js'
+import { parseJson } from '../db/json.js'
+import { errnoOf, messageOf } from '../errors.js'
+import type { Graph } from '../graph.js'
 import {
   chmod,
   close,
@@ -22,11 +22,11 @@ import {
   removeTree,
   renameat2,
   utimens,
-} from './sys/files.js'
-import { lstatOrUndefined } from './sys/stat.js'
-import { syncFileSystem } from './sys/sync.js'
-import { setxattr } from './sys/xattr.js'
-import { readXattrs } from './tree/attributes.js'
+} from '../sys/files.js'
+import { lstatOrUndefined } from '../sys/stat.js'
+import { syncFileSystem } from '../sys/sync.js'
+import { setxattr } from '../sys/xattr.js'
+import { readXattrs } from '../tree/attributes.js'
 
 /** What each part of it stands for, in words. */
 const PARTS = {

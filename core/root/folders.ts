@@ -1,16 +1,16 @@
 /** The data root's own directories. */
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
-import { fromText } from './bytes.js'
-import { errnoOf, messageOf, VarveError } from './errors.js'
-import { BACKUP, RECORDS } from './journal/place.js'
+import { fromText } from '../bytes.js'
+import { errnoOf, messageOf, VarveError } from '../errors.js'
+import { BACKUP, RECORDS } from '../journal/place.js'
 import { createReserve, RESERVE } from './reserve.js'
-import { refuseForeignMembers, refuseForeignRoot } from './root-guard.js'
-import { chmod, readdir, removeTree, rename } from './sys/files.js'
-import { WHAT_FREES } from './sys/full.js'
-import { ensureDirectory } from './sys/lenient.js'
-import { type Lock, lock, tryLock } from './sys/lock.js'
-import { lstatOrUndefined, stat } from './sys/stat.js'
+import { refuseForeignMembers, refuseForeignRoot } from './ownership.js'
+import { chmod, readdir, removeTree, rename } from '../sys/files.js'
+import { WHAT_FREES } from '../sys/full.js'
+import { ensureDirectory } from '../sys/lenient.js'
+import { type Lock, lock, tryLock } from '../sys/lock.js'
+import { lstatOrUndefined, stat } from '../sys/stat.js'
 
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
@@ -38,7 +38,7 @@ export interface Made {
 }
 
 /**
- * Makes the root, 0700, and its folders, where they are missing; its parent must exist, and it must be ours (root-guard.ts).
+ * Makes the root, 0700, and its folders, where they are missing; its parent must exist, and it must be ours (ownership.ts).
  * @throws VarveError FAILED_PRECONDITION
  */
 export function prepareRoot(root: string, warn?: Warn): Made {

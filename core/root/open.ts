@@ -4,26 +4,26 @@
  */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
-import { fromText } from './bytes.js'
-import { type Closer, closeAfter } from './closing.js'
-import { type Database, openDatabase } from './db/database.js'
-import type { Driver } from './driver.js'
-import { createGate, type Gate } from './gate.js'
-import { requireDatabase } from './journal/gone.js'
-import { catchUp, judge } from './journal/history.js'
-import { type Journal, openJournal } from './journal/journal.js'
-import { RECORDS } from './journal/place.js'
-import { createRecords, type Records } from './journal/records.js'
-import { optionsFor } from './options.js'
-import { copyToLookInto, isReadOnlyStore } from './read-only-root.js'
+import { fromText } from '../bytes.js'
+import { type Closer, closeAfter } from '../closing.js'
+import { type Database, openDatabase } from '../db/database.js'
+import type { Driver } from '../driver.js'
+import { createGate, type Gate } from '../gate.js'
+import { requireDatabase } from '../journal/gone.js'
+import { catchUp, judge } from '../journal/history.js'
+import { type Journal, openJournal } from '../journal/journal.js'
+import { RECORDS } from '../journal/place.js'
+import { createRecords, type Records } from '../journal/records.js'
+import { optionsFor } from './driver-options.js'
+import { copyToLookInto, isReadOnlyStore } from './read-only.js'
 import { createReserve, type Reserve } from './reserve.js'
-import { clearRoot, ensureFolder, openRoot, removeRoot } from './root.js'
+import { clearRoot, ensureFolder, openRoot, removeRoot } from './folders.js'
 import { createScratch, type Scratch } from './scratch.js'
 import { moduleNamed, type Selected, selectDriver } from './select.js'
-import type { StoreOptions } from './api/options.js'
-import type { Lock } from './sys/lock.js'
-import { bootId } from './sys/mount.js'
-import { lstatOrUndefined } from './sys/stat.js'
+import type { StoreOptions } from '../api/options.js'
+import type { Lock } from '../sys/lock.js'
+import { bootId } from '../sys/mount.js'
+import { lstatOrUndefined } from '../sys/stat.js'
 
 interface Parts {
   readonly db: Database
@@ -187,7 +187,7 @@ async function openDriver(
       db.meta.set('driver', opened.driver.name)
       db.meta.set('uuid', randomUUID())
       db.meta.set('created', new Date().toISOString())
-      // Should the power go before the next opening, that one is to know of it (remake.ts).
+      // Should the power go before the next opening, that one is to know of it (core/remake.ts).
       db.meta.set('boot', bootId())
     })
     return opened

@@ -5,20 +5,20 @@
  * gets its place only when it is whole, verified and on disk.
  */
 import { fileURLToPath } from 'node:url'
-import { fromText, toText } from './bytes.js'
-import type { Closer } from './closing.js'
-import type { Database } from './db/database.js'
-import { messageOf } from './errors.js'
-import { generationOf } from './journal/history.js'
-import { BACKUP } from './journal/place.js'
-import { ensureFolder } from './root.js'
+import { fromText, toText } from '../bytes.js'
+import type { Closer } from '../closing.js'
+import type { Database } from '../db/database.js'
+import { messageOf } from '../errors.js'
+import { generationOf } from '../journal/history.js'
+import { BACKUP } from '../journal/place.js'
+import { ensureFolder } from './folders.js'
 import type { Scratch } from './scratch.js'
-import { run } from './sys/exec.js'
-import { readdir, rename, unlink } from './sys/files.js'
-import { tryLock } from './sys/lock.js'
-import { lstatOrUndefined } from './sys/stat.js'
-import { statfs } from './sys/statfs.js'
-import { syncDirectory } from './sys/sync.js'
+import { run } from '../sys/exec.js'
+import { readdir, rename, unlink } from '../sys/files.js'
+import { tryLock } from '../sys/lock.js'
+import { lstatOrUndefined } from '../sys/stat.js'
+import { statfs } from '../sys/statfs.js'
+import { syncDirectory } from '../sys/sync.js'
 
 export interface BackupContext {
   readonly db: Database
@@ -78,7 +78,7 @@ export async function backUp({ db, root, scratch }: BackupContext, signal?: Abor
   try {
     const fresh = scratch.file()
     const generation = generationOf(db)
-    const main = fileURLToPath(new URL('./db/backup-main.js', import.meta.url))
+    const main = fileURLToPath(new URL('../db/backup-main.js', import.meta.url))
     await run(process.execPath, [main, db.sql.file, toText(fresh)], signal === undefined ? {} : { signal })
     const folder = ensureFolder(root, BACKUP)
     rename(fresh, `${folder}/varve-${generation}.db`)

@@ -7,13 +7,13 @@
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { errnoOf } from './errors.js'
-import { allocate } from './sys/allocate.js'
-import { close, mkdir, open, readdir, rename, rmdir, unlink } from './sys/files.js'
-import { ensureDirectory, namesIn } from './sys/lenient.js'
-import { fsName, statfs } from './sys/statfs.js'
-import { syncFileSystem } from './sys/sync.js'
-import { fsetxattr } from './sys/xattr.js'
+import { errnoOf } from '../errors.js'
+import { allocate } from '../sys/allocate.js'
+import { close, mkdir, open, readdir, rename, rmdir, unlink } from '../sys/files.js'
+import { ensureDirectory, namesIn } from '../sys/lenient.js'
+import { fsName, statfs } from '../sys/statfs.js'
+import { syncFileSystem } from '../sys/sync.js'
+import { fsetxattr } from '../sys/xattr.js'
 
 export interface Reserve {
   /** Gives up what it takes, where the file system is full. */

@@ -3,8 +3,8 @@
  * the next one can tell what a crash left from what a living process uses.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, removeTree } from './sys/files.js'
-import { type Lock, lockFresh, tryLock } from './sys/lock.js'
+import { mkdir, readdir, removeTree } from '../sys/files.js'
+import { type Lock, lockFresh, tryLock } from '../sys/lock.js'
 
 export interface Scratch {
   /** Of its directory below `tmp/`, which is made by asking. */

@@ -7,11 +7,11 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
-import { fromText, toText } from './bytes.js'
-import { errnoOf } from './errors.js'
-import { close, mkdir, open, read, readdir, removeTree, writeAll } from './sys/files.js'
-import { type Lock, lockFresh, tryLockDirectory } from './sys/lock.js'
-import { isDirectory, lstatOrUndefined } from './sys/stat.js'
+import { fromText, toText } from '../bytes.js'
+import { errnoOf } from '../errors.js'
+import { close, mkdir, open, read, readdir, removeTree, writeAll } from '../sys/files.js'
+import { type Lock, lockFresh, tryLockDirectory } from '../sys/lock.js'
+import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 
 /** Did opening the root fail for its file system alone, and is a store there? */
 export function isReadOnlyStore(root: string, error: unknown): boolean {

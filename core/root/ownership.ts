@@ -3,9 +3,9 @@
  * is made there, before or while we look; so such a root is refused, and what is in one that is ours is looked at before
  * it is used: nobody can change it then. What is deeper down is in directories that were made 0700 by us.
  */
-import { fromText, toText } from './bytes.js'
-import { VarveError } from './errors.js'
-import { isDirectory, isFile, isSymlink, lstatOrUndefined, type Stat, stat } from './sys/stat.js'
+import { fromText, toText } from '../bytes.js'
+import { VarveError } from '../errors.js'
+import { isDirectory, isFile, isSymlink, lstatOrUndefined, type Stat, stat } from '../sys/stat.js'
 
 /** Names in a root, and what they must be. */
 export interface Members {
