@@ -1,6 +1,6 @@
 /**
  * Whether this store may be changed. One that may not is open for looking only: every call that changes something is refused
- * before it begins (core/guarded.ts), and no transaction begins but that of a repair (core/db/open.ts), so that nothing
+ * before it begins (core/face/guarded.ts), and no transaction begins but that of a repair (core/db/open.ts), so that nothing
  * slips by.
  */
 import { VarveError } from './errors.js'

@@ -1,6 +1,6 @@
 /** A store whose changing calls ask its gate first (core/gate.ts). */
-import type { Gate } from './gate.js'
-import type { Store } from './api/store.js'
+import type { Gate } from '../gate.js'
+import type { Store } from '../api/store.js'
 
 /**
  * What changes something, and is refused where the store is open for looking only. Not `check` and `repair`, which look too:
