@@ -11,7 +11,7 @@ import type { NodeId } from './db/nodes.js'
 import { VarveError } from './errors.js'
 import { createFilling } from './filling.js'
 import type { LayersContext } from './layers-context.js'
-import { step } from './steps.js'
+import { step } from './graph/fault-points.js'
 import type { LongOptions } from './api/options.js'
 import type { TarSource } from './tar-source.js'
 

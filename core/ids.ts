@@ -12,7 +12,7 @@ export type Digest = Brand<string, 'Digest'>
 /** The digest of a layer and all below it (OCI image-spec, config.md#layer-chainid). */
 export type ChainId = Brand<Digest, 'ChainId'>
 
-/** Is it spelled like the layer ids that the store makes up (layerIdOf in graph-rules.ts)? */
+/** Is it spelled like the layer ids that the store makes up (layerIdOf in core/graph/rules.ts)? */
 export function isMadeUp(name: string): name is LayerId {
   return /^[a-z][a-z0-9]{7}$/.test(name)
 }

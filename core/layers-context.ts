@@ -1,7 +1,7 @@
 /** What the modules of this folder work with. */
 import type { Database } from './db/database.js'
 import type { Driver } from './driver.js'
-import type { Graph } from './graph.js'
+import type { Graph } from './graph/graph.js'
 import type { Views } from './views.js'
 
 export interface LayersContext {

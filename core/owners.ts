@@ -2,7 +2,7 @@
 import type { Database } from './db/database.js'
 import type { NodeRow } from './db/nodes.js'
 import { VarveError } from './errors.js'
-import { engineOf } from './labels.js'
+import { engineOf } from './graph/labels.js'
 
 /** To be asked in the transaction that removes it. @throws VarveError FAILED_PRECONDITION */
 export function refuseToRemove(db: Database, row: NodeRow): void {

@@ -1,6 +1,6 @@
 /**
  * That nobody can write to a layer which is about to be committed. The store's own mounts are unmounted or read-only by
- * then (graph-rules.ts, freeze.ts), which says nothing of copies of them in other mount namespaces or at other paths, of
+ * then (core/graph/rules.ts, freeze.ts), which says nothing of copies of them in other mount namespaces or at other paths, of
  * what an engine or an admin mounted, or of a mount that was unmounted lazily.
  *
  * An overlay's upper directory tells by itself whether an overlay lives on it. A layer that is a plain directory or a
@@ -13,8 +13,8 @@ import type { Database } from './db/database.js'
 import type { NodeRow } from './db/nodes.js'
 import type { Driver, Mount } from './driver.js'
 import { isCode, VarveError } from './errors.js'
-import type { Graph } from './graph.js'
-import { nameOf } from './graph-rules.js'
+import type { Graph } from './graph/graph.js'
+import { nameOf } from './graph/rules.js'
 import { inProcess, type Place, placesOfDirectory, placesOfUpper } from './mount-places.js'
 import type { Scratch } from './root/scratch.js'
 import { LEASE_SIGNAL } from './sys/lease.js'

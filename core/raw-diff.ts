@@ -2,7 +2,7 @@
 import type { NodeRow } from './db/nodes.js'
 import type { Change, Driver } from './driver.js'
 import { errnoOf } from './errors.js'
-import type { Graph } from './graph.js'
+import type { Graph } from './graph/graph.js'
 import { baseOf, parentOf } from './paths.js'
 import { inodeOf, isFile } from './sys/stat.js'
 import { compareInThread } from './tree/compare.js'

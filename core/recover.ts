@@ -1,6 +1,6 @@
 /**
  * What a crash interrupted, finished or undone: at every open, cheap, and safe beside other processes that work on the
- * same root. Whatever a living process is at is under a lock of its own (core/graph.ts); a lock that can be had belongs
+ * same root. Whatever a living process is at is under a lock of its own (core/graph/graph.ts); a lock that can be had belongs
  * to nobody any more. What can't be mended now is warned of and left for the next open: it must not keep the rest of the
  * store from being used, nor `varve check --repair` from mending it.
  */

@@ -1,7 +1,7 @@
 /** Layers that a power cut took, made again at the first open after a boot. */
 import type { NodeRow } from './db/nodes.js'
 import { isCode } from './errors.js'
-import { optionsOf, REMADE } from './labels.js'
+import { optionsOf, REMADE } from './graph/labels.js'
 import { each, type RecoverContext } from './recovery.js'
 import { bootId } from './sys/mount.js'
 

@@ -1,4 +1,4 @@
-import { engineOf } from '../../core/labels.js'
+import { engineOf } from '../../core/graph/labels.js'
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { defineCommand } from '../command.js'
 import { handleOf, layerJson, shortHandle } from '../shapes.js'

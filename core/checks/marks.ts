@@ -1,7 +1,7 @@
 /** What a layer deletes must not show, and what was found damaged once. */
 import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
-import { nameOf } from '../graph-rules.js'
+import { nameOf } from '../graph/rules.js'
 import { markProblems } from '../marks.js'
 import { indexOf } from '../merged-index.js'
 import type { CheckOptions } from '../api/options.js'

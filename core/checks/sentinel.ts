@@ -1,5 +1,5 @@
 /** Was the root copied by something that loses what layers are made of? */
-import { nameOf } from '../graph-rules.js'
+import { nameOf } from '../graph/rules.js'
 import { lostParts, makeSentinel } from '../root/sentinel.js'
 import type { CheckOptions } from '../api/options.js'
 import type { CheckContext, Problem } from './problem.js'

@@ -53,7 +53,7 @@ export function generationOf(db: Database): number {
   return Number(db.meta.get('generation') ?? 0)
 }
 
-/** What the layer ids that this database makes up are told by (core/graph-rules.ts); another after each repair. */
+/** What the layer ids that this database makes up are told by (core/graph/rules.ts); another after each repair. */
 export function newLineage(): string {
   return randomUUID()
 }

@@ -1,7 +1,7 @@
 /** kill -9 while a nameless writable layer is committed into an image: nothing else keeps it, so both are there or neither. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FAULT_POINTS } from '../../core/steps.js'
+import { FAULT_POINTS } from '../../core/graph/fault-points.js'
 import { withVarve } from '../varve.js'
 import { assertRecovered } from './recovered.js'
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { FAULT_POINTS } from '../../core/steps.js'
+import { FAULT_POINTS } from '../../core/graph/fault-points.js'
 import { writeSmallImage } from '../../fixtures/small.js'
 import { readImages } from '../archive.js'
 import { NEEDS_ROOT } from '../needs-root.js'

@@ -1,5 +1,5 @@
 /** Holds the locks of some layers until it is killed. Arguments: the folder of the locks, the layers. */
-import { createLayerLocks } from '../../../core/layer-locks.js'
+import { createLayerLocks } from '../../../core/graph/locks.js'
 
 const [folder = '', ...layers] = process.argv.slice(2)
 const locks = createLayerLocks(folder)

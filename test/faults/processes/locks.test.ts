@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { createLayerLocks } from '../../../core/layer-locks.js'
+import { createLayerLocks } from '../../../core/graph/locks.js'
 import { endOf } from '../../namespace.js'
 import { countCases, sized } from '../size.js'
 

@@ -1,13 +1,13 @@
 /** What the halves of the graph are given, and what they give (graph.ts). */
-import type { Database } from './db/database.js'
-import type { LayerRow } from './db/layers.js'
-import type { NameOf } from './db/names.js'
-import type { NodeId } from './db/nodes.js'
-import type { Driver } from './driver.js'
-import type { LayerId } from './ids.js'
-import type { Records } from './journal/records.js'
-import type { LayerLocks } from './layer-locks.js'
-import type { Lock } from './sys/lock.js'
+import type { Database } from '../db/database.js'
+import type { LayerRow } from '../db/layers.js'
+import type { NameOf } from '../db/names.js'
+import type { NodeId } from '../db/nodes.js'
+import type { Driver } from '../driver.js'
+import type { LayerId } from '../ids.js'
+import type { Records } from '../journal/records.js'
+import type { LayerLocks } from './locks.js'
+import type { Lock } from '../sys/lock.js'
 
 export interface GraphContext {
   readonly db: Database

@@ -2,7 +2,7 @@
  * The crash order, by name. Every step of what changes the store passes a fault point before and after itself
  * (core/sys/seam.ts), so that a test can kill the process between any two of them.
  */
-import { point } from './sys/seam.js'
+import { point } from '../sys/seam.js'
 
 /** In the order in which they happen. */
 export const STEPS = [

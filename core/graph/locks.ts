@@ -2,11 +2,11 @@
  * The locks that long work on a data root holds: of a layer, of a chain that is imported, of a name that is committed to.
  * They are names in one file (core/sys/lock.ts). Who needs two takes the name's or the chain's first, the layer's after it.
  */
-import { toText } from './bytes.js'
-import type { NameOf } from './db/names.js'
-import { errnoOf, messageOf, VarveError } from './errors.js'
-import type { ChainId, LayerId } from './ids.js'
-import { type Lock, lockIn, tryLockIn, type WaitOptions } from './sys/lock.js'
+import { toText } from '../bytes.js'
+import type { NameOf } from '../db/names.js'
+import { errnoOf, messageOf, VarveError } from '../errors.js'
+import type { ChainId, LayerId } from '../ids.js'
+import { type Lock, lockIn, tryLockIn, type WaitOptions } from '../sys/lock.js'
 
 /** All throw VarveError: FAILED_PRECONDITION (the file can't be used), CANCELLED. */
 export interface LayerLocks {

@@ -5,20 +5,20 @@
  *     make:    lock → row 'creating' → driver.create → content → driver.sync → driver.seal → row 'ready' → unlock
  *     remove:  lock → row 'removing' → driver.remove → row gone → unlock
  *
- * The layer's lock (core/layer-locks.ts) dies with its process, so a row that is not ready and whose lock is free belongs to
+ * The layer's lock (core/graph/locks.ts) dies with its process, so a row that is not ready and whose lock is free belongs to
  * nobody: core/recover.ts takes it away.
  */
 
-import type { NameOf } from './db/names.js'
-import type { NodeId, NodeRow } from './db/nodes.js'
-import type { Usage } from './driver.js'
-import { requireActive, requireFree, requireNode } from './graph-rules.js'
-import type { CommitOptions, GraphContext } from './graph-types.js'
-import type { LayerId } from './ids.js'
-import { createMaking } from './making.js'
-import { createRemoval } from './removal.js'
-import { step } from './steps.js'
-import { syncFileSystem } from './sys/sync.js'
+import type { NameOf } from '../db/names.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import type { Usage } from '../driver.js'
+import { requireActive, requireFree, requireNode } from './rules.js'
+import type { CommitOptions, GraphContext } from './types.js'
+import type { LayerId } from '../ids.js'
+import { createMaking } from './create.js'
+import { createRemoval } from './remove.js'
+import { step } from './fault-points.js'
+import { syncFileSystem } from '../sys/sync.js'
 
 export type Graph = ReturnType<typeof createGraph>
 

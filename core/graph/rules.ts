@@ -1,10 +1,10 @@
 /** What must hold before the graph changes; each is asked inside the transaction that changes it. */
 import { createHash } from 'node:crypto'
-import type { Database } from './db/database.js'
-import type { NameOf } from './db/names.js'
-import type { NodeId, NodeRow } from './db/nodes.js'
-import { VarveError } from './errors.js'
-import { type LayerId, parseLayerId } from './ids.js'
+import type { Database } from '../db/database.js'
+import type { NameOf } from '../db/names.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import { VarveError } from '../errors.js'
+import { type LayerId, parseLayerId } from '../ids.js'
 
 /**
  * The id for the layer of node `node`: 8 of a-z and 0-9, a letter first (41 bits). It is told by the database's lineage, so

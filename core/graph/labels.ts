@@ -1,5 +1,5 @@
 /** Labels of a layer, as they come from outside. */
-import { VarveError } from './errors.js'
+import { VarveError } from '../errors.js'
 
 /** Key and value together, in bytes of UTF-8; containerd's limit, so that its labels fit and ours fit there. */
 const MAX_SIZE = 4096
@@ -12,7 +12,7 @@ export const SHARED = 'varve.engine.shared'
 export const RUN = 'varve.engine.run'
 /** The backend's options that a writable layer was made with: `key=value`, sorted, a line each. */
 export const OPTIONS = 'varve.options'
-/** When the layer was made again, empty, because its directory was missing after a boot (remake.ts); ISO time. */
+/** When the layer was made again, empty, because its directory was missing after a boot (core/remake.ts); ISO time. */
 export const REMADE = 'varve.remade'
 
 /** When the layer was found in the driver, unknown to the database, and taken up by a repair; ISO time. */

@@ -1,6 +1,6 @@
-/** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph.ts). */
-import type { NodeId, NodeRow } from './db/nodes.js'
-import { isCode, messageOf, VarveError } from './errors.js'
+/** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph/graph.ts). */
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import { isCode, messageOf, VarveError } from '../errors.js'
 import {
   ATTEMPTS,
   eraseRows,
@@ -9,13 +9,13 @@ import {
   requireFree,
   requireNode,
   requireParent,
-} from './graph-rules.js'
-import type { Begun, GraphContext, PrepareOptions, TarFacts } from './graph-types.js'
-import type { LayerId } from './ids.js'
+} from './rules.js'
+import type { Begun, GraphContext, PrepareOptions, TarFacts } from './types.js'
+import type { LayerId } from '../ids.js'
 import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
-import type { Removal } from './removal.js'
-import { step } from './steps.js'
-import type { Lock } from './sys/lock.js'
+import type { Removal } from './remove.js'
+import { step } from './fault-points.js'
+import type { Lock } from '../sys/lock.js'
 
 /** Ids that may be taken by layers the database lost, one after the other. */
 const TRIES = 1000
