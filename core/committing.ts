@@ -12,7 +12,7 @@ import { clearContent, nameOf, requireActive, requireNode } from './graph/rules.
 import { type Digest, digestOf } from './ids.js'
 import type { Images, NewImage } from './images.js'
 import type { Layers } from './layers.js'
-import type { Mounts } from './mounts.js'
+import type { Mounts } from './mount/mounts.js'
 import { step } from './graph/fault-points.js'
 import type { LongOptions } from './api/options.js'
 

@@ -15,7 +15,7 @@ import type { LayerId } from './ids.js'
 import { markProblems } from './marks.js'
 import { indexOf } from './merged-index.js'
 import { readSplit } from './tar/split.js'
-import { type Views, withView } from './views.js'
+import { type Views, withView } from './mount/views.js'
 
 export interface DamageContext {
   readonly db: Database

@@ -19,7 +19,7 @@ import { hasSparse } from './tar/sparse-record.js'
 import { compareInThread } from './tree/compare.js'
 import { list as listNames } from './tree/confined.js'
 import { packChanges, packDifference } from './tree/pack-changes.js'
-import { withView } from './views.js'
+import { withView } from './mount/views.js'
 
 /** The two sides; undefined is the empty tree. */
 interface Sides {

@@ -12,7 +12,7 @@ import { digestOf } from './ids.js'
 import { reassemble } from './record/reassemble.js'
 import type { LongOptions } from './api/options.js'
 import { close, mkdir, open, removeTree, writeAll } from './sys/files.js'
-import type { Views } from './views.js'
+import type { Views } from './mount/views.js'
 
 export interface LayerReaderContext {
   readonly db: Database

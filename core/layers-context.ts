@@ -2,7 +2,7 @@
 import type { Database } from './db/database.js'
 import type { Driver } from './driver.js'
 import type { Graph } from './graph/graph.js'
-import type { Views } from './views.js'
+import type { Views } from './mount/views.js'
 
 export interface LayersContext {
   readonly db: Database

@@ -6,7 +6,7 @@ import { VarveError } from './errors.js'
 import type { Graph } from './graph/graph.js'
 import { topOf } from './images.js'
 import type { Referent, Resolver } from './references.js'
-import type { Views } from './views.js'
+import type { Views } from './mount/views.js'
 
 export interface Looking {
   readonly db: Database

@@ -8,7 +8,7 @@ import { inodeOf, isFile } from './sys/stat.js'
 import { compareInThread } from './tree/compare.js'
 import { type Entered, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
 import { packDifference } from './tree/pack-changes.js'
-import { type Views, withView } from './views.js'
+import { type Views, withView } from './mount/views.js'
 
 export interface RawDiffContext {
   readonly driver: Driver

@@ -9,10 +9,10 @@ import { requireActive } from './graph/rules.js'
 import { parseLayerId } from './ids.js'
 import { ENGINE, OPTIONS, optionsLabel, RUN } from './graph/labels.js'
 import type { Layers } from './layers.js'
-import type { Mounts } from './mounts.js'
+import type { Mounts } from './mount/mounts.js'
 import { changesOf, sizeOf, tarOf } from './raw-diff.js'
 import type { RawLayers } from './api/graph-driver.js'
-import type { Views } from './views.js'
+import type { Views } from './mount/views.js'
 
 export interface RawLayersContext {
   readonly db: Database

@@ -4,8 +4,8 @@
  */
 import { asText, toText } from './bytes.js'
 import type { NodeRow } from './db/nodes.js'
-import { isMountPointElsewhere, removeMountPoint, unmountLayer } from './mount-point.js'
-import { createMountSpace, IN_PLACE, isMountPoint } from './mount-space.js'
+import { isMountPointElsewhere, removeMountPoint, unmountLayer } from './mount/mount-point.js'
+import { createMountSpace, IN_PLACE, isMountPoint } from './mount/space.js'
 import { each, type RecoverContext } from './recovery.js'
 import { readdir } from './sys/files.js'
 import { bootId, mountInfo, unmount } from './sys/mount.js'

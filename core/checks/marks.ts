@@ -5,7 +5,7 @@ import { nameOf } from '../graph/rules.js'
 import { markProblems } from '../marks.js'
 import { indexOf } from '../merged-index.js'
 import type { CheckOptions } from '../api/options.js'
-import { withView } from '../views.js'
+import { withView } from '../mount/views.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 
 /** Of each layer: those of a copy that lost its attributes are all gone. */

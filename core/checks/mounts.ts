@@ -1,7 +1,7 @@
 /** Rows of mounts and the kernel's own list. */
 import { toText } from '../bytes.js'
-import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount-point.js'
-import { createMountSpace, isMountPoint } from '../mount-space.js'
+import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
+import { createMountSpace, isMountPoint } from '../mount/space.js'
 import { readdir } from '../sys/files.js'
 import { type CheckContext, isAsked, type Problem } from './problem.js'
 

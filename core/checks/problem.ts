@@ -6,7 +6,7 @@ import type { Journal } from '../journal/journal.js'
 import type { Records } from '../journal/records.js'
 import type { Layers } from '../layers.js'
 import type { Looking } from '../looking.js'
-import type { Mounts } from '../mounts.js'
+import type { Mounts } from '../mount/mounts.js'
 
 export interface CheckContext extends Looking {
   readonly gate: Gate

@@ -10,7 +10,7 @@ import { indexOf } from '../merged-index.js'
 import type { LongOptions } from '../api/options.js'
 import { inodeOf } from '../sys/stat.js'
 import { type WalkEntry, walk } from '../tree/walk.js'
-import { withView } from '../views.js'
+import { withView } from '../mount/views.js'
 
 /** What differs, each file in words, sorted by path; what is inherited from a damaged parent too. */
 export async function treeProblems(

@@ -1,8 +1,8 @@
 /** What is said where a layer can't be mounted or unmounted. */
-import type { Database } from './db/database.js'
-import type { NodeRow } from './db/nodes.js'
-import { errnoOf, messageOf, VarveError } from './errors.js'
-import { nameOf } from './graph/rules.js'
+import type { Database } from '../db/database.js'
+import type { NodeRow } from '../db/nodes.js'
+import { errnoOf, messageOf, VarveError } from '../errors.js'
+import { nameOf } from '../graph/rules.js'
 
 /** @throws VarveError FAILED_PRECONDITION where a layer is mounted at `target` */
 export function refuseTaken(db: Database, target: string): void {

@@ -2,11 +2,11 @@
  * Looking into a layer's merged view: a read-only mount that is attached nowhere and dies with its descriptor, so that a
  * killed process leaves nothing behind. A view that is one plain directory is opened as that, without any right to mount.
  */
-import type { Driver } from './driver.js'
-import type { LayerId } from './ids.js'
-import { close } from './sys/files.js'
-import { detached } from './sys/mount.js'
-import { openRoot } from './tree/confined.js'
+import type { Driver } from '../driver.js'
+import type { LayerId } from '../ids.js'
+import { close } from '../sys/files.js'
+import { detached } from '../sys/mount.js'
+import { openRoot } from '../tree/confined.js'
 
 export interface View {
   /** Descriptor of the root directory; use it with *At calls, or as `/proc/self/fd/N`. */

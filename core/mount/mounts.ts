@@ -5,7 +5,7 @@
  * that place (one upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live
  * in the database: a row is there before its mount is and goes after it, and core/recover-mounts.ts drops rows whose mount
  * is gone.
- * Which mount is a row's, the kernel's numbers say (mount-space.ts).
+ * Which mount is a row's, the kernel's numbers say (space.ts).
  *
  * Whoever holds a file open through a mount can write to it for as long as it is open. So an unmount is never lazy, unless
  * the layer is to be removed by force: once a layer is unmounted, nobody writes to it. That goes for copies of the mount in
@@ -15,17 +15,17 @@
  * Without root nothing is mounted. A writable layer whose recipe is one plain directory is then handed out as that, and
  * counted like a mount; that nobody writes there after the unmount is then up to the caller, whose directory it is.
  */
-import { asText, fromText } from './bytes.js'
-import type { Database } from './db/database.js'
-import type { MountRow } from './db/mounts.js'
-import type { NodeRow } from './db/nodes.js'
-import type { Driver, Mount } from './driver.js'
-import { errnoOf, isCode, VarveError } from './errors.js'
+import { asText, fromText } from '../bytes.js'
+import type { Database } from '../db/database.js'
+import type { MountRow } from '../db/mounts.js'
+import type { NodeRow } from '../db/nodes.js'
+import type { Driver, Mount } from '../driver.js'
+import { errnoOf, isCode, VarveError } from '../errors.js'
 import { createFreeze, type Freeze } from './freeze.js'
-import type { Graph } from './graph/graph.js'
-import { nameOf } from './graph/rules.js'
-import type { LayerId } from './ids.js'
-import { covered, failed, needsRoot, notMounted, refuseTaken } from './mount-errors.js'
+import type { Graph } from '../graph/graph.js'
+import { nameOf } from '../graph/rules.js'
+import type { LayerId } from '../ids.js'
+import { covered, failed, needsRoot, notMounted, refuseTaken } from './errors.js'
 import {
   isCovered,
   makeMountPoint,
@@ -33,13 +33,13 @@ import {
   tryRemoveMountPoint,
   unmountLayer,
 } from './mount-point.js'
-import { createMountSpace, IN_PLACE } from './mount-space.js'
-import { onlyMount, realTarget, requireTarget } from './mount-target.js'
+import { createMountSpace, IN_PLACE } from './space.js'
+import { onlyMount, realTarget, requireTarget } from './target.js'
 import { createQuiet, type Quiet } from './quiet.js'
-import type { Scratch } from './root/scratch.js'
-import { step } from './graph/fault-points.js'
-import { attach, bootId, unmount as unmountNow } from './sys/mount.js'
-import { identityAt } from './sys/mount-id.js'
+import type { Scratch } from '../root/scratch.js'
+import { step } from '../graph/fault-points.js'
+import { attach, bootId, unmount as unmountNow } from '../sys/mount.js'
+import { identityAt } from '../sys/mount-id.js'
 
 export interface MountsContext {
   readonly db: Database

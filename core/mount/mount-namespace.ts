@@ -1,8 +1,8 @@
 /** Mount namespaces by the processes in them, as /proc shows them. */
-import { errnoOf } from './errors.js'
-import { readdir, readlink } from './sys/files.js'
-import { type MountPoint, mountInfo } from './sys/mount.js'
-import { type Stat, stat } from './sys/stat.js'
+import { errnoOf } from '../errors.js'
+import { readdir, readlink } from '../sys/files.js'
+import { type MountPoint, mountInfo } from '../sys/mount.js'
+import { type Stat, stat } from '../sys/stat.js'
 
 export interface SeenMounts {
   readonly pid: number

@@ -1,14 +1,14 @@
 /** A writable layer's mounts made read-only where they are, so that it can be committed while somebody reads there. */
-import { fromText } from './bytes.js'
-import type { Database } from './db/database.js'
-import type { NodeRow } from './db/nodes.js'
-import type { Driver } from './driver.js'
-import { isCode } from './errors.js'
-import type { Graph } from './graph/graph.js'
-import { nameOf } from './graph/rules.js'
-import { failed } from './mount-errors.js'
-import { createMountSpace, IN_PLACE } from './mount-space.js'
-import { makeReadonly, makeWritable } from './sys/mount.js'
+import { fromText } from '../bytes.js'
+import type { Database } from '../db/database.js'
+import type { NodeRow } from '../db/nodes.js'
+import type { Driver } from '../driver.js'
+import { isCode } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import { nameOf } from '../graph/rules.js'
+import { failed } from './errors.js'
+import { createMountSpace, IN_PLACE } from './space.js'
+import { makeReadonly, makeWritable } from '../sys/mount.js'
 
 export interface FreezeContext {
   readonly db: Database

@@ -6,13 +6,13 @@
  * Without root a layer that is one directory is handed out in its place, with no mount at all: `in place`, for as long as
  * there is the layer.
  */
-import { fromText } from './bytes.js'
-import type { MountRow } from './db/mounts.js'
-import { errnoOf } from './errors.js'
-import { copyOf, findMount } from './mount-match.js'
-import { currentNamespace, mountsOf, processesIn } from './namespaces.js'
-import { realpath } from './sys/files.js'
-import { bootId, type MountPoint, mountInfo } from './sys/mount.js'
+import { fromText } from '../bytes.js'
+import type { MountRow } from '../db/mounts.js'
+import { errnoOf } from '../errors.js'
+import { copyOf, findMount } from './match.js'
+import { currentNamespace, mountsOf, processesIn } from './mount-namespace.js'
+import { realpath } from '../sys/files.js'
+import { bootId, type MountPoint, mountInfo } from '../sys/mount.js'
 
 /** The mounts as they were when one of these was first asked for: make a new one for each look. */
 export interface MountSpace {
