@@ -3,14 +3,14 @@
 import { fromText } from './bytes.js'
 import type { Blob } from './compress/blob.js'
 import { isCode, VarveError } from './errors.js'
-import { digestOfBlob } from './filling.js'
+import { digestOfBlob } from './layers/fill.js'
 import { openFile, openSource } from './formats/source.js'
 import type { Digest } from './ids.js'
 import type { Store } from './api/store.js'
 import type { LongOptions } from './api/options.js'
 import { realpath } from './sys/files.js'
 import { isFile, lstatOrUndefined } from './sys/stat.js'
-import { blobSource, streamSource, type TarSource } from './tar-source.js'
+import { blobSource, streamSource, type TarSource } from './layers/tar-source.js'
 
 export interface RepairSource {
   readonly label: string

@@ -19,7 +19,7 @@ import { parseDigest, parseLayerId } from './ids.js'
 import { createImages, topOf } from './images.js'
 import { parseEngine, parseLabels } from './graph/labels.js'
 import { createLayerLocks } from './graph/locks.js'
-import type { Layers } from './layers.js'
+import type { Layers } from './layers/layers.js'
 import type { Looking } from './looking.js'
 import type { Store } from './api/store.js'
 import { createMounts } from './mount/mounts.js'
@@ -103,7 +103,7 @@ async function assemble(
 
   let loaded: Promise<Layers> | undefined
   const layers = (): Promise<Layers> => {
-    loaded ??= import('./layers.js').then(({ createLayers }) =>
+    loaded ??= import('./layers/layers.js').then(({ createLayers }) =>
       createLayers({ db, graph, driver, views, scratch: scratch.directory(), warn }),
     )
     return loaded

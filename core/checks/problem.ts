@@ -4,7 +4,7 @@ import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Gate } from '../gate.js'
 import type { Journal } from '../journal/journal.js'
 import type { Records } from '../journal/records.js'
-import type { Layers } from '../layers.js'
+import type { Layers } from '../layers/layers.js'
 import type { Looking } from '../looking.js'
 import type { Mounts } from '../mount/mounts.js'
 

@@ -6,7 +6,7 @@ import { isCode } from '../errors.js'
 import { clearContent } from '../graph/rules.js'
 import type { LayerId } from '../ids.js'
 import { FOUND } from '../graph/labels.js'
-import type { Layers } from '../layers.js'
+import type { Layers } from '../layers/layers.js'
 import type { LayerFacts } from './record-file.js'
 import type { Records } from './records.js'
 

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { commit } from '../../../core/committing.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { chainIdOf } from '../../../core/ids.js'
-import type { Layers } from '../../../core/layers.js'
+import type { Layers } from '../../../core/layers/layers.js'
 import { digest, factsOf, inWorld, type World } from './world.js'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>

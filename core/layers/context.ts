@@ -1,8 +1,8 @@
 /** What the modules of this folder work with. */
-import type { Database } from './db/database.js'
-import type { Driver } from './driver.js'
-import type { Graph } from './graph/graph.js'
-import type { Views } from './mount/views.js'
+import type { Database } from '../db/database.js'
+import type { Driver } from '../driver.js'
+import type { Graph } from '../graph/graph.js'
+import type { Views } from '../mount/views.js'
 
 export interface LayersContext {
   readonly db: Database
