@@ -2,7 +2,7 @@
 import { toShortText } from './bytes.js'
 import { excusesOf, isNoEntry } from './checks/left-out.js'
 import type { Database } from './db/database.js'
-import type { Found } from './merged-index.js'
+import type { Found } from './file-index/merged-index.js'
 import type { FileInfo } from './api/store.js'
 import { sameXattrs } from './tree/attributes.js'
 

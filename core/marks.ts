@@ -4,7 +4,7 @@
  */
 import { toShortText } from './bytes.js'
 import { errnoOf } from './errors.js'
-import type { MergedIndex } from './merged-index.js'
+import type { MergedIndex } from './file-index/merged-index.js'
 import { baseOf, parentOf } from './paths.js'
 import { readdir } from './sys/files.js'
 import { isSocket } from './sys/stat.js'

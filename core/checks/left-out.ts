@@ -2,7 +2,7 @@
 import type { Database } from '../db/database.js'
 import { UNRECORDED } from '../db/left-out.js'
 import type { InodeKind } from '../driver.js'
-import type { Found } from '../merged-index.js'
+import type { Found } from '../file-index/merged-index.js'
 import type { FileInfo } from '../api/store.js'
 
 export interface Excuses {

@@ -5,11 +5,11 @@
  * it; whatever is not a directory hides all that lower layers have below it; an opaque directory hides what lower layers
  * have in it. Directories that a layer only implies take their attributes from below.
  */
-import type { Database } from './db/database.js'
-import { IMPLIED_DIRECTORY } from './db/file-row.js'
-import type { StoredFile } from './db/files.js'
-import type { NodeId, NodeRow } from './db/nodes.js'
-import { parentOf } from './paths.js'
+import type { Database } from '../db/database.js'
+import { IMPLIED_DIRECTORY } from '../db/file-row.js'
+import type { StoredFile } from '../db/files.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import { parentOf } from '../paths.js'
 
 export interface Found {
   readonly path: string

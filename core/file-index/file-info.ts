@@ -1,13 +1,13 @@
 /** Files as the public face shows them, from the index or from a tree that is open. */
-import type { StoredFile } from './db/files.js'
-import { errnoOf, messageOf, VarveError } from './errors.js'
-import type { LayerId } from './ids.js'
-import type { FileInfo } from './api/store.js'
-import { parentOf } from './paths.js'
-import { readlinkAt } from './sys/files.js'
-import { fstat, isBlock, isChar, isDirectory, isFifo, isFile, isSymlink, type Stat } from './sys/stat.js'
-import { readXattrs } from './tree/attributes.js'
-import { at, type Entered, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
+import type { StoredFile } from '../db/files.js'
+import { errnoOf, messageOf, VarveError } from '../errors.js'
+import type { LayerId } from '../ids.js'
+import type { FileInfo } from '../api/store.js'
+import { parentOf } from '../paths.js'
+import { readlinkAt } from '../sys/files.js'
+import { fstat, isBlock, isChar, isDirectory, isFifo, isFile, isSymlink, type Stat } from '../sys/stat.js'
+import { readXattrs } from '../tree/attributes.js'
+import { at, type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
 
 export function infoOfRow(row: StoredFile, layer: LayerId): FileInfo {
   return {

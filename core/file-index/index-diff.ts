@@ -3,11 +3,11 @@
  * is looked at, and below a directory everything where the two see different depths of the common part.
  */
 
-import type { Database } from './db/database.js'
-import type { Change } from './driver.js'
+import type { Database } from '../db/database.js'
+import type { Change } from '../driver.js'
 import type { Found, MergedIndex } from './merged-index.js'
-import { parentOf } from './paths.js'
-import { sameXattrs } from './tree/attributes.js'
+import { parentOf } from '../paths.js'
+import { sameXattrs } from '../tree/attributes.js'
 
 export interface IndexChange extends Change {
   readonly before: Found | undefined
