@@ -1,8 +1,8 @@
 /** Store.repair: every layer that a source has is examined, and the damaged ones are healed from it, oldest first. */
-import { rememberDamage } from './damage.js'
+import { rememberDamage } from './damage/damage.js'
 import type { NodeId, NodeRow } from './db/nodes.js'
 import { checkSignal, isCode, messageOf, VarveError } from './errors.js'
-import { type examine, type ThoroughContext, thoroughDamage } from './examine.js'
+import { type examine, type ThoroughContext, thoroughDamage } from './damage/examine.js'
 import type { Digest } from './ids.js'
 import type { Layers } from './layers/layers.js'
 import { nodesOf } from './looking.js'

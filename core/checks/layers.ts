@@ -1,5 +1,5 @@
 /** Rows and what the driver has must tell the same story. */
-import { problemOfDriver, recordProblem } from '../damage.js'
+import { problemOfDriver, recordProblem } from '../damage/damage.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
 import { nameOf, requireNode } from '../graph/rules.js'

@@ -2,7 +2,7 @@
 import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
 import { nameOf } from '../graph/rules.js'
-import { markProblems } from '../marks.js'
+import { markProblems } from '../damage/whiteouts.js'
 import { indexOf } from '../file-index/merged-index.js'
 import type { CheckOptions } from '../api/options.js'
 import { withView } from '../mount/views.js'

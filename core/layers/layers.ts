@@ -3,7 +3,7 @@
  * and the locks are the graph's (core/graph/graph.ts), the way of the bytes is core/layers/fill.ts.
  */
 import type { Blob } from '../compress/blob.js'
-import { quickDamage } from '../damage.js'
+import { quickDamage } from '../damage/damage.js'
 import type { NodeId } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
 import { createFilling } from './fill.js'

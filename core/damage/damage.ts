@@ -2,20 +2,20 @@
  * Is one layer what it was when it came? A quick look at each of its own files: that it is there, of which type, size, mode,
  * owner, time, and with which attributes and marks. examine.ts reads every byte.
  */
-import { toShortText } from './bytes.js'
-import type { Database } from './db/database.js'
-import type { LayerRow } from './db/layers.js'
-import type { NodeId, NodeRow } from './db/nodes.js'
+import { toShortText } from '../bytes.js'
+import type { Database } from '../db/database.js'
+import type { LayerRow } from '../db/layers.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
 import { differencesOf } from './differences.js'
-import type { Driver } from './driver.js'
-import { messageOf } from './errors.js'
-import { infoAt } from './file-index/file-info.js'
-import type { Graph } from './graph/graph.js'
-import type { LayerId } from './ids.js'
-import { markProblems } from './marks.js'
-import { indexOf } from './file-index/merged-index.js'
-import { readSplit } from './tar/split.js'
-import { type Views, withView } from './mount/views.js'
+import type { Driver } from '../driver.js'
+import { messageOf } from '../errors.js'
+import { infoAt } from '../file-index/file-info.js'
+import type { Graph } from '../graph/graph.js'
+import type { LayerId } from '../ids.js'
+import { markProblems } from './whiteouts.js'
+import { indexOf } from '../file-index/merged-index.js'
+import { readSplit } from '../tar/split.js'
+import { type Views, withView } from '../mount/views.js'
 
 export interface DamageContext {
   readonly db: Database

@@ -2,13 +2,13 @@
  * Whiteouts and opaque marks, held against the index: what a layer deletes must not show. They are devices and attributes
  * on overlay, which a copy of the root by plain `tar`, `cp -r` or `rsync -a` loses, and then deleted files come back.
  */
-import { toShortText } from './bytes.js'
-import { errnoOf } from './errors.js'
-import type { MergedIndex } from './file-index/merged-index.js'
-import { baseOf, parentOf } from './paths.js'
-import { readdir } from './sys/files.js'
-import { isSocket } from './sys/stat.js'
-import { at, enterDirectory, lstatAtOrUndefined } from './tree/confined.js'
+import { toShortText } from '../bytes.js'
+import { errnoOf } from '../errors.js'
+import type { MergedIndex } from '../file-index/merged-index.js'
+import { baseOf, parentOf } from '../paths.js'
+import { readdir } from '../sys/files.js'
+import { isSocket } from '../sys/stat.js'
+import { at, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
 
 /** Costs what the layer deletes: `index` is that of its chain, `root` a descriptor of its view. */
 export function* markProblems(index: MergedIndex, root: number): Generator<string, void> {

@@ -1,8 +1,8 @@
 /** A layer's merged view held against the index of its chain. */
 import { toShortText } from '../bytes.js'
-import type { DamageContext } from '../damage.js'
+import type { DamageContext } from './damage.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
-import { differencesOf } from '../differences.js'
+import { differencesOf } from './differences.js'
 import { checkSignal } from '../errors.js'
 import { infoAt } from '../file-index/file-info.js'
 import type { Found, MergedIndex } from '../file-index/merged-index.js'
