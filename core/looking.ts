@@ -4,8 +4,8 @@ import type { NodeId, NodeRow } from './db/nodes.js'
 import type { Driver } from './driver.js'
 import { VarveError } from './errors.js'
 import type { Graph } from './graph/graph.js'
-import { topOf } from './images.js'
-import type { Referent, Resolver } from './references.js'
+import { topOf } from './images/images.js'
+import type { Referent, Resolver } from './images/resolve.js'
 import type { Views } from './mount/views.js'
 
 export interface Looking {

@@ -7,7 +7,7 @@ import type { Digest } from './ids.js'
 import type { Layers } from './layers/layers.js'
 import { nodesOf } from './looking.js'
 import type { RepairedLayer } from './api/store.js'
-import type { Resolver } from './references.js'
+import type { Resolver } from './images/resolve.js'
 import { openRepairSource, type RepairSource, type RepairSourceOptions } from './repair-source.js'
 import type { LongOptions, RepairOptions } from './api/options.js'
 

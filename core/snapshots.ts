@@ -9,7 +9,7 @@ import { requireActive, requireFree, requireNode } from './graph/rules.js'
 import { type ChainId, isDigest } from './ids.js'
 import { parseLabels } from './graph/labels.js'
 import type { Mounts } from './mount/mounts.js'
-import type { Resolver } from './references.js'
+import type { Resolver } from './images/resolve.js'
 import type { SnapshotInfo, SnapshotOptions, Snapshots } from './api/snapshots.js'
 import { changeLabels, fieldsOf, parseMask, parseName, quote } from './snapshot-rules.js'
 

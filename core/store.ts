@@ -9,14 +9,14 @@ import { withClearErrors } from './face/clear-errors.js'
 import { closeAll } from './closing.js'
 import type { NodeRow } from './db/nodes.js'
 import { schemaVersion } from './db/schema.js'
-import { describeImage, describeLayer } from './describe.js'
+import { describeImage, describeLayer } from './images/describe.js'
 import { VarveError } from './errors.js'
 import { normalizeName } from './reference.js'
 import { freeing } from './face/freeing.js'
 import { createGraph } from './graph/graph.js'
 import { guarded } from './face/guarded.js'
 import { parseDigest, parseLayerId } from './ids.js'
-import { createImages, topOf } from './images.js'
+import { createImages, topOf } from './images/images.js'
 import { parseEngine, parseLabels } from './graph/labels.js'
 import { createLayerLocks } from './graph/locks.js'
 import type { Layers } from './layers/layers.js'
@@ -27,7 +27,7 @@ import { type Opened, selection, withOpened } from './root/open.js'
 import { refuseToCommit, refuseToMount, refuseToRemove } from './owners.js'
 import { createRawLayers } from './raw-layers.js'
 import { recover } from './recover.js'
-import { createResolver } from './references.js'
+import { createResolver } from './images/resolve.js'
 import { keepSettling } from './remake.js'
 import { isScratchInUse } from './root/scratch.js'
 import { verdicts } from './root/select.js'
@@ -125,11 +125,11 @@ async function assemble(
     driverName: driver.name,
 
     async importImage(source, importOptions) {
-      const { importImages } = await import('./importing.js')
+      const { importImages } = await import('./images/import.js')
       return importImages(await working(), source, importOptions)
     },
     async exportImage(image, file, exportOptions) {
-      const { exportImage } = await import('./exporting.js')
+      const { exportImage } = await import('./images/export.js')
       await exportImage(await working(), resolver.image(image), image, file, exportOptions)
     },
     images: () => db.images.all().map((row) => describeImage(db, row)),
@@ -156,7 +156,7 @@ async function assemble(
     prune: (pruneOptions) => images.prune(pruneOptions),
 
     async importLayer(source, importOptions = {}) {
-      const { importBareLayer } = await import('./importing.js')
+      const { importBareLayer } = await import('./images/import.js')
       const { parent, diffId, ...rest } = importOptions
       const announced = diffId === undefined ? {} : { diffId: parseDigest(diffId) }
       const below = parent === undefined ? undefined : topOf(db, resolver.target(parent))?.id
@@ -223,7 +223,7 @@ async function assemble(
     },
     mounts: (reference) => mounts.recipe(nodeOf(reference)),
     async commit(reference, { name, ...rest }: LongOptions & { readonly name?: string } = {}) {
-      const { commit } = await import('./committing.js')
+      const { commit } = await import('./images/commit.js')
       const wanted = name === undefined ? undefined : normalizeName(name)
       const row = layerOf(reference)
       refuseToCommit(db, row)

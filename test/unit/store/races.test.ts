@@ -1,7 +1,7 @@
 /** What another process does between a look and the lock: it is looked at again under the lock. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { commit } from '../../../core/committing.js'
+import { commit } from '../../../core/images/commit.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { chainIdOf } from '../../../core/ids.js'
 import type { Layers } from '../../../core/layers/layers.js'

@@ -1,13 +1,13 @@
 /** Whole images out. */
-import type { Database } from './db/database.js'
-import type { ImageRow } from './db/images.js'
-import { VarveError } from './errors.js'
-import type { ExportImage, ExportLayer } from './formats/image.js'
-import { writeImage } from './formats/write.js'
-import type { Layers } from './layers/layers.js'
-import { formsOf } from './references.js'
-import type { Scratch } from './root/scratch.js'
-import type { ArchiveFormat, Compression, LongOptions } from './api/options.js'
+import type { Database } from '../db/database.js'
+import type { ImageRow } from '../db/images.js'
+import { VarveError } from '../errors.js'
+import type { ExportImage, ExportLayer } from '../formats/image.js'
+import { writeImage } from '../formats/write.js'
+import type { Layers } from '../layers/layers.js'
+import { formsOf } from './resolve.js'
+import type { Scratch } from '../root/scratch.js'
+import type { ArchiveFormat, Compression, LongOptions } from '../api/options.js'
 
 export interface ExportContext {
   readonly db: Database

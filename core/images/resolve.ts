@@ -13,13 +13,13 @@
  * 64 hex digits are ids before anything else. A digest that is the diff id of several layers means none of them, unless
  * it is a base layer's chain id in full.
  */
-import type { Database } from './db/database.js'
-import type { ImageRow } from './db/images.js'
-import type { LayerRow } from './db/layers.js'
-import type { NodeRow } from './db/nodes.js'
-import { VarveError } from './errors.js'
-import { isIdSpelling, tryNormalizeName } from './reference.js'
-import { nearest } from './did-you-mean.js'
+import type { Database } from '../db/database.js'
+import type { ImageRow } from '../db/images.js'
+import type { LayerRow } from '../db/layers.js'
+import type { NodeRow } from '../db/nodes.js'
+import { VarveError } from '../errors.js'
+import { isIdSpelling, tryNormalizeName } from '../reference.js'
+import { nearest } from '../did-you-mean.js'
 
 export type Referent =
   | { readonly kind: 'image'; readonly image: ImageRow }
