@@ -13,7 +13,7 @@ import { checkMounts } from './checks/mounts.js'
 import type { CheckContext, Problem } from './checks/problem.js'
 import { checkSentinel } from './checks/sentinel.js'
 import { isCode, messageOf, VarveError } from './errors.js'
-import { nodesOf } from './looking.js'
+import { nodesOf } from './inspect/context.js'
 import type { Finding } from './api/store.js'
 import type { CheckOptions } from './api/options.js'
 

@@ -10,7 +10,7 @@ import { parseLayerId } from './ids.js'
 import { ENGINE, OPTIONS, optionsLabel, RUN } from './graph/labels.js'
 import type { Layers } from './layers/layers.js'
 import type { Mounts } from './mount/mounts.js'
-import { changesOf, sizeOf, tarOf } from './raw-diff.js'
+import { changesOf, sizeOf, tarOf } from './inspect/node-diff.js'
 import type { RawLayers } from './api/graph-driver.js'
 import type { Views } from './mount/views.js'
 

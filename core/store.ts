@@ -20,7 +20,7 @@ import { createImages, topOf } from './images/images.js'
 import { parseEngine, parseLabels } from './graph/labels.js'
 import { createLayerLocks } from './graph/locks.js'
 import type { Layers } from './layers/layers.js'
-import type { Looking } from './looking.js'
+import type { Looking } from './inspect/context.js'
 import type { Store } from './api/store.js'
 import { createMounts } from './mount/mounts.js'
 import { type Opened, selection, withOpened } from './root/open.js'
@@ -185,19 +185,19 @@ async function assemble(
     },
 
     async *list(target, listOptions) {
-      const { list } = await import('./list.js')
+      const { list } = await import('./inspect/list.js')
       yield* list(looking, target, listOptions)
     },
     async *read(target, path, readOptions) {
-      const { readFile } = await import('./list.js')
+      const { readFile } = await import('./inspect/list.js')
       yield* readFile(looking, target, path, readOptions)
     },
     async *diff(a, b, diffOptions) {
-      const { diff } = await import('./diff.js')
+      const { diff } = await import('./inspect/diff.js')
       yield* diff(looking, a, b, diffOptions)
     },
     async *diffTar(a, b, diffOptions) {
-      const { diffTar } = await import('./diff.js')
+      const { diffTar } = await import('./inspect/diff.js')
       yield* diffTar({ ...looking, layers, scratch, warn }, a, b, diffOptions)
     },
 

@@ -5,7 +5,7 @@ import type { Gate } from '../gate.js'
 import type { Journal } from '../journal/journal.js'
 import type { Records } from '../journal/records.js'
 import type { Layers } from '../layers/layers.js'
-import type { Looking } from '../looking.js'
+import type { Looking } from '../inspect/context.js'
 import type { Mounts } from '../mount/mounts.js'
 
 export interface CheckContext extends Looking {

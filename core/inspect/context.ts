@@ -1,12 +1,12 @@
 /** What the modules that look into layers work with. */
-import type { Database } from './db/database.js'
-import type { NodeId, NodeRow } from './db/nodes.js'
-import type { Driver } from './driver.js'
-import { VarveError } from './errors.js'
-import type { Graph } from './graph/graph.js'
-import { topOf } from './images/images.js'
-import type { Referent, Resolver } from './images/resolve.js'
-import type { Views } from './mount/views.js'
+import type { Database } from '../db/database.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import type { Driver } from '../driver.js'
+import { VarveError } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import { topOf } from '../images/images.js'
+import type { Referent, Resolver } from '../images/resolve.js'
+import type { Views } from '../mount/views.js'
 
 export interface Looking {
   readonly db: Database
