@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { VarveError } from '../../core/errors.js'
 import { parseFilters } from '../../core/filter/filter.js'
 import { compilePattern } from '../../core/filter/pattern.js'
-import { fieldsOf } from '../../core/snapshot-rules.js'
+import { fieldsOf } from '../../core/engines/snapshot-rules.js'
 import { randomRuns } from '../seed.js'
 
 const SNAPSHOT = fieldsOf({

@@ -1,8 +1,8 @@
 /** Whose a layer is. An engine counts on what it has, and is not told of what an admin does to it. */
-import type { Database } from './db/database.js'
-import type { NodeRow } from './db/nodes.js'
-import { VarveError } from './errors.js'
-import { engineOf } from './graph/labels.js'
+import type { Database } from '../db/database.js'
+import type { NodeRow } from '../db/nodes.js'
+import { VarveError } from '../errors.js'
+import { engineOf } from '../graph/labels.js'
 
 /** To be asked in the transaction that removes it. @throws VarveError FAILED_PRECONDITION */
 export function refuseToRemove(db: Database, row: NodeRow): void {
