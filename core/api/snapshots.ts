@@ -66,7 +66,7 @@ export interface Snapshots {
    */
   update(info: { readonly name: string; readonly labels?: Labels }, mask?: readonly string[]): SnapshotInfo
   /**
-   * Those that one of the filters takes (containerd's syntax, core/filter/filter.ts; none: all), in order of their names. Nothing is
+   * Those that one of the filters takes (containerd's syntax, core/engines/filter/filter.ts; none: all), in order of their names. Nothing is
    * held meanwhile: whoever walks may change the store, and what goes before its turn is not told.
    * @throws VarveError INVALID_ARGUMENT (a malformed filter), at once
    */

@@ -1,6 +1,6 @@
 /** What comes from outside about a snapshot: its name, which labels to change, and what a filter asks for. */
 import { VarveError } from '../errors.js'
-import type { FieldOf } from '../filter/filter.js'
+import type { FieldOf } from './filter/filter.js'
 import type { Labels, SnapshotInfo } from '../api/snapshots.js'
 
 /** Of a name, in bytes of UTF-8: bolt, where containerd keeps its own, takes 32,768, and no engine comes near this. */

@@ -1,5 +1,5 @@
 /** RE2's syntax (github.com/google/re2/wiki/Syntax), as Go's regexp takes it, read into a tree. Captures are plain groups. */
-import { VarveError } from '../errors.js'
+import { VarveError } from '../../errors.js'
 import {
   type CharSet,
   ignoringCase,

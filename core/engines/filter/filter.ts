@@ -13,8 +13,8 @@
  * filter, and no filter, take everything. Stricter than containerd: a malformed regular expression is an error, not a
  * filter that takes nothing. More lenient: white space before `,`, and an escape that a regular expression knows (`/\d/`).
  */
-import { asText, fromText } from '../bytes.js'
-import { messageOf, VarveError } from '../errors.js'
+import { asText, fromText } from '../../bytes.js'
+import { messageOf, VarveError } from '../../errors.js'
 import { compilePattern } from './pattern.js'
 
 /** The value of a field of what is looked at; undefined where it has none. */

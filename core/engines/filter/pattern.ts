@@ -3,7 +3,7 @@
  * of pattern can keep it busy for years; here all ways of matching are followed at once (Thompson's simulation, as RE2
  * does), so the time is at most states × characters, whatever the pattern. Whether it matches is all that is asked for.
  */
-import { VarveError } from '../errors.js'
+import { VarveError } from '../../errors.js'
 import { type CharSet, WORD } from './pattern-class.js'
 import { type Assertion, type Expression, parsePattern } from './pattern-syntax.js'
 
