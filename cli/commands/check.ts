@@ -34,7 +34,7 @@ export const command = defineCommand({
   async run({ layer, data, repair, rebuild }, { output, store, long, global }) {
     if (rebuild === true) {
       const [core, { drivers }] = await Promise.all([
-        import('../../core/rebuild.js'),
+        import('../../core/recover/rebuild.js'),
         import('../../drivers/all.js'),
       ])
       await core.rebuild({ root: global.root, drivers })

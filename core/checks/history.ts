@@ -6,7 +6,7 @@ import { generationOf, judge, restart } from '../journal/history.js'
 import type { Entry } from '../journal/line.js'
 import { keepAside } from '../journal/place.js'
 import { replay } from '../journal/replay.js'
-import { takeUp } from '../journal/take-up.js'
+import { takeUp } from '../recover/take-up.js'
 import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
 /** A database that is behind, else a journal that is, else each writable layer whose parent is not the journal's. */

@@ -3,7 +3,7 @@ import type { Sql } from './sql.js'
 
 /**
  * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last
- * opened (remake.ts); `generation`: how many transactions the journal was told of (journaling.ts); `lineage`: what the ids
+ * opened (core/recover/remake.ts); `generation`: how many transactions the journal was told of (journaling.ts); `lineage`: what the ids
  * of layers are told by (core/graph/rules.ts); `sentinel`: what core/root/sentinel.ts made; `service.…`: what services keep.
  */
 export type MetaKey =

@@ -19,7 +19,7 @@ export interface SnapshotsContext {
   readonly mounts: Mounts
   readonly resolver: Resolver
   readonly warn: (message: string) => void
-  /** core/recover.ts */
+  /** core/recover/recover.ts */
   readonly recover: () => Promise<void>
 }
 

@@ -6,7 +6,7 @@
  *     remove:  lock → row 'removing' → driver.remove → row gone → unlock
  *
  * The layer's lock (core/graph/locks.ts) dies with its process, so a row that is not ready and whose lock is free belongs to
- * nobody: core/recover.ts takes it away.
+ * nobody: core/recover/recover.ts takes it away.
  */
 
 import type { NameOf } from '../db/names.js'

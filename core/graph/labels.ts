@@ -12,7 +12,7 @@ export const SHARED = 'varve.engine.shared'
 export const RUN = 'varve.engine.run'
 /** The backend's options that a writable layer was made with: `key=value`, sorted, a line each. */
 export const OPTIONS = 'varve.options'
-/** When the layer was made again, empty, because its directory was missing after a boot (core/remake.ts); ISO time. */
+/** When the layer was made again, empty, because its directory was missing after a boot (core/recover/remake.ts); ISO time. */
 export const REMADE = 'varve.remade'
 
 /** When the layer was found in the driver, unknown to the database, and taken up by a repair; ISO time. */

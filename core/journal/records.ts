@@ -26,7 +26,7 @@ export interface Records {
   marked(): readonly LayerId[]
   /**
    * Those that were begun, or are in their places, and marks; nothing there is fine. That one went from its place is on disk when
-   * this returns: a power cut may bring a removed layer back, which must not pass for one that the database lost (orphans.ts).
+   * this returns: a power cut may bring a removed layer back, which must not pass for one that the database lost (core/recover/orphans.ts).
    */
   remove(layers: readonly LayerId[]): void
   has(layer: LayerId): boolean

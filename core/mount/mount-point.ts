@@ -70,7 +70,7 @@ export function removeMountPoint(path: string): void {
   }
 }
 
-/** After an error that matters more; what is left here is core/recover-mounts.ts's. */
+/** After an error that matters more; what is left here is core/recover/mounts.ts's. */
 export function tryRemoveMountPoint(path: string): void {
   try {
     removeMountPoint(path)

@@ -3,7 +3,7 @@
  *
  * A layer is mounted once, by its driver's recipe, at `mnt/<layer>` (its own place); every other target is a bind mount of
  * that place (one upper directory must never be in two overlays). The kernel's mounts outlive a process, so the counts live
- * in the database: a row is there before its mount is and goes after it, and core/recover-mounts.ts drops rows whose mount
+ * in the database: a row is there before its mount is and goes after it, and core/recover/mounts.ts drops rows whose mount
  * is gone.
  * Which mount is a row's, the kernel's numbers say (space.ts).
  *
@@ -230,7 +230,7 @@ export function createMounts(context: MountsContext): Mounts {
     await driver.put(graph.sourceOf(row))
   }
 
-  /** After an error that matters more; what is left here is core/recover-mounts.ts's. */
+  /** After an error that matters more; what is left here is core/recover/mounts.ts's. */
   const settleAfter = async (row: NodeRow): Promise<void> => {
     try {
       await settle(row, { lazy: false })

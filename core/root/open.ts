@@ -187,7 +187,7 @@ async function openDriver(
       db.meta.set('driver', opened.driver.name)
       db.meta.set('uuid', randomUUID())
       db.meta.set('created', new Date().toISOString())
-      // Should the power go before the next opening, that one is to know of it (core/remake.ts).
+      // Should the power go before the next opening, that one is to know of it (core/recover/remake.ts).
       db.meta.set('boot', bootId())
     })
     return opened

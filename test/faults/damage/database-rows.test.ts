@@ -1,7 +1,7 @@
 /** Rows that are missing, dangle or lie, one by one: found, nothing is lost by them, and a rebuild brings all of it back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { rebuild } from '../../../core/rebuild.js'
+import { rebuild } from '../../../core/recover/rebuild.js'
 import { openStore } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { countCases } from '../size.js'

@@ -18,7 +18,7 @@ import { type BackupContext, backUp, backupsIn, KEPT, keepBackups } from '../../
 import { openDatabase } from '../../../core/db/database.js'
 import { generationOf } from '../../../core/journal/history.js'
 import { openJournal } from '../../../core/journal/journal.js'
-import { rebuild } from '../../../core/rebuild.js'
+import { rebuild } from '../../../core/recover/rebuild.js'
 import { createScratch } from '../../../core/root/scratch.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'

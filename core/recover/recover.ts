@@ -4,15 +4,15 @@
  * to nobody any more. What can't be mended now is warned of and left for the next open: it must not keep the rest of the
  * store from being used, nor `varve check --repair` from mending it.
  */
-import { toText } from './bytes.js'
-import type { LayerId } from './ids.js'
+import { toText } from '../bytes.js'
+import type { LayerId } from '../ids.js'
 import { isFirstOpen, sortOrphans } from './orphans.js'
-import { recoverMounts } from './recover-mounts.js'
-import { each, type RecoverContext } from './recovery.js'
+import { recoverMounts } from './mounts.js'
+import { each, type RecoverContext } from './context.js'
 import { remakeLost } from './remake.js'
-import { isScratchInUse, purgeScratch, scratchNames } from './root/scratch.js'
-import { readdir } from './sys/files.js'
-import { tryLock } from './sys/lock.js'
+import { isScratchInUse, purgeScratch, scratchNames } from '../root/scratch.js'
+import { readdir } from '../sys/files.js'
+import { tryLock } from '../sys/lock.js'
 
 export async function recover(context: RecoverContext): Promise<void> {
   const { db, root } = context

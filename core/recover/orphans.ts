@@ -8,11 +8,11 @@
  * - the layer's id is one that this database made up (core/graph/rules.ts), so that it is none of another or an earlier one's;
  * - it has no record and no mark (journal/records.ts): it never was complete.
  */
-import type { Database } from './db/database.js'
-import { ofLineage } from './graph/rules.js'
-import type { LayerId } from './ids.js'
-import type { RecoverContext } from './recovery.js'
-import { bootId } from './sys/mount.js'
+import type { Database } from '../db/database.js'
+import { ofLineage } from '../graph/rules.js'
+import type { LayerId } from '../ids.js'
+import type { RecoverContext } from './context.js'
+import { bootId } from '../sys/mount.js'
 
 export interface Orphans {
   /** What a power cut left. */

@@ -1,9 +1,9 @@
 /** Layers that a power cut took, made again at the first open after a boot. */
-import type { NodeRow } from './db/nodes.js'
-import { isCode } from './errors.js'
-import { optionsOf, REMADE } from './graph/labels.js'
-import { each, type RecoverContext } from './recovery.js'
-import { bootId } from './sys/mount.js'
+import type { NodeRow } from '../db/nodes.js'
+import { isCode } from '../errors.js'
+import { optionsOf, REMADE } from '../graph/labels.js'
+import { each, type RecoverContext } from './context.js'
+import { bootId } from '../sys/mount.js'
 
 /**
  * A new writable layer is reported when its row is on disk, and what the driver made may not be yet: nothing is in it that

@@ -1,10 +1,10 @@
 /** What every part of recovery is given, and how it goes over many things. */
-import type { Database } from './db/database.js'
-import { isDatabaseError } from './db/sqlite-errors.js'
-import type { Driver } from './driver.js'
-import { messageOf } from './errors.js'
-import type { Graph } from './graph/graph.js'
-import type { Records } from './journal/records.js'
+import type { Database } from '../db/database.js'
+import { isDatabaseError } from '../db/sqlite-errors.js'
+import type { Driver } from '../driver.js'
+import { messageOf } from '../errors.js'
+import type { Graph } from '../graph/graph.js'
+import type { Records } from '../journal/records.js'
 
 export interface RecoverContext {
   readonly db: Database

@@ -6,10 +6,10 @@ import type { NodeId } from '../db/nodes.js'
 import { type Rows, readRows, replaceRows } from '../db/rows.js'
 import type { Gate } from '../gate.js'
 import { clearContent } from '../graph/rules.js'
-import { generationOf, newLineage, restart } from './history.js'
-import type { Journal, Reading } from './journal.js'
-import { asidePath } from './place.js'
-import { replay } from './replay.js'
+import { generationOf, newLineage, restart } from '../journal/history.js'
+import type { Journal, Reading } from '../journal/journal.js'
+import { asidePath } from '../journal/place.js'
+import { replay } from '../journal/replay.js'
 
 /** Ids of nodes that are passed over: those that the lost transactions gave may be in use by what the driver still has. */
 const PASSED_OVER = 1_000_000
@@ -44,7 +44,7 @@ export function adopt(db: Database, rows: Rows, generation: number): void {
   db.tx(() => {
     replaceRows(db.sql, rows)
     db.meta.set('generation', String(Math.max(generation, generationOf(db))))
-    // What the lost transactions began is none of this database's: it never goes by itself (core/orphans.ts).
+    // What the lost transactions began is none of this database's: it never goes by itself (core/recover/orphans.ts).
     db.meta.set('lineage', newLineage())
     db.nodes.skip(PASSED_OVER)
   })

@@ -2,14 +2,14 @@
  * Mounts that a crash or a reboot left half done: rows without a mount, mounts that nobody counts, empty mount points. What
  * is mounted and has no row (an older database was put back, say) is taken up again; it is never unmounted here.
  */
-import { asText, toText } from './bytes.js'
-import type { NodeRow } from './db/nodes.js'
-import { isMountPointElsewhere, removeMountPoint, unmountLayer } from './mount/mount-point.js'
-import { createMountSpace, IN_PLACE, isMountPoint } from './mount/space.js'
-import { each, type RecoverContext } from './recovery.js'
-import { readdir } from './sys/files.js'
-import { bootId, mountInfo, unmount } from './sys/mount.js'
-import { identityAt } from './sys/mount-id.js'
+import { asText, toText } from '../bytes.js'
+import type { NodeRow } from '../db/nodes.js'
+import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
+import { createMountSpace, IN_PLACE, isMountPoint } from '../mount/space.js'
+import { each, type RecoverContext } from './context.js'
+import { readdir } from '../sys/files.js'
+import { bootId, mountInfo, unmount } from '../sys/mount.js'
+import { identityAt } from '../sys/mount-id.js'
 
 /** Rows, mounts and mount points, in that order. */
 export async function recoverMounts(context: RecoverContext): Promise<void> {
