@@ -264,11 +264,11 @@ async function assemble(
     },
     drivers: () => verdicts(selection(options, db, scratch), driver.name),
     async *check(checkOptions) {
-      const { check } = await import('./check.js')
+      const { check } = await import('./check/check.js')
       yield* check({ ...looking, gate, journal, records, mounts, layers, root: rootBytes }, checkOptions)
     },
     async *repair(repairOptions) {
-      const { repair } = await import('./repair.js')
+      const { repair } = await import('./check/repair.js')
       const { drivers } = options
       const others = (other: string) => openStore({ root: other, drivers, warn })
       const place = { scratch: scratch.directory(), root, openStore: others }

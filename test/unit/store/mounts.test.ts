@@ -17,7 +17,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { checkMounts } from '../../../core/checks/mounts.js'
+import { checkMounts } from '../../../core/check/mounts.js'
 import { VarveError } from '../../../core/errors.js'
 import { layerIdOf } from '../../../core/graph/rules.js'
 import { createMountSpace } from '../../../core/mount/space.js'

@@ -2,20 +2,20 @@
  * Is the store whole? Named checks, each told in words and mended where that is safe. Without `data` they cost what the
  * database holds; with it every stored byte is read.
  */
-import { checkData } from './checks/data.js'
-import { checkDatabase } from './checks/database.js'
-import { checkHistory } from './checks/history.js'
-import { checkImages } from './checks/images.js'
-import { checkLayers } from './checks/layers.js'
-import { checkLeftovers } from './checks/leftovers.js'
-import { checkKnownDamage, checkMarks } from './checks/marks.js'
-import { checkMounts } from './checks/mounts.js'
-import type { CheckContext, Problem } from './checks/problem.js'
-import { checkSentinel } from './checks/sentinel.js'
-import { isCode, messageOf, VarveError } from './errors.js'
-import { nodesOf } from './inspect/context.js'
-import type { Finding } from './api/store.js'
-import type { CheckOptions } from './api/options.js'
+import { checkData } from './data.js'
+import { checkDatabase } from './database.js'
+import { checkHistory } from './history.js'
+import { checkImages } from './images.js'
+import { checkLayers } from './layers.js'
+import { checkLeftovers } from './leftovers.js'
+import { checkKnownDamage, checkMarks } from './whiteouts.js'
+import { checkMounts } from './mounts.js'
+import type { CheckContext, Problem } from './problem.js'
+import { checkSentinel } from './sentinel.js'
+import { isCode, messageOf, VarveError } from '../errors.js'
+import { nodesOf } from '../inspect/context.js'
+import type { Finding } from '../api/store.js'
+import type { CheckOptions } from '../api/options.js'
 
 const CHECKS: readonly {
   readonly name: string
