@@ -2,10 +2,10 @@
 import { toText } from '../bytes.js'
 import type { NodeId } from '../db/nodes.js'
 import type { Value } from '../journal/change.js'
-import { generationOf, judge, restart } from '../journal/history.js'
+import { generationOf, judge, restart } from '../records/history.js'
 import type { Entry } from '../journal/line.js'
 import { keepAside } from '../journal/place.js'
-import { replay } from '../journal/replay.js'
+import { replay } from '../records/replay.js'
 import { takeUp } from '../recover/take-up.js'
 import { type CheckContext, type Problem, REBUILD } from './problem.js'
 

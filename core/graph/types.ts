@@ -5,7 +5,7 @@ import type { NameOf } from '../db/names.js'
 import type { NodeId } from '../db/nodes.js'
 import type { Driver } from '../driver.js'
 import type { LayerId } from '../ids.js'
-import type { Records } from '../journal/records.js'
+import type { Records } from '../records/records.js'
 import type { LayerLocks } from './locks.js'
 import type { Lock } from '../sys/lock.js'
 

@@ -4,7 +4,7 @@ import { isDatabaseError } from '../db/sqlite-errors.js'
 import type { Driver } from '../driver.js'
 import { messageOf } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import type { Records } from '../journal/records.js'
+import type { Records } from '../records/records.js'
 
 export interface RecoverContext {
   readonly db: Database

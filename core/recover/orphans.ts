@@ -6,7 +6,7 @@
  * - the journal was there when the store was opened and has nothing that the database lacks: the database is no older one;
  * - it is the first open after a boot;
  * - the layer's id is one that this database made up (core/graph/rules.ts), so that it is none of another or an earlier one's;
- * - it has no record and no mark (journal/records.ts): it never was complete.
+ * - it has no record and no mark (core/records/records.ts): it never was complete.
  */
 import type { Database } from '../db/database.js'
 import { ofLineage } from '../graph/rules.js'

@@ -7,8 +7,8 @@ import { clearContent } from '../graph/rules.js'
 import type { LayerId } from '../ids.js'
 import { FOUND } from '../graph/labels.js'
 import type { Layers } from '../layers/layers.js'
-import type { LayerFacts } from '../journal/record-file.js'
-import type { Records } from '../journal/records.js'
+import type { LayerFacts } from '../records/record-file.js'
+import type { Records } from '../records/records.js'
 
 export interface TakeUpLayerContext {
   readonly db: Database

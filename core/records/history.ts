@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../db/database.js'
 import { readRows } from '../db/rows.js'
-import type { Journal } from './journal.js'
-import { encodeChange, type NewEntry } from './line.js'
+import type { Journal } from '../journal/journal.js'
+import { encodeChange, type NewEntry } from '../journal/line.js'
 
 /** What of the two is to be believed. */
 export type Verdict =

@@ -1,8 +1,8 @@
 /** The rows that a journal tells. */
 
 import type { Rows } from '../db/rows.js'
-import type { Row } from './change.js'
-import type { Entry } from './line.js'
+import type { Row } from '../journal/change.js'
+import type { Entry } from '../journal/line.js'
 
 /**
  * The rows after all of `entries`, which are in order. `from`: those that were there before, with the last generation that

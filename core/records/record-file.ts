@@ -14,7 +14,7 @@ import { VarveError } from '../errors.js'
 import { close, fsync, open, writeAll } from '../sys/files.js'
 import { readBytes } from '../sys/read-fully.js'
 import { fstat } from '../sys/stat.js'
-import { jsonOrUndefined } from './json.js'
+import { jsonOrUndefined } from '../journal/json.js'
 
 /** What the rows say. */
 export interface LayerFacts {
