@@ -38,7 +38,7 @@ import { realpath } from './sys/files.js'
 import { failure } from './tree/failure.js'
 import { createViews } from './mount/views.js'
 
-export type { ByteChannel } from './channel.js'
+export type { ByteChannel } from './threads/channel.js'
 export type {
   Applied,
   ApplyOptions,

@@ -1,5 +1,5 @@
 /** Work of a driver, whose errors become VarveErrors that say what was being done, on which layer. */
-import { type ByteChannel, openConsumer } from '../core/channel.js'
+import { type ByteChannel, openConsumer } from '../core/threads/channel.js'
 import { errnoOf, VarveError } from '../core/errors.js'
 import { WHAT_FREES } from '../core/sys/full.js'
 import { failure } from '../core/tree/failure.js'

@@ -91,7 +91,7 @@ async function* bytesOrEnd(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, 
 
 /**
  * Gives how many bytes there were. Whoever reads this must be done with a chunk when it asks for the next one, as `pump` of
- * core/channel.ts is: the chunk's memory is given back then.
+ * core/threads/channel.ts is: the chunk's memory is given back then.
  */
 async function* released(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, number> {
   let bytes = 0

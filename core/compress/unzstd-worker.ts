@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { messageOf, VarveError } from '../errors.js'
 import { read, write } from '../sys/files.js'
-import { serve } from '../worker.js'
+import { serve } from '../threads/worker.js'
 import type { Blob } from './blob.js'
 import { largerWindow, needsLargerWindow } from './window.js'
 import { createZstdDecoder } from './zstd-library.js'

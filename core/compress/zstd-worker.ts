@@ -1,6 +1,6 @@
 /** zstd out without the command: from one channel into another. */
-import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../channel.js'
-import { serve } from '../worker.js'
+import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
+import { serve } from '../threads/worker.js'
 import { createZstdEncoder } from './zstd-library.js'
 
 export interface ZstdTask {

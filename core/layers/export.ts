@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { toText } from '../bytes.js'
-import { drain, recycle } from '../channel.js'
+import { drain, recycle } from '../threads/channel.js'
 import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeId } from '../db/nodes.js'

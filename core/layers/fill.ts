@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { createChannel, pump, recycle } from '../channel.js'
+import { createChannel, pump, recycle } from '../threads/channel.js'
 import type { Blob } from '../compress/blob.js'
 import type { Database } from '../db/database.js'
 import type { NodeId } from '../db/nodes.js'

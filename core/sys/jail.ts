@@ -16,7 +16,7 @@ import { enter } from './seam.js'
 export interface Jail {
   /**
    * Back to the thread's own root, working directory and umask, from where it may enter another jail. Where that fails the
-   * thread must end (as it does in core/worker.ts, by the error). Idempotent.
+   * thread must end (as it does in core/threads/worker.ts, by the error). Idempotent.
    */
   leave(): void
 }

@@ -1,6 +1,6 @@
 /** The thread of compareInThread. */
 import type { Change } from '../driver.js'
-import { serve } from '../worker.js'
+import { serve } from '../threads/worker.js'
 import { type CompareJob, compareTrees } from './compare.js'
 
 serve(({ old, now, options }: CompareJob, { checkpoint }): Change[] => {

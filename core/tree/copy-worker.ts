@@ -1,6 +1,6 @@
 /** The thread of copyTree. */
 
-import { serve } from '../worker.js'
+import { serve } from '../threads/worker.js'
 import { copyTreeSync } from './copy.js'
 
 serve(([from, to]: readonly [string, string], { checkpoint }) => copyTreeSync(from, to, checkpoint))

@@ -19,7 +19,7 @@ import {
 } from '../sys/files.js'
 import { fstat, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
-import { runInWorker } from '../worker.js'
+import { runInWorker } from '../threads/worker.js'
 import { DEFAULT_ACL, readXattrs } from './attributes.js'
 import { at, enterDirectory, list, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'

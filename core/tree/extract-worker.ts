@@ -1,8 +1,8 @@
 /** The thread of extract.ts. From enterPlace to leave, every call is synchronous: libuv's pool is not confined. */
-import { openConsumer } from '../channel.js'
+import { openConsumer } from '../threads/channel.js'
 import type { LeftOut } from '../driver.js'
 import { createTarParser } from '../tar/parse.js'
-import { serve } from '../worker.js'
+import { serve } from '../threads/worker.js'
 import { createBudget } from './budget.js'
 import type { Extracted, ExtractJob } from './extract.js'
 import { createLayer } from './lay.js'

@@ -1,5 +1,5 @@
 /** The thread of heal.ts. */
-import { serve } from '../worker.js'
+import { serve } from '../threads/worker.js'
 import type { HealedTree, HealJob } from './heal.js'
 import { healTreeSync } from './heal-tree.js'
 

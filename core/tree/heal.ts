@@ -3,7 +3,7 @@
  * the tree mounted sees it mended. A file's bytes are written where they differ; only what has the wrong type, or can't
  * be written (a program that runs, blocks that can't be read), gets a new inode.
  */
-import { runInWorker } from '../worker.js'
+import { runInWorker } from '../threads/worker.js'
 
 export interface HealOptions {
   /** Attributes (by their first letters) that a backend's mounts leave behind, and that are no damage. */

@@ -10,7 +10,7 @@ import { baseOf, join, parentOf } from '../paths.js'
 import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
-import { runInWorker } from '../worker.js'
+import { runInWorker } from '../threads/worker.js'
 import { readXattrs } from './attributes.js'
 import {
   at,

@@ -1,7 +1,7 @@
 /** A tar laid into a new layer. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import type { ByteChannel } from '../../core/channel.js'
+import type { ByteChannel } from '../../core/threads/channel.js'
 import type { Applied, ApplyOptions } from '../../core/driver.js'
 import { close, mkdir, open, readdir, removeTree, utimens } from '../../core/sys/files.js'
 import { lstat } from '../../core/sys/stat.js'

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import type { Change } from '../../core/driver.js'
 import { close, open, read } from '../../core/sys/files.js'
-import { serve } from '../../core/worker.js'
+import { serve } from '../../core/threads/worker.js'
 import { confirm } from './send-changes.js'
 import { createReplay } from './send-replay.js'
 import { createSendParser } from './send-stream.js'

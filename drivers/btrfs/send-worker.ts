@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { send } from '../../core/sys/btrfs.js'
 import { close, open } from '../../core/sys/files.js'
-import { serve } from '../../core/worker.js'
+import { serve } from '../../core/threads/worker.js'
 import { type Refusal, refusalOf } from './refusal.js'
 
 export interface SendJob {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { createChannel, drain, openConsumer, openProducer, pump, recycle } from '../../core/channel.js'
+import { createChannel, drain, openConsumer, openProducer, pump, recycle } from '../../core/threads/channel.js'
 import { isCode } from '../../core/errors.js'
 
 const PIECES = [1, 7, 4096, 100_000, 3, 65_536, 1_000_000]
@@ -63,7 +63,7 @@ test('a thread that blocks on the ring gets the bytes of another thread', async 
       for (let bytes = consumer.read(); bytes; bytes = consumer.read()) hash.update(bytes)
       parentPort.postMessage(hash.digest('hex'))
     })`
-  const url = new URL('../../core/channel.js', import.meta.url).href
+  const url = new URL('../../core/threads/channel.js', import.meta.url).href
   const worker = new Worker(code, { eval: true, workerData: { url, channel: sole(channels) } })
   const answer = new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject))
   await pump(pieces(), sink)

@@ -3,7 +3,7 @@ import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { subvolumeInfo } from '../../../core/sys/btrfs.js'
 import { closeAtExit, pipe } from '../../../core/sys/pipe.js'
-import { runInWorker } from '../../../core/worker.js'
+import { runInWorker } from '../../../core/threads/worker.js'
 import { nativeChanges } from '../../../drivers/btrfs/native.js'
 
 const [old = '', now = '', when = ''] = process.argv.slice(2)

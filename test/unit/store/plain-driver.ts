@@ -1,6 +1,6 @@
 /** A real little backend for the store's own tests: a layer is a directory, a child a copy of its parent. */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { drain } from '../../../core/channel.js'
+import { drain } from '../../../core/threads/channel.js'
 import type { Change, Driver, DriverModule, Verdict } from '../../../core/driver.js'
 import { VarveError } from '../../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../../core/ids.js'

@@ -1,8 +1,8 @@
 /** Long synchronous work in a thread of its own: plain data in, plain data out, errors with their code. */
 import { basename } from 'node:path'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
-import { type ErrorCode, VarveError } from './errors.js'
-import { keepThread, MOST_MEMORY, takeThread } from './threads.js'
+import { type ErrorCode, VarveError } from '../errors.js'
+import { keepThread, MOST_MEMORY, takeThread } from './pool.js'
 
 export interface WorkerOptions<Message = never> {
   readonly signal?: AbortSignal | undefined

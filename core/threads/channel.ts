@@ -9,7 +9,7 @@
  * the other would have it pile up until some other garbage is collected. Each use has a number, which every handle bears:
  * one of an earlier use finds its stream broken, and breaks nobody else's.
  */
-import { VarveError } from './errors.js'
+import { VarveError } from '../errors.js'
 
 /** One consumer's end, as data. */
 export interface ByteChannel {
