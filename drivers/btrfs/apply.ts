@@ -5,8 +5,8 @@ import type { ByteChannel } from '../../core/threads/channel.js'
 import type { Applied, ApplyOptions } from '../../core/driver.js'
 import { close, mkdir, open, readdir, removeTree, utimens } from '../../core/sys/files.js'
 import { lstat } from '../../core/sys/stat.js'
-import { extract } from '../../core/tree/extract.js'
-import { merge } from '../../core/tree/merge.js'
+import { extract } from '../../core/extract/extract.js'
+import { merge } from '../../core/extract/merge.js'
 
 /** Into an empty subvolume: nothing is below it, so nothing can be hidden. */
 export async function applyToEmpty(

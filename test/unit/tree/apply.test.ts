@@ -7,7 +7,7 @@ import { counts, resetCounts } from '../../../core/sys/seam.js'
 import { isChar, lstat, lstatOrUndefined } from '../../../core/sys/stat.js'
 import { getxattr, listxattr, setxattr } from '../../../core/sys/xattr.js'
 import { copyTree } from '../../../core/tree/copy.js'
-import { merge } from '../../../core/tree/merge.js'
+import { merge } from '../../../core/extract/merge.js'
 import { type Bench, bench, contentOf, describe, extractTar, pathsOf, type Spec, tarOf } from './support.js'
 
 const file = (path: string, content = ''): Spec => ({ path, type: 'file', content })

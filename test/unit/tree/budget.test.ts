@@ -7,9 +7,9 @@ import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
 import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
 import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
-import { createHiding } from '../../../core/tree/hiding.js'
-import { createPayloads } from '../../../core/tree/payloads.js'
-import { createUntold } from '../../../core/tree/untold.js'
+import { createHiding } from '../../../core/extract/whiteouts.js'
+import { createPayloads } from '../../../core/extract/replaced-payloads.js'
+import { createUntold } from '../../../core/extract/unlisted.js'
 
 const TIME = { sec: 0, nsec: 0 }
 const MOST = 1 << 20

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { chmodSync, lstatSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
-import type { WhiteoutStyle } from '../../../core/tree/entry-attributes.js'
+import type { WhiteoutStyle } from '../../../core/extract/entry-attributes.js'
 import { type Bench, bench, describe, extractTar, namesIn, pathsOf, type Spec, tarOf } from './support.js'
 
 interface Case {

@@ -11,8 +11,8 @@ import { isBlock, isChar, isFile, isSymlink } from '../../../core/sys/stat.js'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { readXattrs } from '../../../core/tree/attributes.js'
-import type { WhiteoutStyle } from '../../../core/tree/entry-attributes.js'
-import { type Extracted, extract } from '../../../core/tree/extract.js'
+import type { WhiteoutStyle } from '../../../core/extract/entry-attributes.js'
+import { type Extracted, extract } from '../../../core/extract/extract.js'
 import { walk } from '../../../core/tree/walk.js'
 
 export type Spec = Partial<TarEntry> & { readonly path: string; readonly content?: string }

@@ -7,8 +7,8 @@ import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { close, open } from '../sys/files.js'
 import { enterJail, type Jail } from '../sys/jail.js'
-import { at, openDirectory } from './confined.js'
-import { blockSizeOf } from './holes.js'
+import { at, openDirectory } from '../tree/confined.js'
+import { blockSizeOf } from '../tree/holes.js'
 
 export interface Place {
   /** The thread's root is changed, with umask 0. */

@@ -11,7 +11,7 @@ import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sy
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
 import { runInWorker } from '../threads/worker.js'
-import { readXattrs } from './attributes.js'
+import { readXattrs } from '../tree/attributes.js'
 import {
   at,
   type Entered,
@@ -21,10 +21,10 @@ import {
   openDirectory,
   openTrees,
   type Tree,
-} from './confined.js'
-import { createDirectoryTimes } from './directory-times.js'
-import { failure } from './failure.js'
-import { grant, isRoot, withAccess } from './own-access.js'
+} from '../tree/confined.js'
+import { createDirectoryTimes } from '../tree/directory-times.js'
+import { failure } from '../tree/failure.js'
+import { grant, isRoot, withAccess } from '../tree/own-access.js'
 
 export interface Hidden {
   readonly whiteouts: readonly string[]
@@ -186,7 +186,7 @@ function enterIfThere(tree: Tree, path: string): Entered | undefined {
   }
 }
 
-/** Gives the target's directory exactly the owner, attributes and mode of the layer's, in this order (copy.ts). */
+/** Gives the target's directory exactly the owner, attributes and mode of the layer's, in this order (core/tree/copy.ts). */
 function takeOver(source: string, stat: Stat, target: string): void {
   lchown(target, stat.uid, stat.gid)
   const wanted = readXattrs(source)

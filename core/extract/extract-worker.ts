@@ -3,11 +3,11 @@ import { openConsumer } from '../threads/channel.js'
 import type { LeftOut } from '../driver.js'
 import { createTarParser } from '../tar/parse.js'
 import { serve } from '../threads/worker.js'
-import { createBudget } from './budget.js'
+import { createBudget } from '../tree/budget.js'
 import type { Extracted, ExtractJob } from './extract.js'
-import { createLayer } from './lay.js'
-import { createPayloads } from './payloads.js'
-import { enterPlace } from './place.js'
+import { createLayer } from './layer-writer.js'
+import { createPayloads } from './replaced-payloads.js'
+import { enterPlace } from './confinement.js'
 
 serve<ExtractJob, Extracted, readonly LeftOut[]>((job, { post }) => {
   const consumer = openConsumer(job.tar)

@@ -11,8 +11,8 @@ import { whatRanOut } from '../sys/full.js'
 import { lstat } from '../sys/stat.js'
 import { fsetxattr, getxattrOrUndefined, removexattr, setxattr } from '../sys/xattr.js'
 import type { TarEntry, Timestamp } from '../tar/entry.js'
-import { DEFAULT_ACL, readXattrs } from './attributes.js'
-import type { Notices } from './notices.js'
+import { DEFAULT_ACL, readXattrs } from '../tree/attributes.js'
+import type { Notices } from '../tree/notices.js'
 
 /** How an extraction writes down what it hides: see extract.ts. */
 export type WhiteoutStyle = 'overlay' | 'overlay-userxattr' | 'list'

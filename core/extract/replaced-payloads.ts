@@ -9,7 +9,7 @@ import { errnoOf } from '../errors.js'
 import { chmod, close, open, openAt, read, unlink, writeAll } from '../sys/files.js'
 import type { Stat } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
-import type { Budget } from './budget.js'
+import type { Budget } from '../tree/budget.js'
 
 export interface Payloads {
   /** Remembers how a sparse file was stored: its payload is the segments, not the content. */

@@ -18,11 +18,11 @@ import {
 } from '../sys/files.js'
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { DEFAULT_ACL, readXattrs, readXattrsOf } from './attributes.js'
-import { type Budget, createPathMap } from './budget.js'
-import { at, type Entered, enterDirectory, openFile } from './confined.js'
-import { copyContent } from './content.js'
-import { createDirectoryTimes } from './directory-times.js'
+import { DEFAULT_ACL, readXattrs, readXattrsOf } from '../tree/attributes.js'
+import { type Budget, createPathMap } from '../tree/budget.js'
+import { at, type Entered, enterDirectory, openFile } from '../tree/confined.js'
+import { copyContent } from '../tree/content.js'
+import { createDirectoryTimes } from '../tree/directory-times.js'
 import { createDurableFiles, type DurableFiles, NOT_DURABLE } from './durable-files.js'
 import {
   type Attributes,
@@ -31,12 +31,12 @@ import {
   type Meta,
   type WhiteoutStyle,
 } from './entry-attributes.js'
-import { createHiding, type Hiding } from './hiding.js'
-import { createNamespace, type Dir, type Namespace } from './namespace.js'
-import { createNotices, type Notices } from './notices.js'
-import type { Payloads } from './payloads.js'
-import type { Place } from './place.js'
-import { createUntold } from './untold.js'
+import { createHiding, type Hiding } from './whiteouts.js'
+import { createNamespace, type Dir, type Namespace } from './path-resolver.js'
+import { createNotices, type Notices } from '../tree/notices.js'
+import type { Payloads } from './replaced-payloads.js'
+import type { Place } from './confinement.js'
+import { createUntold } from './unlisted.js'
 
 export interface GroundOptions {
   readonly place: Place

@@ -7,12 +7,12 @@ import { close, ftruncate, link, mknod, open, symlink, syncFileRange } from '../
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import type { TarEntry, TarHandler } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
-import { createPathSet } from './budget.js'
-import { failure } from './failure.js'
-import { createGround, type GroundOptions } from './ground.js'
-import { writeAround } from './holes.js'
-import type { Dir } from './namespace.js'
-import type { PayloadWriter } from './payloads.js'
+import { createPathSet } from '../tree/budget.js'
+import { failure } from '../tree/failure.js'
+import { createGround, type GroundOptions } from './upper.js'
+import { writeAround } from '../tree/holes.js'
+import type { Dir } from './path-resolver.js'
+import type { PayloadWriter } from './replaced-payloads.js'
 
 export interface Laid {
   readonly size: number
@@ -43,7 +43,7 @@ interface OpenFile {
   segment: number
   /** Where the next byte goes. */
   offset: number
-  /** Where the last byte written ends: zeros are not (holes.ts). */
+  /** Where the last byte written ends: zeros are not (core/tree/holes.ts). */
   end: number
 }
 

@@ -5,8 +5,8 @@
  */
 
 import { join } from '../paths.js'
-import { type Budget, createPathSet, type PathMap } from './budget.js'
-import type { Dir } from './namespace.js'
+import { type Budget, createPathSet, type PathMap } from '../tree/budget.js'
+import type { Dir } from './path-resolver.js'
 
 type Paths = Pick<PathMap<true>, 'has' | 'keys'>
 

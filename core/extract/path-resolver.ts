@@ -2,7 +2,7 @@
  * Which real directory a tar's name means, in the merged view of the layers below and what this layer has so far.
  *
  * Symlinks among the parents are followed by hand, component by component and inside this view only, as GNU tar would
- * find them with the layers applied in order; the kernel's confinement (place.ts) is the last word all the same. Known
+ * find them with the layers applied in order; the kernel's confinement (confinement.ts) is the last word all the same. Known
  * directories form a bounded trie, so that a path costs no system calls where its parents were seen before.
  */
 import { toShortText } from '../bytes.js'
@@ -10,9 +10,9 @@ import { errnoOf, VarveError } from '../errors.js'
 import { baseOf, join } from '../paths.js'
 import { readlink, readlinkAt } from '../sys/files.js'
 import { isDirectory, isSymlink, lstatOrUndefined, type Stat } from '../sys/stat.js'
-import { type Budget, createPathMap, type PathMap } from './budget.js'
-import { type Entered, enterDirectory, lstatAtOrUndefined } from './confined.js'
-import type { Place } from './place.js'
+import { type Budget, createPathMap, type PathMap } from '../tree/budget.js'
+import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
+import type { Place } from './confinement.js'
 
 export interface Dir {
   readonly path: string
@@ -32,7 +32,7 @@ interface Symlink {
 export interface Maker {
   /** Makes an implied directory; `below` is the one of the layers below that it stands for. */
   implied(parent: Dir, name: string, below: Entered | undefined): void
-  /** Removes what this layer has at `name` in the stead of the layers below (untold.ts); false where an entry made it. */
+  /** Removes what this layer has at `name` in the stead of the layers below (unlisted.ts); false where an entry made it. */
   yields(parent: Dir, name: string): boolean
 }
 
