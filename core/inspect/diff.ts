@@ -18,7 +18,7 @@ import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
 import { compareInThread } from '../tree/compare.js'
 import { list as listNames } from '../tree/confined.js'
-import { packChanges, packDifference } from '../tree/pack-changes.js'
+import { packChanges, packDifference } from '../pack/pack-changes.js'
 import { withView } from '../mount/views.js'
 
 /** The two sides; undefined is the empty tree. */
@@ -70,7 +70,7 @@ export async function* diffTar(
   const signal = options.signal ? { signal: options.signal } : {}
   if (b === undefined) return yield* packNothing(context, a, signal)
   if (sides.isOwn && b.kind !== 'view') {
-    // A tar that came with sparse entries goes out again by an export alone: here zeros are zeros (core/tree/pack.ts).
+    // A tar that came with sparse entries goes out again by an export alone: here zeros are zeros (core/pack/pack.ts).
     const isAsRecorded = db.layers.get(b.id) !== undefined && !hasSparse(db.split.chunks(b.id))
     if (isAsRecorded) return yield* (await context.layers()).export(b.id, options)
     return yield* driver.diff(b.layer, undefined, signal)

@@ -7,7 +7,7 @@ import { baseOf, parentOf } from '../paths.js'
 import { inodeOf, isFile } from '../sys/stat.js'
 import { compareInThread } from '../tree/compare.js'
 import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
-import { packDifference } from '../tree/pack-changes.js'
+import { packDifference } from '../pack/pack-changes.js'
 import { type Views, withView } from '../mount/views.js'
 
 export interface RawDiffContext {

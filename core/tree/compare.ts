@@ -168,7 +168,7 @@ function createComparison(options: CompareOptions): Comparison {
 
 /**
  * Which unchanged names are links of one file. Two names that passed are linked in the old tree exactly where they are in
- * the new one; a name that would break this is a change (and its whole new group is packed: see pack-changes.ts).
+ * the new one; a name that would break this is a change (and its whole new group is packed: see core/pack/pack-changes.ts).
  */
 export function createLinkGroups() {
   let count = 0

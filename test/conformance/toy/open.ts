@@ -11,7 +11,7 @@ import { openTree } from '../../../core/tree/confined.js'
 import { copyTree } from '../../../core/tree/copy.js'
 import { extract } from '../../../core/extract/extract.js'
 import { merge } from '../../../core/extract/merge.js'
-import { packDifference } from '../../../core/tree/pack-changes.js'
+import { packDifference } from '../../../core/pack/pack-changes.js'
 import { attempt, attempting, attemptReading } from '../../../drivers/failure.js'
 import { refuseLayerOptions } from '../../../drivers/options.js'
 import {

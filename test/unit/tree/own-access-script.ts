@@ -5,7 +5,7 @@ import { compareTrees } from '../../../core/tree/compare.js'
 import { openInRoot } from '../../../core/tree/confined.js'
 import { copyTreeSync } from '../../../core/tree/copy.js'
 import { mergeSync } from '../../../core/extract/merge.js'
-import { pack } from '../../../core/tree/pack.js'
+import { pack } from '../../../core/pack/pack.js'
 import { walk } from '../../../core/tree/walk.js'
 import { usageOf } from '../../../drivers/usage.js'
 

@@ -1,7 +1,7 @@
 /** The thread of pack-changes.ts. */
 import { type ByteSink, openProducer } from '../threads/channel.js'
 import { serve } from '../threads/worker.js'
-import { compareTrees } from './compare.js'
+import { compareTrees } from '../tree/compare.js'
 import { type Packed, pack } from './pack.js'
 import type { PackJob } from './pack-changes.js'
 

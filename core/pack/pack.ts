@@ -1,4 +1,4 @@
-/** Packs changes of a tree that may be written to meanwhile, without ever leaving it (confined.ts). */
+/** Packs changes of a tree that may be written to meanwhile, without ever leaving it (core/tree/confined.ts). */
 import { toShortText } from '../bytes.js'
 import { closeEach } from '../closing.js'
 import type { Change } from '../driver.js'
@@ -7,10 +7,10 @@ import { baseOf, parentOf } from '../paths.js'
 import { close, read, readlinkAt } from '../sys/files.js'
 import { fstat, inodeOf, isDirectory, isFile, isSocket, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
 import { createTarPacker } from '../tar/pack.js'
-import { readXattrs } from './attributes.js'
-import { at, openFile, openTree } from './confined.js'
-import { failure } from './failure.js'
-import { createNotices } from './notices.js'
+import { readXattrs } from '../tree/attributes.js'
+import { at, openFile, openTree } from '../tree/confined.js'
+import { failure } from '../tree/failure.js'
+import { createNotices } from '../tree/notices.js'
 import { createDirectories, itemsOf } from './pack-items.js'
 import { baseEntry, fixedTime, typeOf, whiteout } from './tar-entry.js'
 

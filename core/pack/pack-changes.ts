@@ -7,7 +7,7 @@ import { type ByteSink, createChannel, drain, openConsumer, openProducer, recycl
 import type { Change } from '../driver.js'
 import { isCode } from '../errors.js'
 import { runInWorker } from '../threads/worker.js'
-import type { CompareOptions } from './compare.js'
+import type { CompareOptions } from '../tree/compare.js'
 import type { Packed } from './pack.js'
 
 export interface PackOptions {
@@ -41,7 +41,7 @@ export function packChanges(
   return stream(view, [...changes], options)
 }
 
-/** The tar of what `view` has and `old` has not, compared (compare.ts) in the same thread. */
+/** The tar of what `view` has and `old` has not, compared (core/tree/compare.ts) in the same thread. */
 export function packDifference(
   view: string | number,
   old: string | number | undefined,

@@ -5,8 +5,8 @@ import { VarveError } from '../errors.js'
 import { baseOf, parentOf } from '../paths.js'
 import { inodeOf, isDirectory, isSocket, lstatAt } from '../sys/stat.js'
 import { whiteoutPath } from '../tar/whiteout.js'
-import { type Entered, enterDirectory, type Tree } from './confined.js'
-import { walk } from './walk.js'
+import { type Entered, enterDirectory, type Tree } from '../tree/confined.js'
+import { walk } from '../tree/walk.js'
 
 export interface Item {
   /** In the tree. */
