@@ -4,7 +4,7 @@ import type { Healed } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
 import { close, open, writeAll } from '../../core/sys/files.js'
-import { healTree } from '../../core/tree/heal.js'
+import { healTree } from '../../core/heal/heal.js'
 import { isRealDirectory, replaceWhole } from '../temporary.js'
 import type { Layout } from './layout.js'
 

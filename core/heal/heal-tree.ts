@@ -5,13 +5,13 @@ import { closeEach } from '../closing.js'
 import { baseOf, join, parentOf } from '../paths.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
 import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
-import { at, enterDirectory, list, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
-import { failure } from './failure.js'
+import { at, enterDirectory, list, lstatAtOrUndefined, openTree, type Tree } from '../tree/confined.js'
+import { failure } from '../tree/failure.js'
 import type { HealedTree, HealJob } from './heal.js'
 import { healAttributes } from './heal-attributes.js'
 import { healContent } from './heal-content.js'
-import { blockSizeOf } from './holes.js'
-import { PERMISSIONS } from './own-access.js'
+import { blockSizeOf } from '../tree/holes.js'
+import { PERMISSIONS } from '../tree/own-access.js'
 
 const TYPE = 0o170000
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW

@@ -3,8 +3,8 @@ import { errnoOf } from '../errors.js'
 import { chmod, lchown, utimens } from '../sys/files.js'
 import { isSymlink, lstat, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
-import { readXattrs } from './attributes.js'
-import { isRoot, PERMISSIONS } from './own-access.js'
+import { readXattrs } from '../tree/attributes.js'
+import { isRoot, PERMISSIONS } from '../tree/own-access.js'
 
 interface Both {
   readonly wanted: Stat

@@ -4,8 +4,8 @@ import { errnoOf } from '../errors.js'
 import { close, ftruncate, open, openAt, rename, unlink, write } from '../sys/files.js'
 import { readFully } from '../sys/read-fully.js'
 import type { Stat } from '../sys/stat.js'
-import { at, openFile } from './confined.js'
-import { copyContent } from './content.js'
+import { at, openFile } from '../tree/confined.js'
+import { copyContent } from '../tree/content.js'
 
 const CHUNK = 256 * 1024
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
