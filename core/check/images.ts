@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { ImageRow } from '../db/images.js'
 import { messageOf } from '../errors.js'
-import { parseConfig } from '../formats/config.js'
+import { parseConfig } from '../formats/read/config.js'
 import { digestOf } from '../ids.js'
 import { type CheckContext, type Problem, REBUILD } from './problem.js'
 

@@ -2,7 +2,7 @@
 import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
 import { VarveError } from '../errors.js'
-import type { ExportImage, ExportLayer } from '../formats/image.js'
+import type { ExportImage, ExportLayer } from '../formats/read/image.js'
 import { writeImage } from '../formats/write.js'
 import type { Layers } from '../layers/layers.js'
 import { formsOf } from './resolve.js'

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { ImageSource, SourceOptions } from '../../../core/formats/image.js'
-import { openSource } from '../../../core/formats/source.js'
+import type { ImageSource, SourceOptions } from '../../../core/formats/read/image.js'
+import { openSource } from '../../../core/formats/read/source.js'
 import {
   type Content,
   createBlobs,

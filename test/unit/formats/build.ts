@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import type { ExportImage } from '../../../core/formats/image.js'
+import type { ExportImage } from '../../../core/formats/read/image.js'
 import type { Digest } from '../../../core/ids.js'
 
 /** Path → content; a string starting with `->` is a symlink, with `=>` a hard link. */

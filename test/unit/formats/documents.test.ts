@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { ImageSource } from '../../../core/formats/image.js'
-import { openSource } from '../../../core/formats/source.js'
+import type { ImageSource } from '../../../core/formats/read/image.js'
+import { openSource } from '../../../core/formats/read/source.js'
 import {
   type Content,
   createBlobs,

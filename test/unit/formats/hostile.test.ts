@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { type ErrorCode, VarveError } from '../../../core/errors.js'
-import { openSource } from '../../../core/formats/source.js'
+import { openSource } from '../../../core/formats/read/source.js'
 import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import {
   type Content,

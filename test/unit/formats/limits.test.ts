@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { openSource } from '../../../core/formats/source.js'
+import { openSource } from '../../../core/formats/read/source.js'
 import {
   type Content,
   createBlobs,

@@ -4,17 +4,17 @@
  * layer's json the way `docker load` does it; the diff ids by hashing the layers.
  */
 import { createHash } from 'node:crypto'
-import { fromText } from '../bytes.js'
-import { type Blob, blobBytes } from '../compress/blob.js'
-import { sniffBlob } from '../compress/sniff.js'
-import { VarveError } from '../errors.js'
-import { type Digest, digestOf } from '../ids.js'
+import { fromText } from '../../bytes.js'
+import { type Blob, blobBytes } from '../../compress/blob.js'
+import { sniffBlob } from '../../compress/sniff.js'
+import { VarveError } from '../../errors.js'
+import { type Digest, digestOf } from '../../ids.js'
 import { MAX_LAYERS, parseConfig } from './config.js'
-import { type Files, missing, readDocument } from './files.js'
+import { type Files, missing, readDocument } from '../files.js'
 import { type Found, type FoundImage, placeOf } from './found.js'
 import type { SourceLayer, SourceOptions } from './image.js'
-import { expect, field, invalid, isField, type JsonObject, optionalField, parseObject } from './json.js'
-import { tryArchiveName } from '../reference.js'
+import { expect, field, invalid, isField, type JsonObject, optionalField, parseObject } from '../json.js'
+import { tryArchiveName } from '../../reference.js'
 import { acceptable } from './platform.js'
 
 interface V1Layer {

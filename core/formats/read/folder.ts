@@ -1,11 +1,11 @@
 /** A folder as a set of files. */
 import { constants } from 'node:fs'
-import { fromText, toText } from '../bytes.js'
-import type { Blob } from '../compress/blob.js'
-import { errnoOf } from '../errors.js'
-import { close, open, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, readdir } from '../sys/files.js'
-import { fstat, inodeOf, isFile } from '../sys/stat.js'
-import { createDocumentCache, type Files } from './files.js'
+import { fromText, toText } from '../../bytes.js'
+import type { Blob } from '../../compress/blob.js'
+import { errnoOf } from '../../errors.js'
+import { close, open, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, readdir } from '../../sys/files.js'
+import { fstat, inodeOf, isFile } from '../../sys/stat.js'
+import { createDocumentCache, type Files } from '../files.js'
 
 /**
  * Each file is opened once, when it is asked for, and stays open until `close`. Symlinks resolve with the folder as root

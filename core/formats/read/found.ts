@@ -3,11 +3,11 @@
  * hold several documents (index.json, manifest.json, repositories) that each name some of its images; which one other
  * tools read differs, so all are read.
  */
-import type { Blob } from '../compress/blob.js'
-import { VarveError } from '../errors.js'
-import type { Digest } from '../ids.js'
+import type { Blob } from '../../compress/blob.js'
+import { VarveError } from '../../errors.js'
+import type { Digest } from '../../ids.js'
 import type { SourceImage, SourceLayer, SourceOptions } from './image.js'
-import { invalid } from './json.js'
+import { invalid } from '../json.js'
 
 /** A layer as a document names it; `missing` is the error of one whose blob is not there. */
 export interface FoundLayer extends SourceLayer {

@@ -1,16 +1,16 @@
 /** What can't be read twice, or only after decompression, as a file in the scratch directory that nobody else sees. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { toText } from '../bytes.js'
-import type { Blob } from '../compress/blob.js'
-import { checkGzipEnd, decompressTo } from '../compress/decompress.js'
-import type { Progress } from '../api/options.js'
-import { close, open, unlink, writeAll } from '../sys/files.js'
-import { removeIfThere } from '../sys/lenient.js'
-import { fstat } from '../sys/stat.js'
-import { failure } from '../tree/failure.js'
-import { orAborted } from './abort.js'
-import { createWatch } from './watch.js'
+import { toText } from '../../bytes.js'
+import type { Blob } from '../../compress/blob.js'
+import { checkGzipEnd, decompressTo } from '../../compress/decompress.js'
+import type { Progress } from '../../api/options.js'
+import { close, open, unlink, writeAll } from '../../sys/files.js'
+import { removeIfThere } from '../../sys/lenient.js'
+import { fstat } from '../../sys/stat.js'
+import { failure } from '../../tree/failure.js'
+import { orAborted } from '../abort.js'
+import { createWatch } from './garbage-check.js'
 
 export interface SpoolOptions {
   /** An existing directory; a byte string. */

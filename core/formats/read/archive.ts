@@ -1,11 +1,11 @@
 /** A tar as a set of files: its headers read once, payloads found by offset. */
-import { toText } from '../bytes.js'
-import { type Blob, readAt } from '../compress/blob.js'
-import { VarveError } from '../errors.js'
-import { read } from '../sys/files.js'
-import { type IndexedEntry, indexTar } from '../tar/seek.js'
-import { createDocumentCache, type Files } from './files.js'
-import { invalid } from './json.js'
+import { toText } from '../../bytes.js'
+import { type Blob, readAt } from '../../compress/blob.js'
+import { VarveError } from '../../errors.js'
+import { read } from '../../sys/files.js'
+import { type IndexedEntry, indexTar } from '../../tar/seek.js'
+import { createDocumentCache, type Files } from '../files.js'
+import { invalid } from '../json.js'
 
 /** `file` is the whole archive, uncompressed; it stays the caller's. @throws VarveError CORRUPT where it is cut off or no tar */
 export function openArchive(file: Blob, close: () => void): Files {

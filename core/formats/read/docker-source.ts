@@ -2,15 +2,15 @@
  * What `docker save` writes since 1.10: manifest.json names, for each image, its config, its tags and its layers' tars,
  * which images share (moby image/spec v1.2). Layers may be compressed, as crane and ko write them.
  */
-import { toText } from '../bytes.js'
-import { isCode, VarveError } from '../errors.js'
-import { type Digest, isDigest } from '../ids.js'
+import { toText } from '../../bytes.js'
+import { isCode, VarveError } from '../../errors.js'
+import { type Digest, isDigest } from '../../ids.js'
 import { type ConfigFacts, parseConfig, requireCounts } from './config.js'
-import { type Document, type Files, missing, readDocument, safePath } from './files.js'
+import { type Document, type Files, missing, readDocument, safePath } from '../files.js'
 import type { Found, FoundLayer } from './found.js'
 import type { SourceOptions } from './image.js'
-import { expect, field, listField, parseArray } from './json.js'
-import { tryArchiveName } from '../reference.js'
+import { expect, field, listField, parseArray } from '../json.js'
+import { tryArchiveName } from '../../reference.js'
 import { acceptable } from './platform.js'
 
 /** `platform` (parsed) is a demand where one was asked for: the format has no choice of platforms. */

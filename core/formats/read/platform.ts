@@ -1,5 +1,5 @@
 /** Platforms: `os/architecture[/variant]`, with the spellings and the fall-backs that containerd's `platforms` has. */
-import { VarveError } from '../errors.js'
+import { VarveError } from '../../errors.js'
 
 /** This machine's. */
 export function hostPlatform(): string {

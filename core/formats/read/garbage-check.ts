@@ -1,7 +1,7 @@
 /** A look at bytes that are on their way into a file: is there any use in more of them? */
-import { SNIFF_BYTES, sniff } from '../compress/sniff.js'
-import { VarveError } from '../errors.js'
-import { createTarParser } from '../tar/parse.js'
+import { SNIFF_BYTES, sniff } from '../../compress/sniff.js'
+import { VarveError } from '../../errors.js'
+import { createTarParser } from '../../tar/parse.js'
 
 /**
  * Gives a function that is shown each chunk, and says false after the one with which no archive can come of them any more:

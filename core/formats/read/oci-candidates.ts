@@ -1,10 +1,10 @@
 /** The manifests that an index names, those of indexes within it included. */
-import { VarveError } from '../errors.js'
-import type { Digest } from '../ids.js'
-import type { Document, Files } from './files.js'
-import { invalid } from './json.js'
+import { VarveError } from '../../errors.js'
+import type { Digest } from '../../ids.js'
+import type { Document, Files } from '../files.js'
+import { invalid } from '../json.js'
 import { type Descriptor, isThere, missingBlob, parseIndex, readIndex } from './oci-document.js'
-import { IMAGE_NAME, INDEX_TYPES, REF_NAME, REFERENCE_TYPE } from './oci-media-types.js'
+import { IMAGE_NAME, INDEX_TYPES, REF_NAME, REFERENCE_TYPE } from '../oci-media-types.js'
 
 export interface Candidate {
   readonly descriptor: Descriptor

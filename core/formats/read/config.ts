@@ -1,7 +1,7 @@
 /** An image's config (OCI image-spec, config.md; Docker's is the same in what matters here). */
-import { VarveError } from '../errors.js'
-import type { Digest } from '../ids.js'
-import { asDigest, field, invalid, listField, optionalField, parseObject } from './json.js'
+import { VarveError } from '../../errors.js'
+import type { Digest } from '../../ids.js'
+import { asDigest, field, invalid, listField, optionalField, parseObject } from '../json.js'
 import { platformOf } from './platform.js'
 
 export interface ConfigFacts {

@@ -1,8 +1,8 @@
 /** Descriptors, indexes and manifests of an OCI layout: read, verified, and parsed. */
-import type { Blob } from '../compress/blob.js'
-import { VarveError } from '../errors.js'
-import type { Digest } from '../ids.js'
-import { type Document, type Files, missing, readDocumentBlob } from './files.js'
+import type { Blob } from '../../compress/blob.js'
+import { VarveError } from '../../errors.js'
+import type { Digest } from '../../ids.js'
+import { type Document, type Files, missing, readDocumentBlob } from '../files.js'
 import {
   asDigest,
   expect,
@@ -13,8 +13,8 @@ import {
   listField,
   optionalField,
   parseObject,
-} from './json.js'
-import { FOREIGN_LAYER_TYPES, INDEX_TYPES, MANIFEST_TYPES } from './oci-media-types.js'
+} from '../json.js'
+import { FOREIGN_LAYER_TYPES, INDEX_TYPES, MANIFEST_TYPES } from '../oci-media-types.js'
 import { platformOf } from './platform.js'
 
 export interface Descriptor {
