@@ -29,7 +29,7 @@ export async function toFile(
   file: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { writeWholeFile } = await import('../core/formats/whole-file.js')
+  const { writeWholeFile } = await import('../core/formats/write/whole-file.js')
   await writeWholeFile(file, async (emit) => {
     for await (const chunk of chunks) {
       signal.throwIfAborted()

@@ -1,9 +1,9 @@
 /** Writes an image as an archive or a folder. The same image gives the same bytes every time. */
-import { VarveError } from '../errors.js'
-import type { ArchiveFormat, Compression, Progress } from '../api/options.js'
-import { failure } from '../tree/failure.js'
+import { VarveError } from '../../errors.js'
+import type { ArchiveFormat, Compression, Progress } from '../../api/options.js'
+import { failure } from '../../tree/failure.js'
 import { writeDockerArchive } from './docker-archive.js'
-import type { ExportImage, ExportLayer } from './read/image.js'
+import type { ExportImage, ExportLayer } from '../read/image.js'
 import { writeOci } from './oci.js'
 import { toFile, toFolder, toStandardOutput, toStream } from './output.js'
 import type { Output } from './writer-output.js'

@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { dirname } from 'node:path'
-import { fromText } from '../bytes.js'
-import { errnoOf, VarveError } from '../errors.js'
-import { parentOf } from '../paths.js'
-import { close, fsync, open, rename, unlink, writeAll } from '../sys/files.js'
-import { openAsync, writeAllAsync } from '../sys/pool.js'
-import { isDirectory, isFile, type Stat, stat } from '../sys/stat.js'
-import { syncDirectory } from '../sys/sync.js'
+import { fromText } from '../../bytes.js'
+import { errnoOf, VarveError } from '../../errors.js'
+import { parentOf } from '../../paths.js'
+import { close, fsync, open, rename, unlink, writeAll } from '../../sys/files.js'
+import { openAsync, writeAllAsync } from '../../sys/pool.js'
+import { isDirectory, isFile, type Stat, stat } from '../../sys/stat.js'
+import { syncDirectory } from '../../sys/sync.js'
 
 export type Emit = (chunk: Uint8Array) => Promise<void>
 

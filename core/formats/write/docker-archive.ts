@@ -2,8 +2,8 @@
  * Docker's archive (moby image/spec v1.2), as docker since 1.10, podman, skopeo and containerd read it: the layers, the
  * config, then manifest.json, which names them.
  */
-import type { ExportImage } from './read/image.js'
-import { type LayerOptions, withLayerFile } from './read/layer-file.js'
+import type { ExportImage } from '../read/image.js'
+import { type LayerOptions, withLayerFile } from '../read/layer-file.js'
 import type { Output } from './writer-output.js'
 
 export async function writeDockerArchive(
