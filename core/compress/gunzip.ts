@@ -2,7 +2,7 @@
 import { createGunzip } from 'node:zlib'
 import { messageOf, VarveError } from '../errors.js'
 import { type Blob, blobBytes, type ReadOptions } from './blob.js'
-import { untilDrained } from './pressure.js'
+import { untilDrained } from './until-drained.js'
 
 export interface GunzipOptions extends ReadOptions {
   /** Sees the compressed bytes as they are read. */

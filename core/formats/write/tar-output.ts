@@ -1,6 +1,6 @@
 /** The outer archive, by tar-stream: all names are short ASCII, all owners root, all times 0. */
 import { type Header, type Pack, pack } from 'tar-stream'
-import { untilDrained } from '../../compress/pressure.js'
+import { untilDrained } from '../../compress/until-drained.js'
 import type { Output } from './writer-output.js'
 
 /** Runs `write`, its files going as a tar to `sink`, chunk by chunk, ended by two zero blocks. */
