@@ -9,7 +9,7 @@
  * - Links, directories, devices and fifos have no payload, whatever their size field says. But pax and cpio do store a
  *   hard link's content, and old tars a directory's, so where no header follows such an entry (Go gives up there) its
  *   size is believed and the bytes are `raw`.
- * - What is no entry is bounded (stray.ts).
+ * - What is no entry is bounded (padding-limit.ts).
  * - GNU long names win over extended headers; a type of NUL with a trailing slash in the name is a directory.
  * Beyond Go:
  * - Global headers set defaults, as POSIX has it, but neither `size` nor `GNU.sparse.*`: what readers take for an entry
@@ -21,11 +21,11 @@
  */
 import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
-import { createAssembler, guess, MAX_META } from './assemble.js'
+import { createAssembler, guess, MAX_META } from './read-entry.js'
 import type { TarEntry, TarHandler, TarParser } from './entry.js'
 import { BLOCK, classifyBlock, createBlock, type Header, padOf, readHeader, requireSize } from './header.js'
 import { createSparseEntries, type SparseStep } from './sparse-entry.js'
-import { createStray } from './stray.js'
+import { createStray } from './padding-limit.js'
 
 /** A parser for archives whose payload is not at hand, or not wanted. */
 export interface SkippingTarParser extends TarParser {
