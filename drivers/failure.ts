@@ -2,7 +2,7 @@
 import { type ByteChannel, openConsumer } from '../core/threads/channel.js'
 import { errnoOf, VarveError } from '../core/errors.js'
 import { WHAT_FREES } from '../core/sys/full.js'
-import { failure } from '../core/tree/failure.js'
+import { failure } from '../core/sys/failure.js'
 
 /** @throws VarveError `<doing>: <the words of whoever failed>` */
 export async function attempt<T>(doing: string, work: () => T | Promise<T>): Promise<T> {

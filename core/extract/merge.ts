@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
-import { closeEach } from '../closing.js'
+import { closeEach } from '../sys/close-all.js'
 import { errnoOf } from '../errors.js'
 import { baseOf, join, parentOf } from '../paths.js'
 import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
@@ -23,7 +23,7 @@ import {
   type Tree,
 } from '../tree/confined.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
-import { failure } from '../tree/failure.js'
+import { failure } from '../sys/failure.js'
 import { grant, isRoot, withAccess } from '../tree/own-access.js'
 
 export interface Hidden {

@@ -2,7 +2,7 @@
  * The store's face, on which no call fails but with a VarveError: one of the system's own that nobody inside put into words
  * says at least what was being done.
  */
-import { failure } from '../tree/failure.js'
+import { failure } from '../sys/failure.js'
 
 type Call = (...args: readonly unknown[]) => unknown
 

@@ -1,6 +1,6 @@
 /** Packs changes of a tree that may be written to meanwhile, without ever leaving it (core/tree/confined.ts). */
 import { toShortText } from '../bytes.js'
-import { closeEach } from '../closing.js'
+import { closeEach } from '../sys/close-all.js'
 import type { Change } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { baseOf, parentOf } from '../paths.js'
@@ -9,7 +9,7 @@ import { fstat, inodeOf, isDirectory, isFile, isSocket, isSymlink, lstatAt, type
 import { createTarPacker } from '../tar/pack.js'
 import { readXattrs } from '../tree/attributes.js'
 import { at, openFile, openTree } from '../tree/confined.js'
-import { failure } from '../tree/failure.js'
+import { failure } from '../sys/failure.js'
 import { createNotices } from '../tree/notices.js'
 import { createDirectories, itemsOf } from './pack-items.js'
 import { baseEntry, fixedTime, typeOf, whiteout } from './tar-entry.js'

@@ -6,7 +6,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import { fromText, toText } from '../bytes.js'
-import type { Closer } from '../closing.js'
+import type { Closer } from '../sys/close-all.js'
 import type { Database } from '../db/database.js'
 import { messageOf } from '../errors.js'
 import { generationOf } from '../records/history.js'

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { fromText } from '../bytes.js'
-import { type Closer, closeAfter } from '../closing.js'
+import { type Closer, closeAfter } from '../sys/close-all.js'
 import { type Database, openDatabase } from '../db/database.js'
 import type { Driver } from '../driver.js'
 import { createGate, type Gate } from '../gate.js'

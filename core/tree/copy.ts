@@ -24,7 +24,7 @@ import { DEFAULT_ACL, readXattrs } from './attributes.js'
 import { at, enterDirectory, list, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
-import { failure } from './failure.js'
+import { failure } from '../sys/failure.js'
 import { blockSizeOf } from './holes.js'
 import { isRoot, PERMISSIONS } from './own-access.js'
 

@@ -1,6 +1,6 @@
 /** Changes at the cost of the change: the kernel compares the two trees' metadata, and sends what differs. */
 import { toText } from '../../core/bytes.js'
-import { closeEach } from '../../core/closing.js'
+import { closeEach } from '../../core/sys/close-all.js'
 import type { Change } from '../../core/driver.js'
 import { subvolumeInfo } from '../../core/sys/btrfs.js'
 import { close } from '../../core/sys/files.js'

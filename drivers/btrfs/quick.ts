@@ -2,7 +2,7 @@
  * Small differences without a thread: to start one takes longer than the kernel does to compare two trees of 100,000 files.
  * Whatever turns out to be more than a moment's work is given up, and begun anew in threads.
  */
-import { closeEach } from '../../core/closing.js'
+import { closeEach } from '../../core/sys/close-all.js'
 import type { Change } from '../../core/driver.js'
 import { sendInPool } from '../../core/sys/btrfs.js'
 import { close, read } from '../../core/sys/files.js'

@@ -8,7 +8,7 @@ import type { Progress } from '../../api/options.js'
 import { close, open, unlink, writeAll } from '../../sys/files.js'
 import { removeIfThere } from '../../sys/lenient.js'
 import { fstat } from '../../sys/stat.js'
-import { failure } from '../../tree/failure.js'
+import { failure } from '../../sys/failure.js'
 import { orAborted } from '../abort.js'
 import { createWatch } from './garbage-check.js'
 

@@ -7,7 +7,7 @@ import { close, fsync, mkdir, open, readdir, removeTree, rename, writeAll } from
 import { standardOutput } from '../../sys/standard.js'
 import { isDirectory } from '../../sys/stat.js'
 import { syncDirectory } from '../../sys/sync.js'
-import { failure } from '../../tree/failure.js'
+import { failure } from '../../sys/failure.js'
 import { orAborted } from '../abort.js'
 import { createTarOutput } from './tar-output.js'
 import { noParent, statOrUndefined, writeWholeFile } from './whole-file.js'

@@ -6,7 +6,7 @@ import { fromText } from '../../bytes.js'
 import { errnoOf, VarveError } from '../../errors.js'
 import { parentOf } from '../../paths.js'
 import { close, fsync, open, rename, unlink, writeAll } from '../../sys/files.js'
-import { openAsync, writeAllAsync } from '../../sys/pool.js'
+import { openAsync, writeAllAsync } from '../../sys/async-files.js'
 import { isDirectory, isFile, type Stat, stat } from '../../sys/stat.js'
 import { syncDirectory } from '../../sys/sync.js'
 

@@ -1,7 +1,7 @@
 /** Writes an image as an archive or a folder. The same image gives the same bytes every time. */
 import { VarveError } from '../../errors.js'
 import type { ArchiveFormat, Compression, Progress } from '../../api/options.js'
-import { failure } from '../../tree/failure.js'
+import { failure } from '../../sys/failure.js'
 import { writeDockerArchive } from './docker-archive.js'
 import type { ExportImage, ExportLayer } from '../read/image.js'
 import { writeOci } from './oci.js'

@@ -10,7 +10,7 @@ import { openDecompressed } from '../../../core/compress/decompress.js'
 import { sniff, sniffBlob } from '../../../core/compress/sniff.js'
 import { VarveError } from '../../../core/errors.js'
 import { which } from '../../../core/sys/exec.js'
-import { readAsync } from '../../../core/sys/pool.js'
+import { readAsync } from '../../../core/sys/async-files.js'
 import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { digestOfBytes, tempDirs } from './build.js'
 

@@ -22,7 +22,7 @@ import { openSource } from '../../../core/formats/read/source.js'
 import { type WriteOptions, writeImage } from '../../../core/formats/write/write.js'
 import type { ArchiveFormat, Compression, Progress } from '../../../core/api/options.js'
 import { which } from '../../../core/sys/exec.js'
-import { readAsync } from '../../../core/sys/pool.js'
+import { readAsync } from '../../../core/sys/async-files.js'
 import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
 import { exportOf, type ImageParts, imageOf, layerTar, tempDirs } from './build.js'
 

@@ -1,5 +1,5 @@
 /** What was opened, closed again: all of it, whatever one of them throws. */
-import { messageOf } from './errors.js'
+import { messageOf } from '../errors.js'
 
 export type Closer = () => Promise<void> | void
 
