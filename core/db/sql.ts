@@ -1,5 +1,5 @@
 /** What the tables of this folder run their statements on; open.ts makes it. */
-import type { Gate } from '../gate.js'
+import type { Gate } from './gate.js'
 
 export type SqlValue = number | string | Buffer | null
 export type SqlParams = Readonly<Record<string, SqlValue>>

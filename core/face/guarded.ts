@@ -1,5 +1,5 @@
-/** A store whose changing calls ask its gate first (core/gate.ts). */
-import type { Gate } from '../gate.js'
+/** A store whose changing calls ask its gate first (core/db/gate.ts). */
+import type { Gate } from '../db/gate.js'
 import type { Store } from '../api/store.js'
 
 /**

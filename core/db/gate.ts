@@ -3,7 +3,7 @@
  * before it begins (core/face/guarded.ts), and no transaction begins but that of a repair (core/db/open.ts), so that nothing
  * slips by.
  */
-import { VarveError } from './errors.js'
+import { VarveError } from '../errors.js'
 
 export interface Gate {
   /** Why it is open for looking only; undefined where it may be changed. */
