@@ -1,8 +1,8 @@
 /** `varve __complete WORD…`: what may stand where the last word stands. The shells' scripts ask it. */
 import { existsSync } from 'node:fs'
 import type { Options } from 'yargs'
-import { UNSEEN } from '../core/bytes.js'
 import type { Store } from '../core/api/store.js'
+import { UNSEEN } from '../core/bytes.js'
 import type { Command, Completes, Completion } from './command.js'
 import { type Environment, globalOptions, readGlobal } from './options.js'
 import { commands, type Entry } from './registry.js'

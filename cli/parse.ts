@@ -1,7 +1,7 @@
 /** Command line → which command with which arguments. yargs parses and writes help; the rest of the strictness is here. */
 import yargs, { type Argv } from 'yargs'
-import { VarveError } from '../core/errors.js'
 import { didYouMean } from '../core/did-you-mean.js'
+import { VarveError } from '../core/errors.js'
 import type { Command } from './command.js'
 import { globalOptions } from './options.js'
 import { commands, type Entry } from './registry.js'

@@ -1,6 +1,7 @@
 /** `varve diff --content`: the changes of regular files and symlinks as a patch in git's form (git-diff, "Generating patch text"). */
-import { toBytes, UNSEEN } from '../core/bytes.js'
+
 import type { DetailedChange, FileInfo } from '../core/api/store.js'
+import { toBytes, UNSEEN } from '../core/bytes.js'
 import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 import { name } from './words.js'
 

@@ -1,9 +1,9 @@
 /** Runs one command from its words to its exit status. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { isCode } from '../core/errors.js'
-import type { Store } from '../core/api/store.js'
 import type { LongOptions, StoreOptions } from '../core/api/options.js'
+import type { Store } from '../core/api/store.js'
+import { isCode } from '../core/errors.js'
 import { type StandardStream, standardError, standardOutput } from '../core/sys/standard.js'
 import type { Context, GlobalOptions } from './command.js'
 import { failureOf, failureText, withoutSecrets } from './failure.js'

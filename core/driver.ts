@@ -38,8 +38,9 @@
  * An image layer need not be a directory (it may be a dataset, a device, or a file that is mounted): core reaches its
  * files only through `get`.
  */
-import type { ByteChannel } from './threads/channel.js'
+
 import type { LayerId } from './ids.js'
+import type { ByteChannel } from './threads/channel.js'
 
 /** A backend, as `drivers/all.ts` lists it. Importing one must be cheap and have no side effect. */
 export interface DriverModule {

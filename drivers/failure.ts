@@ -1,8 +1,9 @@
 /** Work of a driver, whose errors become VarveErrors that say what was being done, on which layer. */
-import { type ByteChannel, openConsumer } from '../core/threads/channel.js'
+
 import { errnoOf, VarveError } from '../core/errors.js'
-import { WHAT_FREES } from '../core/sys/full.js'
 import { failure } from '../core/sys/failure.js'
+import { WHAT_FREES } from '../core/sys/full.js'
+import { type ByteChannel, openConsumer } from '../core/threads/channel.js'
 
 /** @throws VarveError `<doing>: <the words of whoever failed>` */
 export async function attempt<T>(doing: string, work: () => T | Promise<T>): Promise<T> {

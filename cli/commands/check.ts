@@ -1,5 +1,5 @@
-import { STATUS } from '../../core/errors.js'
 import type { Finding } from '../../core/api/store.js'
+import { STATUS } from '../../core/errors.js'
 import { defineCommand } from '../command.js'
 import { count } from '../words.js'
 

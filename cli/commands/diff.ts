@@ -1,5 +1,5 @@
-import { VarveError } from '../../core/errors.js'
 import type { DetailedChange, FileInfo, Store } from '../../core/api/store.js'
+import { VarveError } from '../../core/errors.js'
 import { refuseTerminal, toStdout } from '../binary.js'
 import { statsOf, statText, totalOf } from '../change-stat.js'
 import { type Context, defineCommand } from '../command.js'

@@ -1,5 +1,5 @@
-import { VarveError } from '../../core/errors.js'
 import type { DriverVerdict } from '../../core/api/store.js'
+import { VarveError } from '../../core/errors.js'
 import { type Context, defineCommand } from '../command.js'
 import { oneOf } from '../options.js'
 import { table } from '../table.js'

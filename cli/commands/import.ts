@@ -1,5 +1,5 @@
-import { VarveError } from '../../core/errors.js'
 import type { LayerLimits } from '../../core/api/options.js'
+import { VarveError } from '../../core/errors.js'
 import { type Context, defineCommand } from '../command.js'
 import { LAYER } from '../options.js'
 

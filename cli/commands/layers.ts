@@ -1,5 +1,5 @@
-import { engineOf } from '../../core/graph/labels.js'
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
+import { engineOf } from '../../core/graph/labels.js'
 import { defineCommand } from '../command.js'
 import { handleOf, layerJson, shortHandle } from '../shapes.js'
 import { table } from '../table.js'

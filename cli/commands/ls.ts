@@ -1,5 +1,5 @@
-import { fromText } from '../../core/bytes.js'
 import type { FileInfo } from '../../core/api/store.js'
+import { fromText } from '../../core/bytes.js'
 import { defineCommand } from '../command.js'
 import { TARGET } from '../options.js'
 import { baseName, relativePath } from '../paths.js'

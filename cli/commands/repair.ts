@@ -1,5 +1,5 @@
-import { STATUS, VarveError } from '../../core/errors.js'
 import type { RepairedLayer } from '../../core/api/store.js'
+import { STATUS, VarveError } from '../../core/errors.js'
 import { defineCommand } from '../command.js'
 import { count } from '../words.js'
 

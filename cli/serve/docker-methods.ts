@@ -1,6 +1,7 @@
 /** The methods of the plug-in that answer with one JSON object. Those that stream are in docker-streams.ts. */
-import { VarveError } from '../../core/errors.js'
+
 import type { Store } from '../../core/api/store.js'
+import { VarveError } from '../../core/errors.js'
 import { type InitContext, init, toldBefore } from './docker-init.js'
 import { mapIn, optionalIn, type Request, textIn } from './docker-request.js'
 import type { Untold } from './docker-streams.js'

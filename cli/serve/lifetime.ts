@@ -1,6 +1,7 @@
 /** A service from its start to its end: what is told to whom, and in which order things go up and down. */
-import { messageOf } from '../../core/errors.js'
+
 import type { Store } from '../../core/api/store.js'
+import { messageOf } from '../../core/errors.js'
 import { createCalls } from './calls.js'
 import type { Log } from './log.js'
 import { createMetrics } from './metrics.js'

@@ -1,7 +1,7 @@
 /** `--metrics`: a small HTTP server of its own, with `/metrics` and `/healthz`. */
 import { createServer, type Server } from 'node:http'
-import { messageOf, VarveError } from '../../core/errors.js'
 import type { Store } from '../../core/api/store.js'
+import { messageOf, VarveError } from '../../core/errors.js'
 import { failureOf } from '../failure.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'

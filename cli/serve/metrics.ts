@@ -1,6 +1,7 @@
 /** The figures of a service in Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats). */
-import type { ErrorCode } from '../../core/errors.js'
+
 import type { Store } from '../../core/api/store.js'
+import type { ErrorCode } from '../../core/errors.js'
 
 export interface Metrics {
   /** A call begins; `end` is told what came of it, and gives the milliseconds it took. */

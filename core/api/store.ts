@@ -2,7 +2,6 @@
 import type { Change, Mount, Probe, Supports, Usage } from '../driver.js'
 import type { ChainId, Digest, LayerId } from '../ids.js'
 import type { RawLayers } from './graph-driver.js'
-import type { NodeKind, Snapshots } from './snapshots.js'
 import type {
   ArchiveFormat,
   CheckOptions,
@@ -12,6 +11,7 @@ import type {
   LongOptions,
   RepairOptions,
 } from './options.js'
+import type { NodeKind, Snapshots } from './snapshots.js'
 
 /** One layer of the graph. */
 export interface LayerInfo {

@@ -2,20 +2,21 @@
  * Is the store whole? Named checks, each told in words and mended where that is safe. Without `data` they cost what the
  * database holds; with it every stored byte is read.
  */
+
+import type { CheckOptions } from '../api/options.js'
+import type { Finding } from '../api/store.js'
+import { isCode, messageOf, VarveError } from '../errors.js'
+import { nodesOf } from '../inspect/context.js'
 import { checkData } from './data.js'
 import { checkDatabase } from './database.js'
 import { checkHistory } from './history.js'
 import { checkImages } from './images.js'
 import { checkLayers } from './layers.js'
 import { checkLeftovers } from './leftovers.js'
-import { checkKnownDamage, checkMarks } from './whiteouts.js'
 import { checkMounts } from './mounts.js'
 import type { CheckContext, Problem } from './problem.js'
 import { checkSentinel } from './sentinel.js'
-import { isCode, messageOf, VarveError } from '../errors.js'
-import { nodesOf } from '../inspect/context.js'
-import type { Finding } from '../api/store.js'
-import type { CheckOptions } from '../api/options.js'
+import { checkKnownDamage, checkMarks } from './whiteouts.js'
 
 const CHECKS: readonly {
   readonly name: string

@@ -1,8 +1,9 @@
 /** Every stored byte: each layer's tar is put together again and hashed, and its tree is held against the index. */
+
+import type { CheckOptions } from '../api/options.js'
 import { rememberDamage } from '../damage/damage.js'
 import { examine } from '../damage/examine.js'
 import { nameOf } from '../graph/rules.js'
-import type { CheckOptions } from '../api/options.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 
 /** A damaged tree may be wrong in every file. */

@@ -1,12 +1,13 @@
 /** Rows and what the driver has must tell the same story. */
+
+import type { CheckOptions } from '../api/options.js'
 import { problemOfDriver, recordProblem } from '../damage/damage.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
+import { REMADE } from '../graph/labels.js'
 import { nameOf, requireNode } from '../graph/rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { refill, takeUpLayer } from '../recover/take-up-layer.js'
-import { REMADE } from '../graph/labels.js'
-import type { CheckOptions } from '../api/options.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 

@@ -1,12 +1,12 @@
 /** What a check finds, and what it looks at. */
 import type { Database } from '../db/database.js'
-import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Gate } from '../db/gate.js'
-import type { Journal } from '../journal/journal.js'
-import type { Records } from '../records/records.js'
-import type { Layers } from '../layers/layers.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Looking } from '../inspect/context.js'
+import type { Journal } from '../journal/journal.js'
+import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
+import type { Records } from '../records/records.js'
 
 export interface CheckContext extends Looking {
   readonly gate: Gate

@@ -1,16 +1,16 @@
 /** Where good layers come from for a repair: an archive or layout of images, a folder of one, a layer's tar, another store. */
 
+import type { LongOptions } from '../api/options.js'
+import type { Store } from '../api/store.js'
 import { fromText } from '../bytes.js'
 import type { Blob } from '../compress/blob.js'
 import { isCode, VarveError } from '../errors.js'
-import { digestOfBlob } from '../layers/fill.js'
 import { openFile, openSource } from '../formats/read/source.js'
 import type { Digest } from '../ids.js'
-import type { Store } from '../api/store.js'
-import type { LongOptions } from '../api/options.js'
+import { digestOfBlob } from '../layers/fill.js'
+import { blobSource, streamSource, type TarSource } from '../layers/tar-source.js'
 import { realpath } from '../sys/files.js'
 import { isFile, lstatOrUndefined } from '../sys/stat.js'
-import { blobSource, streamSource, type TarSource } from '../layers/tar-source.js'
 
 export interface RepairSource {
   readonly label: string

@@ -1,15 +1,16 @@
 /** Store.repair: every layer that a source has is examined, and the damaged ones are healed from it, oldest first. */
+
+import type { LongOptions, RepairOptions } from '../api/options.js'
+import type { RepairedLayer } from '../api/store.js'
 import { rememberDamage } from '../damage/damage.js'
+import { type examine, type ThoroughContext, thoroughDamage } from '../damage/examine.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { checkSignal, isCode, messageOf, VarveError } from '../errors.js'
-import { type examine, type ThoroughContext, thoroughDamage } from '../damage/examine.js'
 import type { Digest } from '../ids.js'
-import type { Layers } from '../layers/layers.js'
-import { nodesOf } from '../inspect/context.js'
-import type { RepairedLayer } from '../api/store.js'
 import type { Resolver } from '../images/resolve.js'
+import { nodesOf } from '../inspect/context.js'
+import type { Layers } from '../layers/layers.js'
 import { openRepairSource, type RepairSource, type RepairSourceOptions } from './repair-source.js'
-import type { LongOptions, RepairOptions } from '../api/options.js'
 
 export interface RepairContext extends ThoroughContext, Omit<RepairSourceOptions, keyof LongOptions> {
   readonly resolver: Resolver

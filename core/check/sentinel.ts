@@ -1,7 +1,8 @@
 /** Was the root copied by something that loses what layers are made of? */
+
+import type { CheckOptions } from '../api/options.js'
 import { nameOf } from '../graph/rules.js'
 import { lostParts, makeSentinel } from '../root/sentinel.js'
-import type { CheckOptions } from '../api/options.js'
 import type { CheckContext, Problem } from './problem.js'
 
 const GOOD_COPIES =

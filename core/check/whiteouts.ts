@@ -1,10 +1,11 @@
 /** What a layer deletes must not show, and what was found damaged once. */
+
+import type { CheckOptions } from '../api/options.js'
+import { markProblems } from '../damage/whiteouts.js'
 import type { NodeRow } from '../db/nodes.js'
 import { messageOf } from '../errors.js'
-import { nameOf } from '../graph/rules.js'
-import { markProblems } from '../damage/whiteouts.js'
 import { indexOf } from '../file-index/merged-index.js'
-import type { CheckOptions } from '../api/options.js'
+import { nameOf } from '../graph/rules.js'
 import { withView } from '../mount/views.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 

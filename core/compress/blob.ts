@@ -1,7 +1,7 @@
 /** A run of bytes in an open file: a layer, a manifest, or a whole archive. */
 import { VarveError } from '../errors.js'
-import { read } from '../sys/files.js'
 import { readAsync } from '../sys/async-files.js'
+import { read } from '../sys/files.js'
 
 export interface Blob {
   /** Belongs to whoever made the blob. */

@@ -1,10 +1,10 @@
 /** Compression of what leaves: the same bytes every time on one machine, without name or time in them. */
 import type { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
-import { createChannel, drain, openConsumer, openProducer, pump } from '../threads/channel.js'
 import { VarveError } from '../errors.js'
 import { which } from '../sys/exec.js'
 import { startFilter } from '../sys/filter-command.js'
+import { createChannel, drain, openConsumer, openProducer, pump } from '../threads/channel.js'
 import { runInWorker } from '../threads/worker.js'
 import { checkOutput, type OutputCheck } from './output-check.js'
 import type { ZstdTask } from './zstd-worker.js'

@@ -1,6 +1,7 @@
 /** How a run of bytes is compressed, by its first bytes. */
-import { VarveError } from '../errors.js'
+
 import type { Compression } from '../api/options.js'
+import { VarveError } from '../errors.js'
 import { type Blob, readStart } from './blob.js'
 
 /** Compressions that are told apart, to be refused by name. */

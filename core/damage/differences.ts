@@ -1,10 +1,11 @@
 /** One file held against its row in the index. */
+
+import type { FileInfo } from '../api/store.js'
 import { toShortText } from '../bytes.js'
-import { excusesOf, isNoEntry } from './excuses.js'
 import type { Database } from '../db/database.js'
 import type { Found } from '../file-index/merged-index.js'
-import type { FileInfo } from '../api/store.js'
 import { sameXattrs } from '../tree/attributes.js'
+import { excusesOf, isNoEntry } from './excuses.js'
 
 /** In words; undefined where the file is as the index has it. */
 export function differencesOf(

@@ -1,10 +1,10 @@
 /** Is one layer what it was when it came? Reads every byte; damage.ts has the quick look. */
 
-import { treeProblems } from './tree.js'
-import { type DamageContext, placeProblem, recordProblem } from './damage.js'
+import type { LongOptions } from '../api/options.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { checkSignal, messageOf } from '../errors.js'
-import type { LongOptions } from '../api/options.js'
+import { type DamageContext, placeProblem, recordProblem } from './damage.js'
+import { treeProblems } from './tree.js'
 
 export type ThoroughContext = DamageContext & { readonly layers: () => Promise<Verifier> }
 

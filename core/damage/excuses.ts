@@ -1,9 +1,10 @@
 /** What is not as the tar has it, and rightly so: told when the layer came in. */
+
+import type { FileInfo } from '../api/store.js'
 import type { Database } from '../db/database.js'
 import { UNRECORDED } from '../db/left-out.js'
 import type { InodeKind } from '../driver.js'
 import type { Found } from '../file-index/merged-index.js'
-import type { FileInfo } from '../api/store.js'
 
 export interface Excuses {
   /** The entry itself is not there. */

@@ -1,16 +1,17 @@
 /** A layer's merged view held against the index of its chain. */
+
+import type { LongOptions } from '../api/options.js'
 import { toShortText } from '../bytes.js'
-import type { DamageContext } from './damage.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
-import { differencesOf } from './differences.js'
 import { checkSignal } from '../errors.js'
 import { infoAt } from '../file-index/file-info.js'
 import type { Found, MergedIndex } from '../file-index/merged-index.js'
 import { indexOf } from '../file-index/merged-index.js'
-import type { LongOptions } from '../api/options.js'
+import { withView } from '../mount/views.js'
 import { inodeOf } from '../sys/stat.js'
 import { type WalkEntry, walk } from '../tree/walk.js'
-import { withView } from '../mount/views.js'
+import type { DamageContext } from './damage.js'
+import { differencesOf } from './differences.js'
 
 /** What differs, each file in words, sorted by path; what is inherited from a damaged parent too. */
 export async function treeProblems(

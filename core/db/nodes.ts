@@ -1,6 +1,7 @@
 /** Table `node`: the layers of the graph and the state they are in. */
-import type { LayerId } from '../ids.js'
+
 import type { NodeKind } from '../api/snapshots.js'
+import type { LayerId } from '../ids.js'
 import { now } from './clock.js'
 import { parseJson } from './json.js'
 import type { Sql } from './sql.js'

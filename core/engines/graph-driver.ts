@@ -1,17 +1,18 @@
 /** The raw face of the store (core/api/graph-driver.ts says what it promises): names of space `id` over the graph. */
+
+import type { RawLayers } from '../api/graph-driver.js'
 import { asText } from '../bytes.js'
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Driver } from '../driver.js'
 import { messageOf, VarveError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { ENGINE, OPTIONS, optionsLabel, RUN } from '../graph/labels.js'
 import { requireActive } from '../graph/rules.js'
 import { parseLayerId } from '../ids.js'
-import { ENGINE, OPTIONS, optionsLabel, RUN } from '../graph/labels.js'
+import { changesOf, sizeOf, tarOf } from '../inspect/node-diff.js'
 import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
-import { changesOf, sizeOf, tarOf } from '../inspect/node-diff.js'
-import type { RawLayers } from '../api/graph-driver.js'
 import type { Views } from '../mount/views.js'
 
 export interface RawLayersContext {

@@ -1,7 +1,8 @@
 /** What comes from outside about a snapshot: its name, which labels to change, and what a filter asks for. */
+
+import type { Labels, SnapshotInfo } from '../api/snapshots.js'
 import { VarveError } from '../errors.js'
 import type { FieldOf } from './filter/filter.js'
-import type { Labels, SnapshotInfo } from '../api/snapshots.js'
 
 /** Of a name, in bytes of UTF-8: bolt, where containerd keeps its own, takes 32,768, and no engine comes near this. */
 const MAX_NAME = 4096

@@ -1,16 +1,17 @@
 /** The snapshot face of the store (core/api/snapshots.ts says what it promises): names of space `snapshot` over the graph. */
+
+import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../api/snapshots.js'
 import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Mount } from '../driver.js'
 import { messageOf, VarveError } from '../errors.js'
-import { parseFilters } from './filter/filter.js'
 import type { Graph } from '../graph/graph.js'
+import { parseLabels } from '../graph/labels.js'
 import { requireActive, requireFree, requireNode } from '../graph/rules.js'
 import { type ChainId, isDigest } from '../ids.js'
-import { parseLabels } from '../graph/labels.js'
-import type { Mounts } from '../mount/mounts.js'
 import type { Resolver } from '../images/resolve.js'
-import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../api/snapshots.js'
+import type { Mounts } from '../mount/mounts.js'
+import { parseFilters } from './filter/filter.js'
 import { changeLabels, fieldsOf, parseMask, parseName, quote } from './snapshot-rules.js'
 
 export interface SnapshotsContext {

@@ -1,13 +1,14 @@
 /** The thread of extract.ts. From enterPlace to leave, every call is synchronous: libuv's pool is not confined. */
-import { openConsumer } from '../threads/channel.js'
+
 import type { LeftOut } from '../driver.js'
 import { createTarParser } from '../tar/parse.js'
+import { openConsumer } from '../threads/channel.js'
 import { serve } from '../threads/worker.js'
 import { createBudget } from '../tree/budget.js'
+import { enterPlace } from './confinement.js'
 import type { Extracted, ExtractJob } from './extract.js'
 import { createLayer } from './layer-writer.js'
 import { createPayloads } from './replaced-payloads.js'
-import { enterPlace } from './confinement.js'
 
 serve<ExtractJob, Extracted, readonly LeftOut[]>((job, { post }) => {
   const consumer = openConsumer(job.tar)

@@ -9,9 +9,10 @@
  * - `list`: not in the tree, but in the result, for merge.ts.
  * Only what the layers below really have is hidden; without layers below, markers hide nothing.
  */
-import { type ByteChannel, openConsumer } from '../threads/channel.js'
+
 import type { Applied, LeftOut } from '../driver.js'
 import { prepareJails } from '../sys/jail.js'
+import { type ByteChannel, openConsumer } from '../threads/channel.js'
 import { runInWorker } from '../threads/worker.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 

@@ -3,16 +3,16 @@ import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { baseOf, join, parentOf } from '../paths.js'
+import { failure } from '../sys/failure.js'
 import { close, ftruncate, link, mknod, open, symlink, syncFileRange } from '../sys/files.js'
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import type { TarEntry, TarHandler } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
 import { createPathSet } from '../tree/budget.js'
-import { failure } from '../sys/failure.js'
-import { createGround, type GroundOptions } from './upper.js'
 import { writeAround } from '../tree/holes.js'
 import type { Dir } from './path-resolver.js'
 import type { PayloadWriter } from './replaced-payloads.js'
+import { createGround, type GroundOptions } from './upper.js'
 
 export interface Laid {
   readonly size: number

@@ -4,9 +4,10 @@
  */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
-import { closeEach } from '../sys/close-all.js'
 import { errnoOf } from '../errors.js'
 import { baseOf, join, parentOf } from '../paths.js'
+import { closeEach } from '../sys/close-all.js'
+import { failure } from '../sys/failure.js'
 import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
@@ -23,7 +24,6 @@ import {
   type Tree,
 } from '../tree/confined.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
-import { failure } from '../sys/failure.js'
 import { grant, isRoot, withAccess } from '../tree/own-access.js'
 
 export interface Hidden {

@@ -23,6 +23,8 @@ import { type Budget, createPathMap } from '../tree/budget.js'
 import { at, type Entered, enterDirectory, openFile } from '../tree/confined.js'
 import { copyContent } from '../tree/content.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
+import { createNotices, type Notices } from '../tree/notices.js'
+import type { Place } from './confinement.js'
 import { createDurableFiles, type DurableFiles, NOT_DURABLE } from './durable-files.js'
 import {
   type Attributes,
@@ -31,12 +33,10 @@ import {
   type Meta,
   type WhiteoutStyle,
 } from './entry-attributes.js'
-import { createHiding, type Hiding } from './whiteouts.js'
 import { createNamespace, type Dir, type Namespace } from './path-resolver.js'
-import { createNotices, type Notices } from '../tree/notices.js'
 import type { Payloads } from './replaced-payloads.js'
-import type { Place } from './confinement.js'
 import { createUntold } from './unlisted.js'
+import { createHiding, type Hiding } from './whiteouts.js'
 
 export interface GroundOptions {
   readonly place: Place

@@ -9,9 +9,9 @@ import { close, mknod, open, unlink } from '../sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
 import { type Budget, createPathSet, type PathMap } from '../tree/budget.js'
+import type { Place } from './confinement.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 import type { Dir } from './path-resolver.js'
-import type { Place } from './confinement.js'
 
 export interface Hiding {
   /** Real paths whited out, and real paths of opaque directories. */

@@ -1,7 +1,8 @@
 /** A store whose calls that free space have the reserve to do it with (core/root/reserve.ts). */
+
+import type { CheckOptions } from '../api/options.js'
 import type { Store } from '../api/store.js'
 import type { Reserve } from '../root/reserve.js'
-import type { CheckOptions } from '../api/options.js'
 
 /**
  * The same store; on a full disk these give the reserve up first, and make it again after. `settle` shortens the database's

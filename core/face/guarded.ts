@@ -1,6 +1,7 @@
 /** A store whose changing calls ask its gate first (core/db/gate.ts). */
-import type { Gate } from '../db/gate.js'
+
 import type { Store } from '../api/store.js'
+import type { Gate } from '../db/gate.js'
 
 /**
  * What changes something, and is refused where the store is open for looking only. Not `check` and `repair`, which look too:

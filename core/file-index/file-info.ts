@@ -1,8 +1,9 @@
 /** Files as the public face shows them, from the index or from a tree that is open. */
+
+import type { FileInfo } from '../api/store.js'
 import type { StoredFile } from '../db/files.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
-import type { FileInfo } from '../api/store.js'
 import { parentOf } from '../paths.js'
 import { readlinkAt } from '../sys/files.js'
 import { fstat, isBlock, isChar, isDirectory, isFifo, isFile, isSymlink, type Stat } from '../sys/stat.js'

@@ -5,9 +5,9 @@
 
 import type { Database } from '../db/database.js'
 import type { Change } from '../driver.js'
-import type { Found, MergedIndex } from './merged-index.js'
 import { parentOf } from '../paths.js'
 import { sameXattrs } from '../tree/attributes.js'
+import type { Found, MergedIndex } from './merged-index.js'
 
 export interface IndexChange extends Change {
   readonly before: Found | undefined

@@ -1,6 +1,11 @@
 /** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph/graph.ts). */
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { isCode, messageOf, VarveError } from '../errors.js'
+import type { LayerId } from '../ids.js'
+import type { Lock } from '../sys/lock.js'
+import { step } from './fault-points.js'
+import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
+import type { Removal } from './remove.js'
 import {
   ATTEMPTS,
   eraseRows,
@@ -11,11 +16,6 @@ import {
   requireParent,
 } from './rules.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './types.js'
-import type { LayerId } from '../ids.js'
-import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
-import type { Removal } from './remove.js'
-import { step } from './fault-points.js'
-import type { Lock } from '../sys/lock.js'
 
 /** Ids that may be taken by layers the database lost, one after the other. */
 const TRIES = 1000

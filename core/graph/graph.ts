@@ -12,13 +12,13 @@
 import type { NameOf } from '../db/names.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Usage } from '../driver.js'
+import type { LayerId } from '../ids.js'
+import { syncFileSystem } from '../sys/sync.js'
+import { createMaking } from './create.js'
+import { step } from './fault-points.js'
+import { createRemoval } from './remove.js'
 import { requireActive, requireFree, requireNode } from './rules.js'
 import type { CommitOptions, GraphContext } from './types.js'
-import type { LayerId } from '../ids.js'
-import { createMaking } from './create.js'
-import { createRemoval } from './remove.js'
-import { step } from './fault-points.js'
-import { syncFileSystem } from '../sys/sync.js'
 
 export type Graph = ReturnType<typeof createGraph>
 

@@ -1,11 +1,11 @@
 /** The way out of the graph: row 'removing' → driver.remove → row gone, under the layer's lock (see core/graph/graph.ts). */
 import type { NameRow } from '../db/names.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
+import type { LayerId } from '../ids.js'
+import type { Lock } from '../sys/lock.js'
+import { step } from './fault-points.js'
 import { eraseRows, needersOf, requireNode, requireUnused, usersOf } from './rules.js'
 import type { GraphContext } from './types.js'
-import type { LayerId } from '../ids.js'
-import { step } from './fault-points.js'
-import type { Lock } from '../sys/lock.js'
 
 export interface RemoveUnneededOptions {
   /**

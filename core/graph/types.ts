@@ -6,8 +6,8 @@ import type { NodeId } from '../db/nodes.js'
 import type { Driver } from '../driver.js'
 import type { LayerId } from '../ids.js'
 import type { Records } from '../records/records.js'
-import type { LayerLocks } from './locks.js'
 import type { Lock } from '../sys/lock.js'
+import type { LayerLocks } from './locks.js'
 
 export interface GraphContext {
   readonly db: Database

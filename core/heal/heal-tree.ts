@@ -1,17 +1,17 @@
 /** The walk of heal.ts: two trees side by side, by directory descriptors, so that no symlink leads out of either. */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
-import { closeEach } from '../sys/close-all.js'
 import { baseOf, join, parentOf } from '../paths.js'
+import { closeEach } from '../sys/close-all.js'
+import { failure } from '../sys/failure.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
 import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
 import { at, enterDirectory, list, lstatAtOrUndefined, openTree, type Tree } from '../tree/confined.js'
-import { failure } from '../sys/failure.js'
+import { blockSizeOf } from '../tree/holes.js'
+import { PERMISSIONS } from '../tree/own-access.js'
 import type { HealedTree, HealJob } from './heal.js'
 import { healAttributes } from './heal-attributes.js'
 import { healContent } from './heal-content.js'
-import { blockSizeOf } from '../tree/holes.js'
-import { PERMISSIONS } from '../tree/own-access.js'
 
 const TYPE = 0o170000
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW

@@ -1,5 +1,6 @@
 /** A writable layer sealed into a committed one, and an image made of it. */
 import { createHash } from 'node:crypto'
+import type { LongOptions } from '../api/options.js'
 import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
@@ -7,14 +8,13 @@ import type { Driver } from '../driver.js'
 import { messageOf, VarveError } from '../errors.js'
 import { isField } from '../formats/json.js'
 import { hostPlatform } from '../formats/read/platform.js'
+import { step } from '../graph/fault-points.js'
 import type { Graph } from '../graph/graph.js'
 import { clearContent, nameOf, requireActive, requireNode } from '../graph/rules.js'
 import { type Digest, digestOf } from '../ids.js'
-import type { Images, NewImage } from './images.js'
 import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
-import { step } from '../graph/fault-points.js'
-import type { LongOptions } from '../api/options.js'
+import type { Images, NewImage } from './images.js'
 
 export interface CommitContext {
   readonly db: Database

@@ -1,9 +1,10 @@
 /** Rows as the public face shows them (core/api/store.ts). */
+
+import type { ImageInfo, LayerInfo } from '../api/store.js'
 import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Digest } from '../ids.js'
-import type { ImageInfo, LayerInfo } from '../api/store.js'
 
 export function describeLayer(db: Database, row: NodeRow): LayerInfo {
   const tar = db.layers.get(row.id)

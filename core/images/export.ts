@@ -1,13 +1,14 @@
 /** Whole images out. */
+
+import type { ArchiveFormat, Compression, LongOptions } from '../api/options.js'
 import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
 import { VarveError } from '../errors.js'
 import type { ExportImage, ExportLayer } from '../formats/read/image.js'
 import { writeImage } from '../formats/write/write.js'
 import type { Layers } from '../layers/layers.js'
-import { formsOf } from './resolve.js'
 import type { Scratch } from '../root/scratch.js'
-import type { ArchiveFormat, Compression, LongOptions } from '../api/options.js'
+import { formsOf } from './resolve.js'
 
 export interface ExportContext {
   readonly db: Database

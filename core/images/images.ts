@@ -1,16 +1,17 @@
 /** Images and their names: what keeps layers alive. */
+
+import type { LongOptions } from '../api/options.js'
 import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
-import { normalizeName } from '../reference.js'
+import { step } from '../graph/fault-points.js'
 import type { Graph } from '../graph/graph.js'
+import { engineOf } from '../graph/labels.js'
 import { nameOf, requireNode } from '../graph/rules.js'
 import type { Digest, LayerId } from '../ids.js'
-import { engineOf } from '../graph/labels.js'
+import { normalizeName } from '../reference.js'
 import { formsOf, type Referent } from './resolve.js'
-import { step } from '../graph/fault-points.js'
-import type { LongOptions } from '../api/options.js'
 
 export interface NewImage {
   readonly config: Buffer

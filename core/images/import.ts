@@ -1,21 +1,21 @@
 /** Whole images in: every layer of every image of a source, then all images in one transaction. */
 
+import type { ImportOptions, LayerLimits, LongOptions } from '../api/options.js'
+import type { ImportedImage } from '../api/store.js'
 import type { Database } from '../db/database.js'
 import type { NodeId } from '../db/nodes.js'
 import { isCode, messageOf, VarveError } from '../errors.js'
 import type { ImageSource, SourceImage, SourceLayer } from '../formats/read/image.js'
-import { normalizeName } from '../reference.js'
 import { openFile, openSource } from '../formats/read/source.js'
 import { spool } from '../formats/read/spool.js'
+import { step } from '../graph/fault-points.js'
 import type { Graph } from '../graph/graph.js'
 import { requireNode } from '../graph/rules.js'
 import type { Digest } from '../ids.js'
-import type { Images, NewImage } from './images.js'
 import type { ImportedLayer, Layers } from '../layers/layers.js'
-import type { ImportedImage } from '../api/store.js'
+import { normalizeName } from '../reference.js'
 import type { Scratch } from '../root/scratch.js'
-import { step } from '../graph/fault-points.js'
-import type { ImportOptions, LayerLimits, LongOptions } from '../api/options.js'
+import type { Images, NewImage } from './images.js'
 
 export interface ImportContext {
   readonly db: Database

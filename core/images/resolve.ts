@@ -17,9 +17,9 @@ import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
+import { nearest } from '../did-you-mean.js'
 import { VarveError } from '../errors.js'
 import { isIdSpelling, tryNormalizeName } from '../reference.js'
-import { nearest } from '../did-you-mean.js'
 
 export type Referent =
   | { readonly kind: 'image'; readonly image: ImageRow }

@@ -2,24 +2,25 @@
  * What turns one target into another. From the file indexes where both have them, without a mount; from the driver's own
  * changes where a writable layer is compared with its parent; else by comparing the two trees.
  */
+
+import type { LongOptions } from '../api/options.js'
+import type { DetailedChange, FileInfo } from '../api/store.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Change } from '../driver.js'
 import { checkSignal } from '../errors.js'
 import { infoAt, infoOfRow } from '../file-index/file-info.js'
 import { diffIndexes } from '../file-index/index-diff.js'
-import type { Layers } from '../layers/layers.js'
-import { type Looking, nodeOf } from './context.js'
 import type { Found, MergedIndex } from '../file-index/merged-index.js'
 import { indexOf } from '../file-index/merged-index.js'
-import type { DetailedChange, FileInfo } from '../api/store.js'
+import type { Layers } from '../layers/layers.js'
+import { withView } from '../mount/views.js'
+import { packChanges, packDifference } from '../pack/pack-changes.js'
 import type { Scratch } from '../root/scratch.js'
-import type { LongOptions } from '../api/options.js'
 import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
 import { compareInThread } from '../tree/compare.js'
 import { list as listNames } from '../tree/confined.js'
-import { packChanges, packDifference } from '../pack/pack-changes.js'
-import { withView } from '../mount/views.js'
+import { type Looking, nodeOf } from './context.js'
 
 /** The two sides; undefined is the empty tree. */
 interface Sides {

@@ -1,19 +1,20 @@
 /** Looking into layers and images: listings from the file index, file content through a view. */
+
+import type { LongOptions } from '../api/options.js'
+import type { FileInfo } from '../api/store.js'
 import { toText } from '../bytes.js'
 import type { NodeRow } from '../db/nodes.js'
 import { checkSignal, errnoOf, messageOf, VarveError } from '../errors.js'
 import { infoAt, infoOfRow, markOf } from '../file-index/file-info.js'
-import type { LayerId } from '../ids.js'
-import { cleanPath, type Looking, nodeOf } from './context.js'
 import type { Found, MergedIndex } from '../file-index/merged-index.js'
 import { indexOf } from '../file-index/merged-index.js'
-import type { FileInfo } from '../api/store.js'
+import type { LayerId } from '../ids.js'
 import { join, parentOf } from '../paths.js'
-import type { LongOptions } from '../api/options.js'
 import { close, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
 import { enterDirectory, list as listNames, openInRoot } from '../tree/confined.js'
 import { walk } from '../tree/walk.js'
+import { cleanPath, type Looking, nodeOf } from './context.js'
 
 export interface ListOptions extends LongOptions {
   readonly path?: string

@@ -3,12 +3,12 @@ import type { NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
 import { errnoOf } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import { type Views, withView } from '../mount/views.js'
+import { packDifference } from '../pack/pack-changes.js'
 import { baseOf, parentOf } from '../paths.js'
 import { inodeOf, isFile } from '../sys/stat.js'
 import { compareInThread } from '../tree/compare.js'
 import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
-import { packDifference } from '../pack/pack-changes.js'
-import { type Views, withView } from '../mount/views.js'
 
 export interface RawDiffContext {
   readonly driver: Driver

@@ -1,18 +1,18 @@
 /** Layers out again: the identical tar, verified as it leaves, and the scrub that reads every stored byte. */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
+import type { LongOptions } from '../api/options.js'
 import { toText } from '../bytes.js'
-import { drain, recycle } from '../threads/channel.js'
 import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeId } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { digestOf } from '../ids.js'
-import { reassemble } from './reassemble.js'
-import type { LongOptions } from '../api/options.js'
-import { close, mkdir, open, removeTree, writeAll } from '../sys/files.js'
 import type { Views } from '../mount/views.js'
+import { close, mkdir, open, removeTree, writeAll } from '../sys/files.js'
+import { drain, recycle } from '../threads/channel.js'
+import { reassemble } from './reassemble.js'
 
 export interface LayerReaderContext {
   readonly db: Database

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { createChannel, pump, recycle } from '../threads/channel.js'
+import type { LayerLimits, LongOptions, Progress } from '../api/options.js'
 import type { Blob } from '../compress/blob.js'
 import type { Database } from '../db/database.js'
 import type { NodeId } from '../db/nodes.js'
@@ -15,10 +15,10 @@ import { isCode, messageOf, VarveError } from '../errors.js'
 import { clearContent } from '../graph/rules.js'
 import type { Begun } from '../graph/types.js'
 import { type Digest, digestOf } from '../ids.js'
+import { close, open, read, unlink } from '../sys/files.js'
+import { createChannel, pump, recycle } from '../threads/channel.js'
 import { createEntryCounter, UNLIMITED } from './limits.js'
 import { type Recorded, recordTar } from './record.js'
-import type { LayerLimits, LongOptions, Progress } from '../api/options.js'
-import { close, open, read, unlink } from '../sys/files.js'
 import { blobSource, sole, type TarSource } from './tar-source.js'
 
 interface FillingContext {

@@ -7,12 +7,13 @@
  *
  * Killed in between, the next open takes the good one away, and the row of the damage stays until a repair has done it all.
  */
+
+import type { LongOptions } from '../api/options.js'
 import type { NodeId } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
-import { createFilling } from './fill.js'
-import type { LayersContext } from './context.js'
 import { step } from '../graph/fault-points.js'
-import type { LongOptions } from '../api/options.js'
+import type { LayersContext } from './context.js'
+import { createFilling } from './fill.js'
 import type { TarSource } from './tar-source.js'
 
 export interface HealLayerOptions extends LongOptions {

@@ -2,19 +2,20 @@
  * Layers as tars: in (import), out (export), and the record of one that was written here (commit). The order of events
  * and the locks are the graph's (core/graph/graph.ts), the way of the bytes is core/layers/fill.ts.
  */
+
+import type { LayerLimits, LongOptions } from '../api/options.js'
 import type { Blob } from '../compress/blob.js'
 import { quickDamage } from '../damage/damage.js'
 import type { NodeId } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
-import { createFilling } from './fill.js'
+import { step } from '../graph/fault-points.js'
 import { clearContent } from '../graph/rules.js'
 import type { Begun, TarFacts } from '../graph/types.js'
-import { createHealing, type Healing } from './heal.js'
 import { type ChainId, chainIdOf, type Digest, type LayerId } from '../ids.js'
-import { createLayerReader, type LayerReader } from './export.js'
 import type { LayersContext } from './context.js'
-import { step } from '../graph/fault-points.js'
-import type { LayerLimits, LongOptions } from '../api/options.js'
+import { createLayerReader, type LayerReader } from './export.js'
+import { createFilling } from './fill.js'
+import { createHealing, type Healing } from './heal.js'
 import { blobSource, streamSource } from './tar-source.js'
 
 export interface ImportLayerOptions extends LongOptions {

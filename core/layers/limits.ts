@@ -2,8 +2,9 @@
  * How much one layer may bring. A small archive can say that it is as large as it likes (a bomb of gzip, of holes, of
  * directories that long paths imply), so the sum is bounded, and whoever has larger layers says so.
  */
-import { VarveError } from '../errors.js'
+
 import type { LayerLimits } from '../api/options.js'
+import { VarveError } from '../errors.js'
 import type { TarEntry } from '../tar/entry.js'
 
 export interface LimitCounter {

@@ -1,7 +1,6 @@
 /** The thread of reassemble.ts: synchronous from end to end. */
 import { createHash } from 'node:crypto'
 import { toText } from '../bytes.js'
-import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
 import { errnoOf, isCode, messageOf, VarveError } from '../errors.js'
 import { join, parentOf } from '../paths.js'
 import { close, open, read } from '../sys/files.js'
@@ -9,8 +8,9 @@ import { fstat, isFile } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
 import { readSplit, type SplitItem } from '../tar/split.js'
 import { cleanPath } from '../tar/whiteout.js'
-import { openInRoot } from '../tree/confined.js'
+import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
 import { serve } from '../threads/worker.js'
+import { openInRoot } from '../tree/confined.js'
 
 export interface ReassembleTask {
   readonly view: number

@@ -2,8 +2,9 @@
  * The way back from a split record and a layer's files to the identical tar, in a thread of its own. The caller judges
  * the result by the digest of what comes out; `verify` also checks every file on the way and can say which one is wrong.
  */
-import { type ByteChannel, createChannel, openProducer, pump } from '../threads/channel.js'
+
 import { isCode } from '../errors.js'
+import { type ByteChannel, createChannel, openProducer, pump } from '../threads/channel.js'
 import { runInWorker } from '../threads/worker.js'
 import type { Damage, ReassembleTask } from './reassemble-worker.js'
 

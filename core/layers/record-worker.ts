@@ -1,11 +1,11 @@
 /** The recorder's thread (record.ts): synchronous from end to end. */
 import { createHash, type Hash, hash } from 'node:crypto'
-import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
-import type { FileRow } from '../db/files.js'
 import type { LayerLimits } from '../api/options.js'
+import type { FileRow } from '../db/files.js'
 import { read } from '../sys/files.js'
 import { createTarParser } from '../tar/parse.js'
 import { createSplitWriter } from '../tar/split.js'
+import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
 import { serve } from '../threads/worker.js'
 import { createIndexer } from './indexer.js'
 import { createLimitCounter } from './limits.js'

@@ -3,10 +3,11 @@
  * id, the split record, the file index and a digest of every file. Where an `output` is given, the same bytes go on into
  * that channel (to the driver's `apply`), so that hashing and writing run side by side over one buffer.
  */
-import { type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
+
+import type { LayerLimits } from '../api/options.js'
 import type { FileRow } from '../db/files.js'
 import { type Digest, digestOf } from '../ids.js'
-import type { LayerLimits } from '../api/options.js'
+import { type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
 import { runInWorker } from '../threads/worker.js'
 import type { RecordMessage, RecordResult, RecordTask, TarInput } from './record-worker.js'
 

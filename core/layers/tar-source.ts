@@ -1,10 +1,11 @@
 /** A layer's tar on its way in: out of a blob of whatever compression, or as it comes. */
-import { type ByteChannel, createChannel, pump, recycle } from '../threads/channel.js'
+
 import type { Blob } from '../compress/blob.js'
 import { openDecompressed } from '../compress/decompress.js'
 import { sniffBlob } from '../compress/sniff.js'
 import { VarveError } from '../errors.js'
 import type { Digest } from '../ids.js'
+import { type ByteChannel, createChannel, pump, recycle } from '../threads/channel.js'
 import type { TarInput } from './record-worker.js'
 
 /** A plain tar on its way in. */

@@ -6,9 +6,9 @@ import type { Driver } from '../driver.js'
 import { isCode } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { nameOf } from '../graph/rules.js'
+import { makeReadonly, makeWritable } from '../sys/mount.js'
 import { failed } from './errors.js'
 import { createMountSpace, IN_PLACE } from './space.js'
-import { makeReadonly, makeWritable } from '../sys/mount.js'
 
 export interface FreezeContext {
   readonly db: Database

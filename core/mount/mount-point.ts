@@ -1,10 +1,10 @@
 /** The places below `mnt/` where layers are mounted by their driver's recipe. Paths are byte strings. */
 import { errnoOf } from '../errors.js'
-import { currentNamespace, otherNamespaces } from './mount-namespace.js'
 import { mkdir, rmdir } from '../sys/files.js'
 import { mountInfo, unmount, unmountForGood } from '../sys/mount.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount-id.js'
 import { isDirectory, lstat } from '../sys/stat.js'
+import { currentNamespace, otherNamespaces } from './mount-namespace.js'
 
 /**
  * Unmounts a layer that nobody counts any more. Where it has a file system to itself, it can't be written to afterwards

@@ -21,11 +21,15 @@ import type { MountRow } from '../db/mounts.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Driver, Mount } from '../driver.js'
 import { errnoOf, isCode, VarveError } from '../errors.js'
-import { createFreeze, type Freeze } from './freeze.js'
+import { step } from '../graph/fault-points.js'
 import type { Graph } from '../graph/graph.js'
 import { nameOf } from '../graph/rules.js'
 import type { LayerId } from '../ids.js'
+import type { Scratch } from '../root/scratch.js'
+import { attach, bootId, unmount as unmountNow } from '../sys/mount.js'
+import { identityAt } from '../sys/mount-id.js'
 import { covered, failed, needsRoot, notMounted, refuseTaken } from './errors.js'
+import { createFreeze, type Freeze } from './freeze.js'
 import {
   isCovered,
   makeMountPoint,
@@ -33,13 +37,9 @@ import {
   tryRemoveMountPoint,
   unmountLayer,
 } from './mount-point.js'
+import { createQuiet, type Quiet } from './quiet.js'
 import { createMountSpace, IN_PLACE } from './space.js'
 import { onlyMount, realTarget, requireTarget } from './target.js'
-import { createQuiet, type Quiet } from './quiet.js'
-import type { Scratch } from '../root/scratch.js'
-import { step } from '../graph/fault-points.js'
-import { attach, bootId, unmount as unmountNow } from '../sys/mount.js'
-import { identityAt } from '../sys/mount-id.js'
 
 export interface MountsContext {
   readonly db: Database

@@ -1,10 +1,11 @@
 /** Where a directory is mounted, in every mount namespace that can be seen. Paths are byte strings. */
-import { deviceOf } from './match.js'
-import { currentNamespace, otherNamespaces, type SeenMounts, workingDirectories } from './mount-namespace.js'
+
 import { realpath } from '../sys/files.js'
 import { type MountPoint, mountInfo } from '../sys/mount.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount-id.js'
 import { inodeOf } from '../sys/stat.js'
+import { deviceOf } from './match.js'
+import { currentNamespace, otherNamespaces, type SeenMounts, workingDirectories } from './mount-namespace.js'
 
 export interface Place {
   readonly target: string

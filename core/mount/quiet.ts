@@ -15,7 +15,6 @@ import type { Driver, Mount } from '../driver.js'
 import { isCode, VarveError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { nameOf } from '../graph/rules.js'
-import { inProcess, type Place, placesOfDirectory, placesOfUpper } from './places.js'
 import type { Scratch } from '../root/scratch.js'
 import { LEASE_SIGNAL } from '../sys/lease.js'
 import { bootId } from '../sys/mount.js'
@@ -23,6 +22,7 @@ import { parseWords } from '../sys/mount-options.js'
 import { parseLayers } from '../sys/overlay-data.js'
 import { isUpperInUse } from '../sys/overlay-in-use.js'
 import { inUse } from '../tree/open-files.js'
+import { inProcess, type Place, placesOfDirectory, placesOfUpper } from './places.js'
 
 export interface QuietContext {
   readonly db: Database

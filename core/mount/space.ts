@@ -9,10 +9,10 @@
 import { fromText } from '../bytes.js'
 import type { MountRow } from '../db/mounts.js'
 import { errnoOf } from '../errors.js'
-import { copyOf, findMount } from './match.js'
-import { currentNamespace, mountsOf, processesIn } from './mount-namespace.js'
 import { realpath } from '../sys/files.js'
 import { bootId, type MountPoint, mountInfo } from '../sys/mount.js'
+import { copyOf, findMount } from './match.js'
+import { currentNamespace, mountsOf, processesIn } from './mount-namespace.js'
 
 /** The mounts as they were when one of these was first asked for: make a new one for each look. */
 export interface MountSpace {

@@ -5,9 +5,9 @@ import type { MountRow } from '../db/mounts.js'
 import type { NodeRow } from '../db/nodes.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import { nameOf } from '../graph/rules.js'
-import { notMounted } from './errors.js'
 import { realpath } from '../sys/files.js'
 import { isDirectory, stat } from '../sys/stat.js'
+import { notMounted } from './errors.js'
 
 /**
  * Gives the target without symlinks, as umount and the kernel's list of mounts want it. `root` is the data root, a byte

@@ -3,9 +3,17 @@
  * are sorted by path, the directories above a change are included, deletions become whiteouts of a fixed time
  * (SOURCE_DATE_EPOCH, else 1970), owner names are left out. pack.ts has the rules.
  */
-import { type ByteSink, createChannel, drain, openConsumer, openProducer, recycle } from '../threads/channel.js'
+
 import type { Change } from '../driver.js'
 import { isCode } from '../errors.js'
+import {
+  type ByteSink,
+  createChannel,
+  drain,
+  openConsumer,
+  openProducer,
+  recycle,
+} from '../threads/channel.js'
 import { runInWorker } from '../threads/worker.js'
 import type { CompareOptions } from '../tree/compare.js'
 import type { Packed } from './pack.js'

@@ -3,9 +3,9 @@ import { fromText } from '../bytes.js'
 import type { DriverModule } from '../driver.js'
 import { VarveError } from '../errors.js'
 import { isMadeUp } from '../ids.js'
+import { RECORDS } from '../journal/place.js'
 import { namesIn } from '../sys/lenient.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
-import { RECORDS } from '../journal/place.js'
 
 /** @throws VarveError CORRUPT where varve.db is gone, or nothing is in it, and layers or a journal are there */
 export function requireDatabase(root: string, drivers: readonly DriverModule[]): void {

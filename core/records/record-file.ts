@@ -11,10 +11,10 @@ import type { LayerRow } from '../db/layers.js'
 import type { LeftOutRow } from '../db/left-out.js'
 import type { NameRow } from '../db/names.js'
 import { VarveError } from '../errors.js'
+import { jsonOrUndefined } from '../journal/json.js'
 import { close, fsync, open, writeAll } from '../sys/files.js'
 import { readBytes } from '../sys/read-fully.js'
 import { fstat } from '../sys/stat.js'
-import { jsonOrUndefined } from '../journal/json.js'
 
 /** What the rows say. */
 export interface LayerFacts {

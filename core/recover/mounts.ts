@@ -6,10 +6,10 @@ import { asText, toText } from '../bytes.js'
 import type { NodeRow } from '../db/nodes.js'
 import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
 import { createMountSpace, IN_PLACE, isMountPoint } from '../mount/space.js'
-import { each, type RecoverContext } from './context.js'
 import { readdir } from '../sys/files.js'
 import { bootId, mountInfo, unmount } from '../sys/mount.js'
 import { identityAt } from '../sys/mount-id.js'
+import { each, type RecoverContext } from './context.js'
 
 /** Rows, mounts and mount points, in that order. */
 export async function recoverMounts(context: RecoverContext): Promise<void> {

@@ -11,8 +11,8 @@
 import type { Database } from '../db/database.js'
 import { ofLineage } from '../graph/rules.js'
 import type { LayerId } from '../ids.js'
-import type { RecoverContext } from './context.js'
 import { bootId } from '../sys/mount.js'
+import type { RecoverContext } from './context.js'
 
 export interface Orphans {
   /** What a power cut left. */

@@ -6,13 +6,13 @@
  */
 import { toText } from '../bytes.js'
 import type { LayerId } from '../ids.js'
-import { isFirstOpen, sortOrphans } from './orphans.js'
-import { recoverMounts } from './mounts.js'
-import { each, type RecoverContext } from './context.js'
-import { remakeLost } from './remake.js'
 import { isScratchInUse, purgeScratch, scratchNames } from '../root/scratch.js'
 import { readdir } from '../sys/files.js'
 import { tryLock } from '../sys/lock.js'
+import { each, type RecoverContext } from './context.js'
+import { recoverMounts } from './mounts.js'
+import { isFirstOpen, sortOrphans } from './orphans.js'
+import { remakeLost } from './remake.js'
 
 export async function recover(context: RecoverContext): Promise<void> {
   const { db, root } = context

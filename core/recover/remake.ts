@@ -2,8 +2,8 @@
 import type { NodeRow } from '../db/nodes.js'
 import { isCode } from '../errors.js'
 import { optionsOf, REMADE } from '../graph/labels.js'
-import { each, type RecoverContext } from './context.js'
 import { bootId } from '../sys/mount.js'
+import { each, type RecoverContext } from './context.js'
 
 /**
  * A new writable layer is reported when its row is on disk, and what the driver made may not be yet: nothing is in it that

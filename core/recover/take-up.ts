@@ -2,13 +2,13 @@
 
 import { copyDatabase } from '../db/copy.js'
 import type { Database } from '../db/database.js'
+import type { Gate } from '../db/gate.js'
 import type { NodeId } from '../db/nodes.js'
 import { type Rows, readRows, replaceRows } from '../db/rows.js'
-import type { Gate } from '../db/gate.js'
 import { clearContent } from '../graph/rules.js'
-import { generationOf, newLineage, restart } from '../records/history.js'
 import type { Journal, Reading } from '../journal/journal.js'
 import { asidePath } from '../journal/place.js'
+import { generationOf, newLineage, restart } from '../records/history.js'
 import { replay } from '../records/replay.js'
 
 /** Ids of nodes that are passed over: those that the lost transactions gave may be in use by what the driver still has. */

@@ -6,19 +6,19 @@
  */
 import { fileURLToPath } from 'node:url'
 import { fromText, toText } from '../bytes.js'
-import type { Closer } from '../sys/close-all.js'
 import type { Database } from '../db/database.js'
 import { messageOf } from '../errors.js'
-import { generationOf } from '../records/history.js'
 import { BACKUP } from '../journal/place.js'
-import { ensureFolder } from './folders.js'
-import type { Scratch } from './scratch.js'
+import { generationOf } from '../records/history.js'
+import type { Closer } from '../sys/close-all.js'
 import { run } from '../sys/exec.js'
 import { readdir, rename, unlink } from '../sys/files.js'
 import { tryLock } from '../sys/lock.js'
 import { lstatOrUndefined } from '../sys/stat.js'
 import { statfs } from '../sys/statfs.js'
 import { syncDirectory } from '../sys/sync.js'
+import { ensureFolder } from './folders.js'
+import type { Scratch } from './scratch.js'
 
 export interface BackupContext {
   readonly db: Database

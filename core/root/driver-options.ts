@@ -1,7 +1,8 @@
 /** `--storage-opt` words, sorted to the backends they are for. */
+
+import { didYouMean } from '../did-you-mean.js'
 import type { DriverModule } from '../driver.js'
 import { VarveError } from '../errors.js'
-import { didYouMean } from '../did-you-mean.js'
 
 /**
  * The options meant for `module`: `KEY=VALUE` with a key of its own, or `NAME.KEY=VALUE`. Those that name another backend

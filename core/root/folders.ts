@@ -4,13 +4,13 @@ import { dirname } from 'node:path'
 import { fromText } from '../bytes.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import { BACKUP, RECORDS } from '../journal/place.js'
-import { createReserve, RESERVE } from './reserve.js'
-import { refuseForeignMembers, refuseForeignRoot } from './ownership.js'
 import { chmod, readdir, removeTree, rename } from '../sys/files.js'
 import { WHAT_FREES } from '../sys/full.js'
 import { ensureDirectory } from '../sys/lenient.js'
 import { type Lock, lock, tryLock } from '../sys/lock.js'
 import { lstatOrUndefined, stat } from '../sys/stat.js'
+import { refuseForeignMembers, refuseForeignRoot } from './ownership.js'
+import { createReserve, RESERVE } from './reserve.js'
 
 /** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const

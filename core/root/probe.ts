@@ -1,12 +1,12 @@
 /** What the drivers say to a root that need not be there: a question makes no root. */
 import { dirname } from 'node:path'
+import type { DriverVerdict } from '../api/store.js'
 import { fromText } from '../bytes.js'
 import type { DriverModule } from '../driver.js'
 import { errnoOf } from '../errors.js'
-import type { DriverVerdict } from '../api/store.js'
-import { moduleNamed, verdicts } from './select.js'
 import { mkdir, readdir, removeTree } from '../sys/files.js'
 import { lstatOrUndefined } from '../sys/stat.js'
+import { moduleNamed, verdicts } from './select.js'
 
 export interface ProbeOptions {
   /** The data root, text. */

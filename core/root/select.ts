@@ -2,13 +2,14 @@
  * Which backend a root uses: a name that was asked for, else the one the root was made with, else the first by priority
  * that a probe finds supported. A root keeps its backend for life: another one would not see its layers.
  */
+
+import type { DriverVerdict } from '../api/store.js'
 import { fromText } from '../bytes.js'
+import { didYouMean } from '../did-you-mean.js'
 import type { DriverModule, Probe } from '../driver.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
-import type { DriverVerdict } from '../api/store.js'
-import { optionsFor } from './driver-options.js'
-import { didYouMean } from '../did-you-mean.js'
 import { readdir } from '../sys/files.js'
+import { optionsFor } from './driver-options.js'
 
 export interface SelectOptions {
   /** The data root, text. */

@@ -21,11 +21,11 @@
  */
 import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
-import { createAssembler, guess, MAX_META } from './read-entry.js'
 import type { TarEntry, TarHandler, TarParser } from './entry.js'
 import { BLOCK, classifyBlock, createBlock, type Header, padOf, readHeader, requireSize } from './header.js'
-import { createSparseEntries, type SparseStep } from './sparse-entry.js'
 import { createStray } from './padding-limit.js'
+import { createAssembler, guess, MAX_META } from './read-entry.js'
+import { createSparseEntries, type SparseStep } from './sparse-entry.js'
 
 /** A parser for archives whose payload is not at hand, or not wanted. */
 export interface SkippingTarParser extends TarParser {

@@ -5,9 +5,10 @@
  * are links of one file, and the content. A directory whose only change is its mtime is a change too: a diff applied to
  * an equal tree must give an equal tree. Not compared: atime, ctime, inode numbers, a directory's size.
  */
-import { closeEach } from '../sys/close-all.js'
+
 import type { Change } from '../driver.js'
 import { join } from '../paths.js'
+import { closeEach } from '../sys/close-all.js'
 import { readlinkAt } from '../sys/files.js'
 import { fstat, isBlock, isChar, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { runInWorker } from '../threads/worker.js'

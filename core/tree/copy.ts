@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
 import { join } from '../paths.js'
+import { failure } from '../sys/failure.js'
 import {
   chmod,
   close,
@@ -24,7 +25,6 @@ import { DEFAULT_ACL, readXattrs } from './attributes.js'
 import { at, enterDirectory, list, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
-import { failure } from '../sys/failure.js'
 import { blockSizeOf } from './holes.js'
 import { isRoot, PERMISSIONS } from './own-access.js'
 

@@ -1,12 +1,12 @@
 /** A tar laid into a new layer. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import type { ByteChannel } from '../../core/threads/channel.js'
 import type { Applied, ApplyOptions } from '../../core/driver.js'
-import { close, mkdir, open, readdir, removeTree, utimens } from '../../core/sys/files.js'
-import { lstat } from '../../core/sys/stat.js'
 import { extract } from '../../core/extract/extract.js'
 import { merge } from '../../core/extract/merge.js'
+import { close, mkdir, open, readdir, removeTree, utimens } from '../../core/sys/files.js'
+import { lstat } from '../../core/sys/stat.js'
+import type { ByteChannel } from '../../core/threads/channel.js'
 
 /** Into an empty subvolume: nothing is below it, so nothing can be hidden. */
 export async function applyToEmpty(

@@ -5,6 +5,7 @@
 import { toText } from '../../core/bytes.js'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'
 import { errnoOf, VarveError } from '../../core/errors.js'
+import { healTree } from '../../core/heal/heal.js'
 import type { LayerId } from '../../core/ids.js'
 import {
   createSnapshot,
@@ -21,7 +22,6 @@ import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { syncFileSystem } from '../../core/sys/sync.js'
 import { openTree } from '../../core/tree/confined.js'
-import { healTree } from '../../core/heal/heal.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, replaceWhole } from '../temporary.js'
 import { usageOf } from '../usage.js'

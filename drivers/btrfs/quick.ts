@@ -2,15 +2,16 @@
  * Small differences without a thread: to start one takes longer than the kernel does to compare two trees of 100,000 files.
  * Whatever turns out to be more than a moment's work is given up, and begun anew in threads.
  */
-import { closeEach } from '../../core/sys/close-all.js'
+
 import type { Change } from '../../core/driver.js'
+import { pack } from '../../core/pack/pack.js'
+import { type PackOptions, packChanges } from '../../core/pack/pack-changes.js'
 import { sendInPool } from '../../core/sys/btrfs.js'
+import { closeEach } from '../../core/sys/close-all.js'
 import { close, read } from '../../core/sys/files.js'
 import { pipe } from '../../core/sys/pipe.js'
 import { isDirectory, isFile, lstatAt } from '../../core/sys/stat.js'
 import { openTree, openTrees } from '../../core/tree/confined.js'
-import { pack } from '../../core/pack/pack.js'
-import { type PackOptions, packChanges } from '../../core/pack/pack-changes.js'
 import { type Refusal, refusalOf } from './refusal.js'
 import { confirm } from './send-changes.js'
 import { createReplay } from './send-replay.js'

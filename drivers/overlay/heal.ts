@@ -2,9 +2,9 @@
 import { constants } from 'node:fs'
 import type { Healed } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
+import { healTree } from '../../core/heal/heal.js'
 import type { LayerId } from '../../core/ids.js'
 import { close, open, writeAll } from '../../core/sys/files.js'
-import { healTree } from '../../core/heal/heal.js'
 import { isRealDirectory, replaceWhole } from '../temporary.js'
 import type { Layout } from './layout.js'
 

@@ -1,7 +1,7 @@
 /** Layers and images as data, for tests of what is drawn and completed. */
 
-import { type ChainId, type Digest, digestOf, type LayerId, parseLayerId } from '../../core/ids.js'
 import type { FileInfo, ImageInfo, LayerInfo } from '../../core/api/store.js'
+import { type ChainId, type Digest, digestOf, type LayerId, parseLayerId } from '../../core/ids.js'
 
 /** `sha256:` of one byte, repeated. */
 export function digest(byte: number): Digest {

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { createChannel, pump } from '../../core/threads/channel.js'
 import type { Applied, Change, Driver, DriverModule, Mount } from '../../core/driver.js'
 import { isCode } from '../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../core/ids.js'
+import { createChannel, pump } from '../../core/threads/channel.js'
 import { createDriverState } from './driver-state.js'
 import { createPlaces } from './places.js'
 

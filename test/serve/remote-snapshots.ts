@@ -4,9 +4,9 @@
  */
 import { once } from 'node:events'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../../core/api/snapshots.js'
 import { fromText } from '../../core/bytes.js'
 import { type ErrorCode, STATUS, VarveError } from '../../core/errors.js'
-import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../../core/api/snapshots.js'
 import { type Info, isStatus, type Message, type Mount, openClient } from './snapshot-client.js'
 
 export interface RemoteSnapshots extends Snapshots {

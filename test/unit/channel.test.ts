@@ -2,8 +2,15 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { createChannel, drain, openConsumer, openProducer, pump, recycle } from '../../core/threads/channel.js'
 import { isCode } from '../../core/errors.js'
+import {
+  createChannel,
+  drain,
+  openConsumer,
+  openProducer,
+  pump,
+  recycle,
+} from '../../core/threads/channel.js'
 
 const PIECES = [1, 7, 4096, 100_000, 3, 65_536, 1_000_000]
 

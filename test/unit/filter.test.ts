@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { VarveError } from '../../core/errors.js'
 import { parseFilters } from '../../core/engines/filter/filter.js'
 import { compilePattern } from '../../core/engines/filter/pattern.js'
 import { fieldsOf } from '../../core/engines/snapshot-rules.js'
+import { VarveError } from '../../core/errors.js'
 import { randomRuns } from '../seed.js'
 
 const SNAPSHOT = fieldsOf({

@@ -5,12 +5,12 @@
 import { toText } from '../../bytes.js'
 import { isCode, VarveError } from '../../errors.js'
 import { type Digest, isDigest } from '../../ids.js'
-import { type ConfigFacts, parseConfig, requireCounts } from './config.js'
+import { tryArchiveName } from '../../reference.js'
 import { type Document, type Files, missing, readDocument, safePath } from '../files.js'
+import { expect, field, listField, parseArray } from '../json.js'
+import { type ConfigFacts, parseConfig, requireCounts } from './config.js'
 import type { Found, FoundLayer } from './found.js'
 import type { SourceOptions } from './image.js'
-import { expect, field, listField, parseArray } from '../json.js'
-import { tryArchiveName } from '../../reference.js'
 import { acceptable } from './platform.js'
 
 /** `platform` (parsed) is a demand where one was asked for: the format has no choice of platforms. */

@@ -6,8 +6,8 @@
 import type { Blob } from '../../compress/blob.js'
 import { VarveError } from '../../errors.js'
 import type { Digest } from '../../ids.js'
-import type { SourceImage, SourceLayer, SourceOptions } from './image.js'
 import { invalid } from '../json.js'
+import type { SourceImage, SourceLayer, SourceOptions } from './image.js'
 
 /** A layer as a document names it; `missing` is the error of one whose blob is not there. */
 export interface FoundLayer extends SourceLayer {

@@ -1,7 +1,8 @@
 /** What an import source holds, and what an export is made of. */
+
+import type { Progress } from '../../api/options.js'
 import type { Blob } from '../../compress/blob.js'
 import type { Digest } from '../../ids.js'
-import type { Progress } from '../../api/options.js'
 
 export interface SourceOptions {
   /** An existing 0700 directory for what has to be spooled; nothing stays in it. A byte string. */

@@ -1,9 +1,9 @@
 /** A layer on its way out, when its size and digest must be known before its first byte is written. */
 import { createHash } from 'node:crypto'
+import type { Compression } from '../../api/options.js'
 import { blobBytes } from '../../compress/blob.js'
 import { compress } from '../../compress/compress.js'
 import { type Digest, digestOf } from '../../ids.js'
-import type { Compression } from '../../api/options.js'
 import type { ExportLayer } from './image.js'
 import { spool } from './spool.js'
 

@@ -3,8 +3,8 @@ import { VarveError } from '../../errors.js'
 import type { Digest } from '../../ids.js'
 import type { Document, Files } from '../files.js'
 import { invalid } from '../json.js'
-import { type Descriptor, isThere, missingBlob, parseIndex, readIndex } from './oci-document.js'
 import { IMAGE_NAME, INDEX_TYPES, REF_NAME, REFERENCE_TYPE } from '../oci-media-types.js'
+import { type Descriptor, isThere, missingBlob, parseIndex, readIndex } from './oci-document.js'
 
 export interface Candidate {
   readonly descriptor: Descriptor

@@ -1,9 +1,10 @@
 /** Manifests of a layout: the image that one is, or why it is none. Each is read once, however often it is named. */
 import type { VarveError } from '../../errors.js'
-import { parseConfig, requireCounts } from './config.js'
 import type { Files } from '../files.js'
-import type { FoundImage, FoundLayer } from './found.js'
 import { invalid } from '../json.js'
+import { CONFIG_TYPES, LAYER_TYPES, MANIFEST_TYPES } from '../oci-media-types.js'
+import { parseConfig, requireCounts } from './config.js'
+import type { FoundImage, FoundLayer } from './found.js'
 import { isAttestation } from './oci-candidates.js'
 import {
   type Descriptor,
@@ -14,7 +15,6 @@ import {
   readManifest,
   unknownType,
 } from './oci-document.js'
-import { CONFIG_TYPES, LAYER_TYPES, MANIFEST_TYPES } from '../oci-media-types.js'
 
 /** An image still without names, or something else: a signature, an SBOM, a chart. */
 export type ManifestKind = { readonly image: FoundImage } | { readonly other: VarveError }

@@ -1,13 +1,13 @@
 /** OCI layouts (image-spec, image-layout.md), as a folder or in a tar: index.json names the images. */
 import type { VarveError } from '../../errors.js'
-import type { Document, Files } from '../files.js'
-import type { Found, FoundImage } from './found.js'
-import { field, invalid, parseObject } from '../json.js'
 import { tryArchiveName } from '../../reference.js'
+import type { Document, Files } from '../files.js'
+import { field, invalid, parseObject } from '../json.js'
+import { INDEX_TYPES } from '../oci-media-types.js'
+import type { Found, FoundImage } from './found.js'
 import { type Candidate, createExpander, parseTop } from './oci-candidates.js'
 import { type Descriptor, isThere, missingBlob } from './oci-document.js'
 import { createManifestReader, type ManifestKind } from './oci-manifests.js'
-import { INDEX_TYPES } from '../oci-media-types.js'
 import { acceptable, hostPlatform } from './platform.js'
 
 interface OciOptions {

@@ -1,14 +1,14 @@
 /** What can't be read twice, or only after decompression, as a file in the scratch directory that nobody else sees. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
+import type { Progress } from '../../api/options.js'
 import { toText } from '../../bytes.js'
 import type { Blob } from '../../compress/blob.js'
 import { checkGzipEnd, decompressTo } from '../../compress/decompress.js'
-import type { Progress } from '../../api/options.js'
+import { failure } from '../../sys/failure.js'
 import { close, open, unlink, writeAll } from '../../sys/files.js'
 import { removeIfThere } from '../../sys/lenient.js'
 import { fstat } from '../../sys/stat.js'
-import { failure } from '../../sys/failure.js'
 import { orAborted } from '../abort.js'
 import { createWatch } from './garbage-check.js'
 

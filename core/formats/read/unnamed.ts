@@ -3,8 +3,8 @@ import { type Blob, readStart } from '../../compress/blob.js'
 import { isCode } from '../../errors.js'
 import { isDigest } from '../../ids.js'
 import { type Files, readDocumentBlob } from '../files.js'
-import type { Found } from './found.js'
 import { hasField, invalid, type JsonObject, optionalField, parseObject } from '../json.js'
+import type { Found } from './found.js'
 
 /** Manifests are small; what is larger is not looked into. */
 const MAX_SIZE = 256 * 1024

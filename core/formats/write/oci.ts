@@ -3,13 +3,13 @@
  * config, manifest, index.json; so a reader of the stream has all it needs whenever it learns of something.
  */
 import { createHash } from 'node:crypto'
-import { type Digest, digestOf } from '../../ids.js'
 import type { Compression } from '../../api/options.js'
+import { type Digest, digestOf } from '../../ids.js'
+import { fullName, tagOf } from '../../reference.js'
+import { IMAGE_NAME, REF_NAME } from '../oci-media-types.js'
 import { parseConfig } from '../read/config.js'
 import type { ExportImage } from '../read/image.js'
 import { type LayerOptions, withLayerFile } from '../read/layer-file.js'
-import { fullName, tagOf } from '../../reference.js'
-import { IMAGE_NAME, REF_NAME } from '../oci-media-types.js'
 import type { Output } from './writer-output.js'
 
 export async function writeOci(output: Output, image: ExportImage, options: LayerOptions): Promise<void> {

@@ -1,9 +1,10 @@
 /** Writes an image as an archive or a folder. The same image gives the same bytes every time. */
-import { VarveError } from '../../errors.js'
+
 import type { ArchiveFormat, Compression, Progress } from '../../api/options.js'
+import { VarveError } from '../../errors.js'
 import { failure } from '../../sys/failure.js'
-import { writeDockerArchive } from './docker-archive.js'
 import type { ExportImage, ExportLayer } from '../read/image.js'
+import { writeDockerArchive } from './docker-archive.js'
 import { writeOci } from './oci.js'
 import { toFile, toFolder, toStandardOutput, toStream } from './output.js'
 import type { Output } from './writer-output.js'

@@ -1,9 +1,9 @@
 /** What rootless.test.ts runs as a user who is not root: layers on vfs, written without a mount. */
 import * as fs from 'node:fs'
-import { createChannel, pump } from '../../../core/threads/channel.js'
 import type { Driver } from '../../../core/driver.js'
 import { type LayerId, parseLayerId } from '../../../core/ids.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
+import { createChannel, pump } from '../../../core/threads/channel.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 
 const [, , folder = ''] = process.argv

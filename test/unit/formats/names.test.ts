@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fullName, normalizeName, tagOf } from '../../../core/reference.js'
 import { acceptable, hostPlatform, parsePlatform, platformOf } from '../../../core/formats/read/platform.js'
+import { fullName, normalizeName, tagOf } from '../../../core/reference.js'
 
 test('names become one spelling, as docker shows them', () => {
   const rows = [

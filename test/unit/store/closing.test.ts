@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { closeAfter, closeAll } from '../../../core/sys/close-all.js'
 import { VarveError } from '../../../core/errors.js'
 import { openStore } from '../../../core/store.js'
+import { closeAfter, closeAll } from '../../../core/sys/close-all.js'
 import { plainModule } from './plain-driver.js'
 
 test('All is closed, the last first; the first error is thrown, the others are told.', async () => {

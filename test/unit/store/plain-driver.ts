@@ -1,9 +1,9 @@
 /** A real little backend for the store's own tests: a layer is a directory, a child a copy of its parent. */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { drain } from '../../../core/threads/channel.js'
 import type { Change, Driver, DriverModule, Verdict } from '../../../core/driver.js'
 import { VarveError } from '../../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../../core/ids.js'
+import { drain } from '../../../core/threads/channel.js'
 
 export interface PlainOptions {
   readonly name?: string

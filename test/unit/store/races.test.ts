@@ -1,9 +1,9 @@
 /** What another process does between a look and the lock: it is looked at again under the lock. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { commit } from '../../../core/images/commit.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { chainIdOf } from '../../../core/ids.js'
+import { commit } from '../../../core/images/commit.js'
 import type { Layers } from '../../../core/layers/layers.js'
 import { digest, factsOf, inWorld, type World } from './world.js'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VarveError } from '../../../core/errors.js'
 import { nearest } from '../../../core/did-you-mean.js'
+import { VarveError } from '../../../core/errors.js'
 import { digest, inWorld, type World } from './world.js'
 
 const CONFIG = Buffer.from('{}')

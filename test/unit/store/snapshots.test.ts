@@ -1,8 +1,8 @@
 /** The snapshot face: containerd's rules over a plain backend. What each real backend does is in test/conformance. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VarveError } from '../../../core/errors.js'
 import type { Snapshots } from '../../../core/api/snapshots.js'
+import { VarveError } from '../../../core/errors.js'
 import { digest, inWorld, type World } from './world.js'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>

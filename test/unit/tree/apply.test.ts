@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
+import { merge } from '../../../core/extract/merge.js'
 import { counts, resetCounts } from '../../../core/sys/seam.js'
 import { isChar, lstat, lstatOrUndefined } from '../../../core/sys/stat.js'
 import { getxattr, listxattr, setxattr } from '../../../core/sys/xattr.js'
 import { copyTree } from '../../../core/tree/copy.js'
-import { merge } from '../../../core/extract/merge.js'
 import { type Bench, bench, contentOf, describe, extractTar, pathsOf, type Spec, tarOf } from './support.js'
 
 const file = (path: string, content = ''): Spec => ({ path, type: 'file', content })

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
-import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
-import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
-import { createHiding } from '../../../core/extract/whiteouts.js'
 import { createPayloads } from '../../../core/extract/replaced-payloads.js'
 import { createUntold } from '../../../core/extract/unlisted.js'
+import { createHiding } from '../../../core/extract/whiteouts.js'
+import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
+import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
 
 const TIME = { sec: 0, nsec: 0 }
 const MOST = 1 << 20

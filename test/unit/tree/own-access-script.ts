@@ -1,11 +1,11 @@
 /** What own-access.test.ts runs as a user who is not root, on a tree whose modes keep its owner out. */
 import * as fs from 'node:fs'
+import { mergeSync } from '../../../core/extract/merge.js'
+import { pack } from '../../../core/pack/pack.js'
 import { close, read } from '../../../core/sys/files.js'
 import { compareTrees } from '../../../core/tree/compare.js'
 import { openInRoot } from '../../../core/tree/confined.js'
 import { copyTreeSync } from '../../../core/tree/copy.js'
-import { mergeSync } from '../../../core/extract/merge.js'
-import { pack } from '../../../core/pack/pack.js'
 import { walk } from '../../../core/tree/walk.js'
 import { usageOf } from '../../../drivers/usage.js'
 
