@@ -183,7 +183,7 @@ const MIGRATIONS: readonly string[] = [
   UPDATE mount SET own = 1 WHERE boot_id = 'in place'
     OR target LIKE '%/mnt/' || (SELECT layer FROM node WHERE node.id = mount.node);
 
-  -- Was mounted for writing, or was there for long: where it is missing, something is lost (core/remake.ts).
+  -- Was mounted for writing, or was there for long: where it is missing, something is lost (core/recover/remake.ts).
   ALTER TABLE node ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
   UPDATE node SET settled = 1;
   -- The boot in which the last unmount made its own file system read-only to whoever has it still; NULL from the next mount on.

@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     title: 'no row for what is only intended',
-    source: 'core/making.ts',
+    source: 'core/graph/create.ts',
     from: "kind, state: 'creating', labels",
     to: "kind, state: 'ready', labels",
     file: 'faults/writable',
@@ -44,7 +44,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     title: 'no comparison of digests',
-    source: 'core/filling.ts',
+    source: 'core/layers/fill.ts',
     from: "        requireDigest(label, 'its content', recorded.diffId, options.diffId)\n",
     to: '',
     file: 'faults/hostile/images',
@@ -62,7 +62,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     title: 'a descriptor that leaks',
-    source: 'core/tree/payloads.ts',
+    source: 'core/extract/replaced-payloads.ts',
     from: '        close(unfinished.fd)\n',
     to: '',
     file: 'faults/hostile/leaks',
