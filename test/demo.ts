@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { debianImage } from '../fixtures/debian.js'
 import { writeSmallImage } from '../fixtures/small.js'
-import { readImages } from './archive.js'
-import { CLI } from './varve.js'
+import { readImages } from './support/archive.js'
+import { CLI } from './support/varve.js'
 
 const LINES_SHOWN = 14
 

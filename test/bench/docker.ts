@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { command, missingCommands } from '../../fixtures/command.js'
-import { whyNoFileSystem } from '../file-system.js'
+import { whyNoFileSystem } from '../support/file-system.js'
 import { DOCKERD_COMMANDS, withDockerd } from '../serve/dockerd-engine.js'
 import { writeEdition } from './engine-image.js'
 import { byTurns } from './measure.js'

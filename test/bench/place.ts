@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import { openDisk } from '../disk.js'
-import { type FileSystem, type FileSystemKind, openFileSystem } from '../file-system.js'
+import { openDisk } from '../support/disk.js'
+import { type FileSystem, type FileSystemKind, openFileSystem } from '../support/file-system.js'
 import { stopRunning } from './measure.js'
 
 export interface Place {

@@ -36,7 +36,7 @@ import {
   TYPES,
   tarOf,
 } from '../unit/formats/build.js'
-import { CLI, type Ran, type Varve, varveAt } from '../varve.js'
+import { CLI, type Ran, type Varve, varveAt } from '../support/varve.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-bad-'))
 const varve = varveAt(join(work, 'root'), 'vfs')

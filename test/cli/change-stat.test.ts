@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
-import { withVarve } from '../varve.js'
+import { withVarve } from '../support/varve.js'
 
 const BASE = tarOf({
   'zones/': '',

@@ -9,7 +9,7 @@ import { SCRIPTS } from '../../cli/completion-scripts.js'
 import { commands } from '../../cli/registry.js'
 import type { Store } from '../../core/api/store.js'
 import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
-import { CLI, varveAt } from '../varve.js'
+import { CLI, varveAt } from '../support/varve.js'
 import { image, layer } from './fake.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-complete-'))

@@ -4,9 +4,9 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readImages, sha256File } from '../archive.js'
+import { readImages, sha256File } from '../support/archive.js'
 import { digestOfBytes, dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
-import { CLI, type Varve, withVarve } from '../varve.js'
+import { CLI, type Varve, withVarve } from '../support/varve.js'
 
 const BASE = tarOf({
   'bin/': '',

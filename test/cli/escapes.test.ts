@@ -13,7 +13,7 @@ import { createLog } from '../../cli/serve/log.js'
 import { openStore, type Store } from '../../core/store.js'
 import type { StandardStream } from '../../core/sys/standard.js'
 import { drivers } from '../../drivers/all.js'
-import { NEEDS_ROOT } from '../needs-root.js'
+import { NEEDS_ROOT } from '../support/needs-root.js'
 import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
 import { DOCUMENTS, EVIL, LAYERS, MADE_UP } from './evil.js'
 

@@ -3,7 +3,7 @@
  * turn the direction, line breaks, characters that can't be seen, half a character.
  */
 
-import { END, file, header, pax } from '../tar-bytes.js'
+import { END, file, header, pax } from '../support/tar-bytes.js'
 import {
   type Content,
   createBlobs,

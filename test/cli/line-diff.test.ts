@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { diffLines, type Edit, splitLines, unifiedHunks } from '../../cli/line-diff.js'
-import { randomRuns } from '../seed.js'
+import { randomRuns } from '../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-diff-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -17,10 +17,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { makePipe } from '../libc.js'
-import { NEEDS_ROOT } from '../needs-root.js'
+import { makePipe } from '../support/libc.js'
+import { NEEDS_ROOT } from '../support/needs-root.js'
 import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
-import { CLI, varveAt } from '../varve.js'
+import { CLI, varveAt } from '../support/varve.js'
 import { endOf, hear, READERS } from './readers.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-output-'))

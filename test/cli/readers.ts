@@ -4,8 +4,8 @@ import { close, read } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { bytesWaiting, makePipe, setNonblocking, setPipeSize } from '../libc.js'
-import { CLI } from '../varve.js'
+import { bytesWaiting, makePipe, setNonblocking, setPipeSize } from '../support/libc.js'
+import { CLI } from '../support/varve.js'
 
 export interface Heard {
   /** Exit status, or the name of the signal that ended it. */

@@ -5,10 +5,10 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readImages } from '../archive.js'
+import { readImages } from '../support/archive.js'
 import { digestOfBytes, dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { type Spec, tarOf as tarOfSpecs } from '../unit/tree/support.js'
-import { CLI } from '../varve.js'
+import { CLI } from '../support/varve.js'
 
 const layer = (...specs: Spec[]) => tarOfSpecs(specs)
 const LAYERS = [

@@ -1,5 +1,5 @@
 /** The cells that a Linux with these file systems must run: what `npm test` fails without. */
-import type { FileSystemKind } from '../file-system.js'
+import type { FileSystemKind } from '../support/file-system.js'
 import { SCRIPTS } from './suite.js'
 
 export interface CellName {

@@ -1,6 +1,6 @@
 /** Copies of a file or a whole tree with all that it is, as `cp -a` makes them, and what is done by such a copy. */
 import * as fs from 'node:fs'
-import { cloneFile, makeNode, readAttributes, setAttribute, setTime } from '../libc.js'
+import { cloneFile, makeNode, readAttributes, setAttribute, setTime } from '../support/libc.js'
 
 /** `to` must not be there. Names of one file within the tree stay names of one file. */
 export function duplicate(from: Buffer, to: Buffer): void {

@@ -1,7 +1,7 @@
 /** `changes` against what two trees really hold, told by test/oracle.ts. */
 import assert from 'node:assert/strict'
 import type { Change } from '../../core/driver.js'
-import type { Snapshot } from '../oracle.js'
+import type { Snapshot } from '../support/oracle.js'
 
 /**
  * Every difference is listed, once, in the order of path bytes, and nothing else is; except that a name may be listed beyond

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Change } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'
-import { differences, type Snapshot, snapshot } from '../oracle.js'
+import { differences, type Snapshot, snapshot } from '../support/oracle.js'
 import type { DriverBench } from './driver-bench.js'
 import { assertExact } from './exact.js'
 

@@ -1,5 +1,5 @@
 /** Layer tars byte by byte, from a tree as data; shares no code with core, so that a mistake there can't hide itself. */
-import { header, TYPEFLAGS } from '../tar-bytes.js'
+import { header, TYPEFLAGS } from '../support/tar-bytes.js'
 import type { Entry, Tree } from './trees.js'
 
 export interface TarOptions {

@@ -1,6 +1,6 @@
 /** What the file system inside a layer can hold, found by trying. Each says why not, or nothing. */
 import * as fs from 'node:fs'
-import { readAttributes, setAttribute, setTime } from '../libc.js'
+import { readAttributes, setAttribute, setTime } from '../support/libc.js'
 import type { World } from './world.js'
 
 type Probe = (world: World) => Promise<string | undefined>

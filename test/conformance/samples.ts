@@ -1,7 +1,7 @@
 /** Trees with everything that a layer has to keep, and looks at them. */
 import * as fs from 'node:fs'
-import { setAttribute } from '../libc.js'
-import { differences, snapshot } from '../oracle.js'
+import { setAttribute } from '../support/libc.js'
+import { differences, snapshot } from '../support/oracle.js'
 import type { DriverBench } from './driver-bench.js'
 import type { Tree } from './trees.js'
 import { at, type Content, device, directory, type Edit, fifo, file, link, socket, symlink } from './trees.js'

@@ -1,7 +1,7 @@
 /** A script: how a tree came to be and what is then done to it, as data, so that one that found a fault can be kept. */
 import assert from 'node:assert/strict'
 import type { LayerId } from '../../core/ids.js'
-import type { Snapshot } from '../oracle.js'
+import type { Snapshot } from '../support/oracle.js'
 import type { DriverBench } from './driver-bench.js'
 import { assertExact } from './exact.js'
 import { checkLayer, treeOf } from './layer-check.js'

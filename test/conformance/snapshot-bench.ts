@@ -4,7 +4,7 @@ import * as fs from 'node:fs'
 import type { Change } from '../../core/driver.js'
 import { isCode } from '../../core/errors.js'
 import type { ErrorCode, Snapshots } from '../../core/store.js'
-import { type Snapshot, snapshot } from '../oracle.js'
+import { type Snapshot, snapshot } from '../support/oracle.js'
 import type { StoreBench } from './store-bench.js'
 import type { Case } from './suite.js'
 

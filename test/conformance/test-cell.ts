@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../../fixtures/cache.js'
-import { openFileSystem, whyNoFileSystem } from '../file-system.js'
+import { openFileSystem, whyNoFileSystem } from '../support/file-system.js'
 import { type CellName, fileOfCell, MAY_BE_IMPOSSIBLE, nameOfCell, scriptsOfCell } from './cells.js'
 import type { Outcome } from './suite.js'
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { basename, join, normalize } from 'node:path'
 import { describe, it, test } from 'node:test'
 import { checkoutDirectory } from '../../fixtures/cache.js'
-import { SEED } from '../seed.js'
+import { SEED } from '../support/seed.js'
 import { runSuite, selectCases } from './suite.js'
 import { toy } from './toy/driver.js'
 

@@ -1,6 +1,6 @@
 /** Trees and edits as data: what a case starts from and what it does, so that both can be read, printed and repeated. */
 import * as fs from 'node:fs'
-import { makeNode, punchHole, removeAttribute, setAttribute, setTime } from '../libc.js'
+import { makeNode, punchHole, removeAttribute, setAttribute, setTime } from '../support/libc.js'
 import { copyOver, move, part } from './duplicate.js'
 
 /** What any file may be given beside its content; what is not said stays as the system makes it. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FAULT_POINTS } from '../../core/graph/fault-points.js'
-import { withVarve } from '../varve.js'
+import { withVarve } from '../support/varve.js'
 import { assertRecovered } from './recovered.js'
 
 const POINTS = FAULT_POINTS.filter((point) => point.startsWith('commit:'))

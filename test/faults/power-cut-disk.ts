@@ -1,8 +1,8 @@
 /** A file system whose disk loses power. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { type FileSystemKind, openFileSystem, whyNoFileSystem } from '../file-system.js'
-import { powerCut } from '../libc.js'
+import { type FileSystemKind, openFileSystem, whyNoFileSystem } from '../support/file-system.js'
+import { powerCut } from '../support/libc.js'
 
 export interface PoweredFileSystem {
   /** Its root. */

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { FileSystemKind } from '../file-system.js'
+import type { FileSystemKind } from '../support/file-system.js'
 import { whyNoPower } from './power-cut-disk.js'
 
 const SCRIPT = fileURLToPath(new URL('./power-cut-rounds.js', import.meta.url))

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Varve } from '../varve.js'
+import type { Varve } from '../support/varve.js'
 
 export interface Layer {
   readonly id: string

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { checkoutDirectory } from '../../fixtures/cache.js'
-import type { FileResult } from '../report.js'
+import type { FileResult } from '../support/report.js'
 import { isFull } from './size.js'
 
 /** What each folder (or, for tests of no folder, the first word of the file's name) is called in the table. */

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { command, missingCommands } from '../../fixtures/command.js'
 import { DOCKER_COMMANDS, withDocker } from '../../fixtures/docker.js'
 import { PODMAN_COMMANDS, skopeoCopy, withPodman } from '../../fixtures/podman.js'
-import { type ReadImage, readImages } from '../archive.js'
-import { unpackLayers } from '../gnu-tar.js'
-import { snapshot } from '../oracle.js'
-import type { Varve } from '../varve.js'
+import { type ReadImage, readImages } from '../support/archive.js'
+import { unpackLayers } from '../support/gnu-tar.js'
+import { snapshot } from '../support/oracle.js'
+import type { Varve } from '../support/varve.js'
 
 export interface Engine {
   readonly name: string

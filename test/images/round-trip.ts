@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Compression, type ReadImage, readImages } from '../archive.js'
-import type { Varve } from '../varve.js'
+import { type Compression, type ReadImage, readImages } from '../support/archive.js'
+import type { Varve } from '../support/varve.js'
 
 const FORMATS = ['docker-archive', 'oci-archive', 'oci-layout'] as const
 const COMPRESSIONS: readonly Compression[] = ['none', 'gzip', 'zstd']

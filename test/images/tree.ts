@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ReadImage } from '../archive.js'
-import { unpackLayers } from '../gnu-tar.js'
-import { differences, snapshot } from '../oracle.js'
-import type { Varve } from '../varve.js'
+import type { ReadImage } from '../support/archive.js'
+import { unpackLayers } from '../support/gnu-tar.js'
+import { differences, snapshot } from '../support/oracle.js'
+import type { Varve } from '../support/varve.js'
 
 /** Says how much was compared. @throws AssertionError with the first differences */
 export async function mountAndCompare(image: ReadImage, { varve }: Varve, work: string): Promise<string> {

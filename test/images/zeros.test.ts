@@ -6,8 +6,8 @@ import { test } from 'node:test'
 import { missingCommands } from '../../fixtures/command.js'
 import { DOCKER_COMMANDS, withDocker } from '../../fixtures/docker.js'
 import { PODMAN_COMMANDS, withPodman } from '../../fixtures/podman.js'
-import { readImages } from '../archive.js'
-import { withVarve } from '../varve.js'
+import { readImages } from '../support/archive.js'
+import { withVarve } from '../support/varve.js'
 
 const NAME = 'varve.test/zeros:1'
 

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { missingCommands } from '../../fixtures/command.js'
-import { openFileSystem, whyNoFileSystem } from '../file-system.js'
-import { NEEDS_ROOT } from '../needs-root.js'
+import { openFileSystem, whyNoFileSystem } from '../support/file-system.js'
+import { NEEDS_ROOT } from '../support/needs-root.js'
 
 export interface ServeCell {
   readonly driver: string

@@ -1,6 +1,6 @@
 /** containerd's images: unpacked by way of us as by way of the snapshotter that containerd brings. */
 import assert from 'node:assert/strict'
-import { differences, type Snapshot, snapshot } from '../oracle.js'
+import { differences, type Snapshot, snapshot } from '../support/oracle.js'
 import type { Cases } from './containerd-stage.js'
 import { comparable } from './containerd-trees.js'
 import { viewed } from './mounted.js'

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
-import { SEED } from '../seed.js'
+import { SEED } from '../support/seed.js'
 import { SERVE_CELLS, whyNoEngine } from './cells.js'
 import { CONTAINERD_COMMANDS, foundBy } from './containerd-engine.js'
 import { clear, sameTrees, settle, type Trees, treesOf } from './containerd-killed-truth.js'

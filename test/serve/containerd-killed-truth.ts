@@ -1,7 +1,7 @@
 /** What must be so after somebody was killed: the trees are whole, and containerd and we know the same snapshots. */
 import assert from 'node:assert/strict'
-import { differences, type Snapshot, snapshot } from '../oracle.js'
-import { lines } from '../text-lines.js'
+import { differences, type Snapshot, snapshot } from '../support/oracle.js'
+import { lines } from '../support/text-lines.js'
 import { STEPS, type Step, undo } from './containerd-killed-work.js'
 import { asContainerd, type KilledWorld } from './containerd-killed-world.js'
 import { idsOf, layersOf } from './containerd-layers.js'

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Varve, varveAt } from '../varve.js'
+import { type Varve, varveAt } from '../support/varve.js'
 import { IMAGE, writeBusyImage } from './busy-image.js'
 import type { ServeCell } from './cells.js'
 import { type Containerd, withContainerd } from './containerd-engine.js'

@@ -1,5 +1,5 @@
 /** What `varve layers` says, as far as somebody who looks at containerd's snapshots wants to know. */
-import type { Varve } from '../varve.js'
+import type { Varve } from '../support/varve.js'
 
 export interface LayerLine {
   readonly id: string

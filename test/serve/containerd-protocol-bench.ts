@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Varve, varveAt } from '../varve.js'
+import { type Varve, varveAt } from '../support/varve.js'
 import type { ServeCell } from './cells.js'
 import { mounted } from './mounted.js'
 import { type Serving, startServing } from './serving.js'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Varve } from '../varve.js'
+import type { Varve } from '../support/varve.js'
 import { layersOf } from './containerd-layers.js'
 import { type Cases, RICH, SIBLING, type Stage, said } from './containerd-stage.js'
 import { KEPT, mounted, viewed } from './mounted.js'

@@ -1,5 +1,5 @@
 /** What must be equal in the trees that containerd unpacks on two snapshotters. */
-import type { Snapshot } from '../oracle.js'
+import type { Snapshot } from '../support/oracle.js'
 
 /**
  * What the unpacker is not bound to make equal: the root's time on overlay, where no layer tells it; elsewhere a directory

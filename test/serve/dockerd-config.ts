@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { containerdConfig } from '../../fixtures/docker.js'
-import { CLI } from '../varve.js'
+import { CLI } from '../support/varve.js'
 import { groupOf } from './cgroups.js'
 
 export interface DockerConfig {

@@ -1,6 +1,6 @@
 /** dockerd's containers: what they change, as dockerd and the admin see it; many at once; one whose size is limited. */
 import assert from 'node:assert/strict'
-import { lines, sortedLines } from '../text-lines.js'
+import { lines, sortedLines } from '../support/text-lines.js'
 import { IMAGE } from './busy-image.js'
 import { layerOf, layersOf, mountPoints } from './dockerd-layers.js'
 import { type Cases, RUN, STAYING } from './dockerd-stage.js'

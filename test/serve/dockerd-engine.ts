@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { command } from '../../fixtures/command.js'
 import type { OtherSystem } from '../../fixtures/world.js'
-import { CLI } from '../varve.js'
+import { CLI } from '../support/varve.js'
 import { removeGroup } from './cgroups.js'
 import {
   clientWords,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { lines } from '../text-lines.js'
+import { lines } from '../support/text-lines.js'
 import { IMAGE } from './busy-image.js'
 import type { Docker } from './dockerd-engine.js'
 import { ALONE, asking, type Stage, withStage } from './dockerd-feature-stage.js'

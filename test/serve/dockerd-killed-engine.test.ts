@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createRandom } from '../conformance/random.js'
-import { SEED } from '../seed.js'
+import { SEED } from '../support/seed.js'
 import { SERVE_CELLS, whyNoEngine } from './cells.js'
 import { DOCKERD_COMMANDS } from './dockerd-engine.js'
 import { PHASES, type Phase } from './dockerd-killed-work.js'

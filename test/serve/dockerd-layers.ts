@@ -1,7 +1,7 @@
 /** What there is of a dockerd's layers: by `varve layers`, on the disk, and mounted. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { lines } from '../text-lines.js'
+import { lines } from '../support/text-lines.js'
 import type { Docker } from './dockerd-engine.js'
 
 export interface LayerLine {

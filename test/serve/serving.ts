@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { ended } from '../../fixtures/command.js'
-import { CLI } from '../varve.js'
+import { CLI } from '../support/varve.js'
 
 export interface ServeOptions {
   readonly root: string

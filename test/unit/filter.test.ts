@@ -6,7 +6,7 @@ import { parseFilters } from '../../core/engines/filter/filter.js'
 import { compilePattern } from '../../core/engines/filter/pattern.js'
 import { fieldsOf } from '../../core/engines/snapshot-rules.js'
 import { VarveError } from '../../core/errors.js'
-import { randomRuns } from '../seed.js'
+import { randomRuns } from '../support/seed.js'
 
 const SNAPSHOT = fieldsOf({
   name: 'default/1/a key, with "quotes"',

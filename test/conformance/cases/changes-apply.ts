@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { LayerId } from '../../../core/ids.js'
-import { differences } from '../../oracle.js'
+import { differences } from '../../support/oracle.js'
 import type { DriverBench } from '../driver-bench.js'
 import { BASE, seconds } from '../edit-case.js'
 import { assertExact } from '../exact.js'

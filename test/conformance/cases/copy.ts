@@ -1,7 +1,7 @@
 /** What a child keeps of its parent's files when they are copied, at once or at the first change. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import { differences, snapshot } from '../../oracle.js'
+import { differences, snapshot } from '../../support/oracle.js'
 import { SAMPLE, SAMPLE_WITH_SOCKET, takesAttribute } from '../samples.js'
 import type { Case } from '../suite.js'
 import { at, type Entry, file, makeTree, type Tree } from '../trees.js'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { parseLayerId } from '../../../core/ids.js'
-import { differences, snapshot } from '../../oracle.js'
+import { differences, snapshot } from '../../support/oracle.js'
 import { leavesNothing } from '../leaves-nothing.js'
 import { differencesOf, SAMPLE, SAMPLE_EDITS, SAMPLE_WITH_SOCKET } from '../samples.js'
 import type { Case } from '../suite.js'

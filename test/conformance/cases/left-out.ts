@@ -1,7 +1,7 @@
 /** What a layer could not take is told when it comes in, and is no damage later. */
 import assert from 'node:assert/strict'
-import { collect } from '../../collect.js'
-import { END, file, header, pax } from '../../tar-bytes.js'
+import { collect } from '../../support/collect.js'
+import { END, file, header, pax } from '../../support/tar-bytes.js'
 import type { StoreBench } from '../store-bench.js'
 import type { Case } from '../suite.js'
 import { applyEdits, directory, file as entry, makeTree, socket } from '../trees.js'

@@ -1,7 +1,7 @@
 /** What is done to the files of a lower snapshot, as containerd's own suite has it: edits as data, and one rule for all. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import { differences, type Snapshot, snapshot } from '../../oracle.js'
+import { differences, type Snapshot, snapshot } from '../../support/oracle.js'
 import { assertExact } from '../exact.js'
 import { changesOf, inside, layer, snapshotCase, treeOf } from '../snapshot-bench.js'
 import type { Case } from '../suite.js'

@@ -1,6 +1,6 @@
 /** Hard links of a tar. */
 import assert from 'node:assert/strict'
-import { file, header } from '../../tar-bytes.js'
+import { file, header } from '../../support/tar-bytes.js'
 import type { Case } from '../suite.js'
 import { tarCase } from '../tar-case.js'
 

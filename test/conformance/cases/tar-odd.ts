@@ -1,7 +1,7 @@
 /** Tars as tools have made them: every dialect, odd names, odd order. */
 import assert from 'node:assert/strict'
 import type { TarEntry } from '../../../core/tar/entry.js'
-import { body, file, gnuLong, header, pax, write } from '../../tar-bytes.js'
+import { body, file, gnuLong, header, pax, write } from '../../support/tar-bytes.js'
 import type { Case } from '../suite.js'
 import { tarCase } from '../tar-case.js'
 

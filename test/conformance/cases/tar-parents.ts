@@ -1,8 +1,8 @@
 /** A name whose parent is no directory in the layers below (core/README.md has the rule and its reasons). */
 import assert from 'node:assert/strict'
-import { collect } from '../../collect.js'
-import { snapshot } from '../../oracle.js'
-import { END, file, header } from '../../tar-bytes.js'
+import { collect } from '../../support/collect.js'
+import { snapshot } from '../../support/oracle.js'
+import { END, file, header } from '../../support/tar-bytes.js'
 import type { Case } from '../suite.js'
 import { tarCase } from '../tar-case.js'
 import type { World } from '../world.js'

@@ -1,5 +1,5 @@
 /** aufs's whiteouts, which are OCI's, become the backend's own signs, and come out as whiteouts again. */
-import { file, header, pax } from '../../tar-bytes.js'
+import { file, header, pax } from '../../support/tar-bytes.js'
 import type { Case } from '../suite.js'
 import { tarCase } from '../tar-case.js'
 

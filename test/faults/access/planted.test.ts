@@ -10,7 +10,7 @@ import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { SERVE_CELLS, type ServeCell } from '../../serve/cells.js'
 import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
-import { CLI } from '../../varve.js'
+import { CLI } from '../../support/varve.js'
 import { countCases, sized } from '../size.js'
 
 const PROGRAMS = [

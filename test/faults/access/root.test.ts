@@ -12,7 +12,7 @@ import { rebuild } from '../../../core/recover/rebuild.js'
 import { openStore } from '../../../core/store.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 const USER = 65_534
 

@@ -18,7 +18,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { makeNode, removeAttribute, setAttribute, setTime } from '../../libc.js'
+import { makeNode, removeAttribute, setAttribute, setTime } from '../../support/libc.js'
 
 export interface Damage {
   readonly title: string

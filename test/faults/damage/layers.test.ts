@@ -1,8 +1,8 @@
 /** Every kind of damage to a layer, on each backend: found, named, healed from the archive it came from, byte for byte. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { collect } from '../../collect.js'
-import { differences, snapshot } from '../../oracle.js'
+import { collect } from '../../support/collect.js'
+import { differences, snapshot } from '../../support/oracle.js'
 import { countCases, isFull } from '../size.js'
 import { DAMAGES, MARKS } from './damages.js'
 import { CELLS, checked, onStage } from './stage.js'

@@ -4,8 +4,8 @@ import { appendFileSync, chmodSync, mkdirSync, readFileSync, rmSync, writeFileSy
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { REMADE } from '../../../core/graph/labels.js'
-import { removeAttribute, setTime } from '../../libc.js'
-import { body, END, file, header, pax } from '../../tar-bytes.js'
+import { removeAttribute, setTime } from '../../support/libc.js'
+import { body, END, file, header, pax } from '../../support/tar-bytes.js'
 import { flipBit } from './damages.js'
 import { directoryIn, NAME, type Stage } from './stage.js'
 

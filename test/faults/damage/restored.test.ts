@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import type { Store } from '../../../core/store.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { layerTar } from '../../unit/store/layer-tar.js'
 import { withDatabase, within } from './database-world.js'
 

@@ -1,5 +1,5 @@
 /** Each quantity of a layer tar, alone and large: what it takes must grow as the tar does, and no faster. */
-import { END, file, header, pax } from '../../tar-bytes.js'
+import { END, file, header, pax } from '../../support/tar-bytes.js'
 import { hardLinksReplaced } from './tar-cases.js'
 
 export interface GrowthCase {

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { sized } from '../size.js'
 import { GROWTH_CASES } from './growth-cases.js'
 

@@ -17,7 +17,7 @@ import { gzipSync } from 'node:zlib'
 import { type ErrorCode, VarveError } from '../../../core/errors.js'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import {
   type Content,
   createBlobs,

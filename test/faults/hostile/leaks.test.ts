@@ -9,9 +9,9 @@ import { after, before, describe, it } from 'node:test'
 import type { Store } from '../../../core/api/store.js'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { SERVE_CELLS, type ServeCell } from '../../serve/cells.js'
-import { END, file, header, pax } from '../../tar-bytes.js'
+import { END, file, header, pax } from '../../support/tar-bytes.js'
 import { countCases, sized } from '../size.js'
 
 const TIMES = sized(10, 1000)

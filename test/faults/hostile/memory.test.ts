@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { END, file, header } from '../../tar-bytes.js'
+import { END, file, header } from '../../support/tar-bytes.js'
 import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { countCases, sized } from '../size.js'
 

@@ -1,5 +1,5 @@
 /** Layer tars that nobody makes by accident, as data: what lies in wait, and what must come of it. */
-import { body, file, gnuLong, header, END as MARK, pax, rawPax } from '../../tar-bytes.js'
+import { body, file, gnuLong, header, END as MARK, pax, rawPax } from '../../support/tar-bytes.js'
 
 export interface TarCase {
   readonly title: string

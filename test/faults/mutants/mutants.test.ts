@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import ts from 'typescript'
 import { cacheDirectory, checkoutDirectory } from '../../../fixtures/cache.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { MUTANTS, type Mutant } from './mutants.js'
 
 const CHECKOUT = checkoutDirectory()

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createLayerLocks } from '../../../core/graph/locks.js'
-import { endOf } from '../../namespace.js'
+import { endOf } from '../../support/namespace.js'
 import { countCases, sized } from '../size.js'
 
 const HOLDER = fileURLToPath(new URL('holder-main.js', import.meta.url))

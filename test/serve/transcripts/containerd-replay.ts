@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { writeSmallImage } from '../../../fixtures/small.js'
-import type { Varve } from '../../varve.js'
+import type { Varve } from '../../support/varve.js'
 import { isStatus, type Message, openClient, type SnapshotClient } from '../snapshot-client.js'
 import { differencesOf, tampered } from './compare.js'
 import { answerOf, treeOfMounts, withMounts } from './containerd-recorder.js'

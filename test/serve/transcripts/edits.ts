@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { setTime } from '../../libc.js'
+import { setTime } from '../../support/libc.js'
 import type { Change } from './lines.js'
 import { digestOf } from './tars.js'
 

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LayerId } from '../../../core/ids.js'
 import { btrfs } from '../../../drivers/btrfs/driver.js'
-import { type FileSystem, openFileSystem, whyNoFileSystem } from '../../file-system.js'
+import { type FileSystem, openFileSystem, whyNoFileSystem } from '../../support/file-system.js'
 import { type Bench, withBench } from '../drivers/bench.js'
 
 export type Loop = FileSystem

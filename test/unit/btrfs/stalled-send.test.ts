@@ -10,7 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { isCode } from '../../../core/errors.js'
 import { nativeChanges } from '../../../drivers/btrfs/native.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { type Loop, openLoop, whyNot } from './loop.js'
 
 const CHILD = fileURLToPath(new URL('./stalled-send-child.js', import.meta.url))

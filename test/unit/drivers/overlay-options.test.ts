@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { type Outcome, runSuite, selectCases } from '../../conformance/suite.js'
-import { openFileSystem, whyNoFileSystem } from '../../file-system.js'
-import { SEED } from '../../seed.js'
+import { openFileSystem, whyNoFileSystem } from '../../support/file-system.js'
+import { SEED } from '../../support/seed.js'
 
 const ONLY = ['changes: ', 'scripts: ']
 const OPTIONS = { redirect_dir: 'on', metacopy: 'on' }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { describe, it } from 'node:test'
 import { overlay } from '../../../drivers/overlay/driver.js'
-import { differences, snapshot } from '../../oracle.js'
+import { differences, snapshot } from '../../support/oracle.js'
 import { withBench } from './bench.js'
 
 const setfattr = (path: string, name: string, value: string) =>

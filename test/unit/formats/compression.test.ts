@@ -11,7 +11,7 @@ import { sniff, sniffBlob } from '../../../core/compress/sniff.js'
 import { VarveError } from '../../../core/errors.js'
 import { readAsync } from '../../../core/sys/async-files.js'
 import { which } from '../../../core/sys/exec.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { digestOfBytes, tempDirs } from './build.js'
 
 /** 1.3 MB that compress to something, not to nothing. */

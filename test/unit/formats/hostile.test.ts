@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { type ErrorCode, VarveError } from '../../../core/errors.js'
 import { openSource } from '../../../core/formats/read/source.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import {
   type Content,
   createBlobs,

@@ -9,7 +9,7 @@ import type { ImageSource, SourceOptions } from '../../../core/formats/read/imag
 import { hostPlatform } from '../../../core/formats/read/platform.js'
 import { openFile, openSource } from '../../../core/formats/read/source.js'
 import { which } from '../../../core/sys/exec.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import {
   type Content,
   createBlobs,

@@ -23,7 +23,7 @@ import { openSource } from '../../../core/formats/read/source.js'
 import { type WriteOptions, writeImage } from '../../../core/formats/write/write.js'
 import { readAsync } from '../../../core/sys/async-files.js'
 import { which } from '../../../core/sys/exec.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { exportOf, type ImageParts, imageOf, layerTar, tempDirs } from './build.js'
 
 const FORMATS: readonly (readonly [ArchiveFormat, Compression])[] = [

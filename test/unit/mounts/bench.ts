@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { VarveError } from '../../../core/errors.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
-import { openFileSystem, whyNoFileSystem } from '../../file-system.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { openFileSystem, whyNoFileSystem } from '../../support/file-system.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 export interface Opened {
   readonly store: Store

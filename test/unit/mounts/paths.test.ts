@@ -12,8 +12,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openNamespace } from '../../namespace.js'
-import { CLI } from '../../varve.js'
+import { openNamespace } from '../../support/namespace.js'
+import { CLI } from '../../support/varve.js'
 import { type Bench, mountsBelow, onBench, problems, refusal, run, whySkip } from './bench.js'
 
 interface Way {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { attach, unmount } from '../../../core/sys/mount.js'
-import { openNamespace } from '../../namespace.js'
+import { openNamespace } from '../../support/namespace.js'
 import { mountsBelow, onBench, problems, refusal, run, whySkip } from './bench.js'
 
 for (const driver of ['overlay', 'vfs', 'btrfs']) {

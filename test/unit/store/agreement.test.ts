@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
-import { collect } from '../../collect.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { collect } from '../../support/collect.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { layerTar } from './layer-tar.js'
 
 const BASE = layerTar([

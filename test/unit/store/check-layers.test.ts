@@ -8,7 +8,7 @@ import { VarveError } from '../../../core/errors.js'
 import { openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
-import { collect } from '../../collect.js'
+import { collect } from '../../support/collect.js'
 import { altered } from './altered.js'
 import { layerTar } from './layer-tar.js'
 

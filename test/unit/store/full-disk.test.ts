@@ -16,8 +16,8 @@ import {
   type FileSystemOptions,
   openFileSystem,
   whyNoFileSystem,
-} from '../../file-system.js'
-import { type Full, fill } from '../../fill.js'
+} from '../../support/file-system.js'
+import { type Full, fill } from '../../support/fill.js'
 import { dockerContent, imageOf, tarOf } from '../formats/build.js'
 
 const SMALL: Readonly<Record<string, FileSystemOptions>> = {

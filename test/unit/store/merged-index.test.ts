@@ -6,7 +6,7 @@ import type { FileRow, FileType } from '../../../core/db/files.js'
 import { diffIndexes } from '../../../core/file-index/index-diff.js'
 import { createMergedIndex, type MergedIndex } from '../../../core/file-index/merged-index.js'
 import { parseLayerId } from '../../../core/ids.js'
-import { randomRuns } from '../../seed.js'
+import { randomRuns } from '../../support/seed.js'
 
 /** One line of a layer, as data: `d a` directory, `f a 1` file with content 1, `l b >a` hard link, `- a` whiteout, `o a` opaque. */
 type Line = string

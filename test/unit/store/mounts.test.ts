@@ -24,9 +24,9 @@ import { createMounts } from '../../../core/mount/mounts.js'
 import { createMountSpace } from '../../../core/mount/space.js'
 import { recover } from '../../../core/recover/recover.js'
 import { SMALL_NAME, writeSmallImage } from '../../../fixtures/small.js'
-import { endOf, firstOutput, openNamespace } from '../../namespace.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
-import { CLI, type Varve, varveAt, withVarve } from '../../varve.js'
+import { endOf, firstOutput, openNamespace } from '../../support/namespace.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
+import { CLI, type Varve, varveAt, withVarve } from '../../support/varve.js'
 import { inWorld } from './world.js'
 
 const fails = (code: string, words: RegExp) => (error: unknown) =>

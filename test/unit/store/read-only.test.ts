@@ -9,7 +9,7 @@ import { openStore, type Store } from '../../../core/store.js'
 import { btrfs } from '../../../drivers/btrfs/driver.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
-import { openFileSystem, whyNoFileSystem } from '../../file-system.js'
+import { openFileSystem, whyNoFileSystem } from '../../support/file-system.js'
 import { dockerContent, imageOf, tarOf } from '../formats/build.js'
 
 for (const [driver, kind, options] of [

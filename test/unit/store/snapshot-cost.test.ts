@@ -9,7 +9,7 @@ import { openStore } from '../../../core/store.js'
 import { counts, resetCounts } from '../../../core/sys/seam.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 type Syncs = Readonly<Partial<Record<'fsync' | 'fdatasync' | 'syncfs', number>>>
 

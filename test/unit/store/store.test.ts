@@ -11,9 +11,9 @@ import { isCode, VarveError } from '../../../core/errors.js'
 import { openStore } from '../../../core/store.js'
 import { unmount } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
-import { collect } from '../../collect.js'
-import { NEEDS_ROOT } from '../../needs-root.js'
-import { randomRuns } from '../../seed.js'
+import { collect } from '../../support/collect.js'
+import { NEEDS_ROOT } from '../../support/needs-root.js'
+import { randomRuns } from '../../support/seed.js'
 import { layerTar } from './layer-tar.js'
 
 const run = promisify(execFile)

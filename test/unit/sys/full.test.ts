@@ -7,7 +7,7 @@ import { mapSqliteError } from '../../../core/db/sqlite-errors.js'
 import { VarveError } from '../../../core/errors.js'
 import * as files from '../../../core/sys/files.js'
 import { whatRanOut } from '../../../core/sys/full.js'
-import { type FileSystemOptions, openFileSystem, whyNoFileSystem } from '../../file-system.js'
+import { type FileSystemOptions, openFileSystem, whyNoFileSystem } from '../../support/file-system.js'
 
 const FLAGS = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
 

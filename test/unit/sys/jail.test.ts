@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { close } from '../../../core/sys/files.js'
 import { enterJail, prepareJails } from '../../../core/sys/jail.js'
 import { detached } from '../../../core/sys/mount.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import type { JailTask } from './jail-worker.js'
 import { errno, scratch } from './scratch.js'
 

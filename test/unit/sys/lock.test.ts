@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { lock, lockIn, tryLock, tryLockIn } from '../../../core/sys/lock.js'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { errno, scratch } from './scratch.js'
 
 const CHILD = fileURLToPath(new URL('./lock-child.js', import.meta.url))

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseWords } from '../../../core/sys/mount-options.js'
 import { PAGE, parseLayers, withOnePage } from '../../../core/sys/overlay-data.js'
-import { randomRuns } from '../../seed.js'
+import { randomRuns } from '../../support/seed.js'
 import { scratch } from './scratch.js'
 
 const WORDS: readonly (readonly [options: string, expected: Partial<ReturnType<typeof parseWords>>])[] = [

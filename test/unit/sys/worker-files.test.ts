@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { assertNoneLeft, openDescriptors } from '../../descriptors.js'
+import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { scratch } from './scratch.js'
 
 test('descriptors of a terminated worker are closed, and Node has no warning about any', async (t) => {

@@ -1,7 +1,7 @@
 /** Random entries, within what each dialect can say. */
 import fc from 'fast-check'
 import type { EntryType, SparseSegment, TarEntry } from '../../../core/tar/entry.js'
-import type { Dialect } from '../../tar-bytes.js'
+import type { Dialect } from '../../support/tar-bytes.js'
 
 export interface Sample {
   readonly entry: TarEntry

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { VarveError } from '../../../core/errors.js'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { createTarParser } from '../../../core/tar/parse.js'
-import { base256, body, END, file, gnuLong, header, pax, rawPax, record } from '../../tar-bytes.js'
+import { base256, body, END, file, gnuLong, header, pax, rawPax, record } from '../../support/tar-bytes.js'
 import { errorOf, readTar, unsparse } from './reading.js'
 
 type Expected = Partial<TarEntry> & { readonly content?: string }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
-import { body, header, record } from '../../tar-bytes.js'
+import { body, header, record } from '../../support/tar-bytes.js'
 import { errorOf, readTar } from './reading.js'
 
 const FILE: TarEntry = {

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { createSplitWriter, readSplit } from '../../../core/tar/split.js'
-import { body, END, file, header, pax } from '../../tar-bytes.js'
+import { body, END, file, header, pax } from '../../support/tar-bytes.js'
 import { errorOf } from './reading.js'
 
 const TAR = Buffer.concat([

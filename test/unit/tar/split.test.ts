@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { indexTar, type ReadAt } from '../../../core/tar/seek.js'
 import { createSplitWriter, readEntries, readSplit } from '../../../core/tar/split.js'
-import { END, file, header, pax } from '../../tar-bytes.js'
+import { END, file, header, pax } from '../../support/tar-bytes.js'
 import { errorOf, readTar, sha256 } from './reading.js'
 
 const MANY = Buffer.concat([

@@ -12,7 +12,7 @@ import { extract } from 'tar-stream'
 import { toBytes } from '../../../core/bytes.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { cleanPath } from '../../../core/tar/whiteout.js'
-import { differences, snapshot } from '../../oracle.js'
+import { differences, snapshot } from '../../support/oracle.js'
 import { type ReadEntry, readTar, sha256, unsparse } from './reading.js'
 import { describeEntry, describeFile, env, type Keeps, makeTree, makeWild, root, run } from './tree.js'
 

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { seekData } from '../../../core/sys/files.js'
 import { copyContent } from '../../../core/tree/content.js'
 import { blockSizeOf, writeAround } from '../../../core/tree/holes.js'
-import { randomRuns } from '../../seed.js'
+import { randomRuns } from '../../support/seed.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'varve-holes-'))
 after(() => rmSync(directory, { recursive: true }))

@@ -13,7 +13,7 @@ import { lstat } from '../../../core/sys/stat.js'
 import { createTarParser } from '../../../core/tar/parse.js'
 import { compareInThread, compareTrees } from '../../../core/tree/compare.js'
 import { copyTree, copyTreeSync } from '../../../core/tree/copy.js'
-import { randomRuns } from '../../seed.js'
+import { randomRuns } from '../../support/seed.js'
 import { edit, makeTree, randomOf } from './edits.js'
 import { type Bench, bench, describe, extractTar } from './support.js'
 

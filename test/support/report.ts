@@ -3,7 +3,7 @@
  * Failures come again at the end, after the skips: who keeps only the last lines of a run has them.
  */
 import type { TestsStream } from 'node:test'
-import { casesOf } from './faults/size.js'
+import { casesOf } from '../faults/size.js'
 import type { Skip } from './must-run.js'
 
 export interface Result {

@@ -1,5 +1,5 @@
 /** Archives made byte by byte, in every dialect, independently of core/tar's own packer. */
-import type { EntryType, SparseSegment, TarEntry } from '../core/tar/entry.js'
+import type { EntryType, SparseSegment, TarEntry } from '../../core/tar/entry.js'
 
 export interface HeaderFields {
   readonly name?: string

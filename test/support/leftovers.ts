@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { otherRuns } from './claim.js'
-import { groupsBelow } from './serve/cgroups.js'
+import { groupsBelow } from '../serve/cgroups.js'
 
 export interface Host {
   readonly checkout: string

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tryLockFile } from './libc.js'
-import { groupsBelow, removeEmptyGroups } from './serve/cgroups.js'
+import { groupsBelow, removeEmptyGroups } from '../serve/cgroups.js'
 
 export interface Claim {
   /** The file that is held: an image of a file system, or empty. */
