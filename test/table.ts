@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { cellsTable } from './conformance/cells-table.js'
 import { keptSuitesTable } from './faults/suites-table.js'
-import { featuresTable } from './serve/dockerd-features-table.js'
+import { featuresTable } from './serve/dockerd/features/table.js'
 
 const TABLES: Readonly<Record<string, () => string>> = {
   cells: cellsTable,

@@ -28,7 +28,7 @@ import { STATUS, VarveError } from '../../core/errors.js'
 import { notify } from '../../core/sys/notify.js'
 import { NEEDS_ROOT } from '../support/needs-root.js'
 import { varveAt } from '../support/varve.js'
-import { dockerClient, parsed, responseOf } from './docker-client.js'
+import { dockerClient, parsed, responseOf } from './docker/client.js'
 import { startServing } from './serving.js'
 
 const lib = koffi.load(null)

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
 import { attach, unmount } from '../../core/sys/mount.js'
-import type { SnapshotClient } from './snapshot-client.js'
+import type { SnapshotClient } from './containerd/snapshot-client.js'
 
 /** Else containerd's garbage collector takes a snapshot that nothing refers to. */
 export const KEPT = { 'containerd.io/gc.root': 'now' }

@@ -1,6 +1,6 @@
 /** The thread of remote-snapshots.ts: makes one call at a time and wakes who waits for it. */
 import { type MessagePort, workerData } from 'node:worker_threads'
-import { isStatus, type Message, openClient } from './snapshot-client.js'
+import { isStatus, type Message, openClient } from './containerd/snapshot-client.js'
 
 const { socket, port, flag } = workerData as { socket: string; port: MessagePort; flag: Int32Array }
 

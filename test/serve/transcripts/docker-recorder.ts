@@ -8,7 +8,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { join } from 'node:path'
-import { collect, responseOf } from '../docker-client.js'
+import { collect, responseOf } from '../docker/client.js'
 import type { Sockets } from '../tap.js'
 import { treeOf } from './edits.js'
 import type { DockerCall, DockerLine, Json } from './lines.js'

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { IMAGE, writeBusyImage } from '../busy-image.js'
-import { withDockerd } from '../dockerd-engine.js'
+import { withDockerd } from '../dockerd/engine.js'
 import { recordDocker } from './docker-recorder.js'
 import type { DockerLine } from './lines.js'
 

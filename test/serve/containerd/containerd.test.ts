@@ -1,0 +1,5 @@
+/** Debian's containerd on us. */
+import { CONTAINERD_CASES } from './cases.js'
+import { testContainerd } from './stage.js'
+
+testContainerd('containerd', { cases: CONTAINERD_CASES })

@@ -1,0 +1,105 @@
+/**
+ * What containerd is at when somebody is killed: steps that build on each other, each of which may be asked for again after it
+ * failed halfway.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ROUND_IMAGE } from './image.js'
+import { asContainerd, type KilledWorld, removeContainer } from './world.js'
+import { KEPT, mounted } from '../../mounted.js'
+import { ALREADY_EXISTS, type Mount, NOT_FOUND, unlessStatus } from '../snapshot-client.js'
+
+export interface Step {
+  readonly name: string
+  run(world: KilledWorld): Promise<unknown>
+  /** The committed snapshot that is there once `run` has succeeded. */
+  makes?(world: KilledWorld): string
+}
+
+const EDIT =
+  'rm -r /srv/keep; mkdir /srv/keep; echo edited > /srv/keep/file; mv /srv/two /srv/moved; rm -r /etc'
+
+export const STEPS: readonly Step[] = [
+  {
+    name: 'import',
+    run: ({ containerd: { ctr }, archive }) => ctr('images', 'import', archive),
+    makes: ({ top }) => top,
+  },
+  {
+    name: 'run',
+    run: (world) => runAnew(world, 'ran', ['--rm']),
+  },
+  {
+    name: 'commit',
+    async run(world) {
+      const { ctr } = world.containerd
+      if (await isKnown(world, 'edited')) return
+      await runAnew(world, 'edit', [])
+      await ctr('snapshots', 'diff', 'edit')
+      await ctr('snapshots', 'commit', 'edited', 'edit')
+      await removeContainer(world, 'edit')
+    },
+    makes: () => 'edited',
+  },
+  {
+    name: 'prepare and commit',
+    async run(world) {
+      for (const [key, parent] of [
+        ['one', ''],
+        ['two', 'one-done'],
+        ['three', 'two-done'],
+      ] as const)
+        await committed(world, { key, parent })
+    },
+    makes: () => 'three-done',
+  },
+]
+
+/** Lets containerd forget what the steps made, but for what is garbage then. */
+export async function undo(world: KilledWorld): Promise<void> {
+  for (const id of ['ran', 'edit']) await removeContainer(world, id)
+  await asContainerd(world, async ({ call }) => {
+    for (const key of ['three-done', 'two-done', 'one-done', 'edited'])
+      await call('Remove', { key }).catch(unlessStatus(NOT_FOUND))
+  })
+  await world.containerd.ctr('images', 'rm', ROUND_IMAGE)
+}
+
+/** Runs a container of the round's image to its end, whatever is left of one with that name. */
+async function runAnew(world: KilledWorld, id: string, options: readonly string[]): Promise<void> {
+  await removeContainer(world, id)
+  await world.containerd.ctr('run', ...options, ROUND_IMAGE, id, '/bin/sh', '-ec', EDIT)
+}
+
+/**
+ * A snapshot that is prepared, written and committed by `KEY-done`. A commit whose answer never came is tried again: done
+ * and known, or it was not to be found any more, or its name is taken by what containerd does not know. Then all is begun anew.
+ */
+export async function committed(
+  world: KilledWorld,
+  { key, parent }: { readonly key: string; readonly parent: string },
+): Promise<void> {
+  const name = `${key}-done`
+  if (await isKnown(world, name)) return
+  await asContainerd(world, async ({ call }) => {
+    const commit = async () => {
+      world.cutOff.add(key)
+      await call('Commit', { name, key, labels: KEPT })
+      world.cutOff.delete(key)
+    }
+    if (world.cutOff.has(key)) {
+      const failed = await commit().catch(unlessStatus(NOT_FOUND, ALREADY_EXISTS))
+      if (failed === undefined) return
+      world.cutOff.delete(key)
+    }
+    await call('Remove', { key }).catch(unlessStatus(NOT_FOUND))
+    const request = { key, parent, labels: KEPT }
+    const { mounts } = await call<{ mounts: readonly Mount[] }>('Prepare', request)
+    mounted(world.place, mounts, (path) => writeFileSync(join(path, key), key.repeat(10_000)))
+    await commit()
+  })
+}
+
+export async function isKnown(world: KilledWorld, name: string): Promise<boolean> {
+  return asContainerd(world, async ({ list }) => (await list([`name==${name}`])).length > 0)
+}

@@ -1,0 +1,105 @@
+/**
+ * Where somebody is killed round by round: containerd on us, with an image, a snapshot and a container that runs through all
+ * of it. What is done in a round is in containerd-killed-work.ts, and what must be so afterwards in containerd-killed-truth.ts.
+ */
+import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Varve, varveAt } from '../../../support/varve.js'
+import { IMAGE, writeBusyImage } from '../../busy-image.js'
+import type { ServeCell } from '../../cells.js'
+import { type Containerd, withContainerd } from '../engine.js'
+import { writeRoundImage } from './image.js'
+import { idsOf, layersOf } from '../layers.js'
+import { type Serving, startServing } from '../../serving.js'
+import { type SnapshotClient, withClient } from '../snapshot-client.js'
+import { openTap, type Tap } from '../../tap.js'
+import { until } from '../../until.js'
+
+export interface KilledWorld {
+  readonly varve: Varve
+  readonly containerd: Containerd
+  readonly tap: Tap
+  readonly place: string
+  /** The image that a round imports. */
+  readonly archive: string
+  /** The chain id of its top layer. */
+  readonly top: string
+  /** The layers that stay, by their ids in the store. */
+  readonly kept: readonly string[]
+  /** Keys of snapshots whose commit was asked for and not answered. */
+  readonly cutOff: Set<string>
+  service(): Serving
+  /** After the last one's end. */
+  startService(env?: Readonly<Record<string, string>>): Promise<Serving>
+}
+
+/** All of it is started, and ended afterwards; what stays is removed then, and nothing may be left. */
+export async function withKept(
+  { driver, within }: ServeCell,
+  use: (world: KilledWorld) => Promise<void>,
+): Promise<void> {
+  await within(async (place) => {
+    const [busy, archive] = [join(place, 'busy.tar'), join(place, 'round.tar')]
+    await writeBusyImage(busy)
+    const top = await writeRoundImage(archive)
+    const varve = varveAt(join(place, 'root'), driver)
+    const engine = join(place, 'c')
+    mkdirSync(engine)
+    const [forward, listen] = [join(place, 'varve.sock'), join(place, 'tap.sock')]
+    const start = (env = {}) => startServing('containerd', { root: varve.root, driver, socket: forward, env })
+    let running = await start()
+    const service = () => running
+    const startService: KilledWorld['startService'] = async (env) => {
+      running = await start(env)
+      return running
+    }
+    const tap = await openTap({ listen, forward })
+    try {
+      await withContainerd({ place: engine, snapshotter: listen }, async (containerd) => {
+        const { ctr } = containerd
+        await ctr('images', 'import', busy)
+        await ctr('run', '--detach', IMAGE, 'kept', '/bin/sh', '-c', 'echo kept >/kept; sleep 100000')
+        const kept = idsOf(await layersOf(varve))
+        const parts = { varve, containerd, tap, place, archive, top, kept }
+        const world: KilledWorld = { ...parts, cutOff: new Set(), service, startService }
+        await until('the container has written', () => lookAtKept(world))
+        await use(world)
+        await removeContainer(world, 'kept')
+        await ctr('images', 'rm', '--sync', IMAGE)
+        await until('nothing is left', async () => assert.deepEqual(await layersOf(varve), []))
+        assert.deepEqual(await varve.json('check', '--data'), [])
+      })
+    } finally {
+      await running.end('SIGKILL')
+      tap.close()
+    }
+  })
+}
+
+/** The container runs, has what it wrote, and does what it is told. */
+export async function lookAtKept({ containerd: { ctr }, varve }: KilledWorld): Promise<void> {
+  const id = String(process.hrtime.bigint())
+  await ctr('tasks', 'exec', '--exec-id', id, 'kept', '/bin/sh', '-ec', 'cp /kept /copy')
+  assert.equal(await varve.varve('cat', 'kept', '/copy'), 'kept\n')
+}
+
+/** The task first: without its container nobody could tell containerd to remove it. */
+export async function removeContainer({ containerd: { ctr } }: KilledWorld, id: string): Promise<void> {
+  const names = async (...args: string[]) => (await ctr(...args)).split('\n')
+  await until('it has no task', async () => {
+    if ((await names('tasks', 'ls', '-q')).includes(id)) await ctr('tasks', 'rm', '--force', id)
+  })
+  if ((await names('containers', 'ls', '-q')).includes(id)) await ctr('containers', 'rm', id)
+  await ctr('snapshots', 'rm', id).catch((error: unknown) =>
+    assert.match(String(error), /not found|does not exist/),
+  )
+}
+
+/** By way of containerd. */
+export function asContainerd<T>(
+  { containerd }: KilledWorld,
+  use: (client: SnapshotClient) => Promise<T>,
+): Promise<T> {
+  return withClient(containerd.socket, { namespace: 'default' }, use)
+}

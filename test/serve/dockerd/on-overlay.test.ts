@@ -1,0 +1,4 @@
+import { DOCKERD_CASES } from './cases.js'
+import { testDockerd } from './stage.js'
+
+testDockerd('dockerd', { cases: DOCKERD_CASES, drivers: ['overlay'] })

@@ -1,0 +1,89 @@
+/** A real dockerd on our backends, and the cases that are done with it one after the other. */
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { OtherSystem } from '../../../fixtures/world.js'
+import { writeBusyImage } from '../busy-image.js'
+import { SERVE_CELLS, type ServeCell, whyNoEngine } from '../cells.js'
+import { DOCKERD_COMMANDS, type Docker, type DockerOptions, withDockerd } from './engine.js'
+
+export interface Stage {
+  readonly docker: Docker
+  readonly driver: string
+  /** Where its logs are. */
+  readonly place: string
+  /** A directory of the test's own. */
+  readonly work: string
+  /** The image as it is to be loaded. */
+  readonly archive: string
+  readonly system?: OtherSystem
+}
+
+/** By title, in this order: they build on each other. */
+export type Cases = Readonly<Record<string, (stage: Stage) => Promise<void>>>
+
+export interface DockerdTests {
+  readonly cases: Cases
+  /** Default all. */
+  readonly drivers?: readonly string[]
+  /** Default by plug-in. */
+  storage?(driver: string): DockerOptions['storage']
+  /** Whose dockerd it is; default the host's. */
+  system?(): Promise<OtherSystem>
+}
+
+export const RUN = ['run', '--network', 'none'] as const
+/** Stopped without the ten seconds that dockerd gives. */
+export const STAYING = ['--detach', '--stop-signal', 'SIGKILL'] as const
+
+/** The cases on every backend. */
+export function testDockerd(
+  name: string,
+  { cases, drivers, system, storage = byPlugin }: DockerdTests,
+): void {
+  for (const cell of SERVE_CELLS.filter(({ driver }) => drivers?.includes(driver) ?? true)) {
+    const title = `${name} on ${cell.driver} does all that it does on its own storage`
+    test(title, { skip: whyNoEngine(cell, DOCKERD_COMMANDS) }, async (t) => {
+      const engine = { storage: storage(cell.driver), ...(system && { system: await system() }) }
+      await withStage(cell, engine, async (stage) => {
+        const version = await stage.docker.docker('version', '--format', '{{.Server.Version}}')
+        t.diagnostic(`dockerd ${version.trim()}`)
+        for (const [each, run] of Object.entries(cases)) {
+          let isBroken = true
+          await t.test(each, async () => {
+            await run(stage)
+            isBroken = false
+          })
+          if (isBroken) throw new Error(`${each}: the others build on it`)
+        }
+      })
+    })
+  }
+}
+
+function byPlugin(driver: string): DockerOptions['storage'] {
+  return { varve: driver }
+}
+
+/** Afterwards both must end well. */
+async function withStage(
+  { driver, within }: ServeCell,
+  engine: Pick<DockerOptions, 'storage' | 'system'>,
+  use: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  await within(async (directory) => {
+    const [place, work] = [join(directory, 'engine'), join(directory, 'work')]
+    for (const path of [place, work]) mkdirSync(path)
+    const archive = join(work, 'busy.tar')
+    await writeBusyImage(archive)
+    await withDockerd({ place, ...engine }, async (docker) => {
+      const { system } = engine
+      await use({ docker, driver, place, work, archive, ...(system && { system }) })
+      assert.equal(await docker.dockerd().end('SIGTERM'), 0)
+      assert.equal(await docker.service().end('SIGTERM'), 0)
+      const log = readFileSync(join(place, 'varve.log'), 'utf8')
+      assert.ok(!/INTERNAL|CORRUPT/.test(log), log)
+    })
+  })
+}
