@@ -15,7 +15,7 @@ import { createSplitWriter, readSplit } from '../../../core/tar/split.js'
 import { crc32c } from '../../../drivers/btrfs/crc32c.js'
 import { createReplay } from '../../../drivers/btrfs/send-replay.js'
 import { createSendParser } from '../../../drivers/btrfs/send-stream.js'
-import { type Attribute, command, header } from '../../unit/btrfs/stream.js'
+import { type Attribute, command, header } from '../../unit/drivers/btrfs/stream.js'
 import {
   createBlobs,
   dockerContent,
