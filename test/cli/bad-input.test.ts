@@ -24,6 +24,7 @@ import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import Sqlite from 'better-sqlite3'
+import { CLI, type Ran, type Varve, varveAt } from '../support/varve.js'
 import {
   type Content,
   createBlobs,
@@ -36,7 +37,6 @@ import {
   TYPES,
   tarOf,
 } from '../unit/formats/build.js'
-import { CLI, type Ran, type Varve, varveAt } from '../support/varve.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-bad-'))
 const varve = varveAt(join(work, 'root'), 'vfs')

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { withVarve } from '../support/varve.js'
+import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 
 const BASE = tarOf({
   'zones/': '',

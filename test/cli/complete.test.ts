@@ -8,8 +8,8 @@ import { complete, type Sources } from '../../cli/complete.js'
 import { SCRIPTS } from '../../cli/completion-scripts.js'
 import { commands } from '../../cli/registry.js'
 import type { Store } from '../../core/api/store.js'
-import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
 import { CLI, varveAt } from '../support/varve.js'
+import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
 import { image, layer } from './fake.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-complete-'))

@@ -5,8 +5,8 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readImages, sha256File } from '../support/archive.js'
-import { digestOfBytes, dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { CLI, type Varve, withVarve } from '../support/varve.js'
+import { digestOfBytes, dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 
 const BASE = tarOf({
   'bin/': '',

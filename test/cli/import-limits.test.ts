@@ -6,8 +6,8 @@ import { test } from 'node:test'
 import { openStore } from '../../core/store.js'
 import { drivers } from '../../drivers/all.js'
 import { END, file as entry, header, pax } from '../support/tar-bytes.js'
-import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { withVarve } from '../support/varve.js'
+import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 
 const plain = Buffer.concat([entry('a', 'x'.repeat(600)), entry('b', 'y'), END])
 const deep = Buffer.concat([entry(`${'d/'.repeat(40)}f`, 'x'), END])

@@ -19,8 +19,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { makePipe } from '../support/libc.js'
 import { NEEDS_ROOT } from '../support/needs-root.js'
-import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { CLI, varveAt } from '../support/varve.js'
+import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { endOf, hear, READERS } from './readers.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-output-'))

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readImages } from '../support/archive.js'
+import { CLI } from '../support/varve.js'
 import { digestOfBytes, dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 import { type Spec, tarOf as tarOfSpecs } from '../unit/tree/support.js'
-import { CLI } from '../support/varve.js'
 
 const layer = (...specs: Spec[]) => tarOfSpecs(specs)
 const LAYERS = [

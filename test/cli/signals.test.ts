@@ -23,8 +23,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { commands } from '../../cli/registry.js'
 import { makePipe, setNonblocking, setPipeSize } from '../support/libc.js'
 import { NEEDS_ROOT } from '../support/needs-root.js'
-import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
 import { CLI, varveAt } from '../support/varve.js'
+import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.js'
 import { endOf } from './readers.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-signals-'))

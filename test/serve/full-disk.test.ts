@@ -9,9 +9,9 @@ import { attach, unmount } from '../../core/sys/mount.js'
 import { openFileSystem, whyNoFileSystem } from '../support/file-system.js'
 import { type Full, fill } from '../support/fill.js'
 import { type Varve, varveAt } from '../support/varve.js'
+import { withClient } from './containerd/snapshot-client.js'
 import { dockerClient } from './docker/client.js'
 import { startServing } from './serving.js'
-import { withClient } from './containerd/snapshot-client.js'
 
 /** What frees, in this order; the disk is filled again before each. */
 type Step = readonly [what: string, work: () => Promise<unknown>]

@@ -16,8 +16,8 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { tryLockFile } from './libc.js'
 import { groupsBelow, removeEmptyGroups } from '../serve/cgroups.js'
+import { tryLockFile } from './libc.js'
 
 export interface Claim {
   /** The file that is held: an image of a file system, or empty. */

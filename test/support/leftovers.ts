@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { otherRuns } from './claim.js'
 import { groupsBelow } from '../serve/cgroups.js'
+import { otherRuns } from './claim.js'
 
 export interface Host {
   readonly checkout: string

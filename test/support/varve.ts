@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 
 /** The compiled command. */
-export const CLI = resolve(fileURLToPath(import.meta.url), '../../cli/main.js')
+export const CLI = resolve(fileURLToPath(import.meta.url), '../../../cli/main.js')
 
 export interface Ran {
   /** Exit status, or the name of the signal that ended it. */

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { SERVE_CELLS, type ServeCell } from '../../serve/cells.js'
-import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { CLI } from '../../support/varve.js'
+import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { countCases, sized } from '../size.js'
 
 const PROGRAMS = [

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
-import { collect } from '../../support/collect.js'
 import { whyNoEngine } from '../../serve/cells.js'
+import { collect } from '../../support/collect.js'
 import { CELLS, checked, onStage } from './stage.js'
 
 interface Copy {

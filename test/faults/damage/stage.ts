@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { openStore, type Store } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
 import { type CodeEntry, file, tarOf, writeDockerArchive } from '../../../fixtures/docker-archive.js'
-import { collect } from '../../support/collect.js'
 import { SERVE_CELLS, type ServeCell } from '../../serve/cells.js'
+import { collect } from '../../support/collect.js'
 
 export const NAME = 'varve.test/damage:1'
 export const CELLS = SERVE_CELLS

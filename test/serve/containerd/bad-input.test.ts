@@ -8,9 +8,10 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { type Varve, varveAt } from '../../support/varve.js'
+import { type Serving, startServing } from '../serving.js'
+import { field } from '../wire.js'
 import { refused } from './protocol/bench.js'
 import { connected, hungUp, rawCall } from './raw-call.js'
-import { type Serving, startServing } from '../serving.js'
 import {
   INTERNAL,
   INVALID_ARGUMENT,
@@ -19,7 +20,6 @@ import {
   type SnapshotClient,
   UNIMPLEMENTED,
 } from './snapshot-client.js'
-import { field } from '../wire.js'
 
 const MIB = 1024 * 1024
 /** A service at rest has some 100 MiB. */

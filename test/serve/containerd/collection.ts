@@ -1,9 +1,9 @@
 /** What containerd's garbage collector takes away is gone from the disk. */
 import assert from 'node:assert/strict'
+import { until } from '../until.js'
 import { diskUseOf } from './disk.js'
 import { layersOf } from './layers.js'
 import { type Cases, RICH, SIBLING } from './stage.js'
-import { until } from '../until.js'
 
 export const COLLECTION: Cases = {
   async 'what is removed is gone from the disk'({ containerd: { ctr }, varve, empty }) {

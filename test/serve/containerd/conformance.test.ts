@@ -9,8 +9,8 @@ import { openStoreBench, type StoreBench } from '../../conformance/store-bench.j
 import type { Cell } from '../../conformance/suite.js'
 import { openWorld } from '../../conformance/world.js'
 import { SERVE_CELLS } from '../cells.js'
-import { openRemoteSnapshots } from './remote-snapshots.js'
 import { startServing } from '../serving.js'
+import { openRemoteSnapshots } from './remote-snapshots.js'
 
 /** What a List tells is a batch old: that all may be removed meanwhile is in containerd-protocol.test.ts. */
 const BATCHED = 'everything may be removed inside a walk'

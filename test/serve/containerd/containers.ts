@@ -4,11 +4,11 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lines } from '../../support/text-lines.js'
+import { LAYER_TAR } from '../oci-layout.js'
+import { until } from '../until.js'
 import { collectGarbage, endContainer } from './engine.js'
 import { layersOf } from './layers.js'
 import { type Cases, RICH, type Stage, said } from './stage.js'
-import { LAYER_TAR } from '../oci-layout.js'
-import { until } from '../until.js'
 
 export const CONTAINERS: Cases = {
   async 'a container runs, and another one beside it on the built-in snapshotter'(stage) {

@@ -1,10 +1,10 @@
 /** containerd's images: unpacked by way of us as by way of the snapshotter that containerd brings. */
 import assert from 'node:assert/strict'
 import { differences, type Snapshot, snapshot } from '../../support/oracle.js'
-import type { Cases } from './stage.js'
-import { comparable } from './trees.js'
 import { viewed } from '../mounted.js'
 import { type Info, withClient } from './snapshot-client.js'
+import type { Cases } from './stage.js'
+import { comparable } from './trees.js'
 
 export const IMAGES: Cases = {
   async 'images are imported, to what the built-in snapshotter makes of them'(stage) {

@@ -1,8 +1,8 @@
 /** Our service starts again beneath a containerd that goes on. */
 import assert from 'node:assert/strict'
+import { until } from '../until.js'
 import { endContainer, foundBy } from './engine.js'
 import { type Cases, RICH, said } from './stage.js'
-import { until } from '../until.js'
 
 export const RESTARTS: Cases = {
   async 'the service is restarted under a container that runs'(stage) {

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Varve } from '../../support/varve.js'
-import { layersOf } from './layers.js'
-import { type Cases, RICH, SIBLING, type Stage, said } from './stage.js'
 import { KEPT, mounted, viewed } from '../mounted.js'
-import { type Mount, withClient } from './snapshot-client.js'
 import { until } from '../until.js'
+import { layersOf } from './layers.js'
+import { type Mount, withClient } from './snapshot-client.js'
+import { type Cases, RICH, SIBLING, type Stage, said } from './stage.js'
 
 const NAMESPACES = ['default', 'other']
 

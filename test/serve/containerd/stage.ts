@@ -7,10 +7,10 @@ import { FIXTURES, missingFor, type RealImage } from '../../../fixtures/images.j
 import type { OtherSystem } from '../../../fixtures/world.js'
 import { type Varve, varveAt } from '../../support/varve.js'
 import { SERVE_CELLS, type ServeCell, whyNoEngine } from '../cells.js'
-import { type DiskUse, diskUseOf } from './disk.js'
-import { CONTAINERD_COMMANDS, type Containerd, withContainerd } from './engine.js'
 import { type Serving, startServing } from '../serving.js'
 import { until } from '../until.js'
+import { type DiskUse, diskUseOf } from './disk.js'
+import { CONTAINERD_COMMANDS, type Containerd, withContainerd } from './engine.js'
 
 export interface Stage {
   readonly driver: string

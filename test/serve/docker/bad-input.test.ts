@@ -11,10 +11,10 @@ import { createLayerLocks } from '../../../core/graph/locks.js'
 import { tarOf } from '../../../fixtures/docker-archive.js'
 import { END, header, pax } from '../../support/tar-bytes.js'
 import { SERVE_CELLS } from '../cells.js'
-import { collect, type DockerClient, dockerClient, parsed, responseOf } from './client.js'
-import { type DockerWorld, withDocker } from './world.js'
 import { startServing } from '../serving.js'
 import { until } from '../until.js'
+import { collect, type DockerClient, dockerClient, parsed, responseOf } from './client.js'
+import { type DockerWorld, withDocker } from './world.js'
 
 const MIB = 1024 * 1024
 /** A service at rest has some 100 MiB. */

@@ -21,10 +21,10 @@ import { endWith, openWorld, type World } from '../../conformance/world.js'
 import { openFileSystem, whyNoFileSystem } from '../../support/file-system.js'
 import { differences, snapshot } from '../../support/oracle.js'
 import { SERVE_CELLS } from '../cells.js'
+import { type Serving, startServing } from '../serving.js'
 import { dockerCases } from './cases.js'
 import { type DockerClient, dockerClient } from './client.js'
 import { remoteModule } from './remote-driver.js'
-import { type Serving, startServing } from '../serving.js'
 
 /** What every driver must do, in the words of the public suites, and the cases of ours that say so. */
 const LINES: Readonly<Record<string, readonly string[]>> = {

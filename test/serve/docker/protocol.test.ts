@@ -20,9 +20,9 @@ import { drivers } from '../../../drivers/all.js'
 import { tarOf } from '../../../fixtures/docker-archive.js'
 import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { SERVE_CELLS } from '../cells.js'
+import { startServing } from '../serving.js'
 import { collect, type DockerClient, dockerClient } from './client.js'
 import { type DockerWorld, withDocker } from './world.js'
-import { startServing } from '../serving.js'
 
 const BASE = await tarOf([
   { header: { name: 'etc/' } },

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Varve, varveAt } from '../../support/varve.js'
 import type { ServeCell } from '../cells.js'
-import { type DockerClient, dockerClient } from './client.js'
 import { type Serving, startServing } from '../serving.js'
+import { type DockerClient, dockerClient } from './client.js'
 
 export interface DockerWorld {
   readonly driver: string

@@ -7,6 +7,8 @@ import { command } from '../../../fixtures/command.js'
 import type { OtherSystem } from '../../../fixtures/world.js'
 import { CLI } from '../../support/varve.js'
 import { removeGroup } from '../cgroups.js'
+import { type EngineWorld, openEngineWorld, type Running } from '../engine-world.js'
+import type { Sockets } from '../tap.js'
 import {
   clientWords,
   containerdSocket,
@@ -18,8 +20,6 @@ import {
   serviceWords,
   writeConfig,
 } from './config.js'
-import { type EngineWorld, openEngineWorld, type Running } from '../engine-world.js'
-import type { Sockets } from '../tap.js'
 
 export const DOCKERD_COMMANDS = ['dockerd', 'containerd', 'runc', 'docker', 'setpriv', 'unshare', 'nsenter']
 

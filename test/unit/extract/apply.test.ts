@@ -8,7 +8,16 @@ import { counts, resetCounts } from '../../../core/sys/seam.js'
 import { isChar, lstat, lstatOrUndefined } from '../../../core/sys/stat.js'
 import { getxattr, listxattr, setxattr } from '../../../core/sys/xattr.js'
 import { copyTree } from '../../../core/tree/copy.js'
-import { type Bench, bench, contentOf, describe, extractTar, pathsOf, type Spec, tarOf } from '../tree/support.js'
+import {
+  type Bench,
+  bench,
+  contentOf,
+  describe,
+  extractTar,
+  pathsOf,
+  type Spec,
+  tarOf,
+} from '../tree/support.js'
 
 const file = (path: string, content = ''): Spec => ({ path, type: 'file', content })
 const dir = (path: string): Spec => ({ path, type: 'directory' })

@@ -4,7 +4,16 @@ import { chmodSync, lstatSync, mkdirSync, symlinkSync, utimesSync, writeFileSync
 import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
 import type { WhiteoutStyle } from '../../../core/extract/entry-attributes.js'
-import { type Bench, bench, describe, extractTar, namesIn, pathsOf, type Spec, tarOf } from '../tree/support.js'
+import {
+  type Bench,
+  bench,
+  describe,
+  extractTar,
+  namesIn,
+  pathsOf,
+  type Spec,
+  tarOf,
+} from '../tree/support.js'
 
 interface Case {
   readonly title: string

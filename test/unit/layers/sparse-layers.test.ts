@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
-import { collect } from '../../support/collect.js'
 import { readTar } from '../../conformance/read-tar.js'
+import { collect } from '../../support/collect.js'
 import { body, END, file, header, pax } from '../../support/tar-bytes.js'
 
 const SIZE = 3 << 20

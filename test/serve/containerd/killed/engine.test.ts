@@ -8,11 +8,11 @@ import { describe, test } from 'node:test'
 import { createRandom } from '../../../conformance/random.js'
 import { SEED } from '../../../support/seed.js'
 import { SERVE_CELLS, whyNoEngine } from '../../cells.js'
+import { ROUNDS } from '../../rounds.js'
 import { CONTAINERD_COMMANDS, foundBy } from '../engine.js'
 import { clear, sameTrees, settle, type Trees, treesOf } from './truth.js'
 import { STEPS } from './work.js'
 import { type KilledWorld, lookAtKept, withKept } from './world.js'
-import { ROUNDS } from '../../rounds.js'
 
 describe('containerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {

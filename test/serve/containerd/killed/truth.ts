@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { differences, type Snapshot, snapshot } from '../../../support/oracle.js'
 import { lines } from '../../../support/text-lines.js'
+import { KEPT, LOOK, viewed } from '../../mounted.js'
+import { until } from '../../until.js'
+import { idsOf, layersOf } from '../layers.js'
+import { type Info, NOT_FOUND, unlessStatus, withClient } from '../snapshot-client.js'
 import { STEPS, type Step, undo } from './work.js'
 import { asContainerd, type KilledWorld } from './world.js'
-import { idsOf, layersOf } from '../layers.js'
-import { KEPT, LOOK, viewed } from '../../mounted.js'
-import { type Info, NOT_FOUND, unlessStatus, withClient } from '../snapshot-client.js'
-import { until } from '../../until.js'
 
 /** By their places in {@link STEPS}; a step may make none. */
 export type Trees = readonly (Snapshot | undefined)[]

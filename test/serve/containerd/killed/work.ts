@@ -4,10 +4,10 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ROUND_IMAGE } from './image.js'
-import { asContainerd, type KilledWorld, removeContainer } from './world.js'
 import { KEPT, mounted } from '../../mounted.js'
 import { ALREADY_EXISTS, type Mount, NOT_FOUND, unlessStatus } from '../snapshot-client.js'
+import { ROUND_IMAGE } from './image.js'
+import { asContainerd, type KilledWorld, removeContainer } from './world.js'
 
 export interface Step {
   readonly name: string

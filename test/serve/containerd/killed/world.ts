@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { type Varve, varveAt } from '../../../support/varve.js'
 import { IMAGE, writeBusyImage } from '../../busy-image.js'
 import type { ServeCell } from '../../cells.js'
-import { type Containerd, withContainerd } from '../engine.js'
-import { writeRoundImage } from './image.js'
-import { idsOf, layersOf } from '../layers.js'
 import { type Serving, startServing } from '../../serving.js'
-import { type SnapshotClient, withClient } from '../snapshot-client.js'
 import { openTap, type Tap } from '../../tap.js'
 import { until } from '../../until.js'
+import { type Containerd, withContainerd } from '../engine.js'
+import { idsOf, layersOf } from '../layers.js'
+import { type SnapshotClient, withClient } from '../snapshot-client.js'
+import { writeRoundImage } from './image.js'
 
 export interface KilledWorld {
   readonly varve: Varve

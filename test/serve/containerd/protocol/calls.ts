@@ -1,7 +1,7 @@
 /** What each of the ten calls answers, by a client of our own. */
 import assert from 'node:assert/strict'
-import { type Cases, family, mountsOf, read, write } from './bench.js'
 import type { Info, Message } from '../snapshot-client.js'
+import { type Cases, family, mountsOf, read, write } from './bench.js'
 
 export const CALLS: Cases = {
   async 'All ten calls, in the order of an image that is unpacked, run, committed and removed.'(bench) {

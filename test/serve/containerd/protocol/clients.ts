@@ -1,8 +1,14 @@
 /** Many clients at once, and the end of the service among their calls. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import {
+  ALREADY_EXISTS,
+  NOT_FOUND,
+  openClient,
+  type SnapshotClient,
+  UNAVAILABLE,
+} from '../snapshot-client.js'
 import { type Bench, type Cases, mountsOf, read, write } from './bench.js'
-import { ALREADY_EXISTS, NOT_FOUND, openClient, type SnapshotClient, UNAVAILABLE } from '../snapshot-client.js'
 
 export const CLIENTS: Cases = {
   async '16 clients at once, each with a chain of its own, and one key that all of them want.'(bench) {

@@ -1,6 +1,5 @@
 /** Each error of the protocol's table. */
 import assert from 'node:assert/strict'
-import { type Cases, family, refused } from './bench.js'
 import {
   ALREADY_EXISTS,
   FAILED_PRECONDITION,
@@ -9,6 +8,7 @@ import {
   NOT_FOUND,
   UNIMPLEMENTED,
 } from '../snapshot-client.js'
+import { type Cases, family, refused } from './bench.js'
 
 export const ERRORS: Cases = {
   async 'Every error of the table, with the words that containerd looks for.'(bench) {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { SMALL_NAME, writeSmallImage } from '../../../../fixtures/small.js'
-import { type Cases, mountsOf, read, refused, write } from './bench.js'
 import { ALREADY_EXISTS, FAILED_PRECONDITION } from '../snapshot-client.js'
+import { type Cases, mountsOf, read, refused, write } from './bench.js'
 
 const REF = 'containerd.io/snapshot.ref'
 

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { lines } from '../../../support/text-lines.js'
 import { IMAGE } from '../../busy-image.js'
 import type { Docker } from '../engine.js'
-import { ALONE, asking, type Stage, withStage } from './stage.js'
 import { openVolumePlugin } from '../volume-plugin.js'
+import { ALONE, asking, type Stage, withStage } from './stage.js'
 
 export interface Feature {
   readonly name: string

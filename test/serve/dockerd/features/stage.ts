@@ -1,8 +1,8 @@
 /** What a try of something in dockerd is given: an engine, and containers and networks that are gone when it is over. */
 
 import { IMAGE } from '../../busy-image.js'
-import type { Docker } from '../engine.js'
 import { until } from '../../until.js'
+import type { Docker } from '../engine.js'
 
 export interface Stage {
   readonly engine: Docker

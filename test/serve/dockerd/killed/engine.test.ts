@@ -7,10 +7,10 @@ import { describe, test } from 'node:test'
 import { createRandom } from '../../../conformance/random.js'
 import { SEED } from '../../../support/seed.js'
 import { SERVE_CELLS, whyNoEngine } from '../../cells.js'
+import { ROUNDS } from '../../rounds.js'
 import { DOCKERD_COMMANDS } from '../engine.js'
 import { PHASES, type Phase } from './work.js'
 import { clear, type KilledWorld, lookAtKept, undisturbed, withKept } from './world.js'
-import { ROUNDS } from '../../rounds.js'
 
 describe('dockerd is killed', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {

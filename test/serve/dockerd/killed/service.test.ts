@@ -10,11 +10,11 @@ import { createRandom } from '../../../conformance/random.js'
 import { SEED } from '../../../support/seed.js'
 import { SERVE_CELLS, whyNoEngine } from '../../cells.js'
 import { callsOf } from '../../count-calls.js'
+import type { Running } from '../../engine-world.js'
+import { ROUNDS } from '../../rounds.js'
 import { DOCKERD_COMMANDS } from '../engine.js'
 import { PHASES } from './work.js'
 import { clear, type KilledWorld, lookAtKept, undisturbed, withKept } from './world.js'
-import type { Running } from '../../engine-world.js'
-import { ROUNDS } from '../../rounds.js'
 
 describe('the service is killed under dockerd', { concurrency: true }, () => {
   for (const cell of SERVE_CELLS) {

@@ -4,11 +4,11 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { IMAGE, writeBusyImage } from '../../busy-image.js'
 import type { ServeCell } from '../../cells.js'
+import { openTap, type Sockets, type Tap } from '../../tap.js'
 import { type Docker, withDockerd } from '../engine.js'
-import { PHASES } from './work.js'
 import { layersOf, mountPoints } from '../layers.js'
 import { RUN, STAYING } from '../stage.js'
-import { openTap, type Sockets, type Tap } from '../../tap.js'
+import { PHASES } from './work.js'
 
 export interface KilledWorld {
   readonly docker: Docker
