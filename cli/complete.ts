@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import type { Options } from 'yargs'
 import type { Store } from '../core/api/store.js'
 import { UNSEEN } from '../core/bytes.js'
-import type { Command, Completes, Completion } from './command.js'
-import { type Environment, globalOptions, readGlobal } from './options.js'
+import type { Command, Completes, Completion } from './args/command.js'
+import { type Environment, globalOptions, readGlobal } from './args/options.js'
 import { commands, type Entry } from './registry.js'
 
 /** What the store and the drivers know; read only when the word calls for it. */

@@ -2,8 +2,8 @@
 import yargs, { type Argv } from 'yargs'
 import { didYouMean } from '../core/did-you-mean.js'
 import { VarveError } from '../core/errors.js'
-import type { Command } from './command.js'
-import { globalOptions } from './options.js'
+import type { Command } from './args/command.js'
+import { globalOptions } from './args/options.js'
 import { commands, type Entry } from './registry.js'
 
 export interface Invocation {

@@ -1,5 +1,5 @@
 /** The commands there are. A command's module is loaded when it is called, completed or asked for help. */
-import type { Command } from './command.js'
+import type { Command } from './args/command.js'
 
 export interface Entry {
   readonly name: string

@@ -1,8 +1,8 @@
 import { fromText } from '../../core/bytes.js'
 import { toStdout } from '../binary.js'
-import { defineCommand } from '../command.js'
-import { TARGET } from '../options.js'
-import { relativePath } from '../paths.js'
+import { defineCommand } from '../args/command.js'
+import { TARGET } from '../args/options.js'
+import { relativePath } from '../args/paths.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 import { handleOf, imageJson, layerJson } from '../shapes.js'
 
 export const command = defineCommand({

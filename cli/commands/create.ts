@@ -1,5 +1,5 @@
-import { defineCommand } from '../command.js'
-import { keyValues, TARGET } from '../options.js'
+import { defineCommand } from '../args/command.js'
+import { keyValues, TARGET } from '../args/options.js'
 import { handleOf, layerJson } from '../shapes.js'
 
 export const command = defineCommand({

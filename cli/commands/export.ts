@@ -1,7 +1,7 @@
 import { VarveError } from '../../core/errors.js'
 import { refuseTerminal, toFile, toStdout } from '../binary.js'
-import { type Context, defineCommand } from '../command.js'
-import { IMAGE, LAYER, oneOf } from '../options.js'
+import { type Context, defineCommand } from '../args/command.js'
+import { IMAGE, LAYER, oneOf } from '../args/options.js'
 
 export const command = defineCommand({
   positionals: { image: { type: 'string', describe: IMAGE, completes: 'image' } },

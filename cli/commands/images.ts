@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 import { imageJson } from '../shapes.js'
 import { tableLines } from '../table.js'
 import { ago, short, size } from '../words.js'

@@ -1,7 +1,7 @@
 import type { LayerLimits } from '../../core/api/options.js'
 import { VarveError } from '../../core/errors.js'
-import { type Context, defineCommand } from '../command.js'
-import { LAYER } from '../options.js'
+import { type Context, defineCommand } from '../args/command.js'
+import { LAYER } from '../args/options.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,6 +1,6 @@
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { engineOf } from '../../core/graph/labels.js'
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 import { handleOf, layerJson, shortHandle } from '../shapes.js'
 import { table } from '../table.js'
 import { ago, short, size } from '../words.js'

@@ -1,8 +1,8 @@
 import type { FileInfo } from '../../core/api/store.js'
 import { fromText } from '../../core/bytes.js'
-import { defineCommand } from '../command.js'
-import { TARGET } from '../options.js'
-import { baseName, relativePath } from '../paths.js'
+import { defineCommand } from '../args/command.js'
+import { TARGET } from '../args/options.js'
+import { baseName, relativePath } from '../args/paths.js'
 import { fileJson } from '../shapes.js'
 import { minute, name, size } from '../words.js'
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
-import { defineCommand } from '../command.js'
-import { TARGET } from '../options.js'
+import { defineCommand } from '../args/command.js'
+import { TARGET } from '../args/options.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 import { count, size } from '../words.js'
 
 export const command = defineCommand({

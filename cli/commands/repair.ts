@@ -1,6 +1,6 @@
 import type { RepairedLayer } from '../../core/api/store.js'
 import { STATUS, VarveError } from '../../core/errors.js'
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 import { count } from '../words.js'
 
 export const command = defineCommand({

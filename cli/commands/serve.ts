@@ -1,6 +1,6 @@
 import { VarveError } from '../../core/errors.js'
-import { defineCommand } from '../command.js'
-import { oneOf } from '../options.js'
+import { defineCommand } from '../args/command.js'
+import { oneOf } from '../args/options.js'
 import { LEVELS, type Level } from '../serve/levels.js'
 
 const ENGINES = ['docker', 'containerd'] as const

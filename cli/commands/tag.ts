@@ -1,5 +1,5 @@
-import { defineCommand } from '../command.js'
-import { IMAGE } from '../options.js'
+import { defineCommand } from '../args/command.js'
+import { IMAGE } from '../args/options.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,5 +1,5 @@
 import type { ImageInfo, LayerInfo, Store } from '../../core/api/store.js'
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 import { childrenOf, drawGraph, roots, speaksUnicode } from '../graph.js'
 import { handleOf, imageJson, layerJson } from '../shapes.js'
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { defineCommand } from '../command.js'
+import { defineCommand } from '../args/command.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { defaultRoot, readGlobal } from '../../cli/options.js'
+import { defaultRoot, readGlobal } from '../../cli/args/options.js'
 import { parse } from '../../cli/parse.js'
 import { commands } from '../../cli/registry.js'
 import { isCode } from '../../core/errors.js'

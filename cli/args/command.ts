@@ -1,8 +1,8 @@
 /** What a command is: data for yargs, help and completion, and a function. */
 import type { InferredOptionTypes, Options, PositionalOptions } from 'yargs'
-import type { LongOptions, StoreOptions } from '../core/api/options.js'
-import type { Store } from '../core/api/store.js'
-import type { Output } from './output.js'
+import type { LongOptions, StoreOptions } from '../../core/api/options.js'
+import type { Store } from '../../core/api/store.js'
+import type { Output } from '../output.js'
 
 /** Everything a command gets besides its arguments. */
 export interface Context {
