@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 const words = process.argv.slice(2)
 process.once('uncaughtException', async (error) => {
   const [{ failureText }, { standardError }] = await Promise.all([
-    import('./failure.js'),
+    import('./print/failure.js'),
     import('../core/sys/standard.js'),
   ])
   await standardError()

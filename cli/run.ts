@@ -6,13 +6,13 @@ import type { Store } from '../core/api/store.js'
 import { isCode } from '../core/errors.js'
 import { type StandardStream, standardError, standardOutput } from '../core/sys/standard.js'
 import type { Context, GlobalOptions } from './args/command.js'
-import { failureOf, failureText, withoutSecrets } from './failure.js'
+import { failureOf, failureText, withoutSecrets } from './print/failure.js'
 import { watchInterrupts } from './interrupt.js'
 import { defaultRoot, readGlobal } from './args/options.js'
-import { openOutput } from './output.js'
+import { openOutput } from './print/output.js'
 import { parse } from './parse.js'
-import { oneLine } from './printable.js'
-import { openProgress, type ProgressLine } from './progress.js'
+import { oneLine } from './print/printable.js'
+import { openProgress, type ProgressLine } from './print/progress.js'
 
 /** What a program killed by SIGPIPE leaves: the reader went away (`varve ls … | head`). */
 const BROKEN_PIPE = 141

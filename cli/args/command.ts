@@ -2,7 +2,7 @@
 import type { InferredOptionTypes, Options, PositionalOptions } from 'yargs'
 import type { LongOptions, StoreOptions } from '../../core/api/options.js'
 import type { Store } from '../../core/api/store.js'
-import type { Output } from '../output.js'
+import type { Output } from '../print/output.js'
 
 /** Everything a command gets besides its arguments. */
 export interface Context {

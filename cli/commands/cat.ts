@@ -1,5 +1,5 @@
 import { fromText } from '../../core/bytes.js'
-import { toStdout } from '../binary.js'
+import { toStdout } from '../print/binary.js'
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
 import { relativePath } from '../args/paths.js'

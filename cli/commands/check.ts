@@ -1,7 +1,7 @@
 import type { Finding } from '../../core/api/store.js'
 import { STATUS } from '../../core/errors.js'
 import { defineCommand } from '../args/command.js'
-import { count } from '../words.js'
+import { count } from '../print/format.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,5 +1,5 @@
 import { defineCommand } from '../args/command.js'
-import { handleOf, imageJson, layerJson } from '../shapes.js'
+import { handleOf, imageJson, layerJson } from '../print/json.js'
 
 export const command = defineCommand({
   positionals: {

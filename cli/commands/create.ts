@@ -1,6 +1,6 @@
 import { defineCommand } from '../args/command.js'
 import { keyValues, TARGET } from '../args/options.js'
-import { handleOf, layerJson } from '../shapes.js'
+import { handleOf, layerJson } from '../print/json.js'
 
 export const command = defineCommand({
   positionals: {},

@@ -2,7 +2,7 @@ import type { DriverVerdict } from '../../core/api/store.js'
 import { VarveError } from '../../core/errors.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { oneOf } from '../args/options.js'
-import { table } from '../table.js'
+import { table } from '../print/table.js'
 
 export const command = defineCommand({
   positionals: {

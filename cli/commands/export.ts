@@ -1,5 +1,5 @@
 import { VarveError } from '../../core/errors.js'
-import { refuseTerminal, toFile, toStdout } from '../binary.js'
+import { refuseTerminal, toFile, toStdout } from '../print/binary.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { IMAGE, LAYER, oneOf } from '../args/options.js'
 

@@ -1,5 +1,5 @@
 import { defineCommand } from '../args/command.js'
-import { size } from '../words.js'
+import { size } from '../print/format.js'
 
 export const command = defineCommand({
   positionals: {},

@@ -1,6 +1,6 @@
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
-import { handleOf, imageJson, layerJson } from '../shapes.js'
+import { handleOf, imageJson, layerJson } from '../print/json.js'
 
 export const command = defineCommand({
   positionals: { target: { type: 'string', demandOption: true, completes: 'target', describe: TARGET } },

@@ -1,9 +1,9 @@
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { engineOf } from '../../core/graph/labels.js'
 import { defineCommand } from '../args/command.js'
-import { handleOf, layerJson, shortHandle } from '../shapes.js'
-import { table } from '../table.js'
-import { ago, short, size } from '../words.js'
+import { handleOf, layerJson, shortHandle } from '../print/json.js'
+import { table } from '../print/table.js'
+import { ago, short, size } from '../print/format.js'
 
 export const command = defineCommand({
   positionals: {},

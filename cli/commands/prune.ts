@@ -1,5 +1,5 @@
 import { defineCommand } from '../args/command.js'
-import { count, size } from '../words.js'
+import { count, size } from '../print/format.js'
 
 export const command = defineCommand({
   positionals: {},

@@ -1,7 +1,7 @@
 import type { ImageInfo, LayerInfo, Store } from '../../core/api/store.js'
 import { defineCommand } from '../args/command.js'
-import { childrenOf, drawGraph, roots, speaksUnicode } from '../graph.js'
-import { handleOf, imageJson, layerJson } from '../shapes.js'
+import { childrenOf, drawGraph, roots, speaksUnicode } from '../print/graph.js'
+import { handleOf, imageJson, layerJson } from '../print/json.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,7 +1,7 @@
 /** Runs the calls of a service: each is counted, timed and logged, and whoever stops the service waits for those that run. */
 import { setMaxListeners } from 'node:events'
 import { type ErrorCode, VarveError } from '../../core/errors.js'
-import { failureOf } from '../failure.js'
+import { failureOf } from '../print/failure.js'
 import type { Level } from './levels.js'
 import type { Fields, Log } from './log.js'
 import type { Metrics } from './metrics.js'

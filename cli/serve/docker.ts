@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { DriverModule } from '../../core/driver.js'
 import { STATUS, VarveError } from '../../core/errors.js'
-import { failureOf } from '../failure.js'
+import { failureOf } from '../print/failure.js'
 import { contradiction, toldBefore } from './docker-init.js'
 import { type Answer, createMethods, layer } from './docker-methods.js'
 import { readJson } from './docker-request.js'

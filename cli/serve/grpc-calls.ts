@@ -6,7 +6,7 @@ import type {
   ServerWritableStream,
 } from '@grpc/grpc-js'
 import { STATUS } from '../../core/errors.js'
-import { failureOf } from '../failure.js'
+import { failureOf } from '../print/failure.js'
 import type { Calls } from './calls.js'
 import type { Fields } from './log.js'
 

@@ -3,7 +3,7 @@
  * header or an option's value.
  */
 import { standardError } from '../../core/sys/standard.js'
-import { jsonText, oneLine } from '../printable.js'
+import { jsonText, oneLine } from '../print/printable.js'
 import { LEVELS, type Level } from './levels.js'
 
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>

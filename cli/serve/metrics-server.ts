@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:http'
 import type { Store } from '../../core/api/store.js'
 import { messageOf, VarveError } from '../../core/errors.js'
-import { failureOf } from '../failure.js'
+import { failureOf } from '../print/failure.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'
 import { listen, reserveSocket, type SocketPlace } from './socket.js'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { failureOf, failureText } from '../../cli/failure.js'
+import { failureOf, failureText } from '../../cli/print/failure.js'
 import { STATUS, VarveError } from '../../core/errors.js'
 
 test('every code has its exit status', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { drawGraph, speaksUnicode } from '../../cli/graph.js'
+import { drawGraph, speaksUnicode } from '../../cli/print/graph.js'
 import { parseLayerId } from '../../core/ids.js'
 import { image, layer } from './fake.js'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
-import { diffLines, type Edit, splitLines, unifiedHunks } from '../../cli/line-diff.js'
+import { diffLines, type Edit, splitLines, unifiedHunks } from '../../cli/print/line-diff.js'
 import { randomRuns } from '../support/seed.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'varve-diff-'))

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { patchText } from '../../cli/patch.js'
+import { patchText } from '../../cli/print/patch.js'
 import type { DetailedChange, FileInfo } from '../../core/api/store.js'
 import { file } from './fake.js'
 

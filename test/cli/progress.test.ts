@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
-import { openProgress, progressText } from '../../cli/progress.js'
+import { openProgress, progressText } from '../../cli/print/progress.js'
 
 const MiB = 1024 ** 2
 const import2 = { step: 'import layer 2/5', done: 21 * MiB, total: 50 * MiB, unit: 'bytes' } as const

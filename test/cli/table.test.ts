@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { columnsOf, table } from '../../cli/table.js'
+import { columnsOf, table } from '../../cli/print/table.js'
 
 test('columns are as wide as their widest cell, and nothing trails', () => {
   const text = table(

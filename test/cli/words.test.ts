@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ago, duration, instant, jsonName, name, short, size } from '../../cli/words.js'
+import { ago, duration, instant, jsonName, name, short, size } from '../../cli/print/format.js'
 import { fromText } from '../../core/bytes.js'
 
 const SECOND = 1000

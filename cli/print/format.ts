@@ -1,5 +1,5 @@
 /** How sizes, times, ids and names are put for people and for programs. */
-import { toBytes, toText } from '../core/bytes.js'
+import { toBytes, toText } from '../../core/bytes.js'
 
 /** `12.3 MiB`; bytes below 1 KiB exactly. */
 export function size(bytes: number): string {

@@ -1,7 +1,7 @@
 /** Standard output: tables for people, JSON for programs, bytes for pipes. */
-import { orAborted } from '../core/formats/abort.js'
-import { failure } from '../core/sys/failure.js'
-import type { StandardStream } from '../core/sys/standard.js'
+import { orAborted } from '../../core/formats/abort.js'
+import { failure } from '../../core/sys/failure.js'
+import type { StandardStream } from '../../core/sys/standard.js'
 import { jsonText, oneLine, printable } from './printable.js'
 
 /** Each resolves when there is room for more; what is left the last `flush` writes. */

@@ -1,5 +1,5 @@
 /** Binary data to a file or to standard output: whole, or not at all where it can be taken back. */
-import { VarveError } from '../core/errors.js'
+import { VarveError } from '../../core/errors.js'
 import type { Output } from './output.js'
 
 /** @throws VarveError INVALID_ARGUMENT where standard output is a terminal */
@@ -29,7 +29,7 @@ export async function toFile(
   file: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { writeWholeFile } = await import('../core/formats/write/whole-file.js')
+  const { writeWholeFile } = await import('../../core/formats/write/whole-file.js')
   await writeWholeFile(file, async (emit) => {
     for await (const chunk of chunks) {
       signal.throwIfAborted()

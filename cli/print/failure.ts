@@ -1,5 +1,5 @@
 /** An error as the person or the program that called us gets it: one message, one exit status. */
-import { type ErrorCode, errnoOf, STATUS, VarveError } from '../core/errors.js'
+import { type ErrorCode, errnoOf, STATUS, VarveError } from '../../core/errors.js'
 import { jsonText, oneLine, printable } from './printable.js'
 
 export interface Failure {

@@ -1,9 +1,9 @@
 /** `varve diff --content`: the changes of regular files and symlinks as a patch in git's form (git-diff, "Generating patch text"). */
 
-import type { DetailedChange, FileInfo } from '../core/api/store.js'
-import { toBytes, UNSEEN } from '../core/bytes.js'
+import type { DetailedChange, FileInfo } from '../../core/api/store.js'
+import { toBytes, UNSEEN } from '../../core/bytes.js'
 import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
-import { name } from './words.js'
+import { name } from './format.js'
 
 /** A side's content, by the path; a symlink's is its target. */
 export type ReadSide = (file: FileInfo) => Promise<Buffer>

@@ -1,8 +1,8 @@
 /**
  * The one way in which what came from outside is shown: it steers no terminal, hides nothing and begins no line. Names of
- * files, which are bytes, pass `name` or `jsonName` of words.ts before.
+ * files, which are bytes, pass `name` or `jsonName` of format.ts before.
  */
-import { UNSEEN } from '../core/bytes.js'
+import { UNSEEN } from '../../core/bytes.js'
 
 const ALL = new RegExp(UNSEEN, 'gu')
 /** Not a line break; half a pair JSON.stringify has escaped already. */
