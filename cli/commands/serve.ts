@@ -85,10 +85,10 @@ async function serviceOf(
   name: string | undefined,
   storageOptions: readonly string[],
 ) {
-  if (engine === 'containerd') return (await import('../serve/containerd.js')).containerdService({ name })
+  if (engine === 'containerd') return (await import('../serve/containerd/server.js')).containerdService({ name })
   if (name === undefined) {
     const [{ dockerService }, { drivers }] = await Promise.all([
-      import('../serve/docker.js'),
+      import('../serve/docker/server.js'),
       import('../../drivers/all.js'),
     ])
     return dockerService({ drivers, storageOptions })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { loadService } from '../../cli/serve/snapshot-messages.js'
+import { loadService } from '../../cli/serve/containerd/snapshot-messages.js'
 import { varveAt } from '../support/varve.js'
 import { SERVE_CELLS } from './cells.js'
 import { withDocker } from './docker/world.js'

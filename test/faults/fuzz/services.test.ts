@@ -20,7 +20,7 @@ import { CONTAINERD, DOCKER, type Inputs, mutated } from './service-inputs.js'
 const MOST = 400 * 2 ** 20
 /** Milliseconds for an answer; who speaks badly may get none. */
 const PATIENCE = 100
-/** Milliseconds: pings that nobody answers are waited for twice (cli/serve/containerd.ts). */
+/** Milliseconds: pings that nobody answers are waited for twice (cli/serve/containerd/server.ts). */
 const UNTIL_CLOSED = 60_000
 const AT_ONCE = 10
 

@@ -1,6 +1,6 @@
 /** A client of the containerd service: grpc-js and snapshots.proto, without a line of the service's own code. */
 import { Client, credentials, Metadata, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
-import { loadService } from '../../../cli/serve/snapshot-messages.js'
+import { loadService } from '../../../cli/serve/containerd/snapshot-messages.js'
 
 export type Message = Readonly<Record<string, unknown>>
 

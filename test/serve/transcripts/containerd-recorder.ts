@@ -2,7 +2,7 @@
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadService } from '../../../cli/serve/snapshot-messages.js'
+import { loadService } from '../../../cli/serve/containerd/snapshot-messages.js'
 import type { Mount } from '../containerd/snapshot-client.js'
 import { mounted } from '../mounted.js'
 import type { Sockets } from '../tap.js'

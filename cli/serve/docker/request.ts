@@ -1,6 +1,6 @@
 /** What dockerd asks, parsed: https://github.com/moby/moby/blob/v20.10.24/daemon/graphdriver/proxy.go is who asks. */
 import type { IncomingMessage } from 'node:http'
-import { VarveError } from '../../core/errors.js'
+import { VarveError } from '../../../core/errors.js'
 
 /** One JSON object, its values yet unknown. */
 export type Request = Readonly<Record<string, unknown>>

@@ -1,10 +1,10 @@
 /** A proxy snapshotter for containerd: its snapshots service, over gRPC at a unix socket. */
 import { createServer, type Server as SocketServer } from 'node:net'
 import { type ConnectionInjector, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
-import { atMost, LAST_WORDS, type Service } from './service.js'
+import { atMost, LAST_WORDS, type Service } from '../service.js'
 import { loadService } from './snapshot-messages.js'
 import { createSnapshotService } from './snapshot-service.js'
-import { listen } from './socket.js'
+import { listen } from '../socket.js'
 
 export const NAME = 'varve'
 

@@ -4,10 +4,10 @@
  */
 import { fileURLToPath } from 'node:url'
 import type { ServiceDefinition } from '@grpc/grpc-js'
-import type { Labels, NodeKind, SnapshotInfo } from '../../core/api/snapshots.js'
-import { asText, fromText } from '../../core/bytes.js'
-import type { Mount } from '../../core/driver.js'
-import { lstatOrUndefined } from '../../core/sys/stat.js'
+import type { Labels, NodeKind, SnapshotInfo } from '../../../core/api/snapshots.js'
+import { asText, fromText } from '../../../core/bytes.js'
+import type { Mount } from '../../../core/driver.js'
+import { lstatOrUndefined } from '../../../core/sys/stat.js'
 
 export interface NewSnapshotRequest {
   readonly key: string

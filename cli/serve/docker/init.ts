@@ -3,11 +3,11 @@
  * the store keeps it.
  */
 import { resolve } from 'node:path'
-import type { Store } from '../../core/api/store.js'
-import type { DriverModule } from '../../core/driver.js'
-import { VarveError } from '../../core/errors.js'
-import { optionsFor } from '../../core/root/driver-options.js'
-import { type IdMap, idMapsIn, optionalIn, type Request, textsIn } from './docker-request.js'
+import type { Store } from '../../../core/api/store.js'
+import type { DriverModule } from '../../../core/driver.js'
+import { VarveError } from '../../../core/errors.js'
+import { optionsFor } from '../../../core/root/driver-options.js'
+import { type IdMap, idMapsIn, optionalIn, type Request, textsIn } from './request.js'
 
 export interface InitContext {
   readonly store: Store

@@ -4,13 +4,13 @@
  * administrator imported (`containerd.io/snapshot.ref`).
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
-import type { SnapshotInfo } from '../../core/api/snapshots.js'
-import type { Store } from '../../core/api/store.js'
-import { quote } from '../../core/engines/snapshot-rules.js'
-import { VarveError } from '../../core/errors.js'
-import type { Calls } from './calls.js'
+import type { SnapshotInfo } from '../../../core/api/snapshots.js'
+import type { Store } from '../../../core/api/store.js'
+import { quote } from '../../../core/engines/snapshot-rules.js'
+import { VarveError } from '../../../core/errors.js'
+import type { Calls } from '../calls.js'
 import { streamed, unary } from './grpc-calls.js'
-import type { Fields } from './log.js'
+import type { Fields } from '../log.js'
 import {
   type CommitRequest,
   type InfoMessage,

@@ -5,10 +5,10 @@ import type {
   ServerErrorResponse,
   ServerWritableStream,
 } from '@grpc/grpc-js'
-import { STATUS } from '../../core/errors.js'
-import { failureOf } from '../print/failure.js'
-import type { Calls } from './calls.js'
-import type { Fields } from './log.js'
+import { STATUS } from '../../../core/errors.js'
+import { failureOf } from '../../print/failure.js'
+import type { Calls } from '../calls.js'
+import type { Fields } from '../log.js'
 
 export interface Call<Q, A> {
   readonly calls: Calls

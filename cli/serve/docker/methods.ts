@@ -1,11 +1,11 @@
-/** The methods of the plug-in that answer with one JSON object. Those that stream are in docker-streams.ts. */
+/** The methods of the plug-in that answer with one JSON object. Those that stream are in streams.ts. */
 
-import type { Store } from '../../core/api/store.js'
-import { VarveError } from '../../core/errors.js'
-import { type InitContext, init, toldBefore } from './docker-init.js'
-import { mapIn, optionalIn, type Request, textIn } from './docker-request.js'
-import type { Untold } from './docker-streams.js'
-import type { Fields } from './log.js'
+import type { Store } from '../../../core/api/store.js'
+import { VarveError } from '../../../core/errors.js'
+import { type InitContext, init, toldBefore } from './init.js'
+import { mapIn, optionalIn, type Request, textIn } from './request.js'
+import type { Untold } from './streams.js'
+import type { Fields } from '../log.js'
 
 export type Answer = Readonly<Record<string, unknown>>
 

@@ -4,16 +4,16 @@
  * it opens as many as it has to do.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { DriverModule } from '../../core/driver.js'
-import { STATUS, VarveError } from '../../core/errors.js'
-import { failureOf } from '../print/failure.js'
-import { contradiction, toldBefore } from './docker-init.js'
-import { type Answer, createMethods, layer } from './docker-methods.js'
-import { readJson } from './docker-request.js'
-import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Untold } from './docker-streams.js'
-import type { Fields } from './log.js'
-import { atMost, LAST_WORDS, type ServeContext, type Service } from './service.js'
-import { listen } from './socket.js'
+import type { DriverModule } from '../../../core/driver.js'
+import { STATUS, VarveError } from '../../../core/errors.js'
+import { failureOf } from '../../print/failure.js'
+import { contradiction, toldBefore } from './init.js'
+import { type Answer, createMethods, layer } from './methods.js'
+import { readJson } from './request.js'
+import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Untold } from './streams.js'
+import type { Fields } from '../log.js'
+import { atMost, LAST_WORDS, type ServeContext, type Service } from '../service.js'
+import { listen } from '../socket.js'
 
 export interface DockerOptions {
   readonly drivers: readonly DriverModule[]

@@ -1,9 +1,9 @@
 /** The methods of the plug-in whose request or answer may be of any length: nothing of it is held. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { RawLayers } from '../../core/api/graph-driver.js'
-import { isCode, VarveError } from '../../core/errors.js'
-import { bodyOf, optionalIn, type Request, textIn } from './docker-request.js'
+import type { RawLayers } from '../../../core/api/graph-driver.js'
+import { isCode, VarveError } from '../../../core/errors.js'
+import { bodyOf, optionalIn, type Request, textIn } from './request.js'
 
 export interface Exchange {
   readonly request: IncomingMessage
