@@ -1,30 +1,12 @@
-/** The import rule of the design, read off the sources: what points where, where SQL and system calls may stand. */
+/** The import rule of the design, read off the sources: which room may use which, where SQL and system calls may stand. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { checkoutDirectory } from '../fixtures/cache.js'
+import { FLOORS, readAllSources, roomOf, roomsDiagram } from './rooms.js'
 
-interface Source {
-  /** Relative to the checkout: `core/tar/parse.ts`. */
-  readonly path: string
-  readonly text: string
-  /** Files of ours that it imports, types included. */
-  readonly local: readonly string[]
-  /** The same without `import type`: what is loaded. */
-  readonly loaded: readonly string[]
-  /** Packages and node: modules; not those of which only constants are taken. */
-  readonly external: readonly string[]
-}
-
-const SOURCES = ['core', 'drivers', 'cli'].flatMap(readSources)
-
-/** Folder → folders it may import from. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  core: ['core'],
-  drivers: ['core', 'drivers'],
-  cli: ['core', 'drivers', 'cli'],
-}
+const SOURCES = readAllSources()
 
 /** Modules that only these may import. A place beyond the rule has its reason. */
 const RESERVED: readonly {
@@ -47,47 +29,69 @@ const RESERVED: readonly {
   {
     modules: /^(node:)?fs(\/promises)?$/,
     // The command reads and writes a person's own files, outside the store and with nothing to recover.
-    allowed: /^(core\/sys\/|cli\/(binary|complete|main|run)\.ts$)/,
+    allowed: /^(core\/sys\/|cli\/(complete|main|run|print\/binary)\.ts$)/,
     why: 'file-system calls pass the one seam, core/sys',
   },
 ]
 
 test('the sources are found', () => {
-  for (const folder of Object.keys(MAY_IMPORT)) {
+  for (const folder of ['core', 'drivers', 'cli']) {
     assert.ok(SOURCES.filter(({ path }) => path.startsWith(`${folder}/`)).length > 5, folder)
   }
 })
 
-test('core imports neither drivers nor cli, and drivers import core only', () => {
-  const wrong = SOURCES.flatMap((source) =>
-    source.local
-      .filter((target) => !(MAY_IMPORT[top(source.path)] ?? []).includes(top(target)))
-      .map((target) => `${source.path} imports ${target}`),
+test('every folder is a room with a place in the order, and every import leads to a file', () => {
+  const paths = new Set(SOURCES.map(({ path }) => path))
+  const rooms = new Set(SOURCES.map(({ path }) => roomOf(path)))
+  assert.deepEqual(
+    [...rooms].filter((room) => !FLOORS.includes(room)),
+    [],
+    'test/rooms.ts has no place for them',
   )
-  assert.deepEqual(wrong, [])
+  assert.deepEqual(
+    FLOORS.filter((room) => !rooms.has(room)),
+    [],
+    'nothing is in them',
+  )
+  assert.deepEqual(
+    imports().filter(([, target]) => !paths.has(target)),
+    [],
+  )
 })
 
-test('a driver imports no other driver', () => {
-  const wrong = SOURCES.filter(({ path }) => /^drivers\/[^/]+\//.test(path)).flatMap((source) =>
-    source.local
-      .filter((target) => /^drivers\/[^/]+\//.test(target) && dirname(target) !== dirname(source.path))
-      .map((target) => `${source.path} imports ${target}`),
-  )
-  assert.deepEqual(wrong, [])
+test('no import climbs: a room imports only rooms below it, types too', () => {
+  const climbing = imports().filter(([path, target]) => {
+    const [from, to] = [FLOORS.indexOf(roomOf(path)), FLOORS.indexOf(roomOf(target))]
+    return from > to
+  })
+  assert.deepEqual(climbing, [])
 })
 
-test('every import leads to a file, and no imports make a cycle', () => {
+test('no imports make a circle, types neither', () => {
   const byPath = new Map(SOURCES.map((source) => [source.path, source]))
   const done = new Set<string>()
   const visit = (path: string, trail: readonly string[]): void => {
-    const source = byPath.get(path)
-    assert.ok(source !== undefined, `${trail.at(-1)} imports ${path}, which is not there`)
-    assert.ok(!trail.includes(path), `a cycle: ${[...trail.slice(trail.indexOf(path)), path].join(' → ')}`)
+    assert.ok(!trail.includes(path), `a circle: ${[...trail.slice(trail.indexOf(path)), path].join(' → ')}`)
     if (done.has(path)) return
-    for (const target of source.loaded) visit(target, [...trail, path])
+    for (const target of byPath.get(path)?.local ?? []) visit(target, [...trail, path])
     done.add(path)
   }
   for (const { path } of SOURCES) visit(path, [])
+})
+
+test('drivers import neither cli nor one another, and core imports neither', () => {
+  const wrong = imports().filter(([path, target]) => {
+    if (path.startsWith('core/')) return !target.startsWith('core/')
+    if (!path.startsWith('drivers/')) return false
+    if (target.startsWith('core/')) return false
+    return !['drivers', dirname(path)].includes(dirname(target)) && path !== 'drivers/all.ts'
+  })
+  assert.deepEqual(wrong, [])
+})
+
+test('core/README.md shows the rooms as they are', () => {
+  const readme = readFileSync(join(checkoutDirectory(), 'core/README.md'), 'utf8')
+  assert.ok(readme.includes(roomsDiagram(SOURCES)), 'write it anew: npm run table')
 })
 
 for (const { modules, allowed, why } of RESERVED) {
@@ -127,31 +131,7 @@ test('outside drivers no backend is told by its name', () => {
   assert.deepEqual(wrong, [])
 })
 
-function readSources(folder: string): Source[] {
-  const root = checkoutDirectory()
-  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => parse(`${folder}/${name}`, readFileSync(join(root, folder, name), 'utf8')))
-}
-
-function parse(path: string, text: string): Source {
-  const local: string[] = []
-  const loaded: string[] = []
-  const external: string[] = []
-  const statement = /^(?:import|export)\s+(type\s)?(?:([^'";]*?)\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm
-  for (const [, isType, names, from, dynamic] of text.matchAll(statement)) {
-    const target = from ?? dynamic ?? ''
-    if (!target.startsWith('.')) {
-      if (isType === undefined && names?.trim() !== '{ constants }') external.push(target)
-    } else {
-      const file = normalize(join(dirname(path), target)).replace(/\.js$/, '.ts')
-      local.push(file)
-      if (isType === undefined) loaded.push(file)
-    }
-  }
-  return { path, text, local, loaded, external }
-}
-
-function top(path: string): string {
-  return path.split('/')[0] ?? ''
+/** Every import of a file of ours by another. */
+function imports(): readonly (readonly [path: string, target: string])[] {
+  return SOURCES.flatMap(({ path, local }) => local.map((target) => [path, target] as const))
 }

@@ -1,28 +1,41 @@
 /**
- * `npm run table`: writes the README's tables from what the last `npm test` (or `npm run faults`) kept. Refuses where something that must run was
- * not run.
+ * `npm run table`: writes the diagram of the rooms into core/README.md, and the README's tables from what the last `npm test`
+ * (or `npm run faults`) kept; `npm run table -- rooms` writes that alone. Refuses where something that must run was not run.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { cellsTable } from './conformance/cells-table.js'
 import { keptSuitesTable } from './faults/suites-table.js'
+import { roomsDiagram } from './rooms.js'
 import { featuresTable } from './serve/dockerd/features/table.js'
 
-const TABLES: Readonly<Record<string, () => string>> = {
-  cells: cellsTable,
-  features: featuresTable,
-  faults: keptSuitesTable,
+interface Table {
+  /** Relative to the checkout. */
+  readonly file: string
+  make(): string
 }
 
-const readme = join(checkoutDirectory(), 'README.md')
-let text = readFileSync(readme, 'utf8')
-for (const [name, table] of Object.entries(TABLES)) text = replaced(text, name, table())
-writeFileSync(readme, text)
+const TABLES: Readonly<Record<string, Table>> = {
+  rooms: { file: 'core/README.md', make: () => roomsDiagram() },
+  cells: { file: 'README.md', make: cellsTable },
+  features: { file: 'README.md', make: featuresTable },
+  faults: { file: 'README.md', make: keptSuitesTable },
+}
 
-function replaced(whole: string, name: string, table: string): string {
+const asked = process.argv.slice(2)
+for (const [name, { file, make }] of Object.entries(TABLES)) {
+  if (asked.length > 0 && !asked.includes(name)) continue
+  const path = join(checkoutDirectory(), file)
+  writeFileSync(path, replaced(readFileSync(path, 'utf8'), { file, name, table: make() }))
+}
+
+function replaced(
+  whole: string,
+  { file, name, table }: { readonly file: string; readonly name: string; readonly table: string },
+): string {
   const [start, end] = [`<!-- ${name}: written by \`npm run table\` -->`, `<!-- end of ${name} -->`]
   const [before, after] = [whole.indexOf(start), whole.indexOf(end)]
-  if (before === -1 || after < before) throw new Error(`README.md: wants the lines ${start} and ${end}`)
+  if (before === -1 || after < before) throw new Error(`${file}: wants the lines ${start} and ${end}`)
   return `${whole.slice(0, before)}${start}\n\n${table}\n\n${whole.slice(after)}`
 }

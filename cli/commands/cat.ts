@@ -1,8 +1,8 @@
 import { fromText } from '../../core/bytes.js'
-import { toStdout } from '../print/binary.js'
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
 import { relativePath } from '../args/paths.js'
+import { toStdout } from '../print/binary.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,8 +1,8 @@
 import { basename } from 'node:path'
 import { VarveError } from '../../core/errors.js'
 import { defineCommand } from '../args/command.js'
-import { SCRIPTS } from '../completion-scripts.js'
 import { oneOf } from '../args/options.js'
+import { SCRIPTS } from './completion-scripts.js'
 
 export const command = defineCommand({
   positionals: {

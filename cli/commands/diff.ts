@@ -1,12 +1,12 @@
 import type { DetailedChange, FileInfo, Store } from '../../core/api/store.js'
 import { VarveError } from '../../core/errors.js'
-import { refuseTerminal, toStdout } from '../print/binary.js'
-import { statsOf, statText, totalOf } from '../print/change-stat.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
-import { patchText, type ReadSide } from '../print/patch.js'
-import { changeJson, jsonPath } from '../print/json.js'
+import { refuseTerminal, toStdout } from '../print/binary.js'
+import { statsOf, statText, totalOf } from '../print/change-stat.js'
 import { name } from '../print/format.js'
+import { changeJson, jsonPath } from '../print/json.js'
+import { patchText, type ReadSide } from '../print/patch.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,7 +1,7 @@
 import { VarveError } from '../../core/errors.js'
-import { refuseTerminal, toFile, toStdout } from '../print/binary.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { IMAGE, LAYER, oneOf } from '../args/options.js'
+import { refuseTerminal, toFile, toStdout } from '../print/binary.js'
 
 export const command = defineCommand({
   positionals: { image: { type: 'string', describe: IMAGE, completes: 'image' } },

@@ -1,7 +1,7 @@
 import { defineCommand } from '../args/command.js'
+import { ago, short, size } from '../print/format.js'
 import { imageJson } from '../print/json.js'
 import { tableLines } from '../print/table.js'
-import { ago, short, size } from '../print/format.js'
 
 export const command = defineCommand({
   positionals: {},

@@ -1,9 +1,9 @@
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { engineOf } from '../../core/graph/labels.js'
 import { defineCommand } from '../args/command.js'
+import { ago, short, size } from '../print/format.js'
 import { handleOf, layerJson, shortHandle } from '../print/json.js'
 import { table } from '../print/table.js'
-import { ago, short, size } from '../print/format.js'
 
 export const command = defineCommand({
   positionals: {},

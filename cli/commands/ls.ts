@@ -3,8 +3,8 @@ import { fromText } from '../../core/bytes.js'
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
 import { baseName, relativePath } from '../args/paths.js'
-import { fileJson } from '../print/json.js'
 import { minute, name, size } from '../print/format.js'
+import { fileJson } from '../print/json.js'
 
 export const command = defineCommand({
   positionals: {

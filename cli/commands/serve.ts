@@ -85,7 +85,8 @@ async function serviceOf(
   name: string | undefined,
   storageOptions: readonly string[],
 ) {
-  if (engine === 'containerd') return (await import('../serve/containerd/server.js')).containerdService({ name })
+  if (engine === 'containerd')
+    return (await import('../serve/containerd/server.js')).containerdService({ name })
   if (name === undefined) {
     const [{ dockerService }, { drivers }] = await Promise.all([
       import('../serve/docker/server.js'),

@@ -1,7 +1,7 @@
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
-import { table } from '../print/table.js'
 import { size } from '../print/format.js'
+import { table } from '../print/table.js'
 
 export const command = defineCommand({
   positionals: {

@@ -1,8 +1,8 @@
 /** `varve diff --stat`: how the sizes changed, and a line that sums up. */
 import type { DetailedChange, FileInfo } from '../../core/api/store.js'
 import { parentOf } from '../../core/paths.js'
-import { pad } from './table.js'
 import { count, name, size } from './format.js'
+import { pad } from './table.js'
 
 export interface ChangeStat {
   readonly path: string

@@ -1,9 +1,9 @@
 /** Draws the layer graph: a chain goes down in one column, where layers part they branch to the right. */
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
-import { oneLine } from './printable.js'
-import { shortHandle } from './json.js'
-import { columnsOf, pad } from './table.js'
 import { short, size } from './format.js'
+import { shortHandle } from './json.js'
+import { oneLine } from './printable.js'
+import { columnsOf, pad } from './table.js'
 
 export interface GraphStyle {
   readonly unicode: boolean

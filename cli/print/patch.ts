@@ -2,8 +2,8 @@
 
 import type { DetailedChange, FileInfo } from '../../core/api/store.js'
 import { toBytes, UNSEEN } from '../../core/bytes.js'
-import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 import { name } from './format.js'
+import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 
 /** A side's content, by the path; a symlink's is its target. */
 export type ReadSide = (file: FileInfo) => Promise<Buffer>

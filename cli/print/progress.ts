@@ -1,9 +1,9 @@
 /** One line on a terminal's standard error for work that takes longer than a moment: how far, how fast, how long yet. */
 import type { SingleBar } from 'cli-progress'
 import type { Progress } from '../../core/api/options.js'
+import { duration, size } from './format.js'
 import { oneLine } from './printable.js'
 import { pad } from './table.js'
-import { duration, size } from './format.js'
 
 export interface ProgressLine {
   report(progress: Progress): void

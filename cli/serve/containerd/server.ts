@@ -2,9 +2,9 @@
 import { createServer, type Server as SocketServer } from 'node:net'
 import { type ConnectionInjector, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js'
 import { atMost, LAST_WORDS, type Service } from '../service.js'
+import { listen } from '../socket.js'
 import { loadService } from './snapshot-messages.js'
 import { createSnapshotService } from './snapshot-service.js'
-import { listen } from '../socket.js'
 
 export const NAME = 'varve'
 

@@ -9,8 +9,8 @@ import type { Store } from '../../../core/api/store.js'
 import { quote } from '../../../core/engines/snapshot-rules.js'
 import { VarveError } from '../../../core/errors.js'
 import type { Calls } from '../calls.js'
-import { streamed, unary } from './grpc-calls.js'
 import type { Fields } from '../log.js'
+import { streamed, unary } from './grpc-calls.js'
 import {
   type CommitRequest,
   type InfoMessage,

@@ -2,10 +2,10 @@
 
 import type { Store } from '../../../core/api/store.js'
 import { VarveError } from '../../../core/errors.js'
+import type { Fields } from '../log.js'
 import { type InitContext, init, toldBefore } from './init.js'
 import { mapIn, optionalIn, type Request, textIn } from './request.js'
 import type { Untold } from './streams.js'
-import type { Fields } from '../log.js'
 
 export type Answer = Readonly<Record<string, unknown>>
 

@@ -7,13 +7,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { DriverModule } from '../../../core/driver.js'
 import { STATUS, VarveError } from '../../../core/errors.js'
 import { failureOf } from '../../print/failure.js'
+import type { Fields } from '../log.js'
+import { atMost, LAST_WORDS, type ServeContext, type Service } from '../service.js'
+import { listen } from '../socket.js'
 import { contradiction, toldBefore } from './init.js'
 import { type Answer, createMethods, layer } from './methods.js'
 import { readJson } from './request.js'
 import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Untold } from './streams.js'
-import type { Fields } from '../log.js'
-import { atMost, LAST_WORDS, type ServeContext, type Service } from '../service.js'
-import { listen } from '../socket.js'
 
 export interface DockerOptions {
   readonly drivers: readonly DriverModule[]

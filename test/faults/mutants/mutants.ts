@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     title: 'text from outside as it is',
-    source: 'cli/printable.ts',
+    source: 'cli/print/printable.ts',
     from: 'return text.replace(ALL, escaped)\n',
     to: 'return text.replace(/(?!)/, escaped) || String(ALL)\n',
     file: 'cli/escapes',

@@ -1,0 +1,115 @@
+/**
+ * The rooms of the sources and what they import, read off the sources, types included. A room is a folder; a file that
+ * stands on a floor of its own (`core/store.ts`) is one too. test/imports.test.ts holds the order, core/README.md shows it.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { checkoutDirectory } from '../fixtures/cache.js'
+
+export interface Source {
+  /** Relative to the checkout: `core/tar/parse.ts`. */
+  readonly path: string
+  readonly text: string
+  /** Files of ours that it imports, types included, also when it is called. */
+  readonly local: readonly string[]
+  /** Packages and node: modules; not those of which only types or constants are taken. */
+  readonly external: readonly string[]
+}
+
+/** From the top down: a room imports rooms below it only. */
+export const FLOORS: readonly string[] = [
+  // The command.
+  'cli',
+  'cli/commands',
+  'cli/serve/containerd',
+  'cli/serve/docker',
+  'cli/serve',
+  'cli/args',
+  'cli/print',
+  // The backends.
+  'drivers/all.ts',
+  'drivers/aufs',
+  'drivers/btrfs',
+  'drivers/devicemapper',
+  'drivers/overlay',
+  'drivers/vfs',
+  'drivers/zfs',
+  'drivers',
+  // The core: the store, and what it does with layers and images.
+  'core/store.ts',
+  'core/face',
+  'core/check',
+  'core/recover',
+  'core/engines',
+  'core/engines/filter',
+  'core/inspect',
+  'core/images',
+  'core/layers',
+  'core/damage',
+  'core/file-index',
+  'core/mount',
+  'core/root',
+  'core/graph',
+  'core/records',
+  // Trees, archives and the database.
+  'core/heal',
+  'core/extract',
+  'core/pack',
+  'core/tree',
+  'core/formats/write',
+  'core/formats/read',
+  'core/formats',
+  'core/compress',
+  'core/db',
+  'core/journal',
+  // What all of it stands on.
+  'core/api',
+  'core/sys',
+  'core/driver.ts',
+  'core/threads',
+  'core/tar',
+  'core',
+]
+
+/** The room a file is in. */
+export function roomOf(path: string): string {
+  return FLOORS.includes(path) ? path : dirname(path)
+}
+
+export function readAllSources(): readonly Source[] {
+  return ['core', 'drivers', 'cli'].flatMap((folder) => {
+    const root = checkoutDirectory()
+    return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => parse(`${folder}/${name}`, readFileSync(join(root, folder, name), 'utf8')))
+  })
+}
+
+/** A line a room of core, from the top down: how many files, and the rooms that it imports. In Markdown. */
+export function roomsDiagram(sources: readonly Source[] = readAllSources()): string {
+  const rooms = FLOORS.filter((room) => room.startsWith('core'))
+  const lines = rooms.map((room) => {
+    const own = sources.filter(({ path }) => roomOf(path) === room)
+    const used = new Set(own.flatMap(({ local }) => local.map(roomOf)))
+    const below = rooms.filter((each) => each !== room && used.has(each)).map(nameOf)
+    return `${nameOf(room).padEnd(16)}${String(own.length).padStart(3)}  ${below.join(' ')}`.trimEnd()
+  })
+  return ['```', 'room          files  imports', ...lines, '```'].join('\n')
+}
+
+function nameOf(room: string): string {
+  if (room === 'core') return '*.ts'
+  return `${room.slice('core/'.length)}${room.endsWith('.ts') ? '' : '/'}`
+}
+
+function parse(path: string, text: string): Source {
+  const local: string[] = []
+  const external: string[] = []
+  const statement = /^(?:import|export)\s+(type\s)?(?:([^'";]*?)\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/gm
+  for (const [, isType, names, from, dynamic] of text.matchAll(statement)) {
+    const target = from ?? dynamic ?? ''
+    if (target.startsWith('.')) local.push(normalize(join(dirname(path), target)).replace(/\.js$/, '.ts'))
+    else if (isType === undefined && names?.trim() !== '{ constants }') external.push(target)
+  }
+  return { path, text, local, external }
+}
