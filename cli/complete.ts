@@ -1,4 +1,4 @@
-/** `varve __complete WORD…`: what may stand where the last word stands. The shells' scripts ask it. */
+/** `varve __complete WORD…`: the candidates for the last word. The shells' completion scripts call it. */
 import { existsSync } from 'node:fs'
 import type { Options } from 'yargs'
 import type { Store } from '../core/api/store.js'
@@ -7,7 +7,7 @@ import type { Command, Completes, Completion } from './args/command.js'
 import { type Environment, globalOptions, readGlobal } from './args/options.js'
 import { commands, type Entry } from './registry.js'
 
-/** What the store and the drivers know; read only when the word calls for it. */
+/** Candidates that come from the store and the drivers; read only when the word needs them. */
 export interface Sources {
   store(global: ReturnType<typeof readGlobal>): Promise<Store | undefined>
   drivers(): Promise<readonly string[]>
@@ -15,14 +15,14 @@ export interface Sources {
 
 export const FILES = ':files'
 
-/** Candidates that start with the last word, sorted; or `:files`. Never fails: no candidate is an answer too. */
+/** Candidates that start with the last word, sorted; or `:files`. Never fails: on an error there are no candidates. */
 export async function complete(
   words: readonly string[],
   env: Environment,
   sources: Sources = realSources,
 ): Promise<readonly string[]> {
   const typed = words.at(-1) ?? ''
-  // A shell that completes has no place for a message; the command itself will say what is wrong.
+  // A shell that completes can't show a message; the command itself will.
   const candidates = await candidatesFor(words.slice(0, -1), typed, env, sources).catch(() => [])
   if (candidates.length === 1 && candidates[0] === FILES) return candidates
   const isOffered = (candidate: string) => candidate.startsWith(typed) && !UNSEEN.test(candidate)
@@ -56,7 +56,7 @@ async function candidatesFor(
 
 interface Line {
   readonly command: Command | undefined
-  /** Positionals that are there already. */
+  /** How many positionals there are already. */
   readonly positionals: number
   readonly options: ReadonlyMap<string, Described>
   /** The option whose value comes next. */
@@ -133,7 +133,7 @@ function fromStore(store: Store, completes: Exclude<Completes, 'file' | 'driver'
 }
 
 const realSources: Sources = {
-  /** Completion must not make a root that is not there. */
+  /** Completion must not create a missing root. */
   async store(global) {
     if (!existsSync(global.root)) return undefined
     const [{ openStore }, { drivers }] = await Promise.all([

@@ -4,7 +4,7 @@ import { VarveError } from '../core/errors.js'
 
 export interface Interrupt {
   readonly signal: AbortSignal
-  /** 128 and the signal's number, as shells say it; undefined where nothing interrupted. */
+  /** 128 plus the signal's number, as in shells; undefined where no signal came. */
   exitStatus(): number | undefined
   release(): void
 }

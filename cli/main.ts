@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The `varve` command. As little as can be is loaded before it is known what for: `--version` must cost nothing. */
+/** The `varve` command. It loads as little as possible before it knows what it needs, so that `--version` is fast. */
 import { readFileSync } from 'node:fs'
 
 const words = process.argv.slice(2)
@@ -10,14 +10,14 @@ process.once('uncaughtException', async (error) => {
   ])
   await standardError()
     .write(failureText(error, { json: words.includes('--json') }))
-    .catch(() => {}) // the status still tells
+    .catch(() => {}) // nobody reads it; there is still the exit status
   process.exit(1)
 })
 
 const isVersion = words.length === 1 && words[0] === '--version'
 const status = isVersion && (await saidVersion()) ? 0 : await runAll()
-// Exit would wait for a thread of the pool that hangs on a silent fifo. Then the signal that came ends us after all,
-// which to a shell is the same status.
+// `process.exit` would wait for a pool thread that hangs on a silent fifo. In that case the process sends itself the signal
+// that interrupted it, which gives a shell the same status.
 if (status > 128 && process.getActiveResourcesInfo().includes('FSReqCallback')) {
   process.kill(process.pid, status - 128)
 }
@@ -28,7 +28,7 @@ async function runAll(): Promise<number> {
   return run(words, { version: version() })
 }
 
-/** False where it could not be: the long way says why. */
+/** False where the write failed: `run` tries again and reports the error. */
 async function saidVersion(): Promise<boolean> {
   const { standardOutput } = await import('../core/sys/standard.js')
   return standardOutput()
@@ -39,7 +39,7 @@ async function saidVersion(): Promise<boolean> {
     )
 }
 
-/** Of the nearest package.json above this file. */
+/** The version in the nearest package.json above this file. */
 function version(): string {
   for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
     try {

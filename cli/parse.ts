@@ -1,4 +1,4 @@
-/** Command line → which command with which arguments. yargs parses and writes help; the rest of the strictness is here. */
+/** Parses the command line into a command and its arguments. yargs parses and writes help; this file adds strictness. */
 import yargs, { type Argv } from 'yargs'
 import { didYouMean } from '../core/did-you-mean.js'
 import { VarveError } from '../core/errors.js'
@@ -31,7 +31,7 @@ export async function parse(
   const parser = yargs()
     .scriptName('varve')
     .usage(
-      'Keeps image layers and writable layers on what the file system can do.\n\nUsage: $0 [options] COMMAND',
+      'Keeps image layers and writable layers, by the best means that the file system has.\n\nUsage: $0 [options] COMMAND',
     )
     .locale('en')
     .exitProcess(false)
@@ -51,7 +51,7 @@ export async function parse(
     parser.command(
       `${entry.name} ${entry.positionals}`.trim(),
       entry.summary,
-      // The declared type of a builder knows no promise of void.
+      // A builder's declared type allows no Promise<void>.
       async (argv: Argv) => {
         called = entry
         command = (await entry.load()).command
@@ -64,8 +64,9 @@ export async function parse(
     )
   }
   const args = await parsed(parser, words, options.print).catch((error: unknown) => {
-    // What goes wrong after a command's module was loaded comes as a rejection, not through `fail`. A word that nobody
-    // knows is the likelier mistake than what is missing for its sake: `ls --recursve x` takes x for its value.
+    // Once a command's module is loaded, errors arrive as rejections instead of through `fail`. An unknown option is
+    // reported first, since it may cause the other error: in `ls --recursve x`, yargs takes x for the option's value and
+    // finds the target missing.
     refuseUnknownWords(words, called, declared)
     throw error instanceof Error && error.name === 'YError' ? usageError(called, error) : error
   })
@@ -86,7 +87,7 @@ function usageLine(entry: Entry): string {
 
 const MISSING = 'arguments are missing: %s given, %s needed'
 
-/** yargs' own words, put better. Its type forgets that a counted message has two forms. */
+/** Better wording for yargs' messages. Its type lacks messages with a singular and a plural, hence the cast. */
 const WORDING = {
   'Not enough non-option arguments: got %s, need at least %s': { one: MISSING, other: MISSING },
   'Not enough arguments following: %s': 'option --%s needs a value',
@@ -153,7 +154,7 @@ type OptionsByName = Readonly<
   >
 >
 
-/** The words that stand as options, before yargs makes values of what follows them. */
+/** Refuses unknown options among the raw words, before yargs takes the words after them for their values. */
 function refuseUnknownWords(words: readonly string[], entry: Entry | undefined, own: OptionsByName): void {
   const options = Object.entries<OptionsByName[string]>({ ...globalOptions, ...own })
   const takesValue = options
@@ -198,8 +199,8 @@ function refuseExtraWords(entry: Entry | undefined, args: Readonly<Record<string
 }
 
 /**
- * yargs parses positionals a second time, as options, and loses those that start with a dash: `-`, and what follows
- * `--`. No word of a command line holds a NUL, so one in front hides the dash, and `--` has done its work.
+ * Hides the leading dash of positionals (`-`, and every word after `--`) behind a NUL, which no word of a command line can
+ * hold. yargs parses positionals a second time, as options, and would lose them.
  */
 function mask(words: readonly string[]): string[] {
   const end = words.indexOf('--')
@@ -215,7 +216,7 @@ function unmask(args: Readonly<Record<string, unknown>>): Readonly<Record<string
   )
 }
 
-/** `--root a --root b`: the last one holds, for all but the lists. */
+/** `--root a --root b`: the last value wins, except for options that take a list. */
 function lastOfRepeated(args: Readonly<Record<string, unknown>>, command: Command) {
   const all: Readonly<Record<string, object>> = {
     ...globalOptions,

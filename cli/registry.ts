@@ -1,4 +1,4 @@
-/** The commands there are. A command's module is loaded when it is called, completed or asked for help. */
+/** The list of commands. A command's module is loaded when the command is run or completed, or its help is shown. */
 import type { Command } from './args/command.js'
 
 export interface Entry {
@@ -13,13 +13,13 @@ export const commands: readonly Entry[] = [
   {
     name: 'import',
     positionals: '[source..]',
-    summary: 'Take in images, or a bare layer',
+    summary: 'Import images, or a bare layer',
     load: () => import('./commands/import.js'),
   },
   {
     name: 'export',
     positionals: '[image]',
-    summary: 'Write an image or a layer, the identical bytes',
+    summary: 'Write an image or a layer; layers are byte for byte as imported',
     load: () => import('./commands/export.js'),
   },
   {
@@ -37,31 +37,31 @@ export const commands: readonly Entry[] = [
   {
     name: 'tree',
     positionals: '[target]',
-    summary: 'Draw the layers, which stands on which',
+    summary: 'Draw the layers as a tree',
     load: () => import('./commands/tree.js'),
   },
   {
     name: 'inspect',
     positionals: '<target>',
-    summary: 'All that is known of an image or layer, as JSON',
+    summary: 'Show all that is known about an image or layer, as JSON',
     load: () => import('./commands/inspect.js'),
   },
   {
     name: 'info',
     positionals: '',
-    summary: 'The store: root, driver, counts, sizes',
+    summary: 'Describe the store: root, driver, counts, sizes',
     load: () => import('./commands/info.js'),
   },
   {
     name: 'driver',
     positionals: '<action>',
-    summary: 'driver ls: what every backend says to this machine, and why',
+    summary: 'driver ls: list the backends, whether each works on this machine, and why',
     load: () => import('./commands/driver.js'),
   },
   {
     name: 'usage',
     positionals: '<target..>',
-    summary: 'The disk that a layer or image takes, and its inodes',
+    summary: 'Show the disk space and inodes that a layer or image takes',
     load: () => import('./commands/usage.js'),
   },
   {
@@ -79,7 +79,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'diff',
     positionals: '<a> [b]',
-    summary: 'What a layer changes, or what turns A into B',
+    summary: 'Show what a layer changes, or what turns A into B',
     load: () => import('./commands/diff.js'),
   },
   {
@@ -91,7 +91,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'mount',
     positionals: '<id> [target]',
-    summary: 'Mount a writable layer, or an image or layer read-only; prints where',
+    summary: 'Mount a writable layer, or an image or layer read-only; print the path',
     load: () => import('./commands/mount.js'),
   },
   {
@@ -103,7 +103,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'commit',
     positionals: '<id>',
-    summary: 'Seal a writable layer, with --name into an image',
+    summary: 'Seal a writable layer; --name makes an image of it',
     load: () => import('./commands/commit.js'),
   },
   {
@@ -121,13 +121,13 @@ export const commands: readonly Entry[] = [
   {
     name: 'prune',
     positionals: '',
-    summary: 'Remove what nothing needs, and say how much that freed',
+    summary: 'Remove what nothing uses, and say how much space that freed',
     load: () => import('./commands/prune.js'),
   },
   {
     name: 'check',
     positionals: '[layer..]',
-    summary: 'Verify the store; --repair what can be',
+    summary: 'Verify the store; --repair mends what it can',
     load: () => import('./commands/check.js'),
   },
   {
@@ -139,7 +139,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'serve',
     positionals: '<engine>',
-    summary: 'Be the storage of dockerd or containerd',
+    summary: 'Serve as the storage of dockerd or containerd',
     load: () => import('./commands/serve.js'),
   },
   {

@@ -14,10 +14,10 @@ import { openOutput } from './print/output.js'
 import { oneLine } from './print/printable.js'
 import { openProgress, type ProgressLine } from './print/progress.js'
 
-/** What a program killed by SIGPIPE leaves: the reader went away (`varve ls … | head`). */
+/** The status of a program that SIGPIPE killed because its reader went away (`varve ls … | head`). */
 const BROKEN_PIPE = 141
 
-/** Milliseconds that the last message gets to be read, where somebody wants us to end. */
+/** Milliseconds to wait for a reader of the last message after a signal. */
 const LAST_WORDS = 1000
 
 export interface Streams {
@@ -31,10 +31,10 @@ export interface RunOptions {
   readonly streams?: Streams
 }
 
-/** The exit status, when all that was written is with the kernel: the process may end at once. */
+/** Resolves to the exit status once the kernel has everything that was written, so the process may end at once. */
 export async function run(words: readonly string[], options: RunOptions): Promise<number> {
   const { version, streams = { output: standardOutput(), error: standardError() } } = options
-  // Until the line is parsed, what it says must do to choose how an error is put.
+  // Errors that come before the command line is parsed need this too, so the raw words must do.
   let json = words.includes('--json')
   let line: ProgressLine | undefined
   const interrupt = watchInterrupts(() => line?.clear())
@@ -76,7 +76,7 @@ export async function run(words: readonly string[], options: RunOptions): Promis
   }
 }
 
-/** Text of ours to standard output. */
+/** Writes text to standard output. */
 async function say(
   text: string,
   { streams, signal }: { readonly streams: Streams; readonly signal: AbortSignal },
@@ -86,12 +86,12 @@ async function say(
   await output.flush()
 }
 
-/** To standard error. Where nobody reads it, the exit status still tells. */
+/** Writes to standard error. If nobody reads it, there is still the exit status. */
 function tell({ error }: Streams, text: string): void {
   error.write(text).catch(() => {})
 }
 
-/** Until the messages are taken: as long as it takes, but not past a signal. */
+/** Waits until the messages are read, however long that takes; after a signal only {@link LAST_WORDS}. */
 async function lastWords({ error }: Streams, signal: AbortSignal): Promise<void> {
   const interrupted = new Promise<void>((resolve) => {
     const giveUp = () => void setTimeout(resolve, LAST_WORDS)
@@ -141,7 +141,7 @@ async function runCommand(
       await opening?.then(
         (store) => store.close(),
         () => {
-          // It never opened; who asked for it has the error.
+          // It never opened, and whoever asked for it got the error.
         },
       )
     }
@@ -153,7 +153,7 @@ async function open(global: GlobalOptions, options: Pick<StoreOptions, 'warn' | 
     import('../core/store.js'),
     import('../drivers/all.js'),
   ])
-  // The store wants the parent of its root to exist; nobody but us makes ~/.local/share.
+  // The store requires the parent of its root to exist, and ~/.local/share may not exist yet.
   if (global.root === defaultRoot()) mkdirSync(dirname(global.root), { recursive: true, mode: 0o700 })
   return openStore({
     root: global.root,

@@ -4,7 +4,7 @@ import type { LongOptions, StoreOptions } from '../../core/api/options.js'
 import type { Store } from '../../core/api/store.js'
 import type { Output } from '../print/output.js'
 
-/** Everything a command gets besides its arguments. */
+/** What a command gets besides its arguments. */
 export interface Context {
   readonly output: Output
   readonly global: GlobalOptions
@@ -15,8 +15,8 @@ export interface Context {
   /** Signal and progress for the store's long methods. */
   readonly long: LongOptions
   /**
-   * The store, opened at the first call; closed by whoever made the context. `warn` in place of lines on standard error;
-   * `engine` for whom its raw layers are (core/api/store.ts).
+   * The store. The first call opens it; whoever made the context closes it. `warn` replaces the lines on standard error;
+   * `engine` names the engine that raw layers are made for (core/api/store.ts).
    */
   store(options?: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store>
 }
@@ -42,7 +42,7 @@ export interface Command {
   readonly positionals: Readonly<Record<string, PositionalOptions & Completion>>
   readonly options: Readonly<Record<string, Options & Completion>>
   readonly examples: readonly Example[]
-  /** Runs until it is interrupted: that is how it ends well. */
+  /** Runs until it is interrupted, so an interrupt is not a failure. */
   readonly untilInterrupted?: boolean
   /** Resolves to the exit status, undefined for 0. */
   run(args: Readonly<Record<string, unknown>>, context: Context): Promise<number | undefined>
@@ -62,7 +62,7 @@ interface Definition<P extends Described, O extends Described> {
   run(args: InferredOptionTypes<P> & InferredOptionTypes<O>, context: Context): Promise<number | undefined>
 }
 
-/** Types `run`'s arguments by the options declared beside it. yargs makes them so; that is the one cast. */
+/** Types `run`'s arguments by the options declared beside it. The cast is sound because yargs parses by these options. */
 export function defineCommand<
   const P extends Readonly<Record<string, PositionalOptions & Completion>>,
   const O extends Described,

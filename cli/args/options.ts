@@ -1,4 +1,4 @@
-/** The options every command takes, and the pieces that commands' own options are made of. */
+/** The options that every command takes, and helpers for a command's own options. */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Options } from 'yargs'
@@ -17,27 +17,27 @@ export const globalOptions = {
   driver: {
     type: 'string',
     requiresArg: true,
-    describe: 'A backend by name (VARVE_DRIVER); else the one the root has, else the best that works',
+    describe: "The backend (VARVE_DRIVER); default: the root's own, else the best that works here",
     completes: 'driver',
   },
   'storage-opt': {
     type: 'string',
     array: true,
     requiresArg: true,
-    describe: 'KEY=VALUE for the backend; may be given again',
+    describe: 'KEY=VALUE for the backend; repeatable',
   },
-  json: { type: 'boolean', describe: 'JSON: a value for one thing, a line each for many' },
+  json: { type: 'boolean', describe: 'JSON output: one value, or a line for each item of a list' },
   quiet: { type: 'boolean', alias: 'q', describe: 'Ids only, no progress, no warnings' },
 } as const satisfies Readonly<Record<string, Options & Completion>>
 
-/** What the commands' help says of a TARGET and a LAYER. */
+/** How the help describes a TARGET, a LAYER and an IMAGE. */
 export const TARGET = 'An image, a layer, or a writable layer'
 export const LAYER = 'A chain or diff id, a unique prefix of one, or IMAGE#N counted from the base (0)'
 export const IMAGE = 'name[:tag], or an id or a unique prefix of one'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Reads the global options; the command line goes before the environment, which goes before the default. */
+/** Reads the global options: from the command line, else from the environment, else the default. */
 export function readGlobal(args: Readonly<Record<string, unknown>>, env: Environment): GlobalOptions {
   const text = (key: string) => (typeof args[key] === 'string' ? args[key] : undefined)
   const root = text('root') ?? (env.VARVE_ROOT || defaultRoot(env))
@@ -52,14 +52,14 @@ export function readGlobal(args: Readonly<Record<string, unknown>>, env: Environ
   }
 }
 
-/** `/var/lib/varve`; without root below the XDG data folder (basedir-spec: a relative path is invalid, so ignored). */
+/** `/var/lib/varve`; for a user other than root, below XDG_DATA_HOME (ignored if relative, as basedir-spec says). */
 export function defaultRoot(env: Environment = process.env, uid = process.getuid?.() ?? 0): string {
   if (uid === 0) return '/var/lib/varve'
   const data = env.XDG_DATA_HOME?.startsWith('/') ? env.XDG_DATA_HOME : join(homedir(), '.local/share')
   return join(data, 'varve')
 }
 
-/** An option or positional that takes one of `values`; another is refused with the nearest of them. */
+/** An option or positional that takes one of `values`. The error for any other value suggests the nearest one. */
 export function oneOf<const T extends string>(what: string, values: readonly T[]) {
   return {
     type: 'string',

@@ -1,6 +1,6 @@
 /** Paths inside a layer, as a person types them. */
 
-/** Without leading, trailing and doubled slashes, `.` and `..` resolved below the root; `''` is the root. */
+/** The path relative to the root: without `.`, `..` and superfluous slashes. `..` never leaves the root, which is `''`. */
 export function relativePath(path: string): string {
   const parts: string[] = []
   for (const part of path.split('/')) {

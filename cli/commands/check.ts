@@ -8,27 +8,26 @@ export const command = defineCommand({
     layer: {
       type: 'string',
       array: true,
-      describe: 'Only these: a layer, or an image with all of its own; default the whole store',
+      describe: 'Only these: layers, or images with all their layers; default: the whole store',
       completes: 'target',
     },
   },
   options: {
     data: { type: 'boolean', describe: 'Read and verify every stored byte' },
-    repair: { type: 'boolean', describe: 'Repair what can be' },
+    repair: { type: 'boolean', describe: 'Repair what can be repaired' },
     rebuild: {
       type: 'boolean',
-      describe:
-        'First make the database anew from what lies beside the layers; the old one is kept in backup/',
+      describe: 'First rebuild the database from the files beside the layers; the old one is kept in backup/',
     },
   },
   examples: [
-    { line: 'check', does: 'Exit status 0 where all is well, 9 where something is not' },
-    { line: 'check --data', does: 'Every byte against its digest' },
-    { line: 'check --data 50f762cf', does: "Of one layer alone: an engine's too, by a prefix of its id" },
-    { line: 'check --repair', does: 'And mend what can be mended' },
+    { line: 'check', does: 'Exit status 0 if all is well, 9 if not' },
+    { line: 'check --data', does: 'Compare every byte with its digest' },
+    { line: 'check --data 50f762cf', does: "Only one layer; an engine's layer too, by a prefix of its id" },
+    { line: 'check --repair', does: 'And repair what can be repaired' },
     {
       line: 'check --rebuild',
-      does: 'Where varve.db is gone or garbage; nothing else may use the root meanwhile',
+      does: 'If varve.db is gone or garbage; nothing else may use the root meanwhile',
     },
   ],
   async run({ layer, data, repair, rebuild }, { output, store, long, global }) {
@@ -49,7 +48,7 @@ export const command = defineCommand({
       if (output.json) await output.value(finding)
       else if (output.quiet) await output.line(finding.subject)
       else await output.line(text(finding))
-      // A finding may be minutes before the next.
+      // The next finding may be minutes away.
       await output.flush()
     }
     if (!output.json && !output.quiet) await output.line(summary(found, left))

@@ -6,13 +6,13 @@ export const command = defineCommand({
     id: { type: 'string', demandOption: true, describe: 'A writable layer', completes: 'writable' },
   },
   options: {
-    name: { type: 'string', requiresArg: true, describe: 'name[:tag]: makes an image of it' },
+    name: { type: 'string', requiresArg: true, describe: 'name[:tag] of an image to make of it' },
   },
   examples: [
     { line: 'commit work', does: 'A layer that never changes again; prints its chain id' },
     {
       line: 'commit work --name mine:2',
-      does: "An image: the parent's layers and this one; prints name and id",
+      does: "An image of the parent's layers and this one; prints name and id",
     },
   ],
   async run({ id, name }, { output, store, long }) {

@@ -1,11 +1,11 @@
 /**
- * The shells' side of completion: each asks `varve __complete WORD…`, the last word being the one that is typed, and
- * gets a candidate a line; the one line `:files` means that the shell knows better (paths).
+ * The shells' side of completion. Each script runs `varve __complete WORD…`, where the last word is the one being typed, and
+ * reads a candidate from each line. The single line `:files` makes the shell complete paths by itself.
  */
 
 const bash = `# varve completion for bash
 _varve() {
-  # bash cuts words at ":" and "=", which image names and options have: the words are made from the line instead.
+  # bash splits words at ":" and "=", which occur in image names and options, so the line is split here instead.
   local line="\${COMP_LINE:0:COMP_POINT}" words candidates
   read -ra words <<<"$line"
   [[ "$line" == *[[:space:]] ]] && words+=("")

@@ -10,7 +10,7 @@ export const command = defineCommand({
   },
   options: {},
   examples: [
-    { line: 'completion bash > /etc/bash_completion.d/varve', does: 'For everybody' },
+    { line: 'completion bash > /etc/bash_completion.d/varve', does: 'bash, for all users' },
     { line: 'completion zsh > ~/.zsh/completions/_varve', does: 'zsh, where that folder is in fpath' },
     { line: 'completion fish > ~/.config/fish/completions/varve.fish', does: 'fish' },
   ],
@@ -19,7 +19,7 @@ export const command = defineCommand({
     if (chosen === undefined) {
       throw new VarveError(
         'INVALID_ARGUMENT',
-        'completion: SHELL names neither bash, zsh nor fish: say which',
+        'completion: SHELL is not bash, zsh or fish; name one: varve completion bash',
       )
     }
     if (output.json) await output.value({ shell: chosen, script: SCRIPTS[chosen] })

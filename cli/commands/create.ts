@@ -8,26 +8,26 @@ export const command = defineCommand({
     parent: {
       type: 'string',
       requiresArg: true,
-      describe: `What it starts as. ${TARGET}`,
+      describe: `What it is based on. ${TARGET}`,
       completes: 'target',
     },
-    id: { type: 'string', requiresArg: true, describe: 'Its id: A-Z a-z 0-9 _ . -; else one is made up' },
+    id: { type: 'string', requiresArg: true, describe: 'Its id: A-Z a-z 0-9 _ . -; default: a random one' },
     label: {
       type: 'string',
       array: true,
       requiresArg: true,
-      describe: 'KEY=VALUE to keep with it; may be given again',
+      describe: 'KEY=VALUE to keep with it; repeatable',
     },
     opt: {
       type: 'string',
       array: true,
       requiresArg: true,
-      describe: 'KEY=VALUE for the driver (size=10G, where it has quotas); may be given again',
+      describe: 'KEY=VALUE for the driver (size=10G, where it has quotas); repeatable',
     },
   },
   examples: [
     { line: 'create --parent debian:12 --id work', does: 'A writable layer on an image; prints its id' },
-    { line: 'create', does: 'An empty one, with an id made up' },
+    { line: 'create', does: 'An empty one with a random id' },
   ],
   async run({ parent, id, label, opt }, { output, store }) {
     const labels = Object.fromEntries(keyValues('--label', label ?? []))

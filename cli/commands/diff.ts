@@ -13,21 +13,24 @@ export const command = defineCommand({
     a: {
       type: 'string',
       demandOption: true,
-      describe: `${TARGET}; alone: what it changes over its parent`,
+      describe: `${TARGET}; without B, compared with its parent`,
       completes: 'target',
     },
-    b: { type: 'string', describe: 'What turns A into this one', completes: 'target' },
+    b: { type: 'string', describe: 'Compare A with this: what turns A into B', completes: 'target' },
   },
   options: {
     tar: { type: 'boolean', describe: 'As a layer tar with OCI whiteouts' },
-    stat: { type: 'boolean', describe: 'How the sizes changed, and a sum' },
+    stat: { type: 'boolean', describe: 'How the sizes changed, with totals' },
     content: { type: 'boolean', describe: "As a patch of the text files, in git's form" },
   },
   examples: [
-    { line: 'diff work', does: 'What was done in a writable layer: A, C and D lines' },
+    {
+      line: 'diff work',
+      does: 'What changed in a writable layer, as lines of A (added), C (changed) and D (deleted)',
+    },
     { line: 'diff debian:11 debian:12 --stat', does: 'Between any two images or layers' },
     { line: 'diff work --content', does: 'The lines that changed' },
-    { line: 'diff app:1 app:2 --tar > delta.tar', does: 'A layer that makes app:2 of app:1' },
+    { line: 'diff app:1 app:2 --tar > delta.tar', does: 'A layer that turns app:1 into app:2' },
   ],
   async run({ a, b, tar, stat, content }, context) {
     const { output, store, long, signal } = context
@@ -55,7 +58,7 @@ const LETTERS: Readonly<Record<DetailedChange['kind'], string>> = { add: 'A', mo
 async function printChanges(changes: AsyncIterable<DetailedChange>, { output }: Context): Promise<void> {
   for await (const change of changes) {
     if (output.json) await output.value(changeJson(change))
-    // docker diff never lists the root itself; --json, --stat and --tar do.
+    // As in docker diff, the root itself is not listed; --json, --stat and --tar do list it.
     else if (change.path !== '') await output.line(`${LETTERS[change.kind]} /${name(change.path)}`)
   }
 }
@@ -95,7 +98,7 @@ interface Sides {
   readonly after: ReadSide
 }
 
-/** What was before is in A, or in the parent of the one layer looked at; an image alone is compared with nothing. */
+/** The older side: A, or the parent if there is only one layer. A single image is compared with nothing. */
 function olderOf(store: Store, from: string | undefined, to: string): string | undefined {
   const found = store.resolve(to)
   return from ?? (found.kind === 'layer' ? found.layer.parent : undefined)

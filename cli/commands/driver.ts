@@ -10,8 +10,8 @@ export const command = defineCommand({
   },
   options: {},
   examples: [
-    { line: 'driver ls', does: 'Each backend, its place in the order of choice, its verdict and why' },
-    { line: 'driver ls --root /srv/varve', does: 'What they say to that file system' },
+    { line: 'driver ls', does: 'Each backend with its priority, its verdict and the reason' },
+    { line: 'driver ls --root /srv/varve', does: 'Their verdicts on that file system' },
   ],
   async run(_, context) {
     const { output } = context
@@ -43,7 +43,10 @@ const COLUMNS = [
   { title: 'REASON' },
 ] as const
 
-/** A question makes no data root. One that is refused is asked about all the more: why is a note, and none is selected. */
+/**
+ * Listing the backends must not create a data root. A root that can't be opened is probed all the same: the error becomes a
+ * warning, and no backend is selected.
+ */
 async function driversOf({ global, store, warn }: Context): Promise<readonly DriverVerdict[]> {
   const [{ isRoot, probeDrivers }, { refuseForeignState }, { drivers }] = await Promise.all([
     import('../../core/root/probe.js'),

@@ -10,7 +10,7 @@ export const command = defineCommand({
       type: 'string',
       alias: 'o',
       requiresArg: true,
-      describe: 'A file, or a folder for oci-layout; - is standard output, the default in a pipe',
+      describe: 'A file, or a folder for oci-layout; default: - (standard output), unless that is a terminal',
       completes: 'file',
     },
     format: {
@@ -21,14 +21,17 @@ export const command = defineCommand({
     layer: {
       type: 'string',
       requiresArg: true,
-      describe: `Its tar instead of an image. ${LAYER}`,
+      describe: `The tar of a layer instead of an image. ${LAYER}`,
       completes: 'layer',
     },
   },
   examples: [
-    { line: 'export debian:12 -o debian.tar', does: 'What docker load and podman load take' },
+    { line: 'export debian:12 -o debian.tar', does: 'For docker load and podman load' },
     { line: 'export debian:12 -o folder --format oci-layout --compress zstd', does: 'A folder of blobs' },
-    { line: "export --layer 'debian:12#0' | tar -t", does: 'One layer, the very bytes that were imported' },
+    {
+      line: "export --layer 'debian:12#0' | tar -t",
+      does: 'One layer, exactly the bytes that were imported',
+    },
   ],
   async run({ image, output: file, format, compress, layer }, context) {
     if ((image === undefined) === (layer === undefined))
@@ -37,7 +40,7 @@ export const command = defineCommand({
     if (toPipe) refuseTerminal(context.output, 'export')
     if (layer !== undefined) {
       if (format !== undefined || compress !== undefined) {
-        throw usage('--layer writes the bytes as they were: no --format, no --compress')
+        throw usage('--layer writes the tar as it was imported: leave out --format and --compress')
       }
       return exportLayer(layer, toPipe ? undefined : file, context)
     }

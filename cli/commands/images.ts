@@ -9,7 +9,7 @@ export const command = defineCommand({
   examples: [
     { line: 'images', does: 'Every image, by its names' },
     { line: 'images --quiet', does: 'Only the ids' },
-    { line: 'images --json', does: 'A line of JSON an image' },
+    { line: 'images --json', does: 'A line of JSON for each image' },
   ],
   async run(_, { output, store }) {
     const images = (await store()).images()
@@ -41,7 +41,7 @@ const COLUMNS = [
   { title: 'CREATED' },
 ] as const
 
-/** The config says when, in RFC 3339, or nothing, or what somebody wrote there. */
+/** The config should have the time in RFC 3339, but it may have nothing or anything else. */
 function created(text: string | undefined): string {
   const time = Date.parse(text ?? '')
   return Number.isNaN(time) ? 'unknown' : ago(time, Date.now())

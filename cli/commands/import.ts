@@ -16,7 +16,7 @@ export const command = defineCommand({
     name: {
       type: 'string',
       requiresArg: true,
-      describe: 'name[:tag] for the image, where the source holds one',
+      describe: 'name[:tag] for the image, if the source holds only one',
     },
     platform: { type: 'string', requiresArg: true, describe: "os/arch[/variant]; default: this machine's" },
     layer: {
@@ -28,26 +28,26 @@ export const command = defineCommand({
     parent: {
       type: 'string',
       requiresArg: true,
-      describe: `What --layer goes on. ${LAYER}`,
+      describe: `The parent of the --layer. ${LAYER}`,
       completes: 'layer',
     },
     'max-size': {
       type: 'string',
       requiresArg: true,
-      describe: 'Most bytes of a layer, unpacked, holes too (or 100K, 20M, 2G, 1T)',
+      describe: 'Most bytes of a layer, unpacked, with its holes (or 100K, 20M, 2G, 1T)',
       defaultDescription: '256G',
     },
     'max-entries': {
       type: 'string',
       requiresArg: true,
-      describe: 'Most entries of a layer, with the directories that paths imply',
+      describe: 'Most entries of a layer, with the directories that its paths imply',
       defaultDescription: '10000000',
     },
   },
   examples: [
     { line: 'import image.tar', does: 'Every image of a docker or OCI archive; prints names and ids' },
     { line: 'import - --name app:1 < image.tar', does: 'From a pipe, under a name' },
-    { line: 'import ./layout --platform linux/arm64', does: 'One platform out of an index' },
+    { line: 'import ./layout --platform linux/arm64', does: 'One platform from an index' },
     { line: 'import --layer rootfs.tar.zst', does: 'A base layer; prints its chain id' },
   ],
   async run({ source, layer, parent, name, platform, ...rest }, context) {
@@ -64,11 +64,12 @@ export const command = defineCommand({
       }
       return importLayer(layer, { parent, limits }, context)
     }
-    if (parent !== undefined) throw usage('--parent is for --layer')
+    if (parent !== undefined) throw usage('--parent goes with --layer only')
     if (sources.length === 0)
       throw usage('name a SOURCE (a file, a folder, - for standard input) or --layer TAR')
-    if (name !== undefined && sources.length > 1) throw usage('--name is for one SOURCE')
-    if (sources.filter((one) => one === '-').length > 1) throw usage('standard input (-) can be read once')
+    if (name !== undefined && sources.length > 1) throw usage('--name goes with one SOURCE only')
+    if (sources.filter((one) => one === '-').length > 1)
+      throw usage('standard input (-) can be read only once')
     for (const one of sources) await importSource(one, { name, platform, limits }, context)
     return undefined
   },
@@ -129,7 +130,7 @@ function refuseTerminal(source: string): void {
     throw usage('standard input is a terminal: redirect an archive into it')
 }
 
-/** A number, or one of K, M, G or T (1024 each): `20G`. @throws VarveError INVALID_ARGUMENT */
+/** A number, with K, M, G or T (powers of 1024) after it if need be: `20G`. @throws VarveError INVALID_ARGUMENT */
 function parseLimit(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const [, digits, unit = ''] = /^([0-9]+)([KMGT]?)$/i.exec(text) ?? []

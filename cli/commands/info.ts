@@ -5,7 +5,7 @@ export const command = defineCommand({
   positionals: {},
   options: {},
   examples: [
-    { line: 'info', does: 'Where it is, what driver it uses, what it holds' },
+    { line: 'info', does: 'Where the store is, which driver it uses, what it holds' },
     { line: 'info --json', does: 'The same as one JSON object' },
   ],
   async run(_, { output, store }) {

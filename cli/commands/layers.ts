@@ -10,7 +10,7 @@ export const command = defineCommand({
   options: {},
   examples: [
     { line: 'layers', does: 'Every layer, and who uses it' },
-    { line: 'layers --json', does: 'A line of JSON a layer, with digests in full' },
+    { line: 'layers --json', does: 'A line of JSON for each layer, with full digests' },
   ],
   async run(_, { output, store }) {
     const opened = await store()
@@ -62,7 +62,7 @@ function usedBy(layer: LayerInfo, images: ReadonlyMap<string, ImageInfo>): strin
   return all.length <= 3 ? all.join(', ') : `${all.slice(0, 2).join(', ')} and ${all.length - 2} more`
 }
 
-/** `default/2/sha256:1a2b…` with twelve digits of the digest, and dockerd's ids of 64 digits too. */
+/** Shortens digests (`default/2/sha256:1a2b…`) and dockerd's ids of 64 digits to twelve digits. */
 function shortName(name: string): string {
   return name.replace(/((?:sha256:|^)[0-9a-f]{12})[0-9a-f]{52}/g, '$1')
 }

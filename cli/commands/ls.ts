@@ -9,19 +9,19 @@ import { fileJson } from '../print/json.js'
 export const command = defineCommand({
   positionals: {
     target: { type: 'string', demandOption: true, describe: TARGET, completes: 'target' },
-    path: { type: 'string', describe: 'Below this; default: the root' },
+    path: { type: 'string', describe: 'The directory to list; default: the root' },
   },
   options: {
     recursive: { type: 'boolean', alias: 'R', describe: 'Everything below, with full paths' },
     merged: {
       type: 'boolean',
-      describe: 'What a mount shows, with all the layers below; an image always is',
+      describe: 'What a mount would show, with all layers below; always on for an image',
     },
   },
   examples: [
-    { line: 'ls debian:12 /etc', does: 'A folder of an image' },
-    { line: "ls 'debian:12#1' -R", does: 'What one layer brings, with its whiteouts' },
-    { line: "ls 'debian:12#1' / --merged", does: 'What is there up to this layer' },
+    { line: 'ls debian:12 /etc', does: 'A directory of an image' },
+    { line: "ls 'debian:12#1' -R", does: 'What one layer holds, with its whiteouts' },
+    { line: "ls 'debian:12#1' / --merged", does: 'The tree of this layer and all below it' },
   ],
   async run({ target, path, recursive, merged }, { output, store, long }) {
     const opened = await store()
@@ -40,7 +40,7 @@ export const command = defineCommand({
   },
 })
 
-/** `-rwxr-xr-x 0:0          1.2 MiB 2024-05-01 12:30 bash`, much as `ls -l` has it. */
+/** `-rwxr-xr-x 0:0          1.2 MiB 2024-05-01 12:30 bash`, much like `ls -l`. */
 function fileLine(file: FileInfo, shown: string): string {
   const device = file.type === 'char' || file.type === 'block'
   const amount = device

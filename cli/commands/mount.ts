@@ -5,12 +5,12 @@ import { TARGET } from '../args/options.js'
 export const command = defineCommand({
   positionals: {
     id: { type: 'string', demandOption: true, describe: TARGET, completes: 'target' },
-    target: { type: 'string', describe: "A directory; else one of the store's", completes: 'file' },
+    target: { type: 'string', describe: "A directory; default: one of the store's own", completes: 'file' },
   },
   options: {},
   examples: [
-    { line: 'mount work', does: 'Makes it visible and prints where' },
-    { line: 'mount work /mnt', does: 'There' },
+    { line: 'mount work', does: "In a directory of the store's own; prints its path" },
+    { line: 'mount work /mnt', does: 'At /mnt' },
     { line: 'mount debian:12', does: 'An image, read-only' },
   ],
   async run({ id, target }, { output, store }) {

@@ -7,7 +7,7 @@ export const command = defineCommand({
     all: { type: 'boolean', alias: 'a', describe: 'Images without a name too' },
   },
   examples: [
-    { line: 'prune', does: 'Layers that no image, name or other layer needs' },
+    { line: 'prune', does: 'Layers that no image, name or other layer uses' },
     { line: 'prune --all', does: 'And images without a name, with their layers' },
   ],
   async run({ all }, { output, store, long }) {

@@ -8,7 +8,7 @@ export const command = defineCommand({
     layer: {
       type: 'string',
       array: true,
-      describe: 'Only these, and what is below them: layers or images; default all that SOURCE holds',
+      describe: 'Only these layers or images, and the layers below them; default: all that SOURCE holds',
       completes: 'target',
     },
   },
@@ -24,9 +24,9 @@ export const command = defineCommand({
   examples: [
     {
       line: 'repair --from debian.tar',
-      does: 'Read all layers that it holds, heal the damaged ones in place',
+      does: 'Check every layer that the archive holds, and heal the damaged ones in place',
     },
-    { line: 'repair --from debian.tar debian:12', does: 'Those of one image alone' },
+    { line: 'repair --from debian.tar debian:12', does: 'Only the layers of one image' },
     { line: 'repair --from /mnt/other/varve --dry-run', does: 'What another store could heal here' },
   ],
   async run({ layer, from, 'dry-run': dryRun }, { output, store, long }) {
@@ -39,7 +39,7 @@ export const command = defineCommand({
       tally[one.outcome]++
       if (output.json) await output.value(one)
       else if (one.outcome !== 'sound') await output.line(output.quiet ? one.chainId : text(one))
-      // A layer may be minutes before the next.
+      // The next layer may be minutes away.
       await output.flush()
     }
     const { sound, damaged, healed, failed } = tally

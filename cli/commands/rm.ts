@@ -7,15 +7,15 @@ export const command = defineCommand({
       type: 'string',
       array: true,
       demandOption: true,
-      describe: `${TARGET}; of a name only the name goes, unless it is the last`,
+      describe: `${TARGET}; an image's name is removed alone, unless it is the last`,
       completes: 'target',
     },
   },
   options: {
-    force: { type: 'boolean', alias: 'f', describe: 'Even where other names or mounts use it' },
+    force: { type: 'boolean', alias: 'f', describe: 'Even if other names or mounts use it' },
   },
   examples: [
-    { line: 'rm debian:12', does: 'The name; with the last one the image' },
+    { line: 'rm debian:12', does: 'The name, and with its last name the image' },
     { line: 'rm work', does: 'A writable layer' },
   ],
   async run({ target, force }, { output, store }) {

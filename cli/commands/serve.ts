@@ -10,7 +10,7 @@ export const command = defineCommand({
     engine: {
       ...oneOf('engine', ENGINES),
       demandOption: true,
-      describe: 'docker: a graph-driver plugin; containerd: a proxy snapshotter',
+      describe: 'docker: as a graph-driver plug-in; containerd: as a proxy snapshotter',
     },
   },
   options: {
@@ -30,21 +30,21 @@ export const command = defineCommand({
     metrics: {
       type: 'string',
       requiresArg: true,
-      describe: 'Prometheus metrics and /healthz at a socket, PORT (of 127.0.0.1) or HOST:PORT',
+      describe: 'Prometheus metrics and /healthz at a socket path, PORT (on 127.0.0.1) or HOST:PORT',
     },
     'log-level': {
       ...oneOf('log level', LEVELS),
-      describe: 'debug: a line a call',
+      describe: 'debug logs every call',
       defaultDescription: 'info',
     },
     'ready-fd': {
       type: 'string',
       requiresArg: true,
-      describe: 'A descriptor that gets a line when the socket is there',
+      describe: 'A descriptor to write a line to once the socket is there',
     },
   },
   examples: [
-    { line: 'serve docker', does: 'The storage of dockerd -s varve --experimental' },
+    { line: 'serve docker', does: 'The storage for dockerd --experimental -s varve' },
     { line: 'serve containerd --metrics 9323', does: 'A snapshotter for containerd, with metrics' },
   ],
   untilInterrupted: true,
@@ -96,6 +96,6 @@ async function serviceOf(
   }
   throw new VarveError(
     'INVALID_ARGUMENT',
-    "--name is for containerd; dockerd's plug-in is called as its socket",
+    "--name is for containerd; dockerd's plug-in has its socket's name",
   )
 }

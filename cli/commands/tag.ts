@@ -4,10 +4,10 @@ import { IMAGE } from '../args/options.js'
 export const command = defineCommand({
   positionals: {
     image: { type: 'string', demandOption: true, describe: IMAGE, completes: 'image' },
-    name: { type: 'string', demandOption: true, describe: 'name[:tag]; moved here if another image has it' },
+    name: { type: 'string', demandOption: true, describe: 'name[:tag]; an image that has it loses it' },
   },
   options: {},
-  examples: [{ line: 'tag debian:12 base:stable', does: 'One more name' }],
+  examples: [{ line: 'tag debian:12 base:stable', does: 'A second name for the image' }],
   async run({ image, name }, { output, store }) {
     const opened = await store()
     opened.tag(image, name)

@@ -5,12 +5,16 @@ import { handleOf, imageJson, layerJson } from '../print/json.js'
 
 export const command = defineCommand({
   positionals: {
-    target: { type: 'string', describe: 'Only what it stands on and what stands on it', completes: 'target' },
+    target: {
+      type: 'string',
+      describe: 'Only this, what it is based on and what is based on it',
+      completes: 'target',
+    },
   },
   options: {},
   examples: [
-    { line: 'tree', does: "Every layer; ● sealed, ○ writable; an image's names stand at its top layer" },
-    { line: 'tree debian:12', does: 'Below it its layers, above it what was built on it' },
+    { line: 'tree', does: 'Every layer: ● sealed, ○ writable; image names are beside the top layer' },
+    { line: 'tree debian:12', does: 'Its layers, and the layers that were built on it' },
     { line: 'tree --json', does: 'A nested JSON object for every base layer' },
   ],
   async run({ target }, { output, store }) {
@@ -24,7 +28,7 @@ export const command = defineCommand({
   },
 })
 
-/** The layer (an image's top) with its ancestors and descendants, in the order of the store. */
+/** The layer (or an image's top layer) with its ancestors and descendants, in the order of the store. */
 function family(store: Store, target: string): readonly LayerInfo[] {
   const found = store.resolve(target)
   const top = found.kind === 'layer' ? found.layer.id : found.image.layers.at(-1)

@@ -8,8 +8,8 @@ export const command = defineCommand({
   },
   options: {},
   examples: [
-    { line: 'umount work', does: 'Undoes one mount; what was mounted twice stays until the second' },
-    { line: 'umount work /mnt', does: 'The one at /mnt' },
+    { line: 'umount work', does: 'One mount; a layer that was mounted twice stays until the second umount' },
+    { line: 'umount work /mnt', does: 'The mount at /mnt' },
   ],
   async run({ id, target }, { store }) {
     await (await store()).unmount(id, target === undefined ? undefined : resolve(target))

@@ -9,8 +9,8 @@ export const command = defineCommand({
   },
   options: {},
   examples: [
-    { line: 'usage work', does: 'What a writable layer takes right now, without what it stands on' },
-    { line: 'usage debian:12 --json', does: 'All layers of an image together, in bytes' },
+    { line: 'usage work', does: 'What a writable layer takes right now, without its parents' },
+    { line: 'usage debian:12 --json', does: 'The total of all layers of an image, in bytes' },
   ],
   async run({ target: targets }, { output, store }) {
     const opened = await store()

@@ -1,4 +1,4 @@
-/** Binary data to a file or to standard output: whole, or not at all where it can be taken back. */
+/** Writes binary data to standard output or to a file. A file is written whole or not at all. */
 import { VarveError } from '../../core/errors.js'
 import type { Output } from './output.js'
 
@@ -11,7 +11,7 @@ export function refuseTerminal(output: Output, command: string): void {
   )
 }
 
-/** A chunk may be reused by its source once the next is asked for; it has been taken by then. */
+/** A source may reuse a chunk's memory once the next chunk is requested; by then the chunk is written. */
 export async function toStdout(
   chunks: AsyncIterable<Uint8Array>,
   output: Output,
@@ -23,7 +23,7 @@ export async function toStdout(
   }
 }
 
-/** Whole, or not at all: a failed export leaves what was there before. */
+/** A failed export leaves the file as it was before. */
 export async function toFile(
   chunks: AsyncIterable<Uint8Array>,
   file: string,

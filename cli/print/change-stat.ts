@@ -1,4 +1,4 @@
-/** `varve diff --stat`: how the sizes changed, and a line that sums up. */
+/** `varve diff --stat`: how the sizes changed, and a line with the totals. */
 import type { DetailedChange, FileInfo } from '../../core/api/store.js'
 import { parentOf } from '../../core/paths.js'
 import { count, name, size } from './format.js'
@@ -20,8 +20,8 @@ export interface StatTotal {
 }
 
 /**
- * A stat for each change. Of a directory that went, or became something else, a diff tells nothing more: what was in it is
- * summed up from `older`, all files of the older side, which is asked for only where there is such a directory.
+ * A stat for each change. A diff lists a deleted or replaced directory without what was in it. The size of its content comes
+ * from `older`, all files of the older side, which is called only if there is such a directory.
  */
 export async function statsOf(
   changes: AsyncIterable<DetailedChange>,
@@ -65,7 +65,7 @@ export function totalOf(stats: readonly ChangeStat[]): StatTotal {
 /** ` /etc/hosts   | +1.2 KiB`, and ` 3 paths changed: 1 added, 2 modified, 0 deleted; +1.2 KiB, -10 B`. */
 export function statText(stats: readonly ChangeStat[]): string {
   const names = stats.map((stat) => `/${name(stat.path)}`)
-  // A few long names must not push the figures off everybody's screen.
+  // A few long names must not push the figures off the screen.
   const width = names.reduce((most, text) => Math.min(60, Math.max(most, text.length)), 0)
   const lines = stats.map((stat, i) => ` ${pad(names[i] ?? '', width, 'left')} | ${delta(stat)}\n`)
   const { added, modified, deleted, grown, shrunk } = totalOf(stats)
@@ -80,7 +80,7 @@ function delta({ kind, before, after }: ChangeStat): string {
   return change + remark
 }
 
-/** Only regular files have bytes. */
+/** Only regular files count. */
 function bytesOf(file: FileInfo | undefined): number {
   return file?.type === 'file' ? file.size : 0
 }

@@ -1,4 +1,4 @@
-/** An error as the person or the program that called us gets it: one message, one exit status. */
+/** How the command reports an error to a person or a program: one message, one exit status. */
 import { type ErrorCode, errnoOf, STATUS, VarveError } from '../../core/errors.js'
 import { jsonText, oneLine, printable } from './printable.js'
 
@@ -8,7 +8,7 @@ export interface Failure {
   readonly exit: number
 }
 
-/** Of errors that are no VarveError, from the command's own file work. */
+/** The codes of errors that are not a VarveError, from the command's own file access. */
 const BY_ERRNO: Readonly<Record<string, ErrorCode>> = {
   ENOENT: 'NOT_FOUND',
   ENOTDIR: 'NOT_FOUND',
@@ -47,7 +47,7 @@ export function failureText(error: unknown, options: { readonly json: boolean })
   return `${stack}${text}\n`
 }
 
-/** A source that looks like a URL: without the password and the query (a signature, a token). */
+/** Hides the password and the query (a signature, a token) of whatever looks like a URL. */
 export function withoutSecrets(text: string): string {
   return text
     .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@?#]*:)[^\s/?#]*@/gi, '$1…@')
@@ -60,7 +60,7 @@ function stackOf(error: unknown): string {
   return `${error.stack ?? error.message}${cause}`
 }
 
-/** A message may quote what a stranger's file says: only its further lines are lines. */
+/** The first line may quote an untrusted file, so its line breaks are escaped; only `more` begins new lines. */
 function linesOf({ message, more }: VarveError): string {
   const first = more.length === 0 ? message : message.slice(0, -`\n${more.join('\n')}`.length)
   return [first, ...more].map(oneLine).join('\n')

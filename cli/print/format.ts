@@ -1,7 +1,7 @@
-/** How sizes, times, ids and names are put for people and for programs. */
+/** Formats sizes, times, ids and names for people and for programs. */
 import { toBytes, toText } from '../../core/bytes.js'
 
-/** `12.3 MiB`; bytes below 1 KiB exactly. */
+/** `12.3 MiB`; below 1 KiB the exact number of bytes. */
 export function size(bytes: number): string {
   const sign = bytes < 0 ? '-' : ''
   let value = Math.abs(bytes)
@@ -44,7 +44,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 3600)}h ${two(Math.floor((whole % 3600) / 60))}m`
 }
 
-/** The first 12 letters of a digest's hex, or of another long id. */
+/** The first 12 characters of a digest's hex, or of another long id. */
 export function short(id: string): string {
   return id.replace(/^sha256:/, '').slice(0, 12)
 }
@@ -54,7 +54,7 @@ export function count(number: number, thing: string): string {
   return `${number} ${thing}${number === 1 ? '' : 's'}`
 }
 
-/** A byte string for people. A backslash stays as it is where nothing in the name needed an escape. */
+/** A byte string for people. Where nothing else needs an escape, backslashes stay as they are. */
 export function name(bytes: string): string {
   const text = toText(bytes)
   const plain = toBytes(bytes).toString('utf8')
@@ -100,7 +100,7 @@ export function minute(sec: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
-/** Bytes of the well-formed UTF-8 sequence at `at`, 0 where there is none. */
+/** Length in bytes of the well-formed UTF-8 sequence at `at`, 0 where there is none. */
 function sequenceLength(bytes: Buffer, at: number): number {
   const lead = bytes[at] ?? 0
   const length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2

@@ -1,4 +1,4 @@
-/** Draws the layer graph: a chain goes down in one column, where layers part they branch to the right. */
+/** Draws the layer graph: a chain runs down one column, and siblings branch to the right. */
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { short, size } from './format.js'
 import { shortHandle } from './json.js'
@@ -18,7 +18,7 @@ interface Drawn {
 const UNICODE = { sealed: '●', writable: '○', more: '├─', last: '└─', past: '│ ', none: '  ' }
 const ASCII = { sealed: '*', writable: 'o', more: '|-', last: '`-', past: '| ', none: '  ' }
 
-/** One line a layer, bases first, a blank line between trees. Ends with a newline where there is anything. */
+/** One line for each layer, bases first, and a blank line between trees. Ends with a newline unless it is empty. */
 export function drawGraph(
   layers: readonly LayerInfo[],
   images: readonly ImageInfo[],
@@ -42,7 +42,7 @@ export function drawGraph(
   return trees.map((tree) => `${tree.map(text).join('\n')}\n`).join('\n')
 }
 
-/** Is the terminal's character set UTF-8, by the first of these that is set (POSIX, "Internationalization Variables")? */
+/** Is the terminal's character set UTF-8? The first variable set decides (POSIX, "Internationalization Variables"). */
 export function speaksUnicode(env: Readonly<Record<string, string | undefined>>): boolean {
   return /utf-?8/i.test(env.LC_ALL || env.LC_CTYPE || env.LANG || '')
 }
@@ -70,7 +70,7 @@ function drawTree(
   marks: typeof UNICODE,
 ): readonly Drawn[] {
   const lines: Drawn[] = []
-  // A chain may be as deep as memory allows, so no recursion.
+  // No recursion: a chain may be of any depth.
   const pending = [{ layer: root, before: '', branch: '' }]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const { layer, before, branch } = next

@@ -12,14 +12,14 @@ export function layerJson(layer: LayerInfo) {
   return { ...rest, created: timestamp(created), updated: timestamp(updated) }
 }
 
-/** What to call a layer by: its chain id, or the name or id of one that has none yet. */
+/** The name to print for a layer: its chain id; for a layer that has none yet, a name, else its id. */
 export function handleOf(layer: LayerInfo): string {
   return layer.chainId ?? layer.names[0] ?? layer.id
 }
 
 const LONGEST = 32
 
-/** The same for a table: a digest shortened, the store's own id instead of a name that would fill the line. */
+/** The same for a table: a digest is shortened, a name that would fill the line is replaced by the store's own id. */
 export function shortHandle(layer: LayerInfo): string {
   if (layer.chainId !== undefined) return short(layer.chainId)
   const handle = handleOf(layer)
@@ -45,12 +45,12 @@ export function fileJson(file: FileInfo) {
   }
 }
 
-/** Exactly `path` and `kind`: the lines that other tools read. */
+/** Other tools read these lines: exactly `path` and `kind`, nothing more. */
 export function changeJson(change: DetailedChange) {
   return { path: jsonPath(change.path), kind: change.kind }
 }
 
-/** From the layer's root: `/etc/hosts`, `/` for the root itself. */
+/** Absolute from the layer's root: `/etc/hosts`, `/` for the root itself. */
 export function jsonPath(path: string): string {
   return `/${jsonName(path)}`
 }

@@ -9,7 +9,7 @@ export interface Edit {
   readonly line: string
 }
 
-/** Beyond this many edits the middle is told as all deleted, all inserted: the search costs their square. */
+/** Beyond this many edits everything is shown as deleted and inserted, because the search takes quadratic time. */
 const MOST_EDITS = 2000
 
 /** Lines keep their newline, so that a missing one at the end shows. */
@@ -31,7 +31,7 @@ export function diffLines(before: readonly string[], after: readonly string[]): 
   ]
 }
 
-/** `@@ -1,4 +1,5 @@` and its lines, for every group of edits with three lines about it. '' where nothing differs. */
+/** `@@ -1,4 +1,5 @@` and its lines, for every group of edits with `context` lines around it. '' where nothing differs. */
 export function unifiedHunks(edits: readonly Edit[], context = 3): string {
   const changed = edits.flatMap((edit, i) => (edit.kind === 'equal' ? [] : [i]))
   let text = ''
@@ -69,9 +69,9 @@ function middle(before: readonly string[], after: readonly string[]): readonly E
   if (before.length === 0 || after.length === 0) return all()
   const most = Math.min(before.length + after.length, MOST_EDITS)
   const zero = most + 1
-  /** How far into `before` the paths come, by diagonal (place in `before` minus place in `after`), from `zero` on. */
+  /** The furthest position in `before` on each diagonal (index in `before` minus that in `after`); 0 is at `zero`. */
   const furthest = new Int32Array(2 * zero + 1)
-  /** `furthest` as each round found it, its diagonals -d-1 to d+1: to walk back on. */
+  /** `furthest` at the start of each round, its diagonals -d-1 to d+1, for the walk back. */
   const rounds: Int32Array[] = []
   for (let d = 0; d <= most; d++) {
     rounds.push(furthest.slice(zero - d - 1, zero + d + 2))
@@ -86,7 +86,7 @@ function middle(before: readonly string[], after: readonly string[]): readonly E
   return all()
 }
 
-/** The neighbour that comes further: k + 1 by an insertion, k - 1 by a deletion. */
+/** The neighbouring diagonal whose path gets further: k + 1 by an insertion, k - 1 by a deletion. */
 function previousDiagonal(furthest: Int32Array, zero: number, d: number, k: number): number {
   const insertion = k === -d || (k !== d && at(furthest, zero + k - 1) < at(furthest, zero + k + 1))
   return insertion ? k + 1 : k - 1

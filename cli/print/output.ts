@@ -4,23 +4,23 @@ import { failure } from '../../core/sys/failure.js'
 import type { StandardStream } from '../../core/sys/standard.js'
 import { jsonText, oneLine, printable } from './printable.js'
 
-/** Each resolves when there is room for more; what is left the last `flush` writes. */
+/** Each method resolves when there is room for more; `flush` at the end writes what is left. */
 export interface Output {
   readonly json: boolean
   readonly quiet: boolean
   /** Standard output is a terminal. */
   readonly terminal: boolean
-  /** Lines, which steer no terminal whatever is in them. */
+  /** Lines of text; whatever could steer a terminal is escaped. */
   write(text: string): Promise<void>
-  /** One line, whatever is in it. */
+  /** One line; line breaks in `text` are escaped too. */
   line(text: string): Promise<void>
   /** One JSON value on a line of its own, or on several where it is indented. */
   value(value: unknown, options?: { readonly indent?: number }): Promise<void>
-  /** Text that is data itself, such as lines of a file: as it is, but for a terminal. */
+  /** Text that is data, such as a file's lines: unchanged, but escaped for a terminal. */
   content(text: string): Promise<void>
-  /** Resolves when they were taken: their memory may be reused. */
+  /** Resolves when the bytes are written and their memory may be reused. */
   bytes(chunk: Uint8Array): Promise<void>
-  /** What was written is with the kernel. @throws VarveError; CANCELLED where it is interrupted while nobody reads */
+  /** Resolves when the kernel has all that was written. @throws VarveError; CANCELLED on an interrupt while nobody reads */
   flush(): Promise<void>
 }
 
@@ -31,7 +31,7 @@ export interface OutputOptions {
   readonly beforeWrite?: () => void
 }
 
-/** Gathers what is written into blocks, so that a list of 100,000 files is not 100,000 system calls. */
+/** Buffers writes into blocks, so that a list of 100,000 files does not take 100,000 system calls. */
 export function openOutput(stream: StandardStream, options: OutputOptions): Output {
   const BLOCK = 64 * 1024
   const { json, quiet, signal, beforeWrite } = options

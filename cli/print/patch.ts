@@ -1,21 +1,24 @@
-/** `varve diff --content`: the changes of regular files and symlinks as a patch in git's form (git-diff, "Generating patch text"). */
+/**
+ * `varve diff --content`: the changes of regular files and symlinks as a patch in git's form (git-diff, "Generating patch
+ * text").
+ */
 
 import type { DetailedChange, FileInfo } from '../../core/api/store.js'
 import { toBytes, UNSEEN } from '../../core/bytes.js'
 import { name } from './format.js'
 import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 
-/** A side's content, by the path; a symlink's is its target. */
+/** Reads a regular file of one side. */
 export type ReadSide = (file: FileInfo) => Promise<Buffer>
 
-/** Files above this are said to differ, not shown. */
+/** Larger files are only said to differ. */
 const LARGEST_SHOWN = 4 * 1024 * 1024
 
-/** '' where neither side is a regular file or a symlink, or where only attributes that git does not know changed. */
+/** '' where neither side is a regular file or a symlink, or where only attributes changed that git does not track. */
 export async function patchText(change: DetailedChange, before: ReadSide, after: ReadSide): Promise<string> {
   const old = hasContent(change.before) ? change.before : undefined
   const now = hasContent(change.after) ? change.after : undefined
-  // A file turned symlink, or back, is told as one going and one coming, as git does.
+  // A file that became a symlink, or the reverse, is shown as a deletion and an addition, as in git.
   if (old !== undefined && now !== undefined && old.type !== now.type) {
     return (await onePatch(old, undefined, before, after)) + (await onePatch(undefined, now, before, after))
   }
@@ -64,12 +67,12 @@ async function content(file: FileInfo, read: ReadSide): Promise<Buffer> {
   return file.type === 'symlink' ? toBytes(file.target) : read(file)
 }
 
-/** A NUL in the first 8000 bytes, as git has it, or bytes that are not UTF-8, which a terminal can't show. */
+/** A NUL in the first 8000 bytes, which is git's rule, or bytes that are not UTF-8, which a terminal can't show. */
 function isBinary(bytes: Buffer): boolean {
   return bytes.subarray(0, 8000).includes(0) || !isUtf8(bytes)
 }
 
-/** A link's target is a name, which is never shown as it is. */
+/** A link's target with characters that must not reach a terminal as they are. */
 function isOddLink(file: FileInfo | undefined): boolean {
   return file?.type === 'symlink' && UNSEEN.test(toBytes(file.target).toString('utf8'))
 }
@@ -90,13 +93,13 @@ function modeLines(old: FileInfo | undefined, now: FileInfo | undefined): readon
   return [`old mode ${gitMode(old)}`, `new mode ${gitMode(now)}`]
 }
 
-/** git knows two modes of files. */
+/** git has only two modes for regular files. */
 function gitMode(file: FileInfo): string {
   if (file.type === 'symlink') return '120000'
   return file.mode & 0o111 ? '100755' : '100644'
 }
 
-/** git quotes a name that needs it, C-like. */
+/** Quotes a name that needs it, in C style as git does. */
 function quoted(path: string): string {
   const text = name(path)
   return text.includes('"') || text !== toBytes(path).toString('utf8') ? JSON.stringify(text) : text

@@ -1,14 +1,14 @@
 /**
- * The one way in which what came from outside is shown: it steers no terminal, hides nothing and begins no line. Names of
- * files, which are bytes, pass `name` or `jsonName` of format.ts before.
+ * The only way in which text from outside is shown: it can't steer a terminal, hide anything or begin a line. File names are
+ * bytes; they go through `name` or `jsonName` of format.ts first.
  */
 import { UNSEEN } from '../../core/bytes.js'
 
 const ALL = new RegExp(UNSEEN, 'gu')
-/** Not a line break; half a pair JSON.stringify has escaped already. */
+/** The same without the line break. JSON.stringify has already escaped lone surrogates. */
 const IN_LINES = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** As one line: `\x1b`, `\x0a`, `\u202e`. */
+/** Escapes line breaks too: `\x1b`, `\x0a`, `\u202e`. */
 export function oneLine(text: string): string {
   return text.replace(ALL, escaped)
 }
@@ -18,7 +18,7 @@ export function printable(text: string): string {
   return text.replace(IN_LINES, escaped)
 }
 
-/** JSON in which such characters are escapes, so that it may be looked at and still says exactly what it should. */
+/** JSON with such characters escaped: safe to show on a terminal, and still the same value. */
 export function jsonText(value: unknown, indent?: number): string {
   return JSON.stringify(value, undefined, indent).replace(IN_LINES, unicodeEscapes)
 }

@@ -1,4 +1,4 @@
-/** One line on a terminal's standard error for work that takes longer than a moment: how far, how fast, how long yet. */
+/** A progress line on standard error, if it is a terminal, for work that takes a while: how far, how fast, time left. */
 import type { SingleBar } from 'cli-progress'
 import type { Progress } from '../../core/api/options.js'
 import { duration, size } from './format.js'
@@ -12,14 +12,14 @@ export interface ProgressLine {
 }
 
 export interface ProgressOptions {
-  /** Milliseconds, monotonic; tests turn it. */
+  /** Milliseconds, monotonic; tests pass their own clock. */
   readonly now?: () => number
   /** Work shorter than this shows nothing. */
   readonly delay?: number
 }
 
 const BAR_WIDTH = 24
-/** Seconds of history that the rate is made of. */
+/** The rate is the average over this many seconds. */
 const WINDOW = 8
 
 /** A line on `stream`, which must be a terminal. */
@@ -86,7 +86,7 @@ function rateMeter(now: () => number) {
       samples.push({ at: now(), done })
       while (samples.length > 2 && now() - (samples[0]?.at ?? 0) > WINDOW * 1000) samples.shift()
     },
-    /** Undefined until half a second has been seen. */
+    /** Undefined until there are samples over half a second. */
     perSecond(): number | undefined {
       const first = samples[0]
       const last = samples.at(-1)

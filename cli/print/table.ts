@@ -1,4 +1,4 @@
-/** Columns, aligned. */
+/** Tables with aligned columns. */
 import { oneLine } from './printable.js'
 
 export interface Column {
@@ -6,12 +6,12 @@ export interface Column {
   readonly align?: 'left' | 'right'
 }
 
-/** Lines of text, the titles first; columns are two spaces apart and nothing trails. */
+/** Lines of text, the titles first. Columns are two spaces apart; there are no trailing spaces. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   return [...tableLines(columns, rows)].join('')
 }
 
-/** The same line by line, each with its end: for tables of any length. */
+/** The same as single lines, each with its newline, for tables of any length. */
 export function* tableLines(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
@@ -33,7 +33,7 @@ export function pad(text: string, width: number, align: 'left' | 'right'): strin
   return align === 'left' ? text + space : space + text
 }
 
-/** Columns on a terminal: combining marks take none, East Asian wide letters and emoji two. */
+/** Width in terminal columns: 0 for a combining mark, 2 for wide East Asian letters and emoji. */
 export function columnsOf(text: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: printable ASCII is one column each
   if (/^[\u0000-\u007f]*$/.test(text)) return text.length

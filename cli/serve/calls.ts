@@ -1,4 +1,6 @@
-/** Runs the calls of a service: each is counted, timed and logged, and whoever stops the service waits for those that run. */
+/**
+ * Runs the calls of a service. Each is counted, timed and logged; a service that stops waits for the calls that still run.
+ */
 import { setMaxListeners } from 'node:events'
 import { type ErrorCode, VarveError } from '../../core/errors.js'
 import { failureOf } from '../print/failure.js'
@@ -7,12 +9,12 @@ import type { Fields, Log } from './log.js'
 import type { Metrics } from './metrics.js'
 
 export interface Calls {
-  /** Does a call's work and passes on what comes of it. `signal` ends when the service can wait no longer. */
+  /** Runs a call and passes on its result or error. `signal` aborts when the service can wait no longer. */
   run<T>(method: string, fields: Fields, work: (signal: AbortSignal) => Promise<T>): Promise<T>
   running(): number
-  /** When no call is running any more. */
+  /** Resolves when no call is running any more. */
   idle(): Promise<void>
-  /** Ends what can be ended: streams, and waiting. */
+  /** Aborts the signal of all calls: streams and waits end. */
   abort(): void
 }
 
@@ -58,16 +60,16 @@ export function createCalls(service: string, log: Log, metrics: Metrics): Calls 
   }
 }
 
-/** The message may hold a label's or an option's value; who asked gets it, the log does not. */
+/** Codes whose message may quote a label's or an option's value. The client gets the message, the log does not. */
 const QUOTES_THE_REQUEST: readonly string[] = ['INVALID_ARGUMENT', 'ALREADY_EXISTS']
 
-/** Engines ask for what is not there and try what can't be; only what an admin should look at is louder. */
+/** Engines routinely ask for missing things and try the impossible. Only what concerns an admin is above debug. */
 function levelOf(code: ErrorCode | 'INTERNAL'): Level {
   if (code === 'INTERNAL') return 'error'
   return code === 'UNAVAILABLE' || code === 'CORRUPT' || code === 'RESOURCE_EXHAUSTED' ? 'warn' : 'debug'
 }
 
-/** Of a mistake of ours. */
+/** The stack of an error that is a bug in varve. */
 function stackOf(error: unknown): Fields {
   return error instanceof VarveError || !(error instanceof Error) ? {} : { stack: error.stack }
 }

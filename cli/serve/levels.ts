@@ -1,3 +1,3 @@
-/** Of the log, from all to little. */
+/** Levels of the log, the most verbose first. */
 export const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type Level = (typeof LEVELS)[number]

@@ -1,4 +1,4 @@
-/** A service from its start to its end: what is told to whom, and in which order things go up and down. */
+/** The life of a service: the order in which its parts start, report and stop. */
 
 import type { Store } from '../../core/api/store.js'
 import { messageOf } from '../../core/errors.js'
@@ -20,12 +20,12 @@ export interface ServeOptions {
   readonly signal: AbortSignal
 }
 
-/** Milliseconds that calls may go on for after SIGTERM; then streams are broken off and undone. systemd waits for 90 s. */
+/** Milliseconds that calls may run on after SIGTERM; then streams are broken off and undone. systemd waits for 90 s. */
 const GRACE = 10_000
 
 /**
- * Serves until the signal: then nobody finds the socket any more, what runs is finished, or cleanly ended after
- * {@link GRACE}, and connections close. The store is the caller's to close.
+ * Serves until the signal. Then it removes the socket, lets running calls finish, aborts them after {@link GRACE}, and
+ * closes the connections. The caller closes the store.
  */
 export async function serve(service: Service, options: ServeOptions): Promise<void> {
   const { store, log, readiness, signal } = options

@@ -9,22 +9,22 @@ import { LEVELS, type Level } from './levels.js'
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface Log extends Readonly<Record<Level, (message: string, fields?: Fields) => void>> {
-  /** Is a line of that level written at all? */
+  /** Are lines of that level written? */
   has(level: Level): boolean
 }
 
 export interface LogOptions {
   readonly level: Level
   readonly json: boolean
-  /** Takes a whole line, with its end; false where there is no room for it. */
+  /** Takes a whole line with its newline; false where there is no room for it. */
   readonly write: (line: string) => unknown
   readonly now?: () => Date
 }
 
-/** What may wait for a reader; a log line has some hundred characters. */
+/** Characters that may wait for a reader; a line has a few hundred. */
 const MOST_WAITING = 1024 * 1024
 
-/** To standard error, as far as somebody reads it: a service neither waits for that nor keeps what nobody takes. */
+/** Writes to standard error. A service never waits for a reader: lines that find no room are dropped. */
 export function toStandardError(stream = standardError()): LogOptions['write'] {
   let waiting = 0
   return (line) => {
@@ -32,7 +32,7 @@ export function toStandardError(stream = standardError()): LogOptions['write'] {
     waiting += line.length
     stream
       .write(line)
-      .catch(() => {}) // nobody reads it any more
+      .catch(() => {}) // the reader is gone
       .finally(() => {
         waiting -= line.length
       })

@@ -1,4 +1,4 @@
-/** `--metrics`: a small HTTP server of its own, with `/metrics` and `/healthz`. */
+/** `--metrics`: a small separate HTTP server with `/metrics` and `/healthz`. */
 import { createServer, type Server } from 'node:http'
 import type { Store } from '../../core/api/store.js'
 import { messageOf, VarveError } from '../../core/errors.js'

@@ -4,15 +4,15 @@ import type { Store } from '../../core/api/store.js'
 import type { ErrorCode } from '../../core/errors.js'
 
 export interface Metrics {
-  /** A call begins; `end` is told what came of it, and gives the milliseconds it took. */
+  /** Records that a call begins; `end` takes the error's code, if any, and returns the milliseconds that the call took. */
   call(service: string, method: string): { end(code?: ErrorCode | 'INTERNAL'): number }
-  /** A layer came in with so many bytes of content. */
+  /** Records that a layer with this many bytes of content was imported. */
   imported(service: string, bytes: number): void
-  /** All of it; the store is asked now. */
+  /** All metrics as text; queries the store. */
   text(store: Store): Promise<string>
 }
 
-/** Upper bounds in seconds: a row of the database takes some 0.4 ms, a layer of an image some seconds. */
+/** Upper bounds in seconds: a write to the database takes about 0.4 ms, a layer of an image a few seconds. */
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] as const
 
 interface Method {
@@ -98,7 +98,7 @@ function callFamilies(methods: readonly Method[]): readonly string[] {
     family(
       'varve_calls_running',
       'gauge',
-      'Calls that run now.',
+      'Calls that are running.',
       each((method) => method.running),
     ),
     family('varve_call_errors_total', 'counter', 'Calls that failed, by code.', errors),
@@ -113,13 +113,13 @@ function importFamilies(imports: ReadonlyMap<string, Imports>): readonly string[
     family(
       'varve_imports_total',
       'counter',
-      'Layers that came in as a tar.',
+      'Layers that were imported from a tar.',
       each(({ layers }) => layers),
     ),
     family(
       'varve_imported_bytes_total',
       'counter',
-      'Bytes of their content.',
+      'Bytes of content of the imported layers.',
       each(({ bytes }) => bytes),
     ),
   ]
@@ -129,20 +129,20 @@ async function storeFamilies(store: Store): Promise<readonly string[]> {
   const { driver, layers, images, mounts, size } = await store.info()
   const one = (value: number): readonly Sample[] => [['', `driver=${quoted(driver)}`, value]]
   return [
-    family('varve_layers', 'gauge', 'Layers of the store, writable ones and views too.', one(layers)),
-    family('varve_layer_bytes', 'gauge', 'Disk that committed layers take.', one(size)),
-    family('varve_mounts', 'gauge', 'Places where the store has a layer mounted.', one(mounts)),
-    family('varve_images', 'gauge', 'Images of the store.', one(images)),
+    family('varve_layers', 'gauge', 'Layers in the store, including writable ones and views.', one(layers)),
+    family('varve_layer_bytes', 'gauge', 'Disk space that committed layers take.', one(size)),
+    family('varve_mounts', 'gauge', 'Paths at which the store has a layer mounted.', one(mounts)),
+    family('varve_images', 'gauge', 'Images in the store.', one(images)),
   ]
 }
 
 function processFamilies(): readonly string[] {
   const started = (Date.now() - process.uptime() * 1000) / 1000
   return [
-    family('process_resident_memory_bytes', 'gauge', 'Memory of the service.', [
+    family('process_resident_memory_bytes', 'gauge', 'Resident memory of the service.', [
       ['', '', process.memoryUsage.rss()],
     ]),
-    family('process_start_time_seconds', 'gauge', 'When the service began, in Unix time.', [
+    family('process_start_time_seconds', 'gauge', 'Start time of the service, in Unix time.', [
       ['', '', started],
     ]),
   ]

@@ -1,4 +1,4 @@
-/** Tells whoever started the service that it can be used: a line to a descriptor, and the service manager. */
+/** Announces that the service is ready: by a line to a descriptor, and to the service manager. */
 import { messageOf, VarveError } from '../../core/errors.js'
 import { close, writeAll } from '../../core/sys/files.js'
 import { notify } from '../../core/sys/notify.js'
@@ -10,15 +10,17 @@ export interface Readiness {
   stopping(): void
 }
 
-/** `word` as `--ready-fd` has it: the descriptor gets `ready` and a newline, and is closed. @throws VarveError INVALID_ARGUMENT */
+/**
+ * `word` is the value of `--ready-fd`: the descriptor gets `ready` and a newline, and is closed. @throws INVALID_ARGUMENT
+ */
 export function createReadiness(word: string | undefined, log: Log): Readiness {
   const fd = word === undefined ? undefined : parseDescriptor(word)
   const tell = (state: string) => {
     try {
       notify(state)
     } catch (error) {
-      // The manager will find out by itself; the engine's calls matter more.
-      log.warn('the service manager could not be told', { state, error: messageOf(error) })
+      // Not fatal: serving the engine matters more.
+      log.warn('could not notify the service manager', { state, error: messageOf(error) })
     }
   }
   return {
@@ -29,7 +31,7 @@ export function createReadiness(word: string | undefined, log: Log): Readiness {
         writeAll(fd, Buffer.from('ready\n'))
         close(fd)
       } catch (error) {
-        log.warn(`descriptor ${fd} could not be told`, { error: messageOf(error) })
+        log.warn(`could not write to descriptor ${fd}`, { error: messageOf(error) })
       }
     },
     stopping: () => tell('STOPPING=1'),

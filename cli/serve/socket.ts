@@ -1,7 +1,7 @@
 /**
- * A unix socket's place in the file system. It is made under a name nobody knows, in a directory nobody else may enter,
- * becomes 0600 there and is then renamed: whoever sees it can connect to it, and only root (or the caller) may. A lock
- * beside it says that its service lives; so a stale one can be told from a living one, and replaced.
+ * A unix socket's place in the file system. The socket is bound in a directory that nobody else may enter, gets mode 0600
+ * there and is then renamed. So it accepts connections as soon as it is visible, and only from root (or the same user). A
+ * lock file beside it is locked while the service lives, so that a stale socket can be recognised and replaced.
  */
 import { randomBytes } from 'node:crypto'
 import { createConnection, type Server } from 'node:net'
@@ -12,24 +12,24 @@ import { chmod, mkdir, rename, rmdir, unlink } from '../../core/sys/files.js'
 import { type Lock, tryLock } from '../../core/sys/lock.js'
 import { isSocket, lstatOrUndefined } from '../../core/sys/stat.js'
 
-/** `sun_path` has 108 bytes, with its NUL (unix(7)). */
+/** `sun_path` has 108 bytes, including its NUL (unix(7)). */
 const MAX_PATH = 107
 /** Connections that wait to be accepted; the kernel's own limit is 4096 (net.core.somaxconn). */
 const BACKLOG = 4096
 
 export interface SocketPlace {
-  /** The absolute path in the end. */
+  /** The socket's final absolute path. */
   readonly path: string
-  /** Where to bind it for now. */
+  /** Where to bind it first. */
   readonly binding: string
-  /** What was bound becomes 0600 and goes to its place, at once and whole. */
+  /** Sets the bound socket's mode to 0600 and renames it to `path`. */
   publish(): void
-  /** Nobody finds it any more; connections stay. Idempotent. */
+  /** Removes the socket and releases the lock; connections stay open. Idempotent. */
   withdraw(): void
 }
 
 /**
- * Reserves `path` for this process; folders that are missing are made, 0700.
+ * Reserves `path` for this process. Creates missing folders with mode 0700.
  * @throws VarveError INVALID_ARGUMENT (too long), FAILED_PRECONDITION (a service listens there, or it is no socket)
  */
 export async function reserveSocket(path: string): Promise<SocketPlace> {
@@ -54,7 +54,7 @@ export async function reserveSocket(path: string): Promise<SocketPlace> {
       throw refuse('another varve serve listens there; stop it, or give another --socket')
     const there = lstatOrUndefined(target)
     if (there !== undefined && !isSocket(there.mode))
-      throw refuse('there is something else than a socket; move it away')
+      throw refuse('there is something other than a socket; move it away')
     if (there !== undefined && (await answers(resolve(path)))) throw refuse('another program listens there')
     mkdir(room, 0o700)
   } catch (error) {
@@ -64,7 +64,7 @@ export async function reserveSocket(path: string): Promise<SocketPlace> {
   return place({ path: resolve(path), target, room, lock })
 }
 
-/** Of node:http and node:net servers. @throws VarveError UNAVAILABLE */
+/** Starts a node:http or node:net server. @throws VarveError UNAVAILABLE */
 export function listen(
   server: Server,
   where: { path: string } | { host: string; port: number },
@@ -107,7 +107,7 @@ function place({
       try {
         if (published === undefined) discard(room)
         const there = lstatOrUndefined(target)
-        // Somebody may have put another there.
+        // Not a socket that something else has put there since.
         if (there !== undefined && there.ino === published?.ino && there.dev === published.dev) unlink(target)
       } finally {
         lock.release()
@@ -122,11 +122,11 @@ function makeFolders(path: string): void {
   try {
     mkdir(path, 0o700)
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: another made it meanwhile
+    if (errnoOf(error) !== 'EEXIST') throw error // EEXIST: another process created it meanwhile
   }
 }
 
-/** Nothing was published: what was bound goes, with its folder. */
+/** Removes a socket that was never published, and its folder. */
 function discard(room: string): void {
   if (lstatOrUndefined(`${room}/s`) !== undefined) unlink(`${room}/s`)
   if (lstatOrUndefined(room) !== undefined) rmdir(room)
@@ -142,7 +142,7 @@ function answers(path: string): Promise<boolean> {
     })
     connection.once('error', (error) => {
       const errno = errnoOf(error)
-      // ECONNREFUSED: stale. ENOENT: gone meanwhile. EAGAIN: its queue is full, so it lives.
+      // ECONNREFUSED: it is stale. ENOENT: it is gone. EAGAIN: its queue is full, so a service is listening.
       if (errno === 'ECONNREFUSED' || errno === 'ENOENT') done(false)
       else if (errno === 'EAGAIN') done(true)
       else fail(error)

@@ -177,7 +177,7 @@ test('A socket is there at once and whole, for its owner alone; a stale one is r
     await assert.rejects(reserveSocket(path), /another program listens there/)
     other.close()
     writeFileSync(path, '')
-    await assert.rejects(reserveSocket(path), /something else than a socket/)
+    await assert.rejects(reserveSocket(path), /something other than a socket/)
     await assert.rejects(reserveSocket(join(folder, 'x'.repeat(100))), { code: 'INVALID_ARGUMENT' })
   }))
 

@@ -1,4 +1,4 @@
-/** One call from its request to its answer or its status: what is the same for every method. */
+/** A gRPC call from its request to its answer or status: the part that all methods share. */
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
@@ -13,7 +13,7 @@ import type { Fields } from '../log.js'
 export interface Call<Q, A> {
   readonly calls: Calls
   readonly method: string
-  /** What the call is about, for the log. */
+  /** The request's subject, for the log. */
   readonly fields: (request: Q) => Fields
   readonly work: (request: Q) => A
 }
@@ -30,7 +30,7 @@ export function unary<Q, A>(call: Call<Q, Promise<A> | A>): handleUnaryCall<Q, A
   }
 }
 
-/** Answers go out no faster than the peer reads them; when it goes away, the rest is not asked for. */
+/** Sends answers only as fast as the peer reads them. When it goes away, the remaining ones are not computed. */
 export function streamed<Q, A>(call: Call<Q, Iterable<A>>): handleServerStreamingCall<Q, A> {
   const { calls, method, fields, work } = call
   return (stream) => {
@@ -50,8 +50,8 @@ export function streamed<Q, A>(call: Call<Q, Iterable<A>>): handleServerStreamin
 }
 
 /**
- * Until HTTP/2 has taken it, or the peer is gone or the service ends. Not by what `write` returns: it says that there is
- * room until it holds 16 messages, of whatever size.
+ * Resolves when HTTP/2 has taken the answer, the peer is gone or the service ends. The result of `write` would not do: it
+ * reports room for up to 16 messages, whatever their size.
  */
 function sent<Q, A>(stream: ServerWritableStream<Q, A>, answer: A, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -70,12 +70,12 @@ const GONE = ['cancelled', 'close', 'error'] as const
 
 /** https://grpc.io/docs/guides/status-codes/ */
 const INTERNAL = 13
-/** A header of a few kilobytes is taken by every client. */
+/** Characters of an error's details: a header of a few kilobytes is accepted by every client. */
 const MAX_DETAILS = 2000
 
 function statusOf(error: unknown): ServerErrorResponse {
   const { code, message } = failureOf(error)
-  // grpc-js encodes it as a URI, which half a character can't be.
+  // grpc-js encodes it as a URI, which fails on a lone surrogate.
   const details = message.slice(0, MAX_DETAILS).replace(/\p{Surrogate}/gu, '\uFFFD')
   return Object.assign(new Error(details), {
     code: code === 'INTERNAL' ? INTERNAL : STATUS[code].grpc,

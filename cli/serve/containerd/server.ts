@@ -8,13 +8,13 @@ import { createSnapshotService } from './snapshot-service.js'
 
 export const NAME = 'varve'
 
-/** What a peer may make us hold; containerd's requests have some kilobytes, and it asks for a few things at a time. */
+/** Limits on the memory of a peer. containerd's own requests have a few kilobytes, and only a few run at a time. */
 const LIMITS: ServerOptions = {
   'grpc.max_receive_message_length': 4 * 1024 * 1024,
   'grpc.max_concurrent_streams': 256,
   'grpc.enable_channelz': 0,
-  // After an error of HTTP/2 Node's session neither reads nor ends, so it never sees its peer go. A ping that nobody answers
-  // gives the descriptor back.
+  // After an HTTP/2 error, Node's session neither reads nor ends, so it never notices that its peer is gone. An unanswered
+  // ping then closes the descriptor.
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 10_000,
 }
@@ -36,7 +36,7 @@ export function containerdService({ name = NAME }: { readonly name?: string | un
           answered = new Promise((resolve) => server.tryShutdown(() => resolve()))
         },
         async close() {
-          // The last answers are on their way: a session ends when they are gone.
+          // A session ends when its last answers are sent.
           await atMost(LAST_WORDS, answered)
           server.forceShutdown()
         },
@@ -45,10 +45,10 @@ export function containerdService({ name = NAME }: { readonly name?: string | un
   }
 }
 
-/** grpc-js binds a socket by itself, but then it can't be made elsewhere and renamed. */
+/** Our own listening socket. grpc-js could bind one, but not create it elsewhere and rename it. */
 function acceptFor(injector: ConnectionInjector): SocketServer {
   return createServer((socket) => {
-    // A peer that goes away; what it asked for is done, and its session tells the calls.
+    // The peer went away. Its unary calls still finish; its session cancels the streams.
     socket.on('error', () => socket.destroy())
     injector.injectConnection(socket)
   })

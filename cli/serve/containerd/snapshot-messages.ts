@@ -1,6 +1,6 @@
 /**
- * The messages of snapshots.proto as proto-loader gives and takes them, and what of the store goes into them. In a request
- * every field is there: text that was not sent is '', a message that was not sent is null.
+ * The messages of snapshots.proto in proto-loader's form, and how the store's data becomes messages. A request has every
+ * field: text that was not sent is '', a message that was not sent is null.
  */
 import { fileURLToPath } from 'node:url'
 import type { ServiceDefinition } from '@grpc/grpc-js'
@@ -61,7 +61,7 @@ const SERVICE = 'containerd.services.snapshots.v1.Snapshots'
 export async function loadService(): Promise<ServiceDefinition> {
   const { load } = await import('@grpc/proto-loader')
   const loaded = await load(protoFile(), { longs: Number, enums: String, defaults: true })
-  // Of the package's definitions only this one is a service.
+  // The package also defines messages, hence the cast.
   return loaded[SERVICE] as ServiceDefinition
 }
 
@@ -84,7 +84,7 @@ export function mountMessages(mounts: readonly Mount[]): readonly MountMessage[]
   }))
 }
 
-/** To the microsecond, which is as far as a number of milliseconds goes. */
+/** Rounded to microseconds, the precision of a time in milliseconds. */
 export function timestamp(milliseconds: number): Timestamp {
   const micros = Math.round((milliseconds % 1000) * 1000)
   return { seconds: Math.floor(milliseconds / 1000) + Math.floor(micros / 1e6), nanos: (micros % 1e6) * 1000 }
@@ -96,7 +96,7 @@ const KINDS: Readonly<Record<NodeKind, InfoMessage['kind']>> = {
   committed: 'COMMITTED',
 }
 
-/** The compiler does not copy it: it lies in the package (or checkout) at the place it is written. */
+/** The compiler does not copy the file into dist; it is in the package (or checkout) as cli/serve/snapshots.proto. */
 function protoFile(): string {
   for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
     const file = fileURLToPath(new URL('cli/serve/snapshots.proto', folder))

@@ -1,7 +1,7 @@
 /**
- * containerd's snapshots service over a store: the ten calls of snapshots.proto, each a few words around `Store.snapshots`,
- * which has the rules. What containerd asks beyond them is here: the name in every request, batches, and layers that an
- * administrator imported (`containerd.io/snapshot.ref`).
+ * containerd's snapshots service over a store: the ten calls of snapshots.proto. `Store.snapshots` has the rules. This file
+ * adds what only the protocol needs: the name in every request, batches, and the lookup of layers that an administrator
+ * imported (`containerd.io/snapshot.ref`).
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { SnapshotInfo } from '../../../core/api/snapshots.js'
@@ -28,11 +28,13 @@ export interface SnapshotServiceOptions {
   readonly calls: Calls
 }
 
-/** containerd's own service sends as many. */
+/** Snapshots in an answer of List; containerd's own service sends as many. */
 const BATCH = 100
-/** Labels may make a snapshot large; as much waits for each client that reads slowly. */
+/** Labels may make a snapshot large, and a slow client has this much waiting. */
 const BATCH_BYTES = 256 * 1024
-/** "Is this layer, by its chain id, here already?" Asked with Prepare; containerd looks for the label in what it lists then. */
+/**
+ * The label of a Prepare that asks for a layer by its chain id. If it is here, containerd looks for a snapshot so labelled.
+ */
 const REF = 'containerd.io/snapshot.ref'
 
 export function createSnapshotService(
@@ -98,7 +100,7 @@ export function createSnapshotService(
       ({ info }) => ({ key: short(info?.name ?? '') }),
       ({ info, updateMask }: UpdateRequest) => {
         if (info === null)
-          throw new VarveError('INVALID_ARGUMENT', 'update snapshot: which one? info is missing')
+          throw new VarveError('INVALID_ARGUMENT', 'update snapshot: the request has no info')
         return { info: infoMessage(snapshots.update(info, updateMask?.paths)) }
       },
     ),
@@ -131,23 +133,23 @@ function newFields({ key, parent }: NewSnapshotRequest): Fields {
   return { key: short(key), parent: short(parent) }
 }
 
-/** A key may be as long as a message. */
+/** Shortened for the log: a key may be as long as a message. */
 function short(text: string): string {
   return text.length <= 200 ? text : `${text.slice(0, 200)}…`
 }
 
-/** @throws VarveError INVALID_ARGUMENT, as containerd's own service for a snapshotter that it does not have */
+/** @throws VarveError INVALID_ARGUMENT, as containerd's own service does for an unknown snapshotter */
 function requireName(asked: string, name: string): void {
   if (asked === name) return
   throw new VarveError(
     'INVALID_ARGUMENT',
-    `snapshotter ${quote(asked)}: this service is ${quote(name)}; call the plug-in that in containerd's configuration, or start this with --name`,
+    `snapshotter ${quote(asked)}: this service is ${quote(name)}; use that name in containerd's configuration, or start the service with --name`,
   )
 }
 
 /**
- * Makes an imported layer known as a snapshot on `parent`, by its chain id. False where there is none, or it stands on
- * another copy of the parent. What containerd unpacked itself is not asked: only of an import the digest was verified.
+ * Adopts the imported layer with this chain id as a snapshot on `parent`. False if there is none, or if its parent is
+ * another copy. Layers that containerd unpacked itself don't count, because only an import verifies the digest.
  */
 function isHere(store: Store, chainId: string, parent: string | undefined): boolean {
   const layer = store.snapshots.layerOf(chainId)
@@ -176,7 +178,7 @@ function* batches(infos: Iterable<SnapshotInfo>): Generator<{ readonly info: rea
   if (batch.length > 0) yield { info: batch }
 }
 
-/** Roughly; never less than half. */
+/** The approximate size of the message, never less than half of it. */
 function sizeOf({ name, parent = '', labels }: SnapshotInfo): number {
   return Object.entries(labels).reduce(
     (sum, [key, value]) => sum + key.length + value.length,

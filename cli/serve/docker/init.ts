@@ -1,6 +1,6 @@
 /**
- * GraphDriver.Init: what dockerd says once, when it starts. It does not say it again to a service that was started anew, so
- * the store keeps it.
+ * GraphDriver.Init, which dockerd calls once when it starts. It does not repeat it to a restarted service, so the store
+ * keeps the request.
  */
 import { resolve } from 'node:path'
 import type { Store } from '../../../core/api/store.js'
@@ -26,7 +26,7 @@ export interface Told {
 
 const KEY = 'docker.init'
 
-/** @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION, UNIMPLEMENTED: what can't be done as it was told */
+/** @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION, UNIMPLEMENTED for what the service can't do */
 export function init(context: InitContext, request: Request): void {
   const told: Told = {
     home: optionalIn(request, 'Home'),
@@ -40,7 +40,7 @@ export function init(context: InitContext, request: Request): void {
   context.store.raw.begin()
 }
 
-/** Why this service can't do what the last Init told another one: dockerd goes on without asking again. */
+/** Why this service can't do what an earlier one accepted in Init: dockerd goes on without another Init. */
 export function contradiction(context: InitContext, told: Told): string | undefined {
   try {
     requirePossible(context, told)
@@ -51,7 +51,7 @@ export function contradiction(context: InitContext, told: Told): string | undefi
   }
 }
 
-/** What the last Init said; undefined where there was none yet. */
+/** The last Init; undefined where there was none yet. */
 export function toldBefore(store: Store): Told | undefined {
   const text = store.settings.get(KEY)
   return text === undefined ? undefined : (JSON.parse(text) as Told)
@@ -63,7 +63,7 @@ function requirePossible(context: InitContext, told: Told): void {
   requireNoShift('GIDMaps', told.gidMaps)
 }
 
-/** `varve.driver=NAME`, `varve.root=DIR`, or an option of the driver: they must be what the store was opened with. */
+/** `varve.driver=NAME`, `varve.root=DIR` or an option of the driver, which must match what the store was opened with. */
 function requireOption({ store, drivers, storageOptions }: InitContext, option: string): void {
   const [key = '', value = ''] = option.split(/=(.*)/s)
   const differs = (is: string, then: string) =>
@@ -97,6 +97,6 @@ function requireNoShift(field: string, maps: readonly IdMap[]): void {
   if (shift === undefined) return
   throw new VarveError(
     'UNIMPLEMENTED',
-    `${field}: container id ${shift.container} is to be ${shift.host} on the host, but this version keeps owners as they are; start dockerd without --userns-remap`,
+    `${field}: map container id ${shift.container} to ${shift.host}: this version does not map owners; start dockerd without --userns-remap`,
   )
 }

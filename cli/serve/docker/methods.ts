@@ -1,4 +1,4 @@
-/** The methods of the plug-in that answer with one JSON object. Those that stream are in streams.ts. */
+/** The plug-in's methods that answer with one JSON object. The methods that stream are in streams.ts. */
 
 import type { Store } from '../../../core/api/store.js'
 import { VarveError } from '../../../core/errors.js'
@@ -10,14 +10,15 @@ import type { Untold } from './streams.js'
 export type Answer = Readonly<Record<string, unknown>>
 
 export interface Method {
-  /** What the request is about, for the log. */
+  /** The request's subject, for the log. */
   fields(request: Request): Fields
   answer(request: Request, signal: AbortSignal): Promise<Answer> | Answer
 }
 
 /**
- * By name, without the leading `GraphDriver.`. dockerd is told that it can't get a layer's tar back as it was: one that it
- * had written through a mount (BuildKit) never was a tar. So it keeps its own record and reads the files.
+ * By name, without the leading `GraphDriver.`. The capabilities say that a layer's tar can't be reproduced exactly, because
+ * a layer that BuildKit wrote through a mount never was a tar. So dockerd keeps its own tar-split record and reads the
+ * files.
  */
 export function createMethods(
   context: InitContext & { readonly untold: Untold },
@@ -44,7 +45,7 @@ export function createMethods(
         init(context, request)
         return {}
       }),
-      // The documentation has it at the top, the engine looks below Capabilities.
+      // The documentation has the field at the top level, but the engine reads it below Capabilities.
       Capabilities: method(nothing, () => ({ Capabilities: exact, ...exact })),
       Create: method(layer, createForTar),
       CreateReadWrite: method(layer, create),
@@ -62,7 +63,7 @@ export function createMethods(
       GetMetadata: method(layer, async (request) => ({
         Metadata: await raw.metadata(textIn(request, 'ID')),
       })),
-      // What is mounted is the containers' that outlive dockerd (live restore); the last Put unmounts.
+      // The mounts belong to containers that may outlive dockerd (live restore); the last Put unmounts.
       Cleanup: method(nothing, () => ({})),
       DiffSize: method(layer, async (request, signal) => ({
         Size: await raw.diffSize(textIn(request, 'ID'), optionalIn(request, 'Parent'), { signal }),
@@ -71,7 +72,7 @@ export function createMethods(
   )
 }
 
-/** For the log: of any request, whatever it holds. */
+/** For the log; takes any request, even a malformed one. */
 export function layer(request: Request): Fields {
   const text = (field: string) =>
     typeof request[field] === 'string' ? request[field].slice(0, 300) : undefined
@@ -91,7 +92,7 @@ async function done(work: Promise<void>): Promise<Answer> {
   return {}
 }
 
-/** An SELinux context for all files of the layer. */
+/** Refuses an SELinux context for the files of a layer. */
 function refuseLabel(request: Request): void {
   const label = optionalIn(request, 'MountLabel')
   if (label === undefined) return

@@ -1,18 +1,18 @@
-/** What dockerd asks, parsed: https://github.com/moby/moby/blob/v20.10.24/daemon/graphdriver/proxy.go is who asks. */
+/** Parses dockerd's requests; it sends them in https://github.com/moby/moby/blob/v20.10.24/daemon/graphdriver/proxy.go. */
 import type { IncomingMessage } from 'node:http'
 import { VarveError } from '../../../core/errors.js'
 
-/** One JSON object, its values yet unknown. */
+/** A JSON object whose values are still to be checked. */
 export type Request = Readonly<Record<string, unknown>>
 
-/** Bytes of JSON: a request has some hundred, an Init with id maps some thousand. */
+/** Bytes of JSON: a request has a few hundred, an Init with id maps a few thousand. */
 const MAX_JSON = 1024 * 1024
-/** Bytes that are read before they are asked for: some of the threads' buffers (channel.ts). */
+/** Bytes that are read ahead: a few of the threads' buffers (channel.ts). */
 const AHEAD = 1024 * 1024
 
 /**
- * The body as one JSON object; an empty one is that without fields.
- * @throws VarveError INVALID_ARGUMENT, RESOURCE_EXHAUSTED (too long: no more than the limit was read), CANCELLED
+ * The body as one JSON object; an empty body is an object without fields.
+ * @throws VarveError INVALID_ARGUMENT, RESOURCE_EXHAUSTED (too long; no more than the limit is read), CANCELLED
  */
 export async function readJson(request: IncomingMessage): Promise<Request> {
   if (Number(request.headers['content-length'] ?? 0) > MAX_JSON) throw tooLong()
@@ -29,15 +29,15 @@ export async function readJson(request: IncomingMessage): Promise<Request> {
   try {
     value = JSON.parse(text)
   } catch {
-    throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON') // the cause would quote it
+    throw new VarveError('INVALID_ARGUMENT', 'the request is not JSON') // without the cause, which would quote it
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Request
-  throw new VarveError('INVALID_ARGUMENT', 'the request is no JSON object')
+  throw new VarveError('INVALID_ARGUMENT', 'the request is not a JSON object')
 }
 
 /**
- * The bytes, in the pieces they came in (the stream's own iterator would copy what waits into one). Whoever stops early
- * leaves the rest in the request. @throws VarveError CANCELLED
+ * The bytes in the chunks in which they arrived; the stream's own iterator would copy waiting chunks into one. A caller that
+ * stops early leaves the rest in the request. @throws VarveError CANCELLED
  */
 export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Buffer, void> {
   const waiting: Buffer[] = []
@@ -78,38 +78,38 @@ export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Buffer, 
   } finally {
     request.off('data', onData).off('end', onEnd).off('close', onClose)
     if (request.listenerCount('data') === 0) request.pause()
-    else request.resume() // somebody counts what still comes
+    else request.resume() // `send` of server.ts counts the rest
   }
 }
 
-/** @throws VarveError INVALID_ARGUMENT where it is missing, empty or no text */
+/** @throws VarveError INVALID_ARGUMENT where it is missing, empty or not a string */
 export function textIn(request: Request, field: string): string {
   const value = optionalIn(request, field)
   if (value !== undefined) return value
   throw new VarveError('INVALID_ARGUMENT', `the request has no ${field}`)
 }
 
-/** An empty text counts as missing. @throws VarveError INVALID_ARGUMENT where it is no text */
+/** An empty string counts as missing. @throws VarveError INVALID_ARGUMENT where it is not a string */
 export function optionalIn(request: Request, field: string): string | undefined {
   const value = request[field] ?? ''
-  if (typeof value !== 'string') throw wrong(field, 'a text')
+  if (typeof value !== 'string') throw wrong(field, 'a string')
   return value === '' ? undefined : value
 }
 
-/** A list of texts, missing or null: none. @throws VarveError INVALID_ARGUMENT */
+/** A list of strings; empty where it is missing or null. @throws VarveError INVALID_ARGUMENT */
 export function textsIn(request: Request, field: string): readonly string[] {
   const value = request[field] ?? []
   if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value
-  throw wrong(field, 'a list of texts')
+  throw wrong(field, 'a list of strings')
 }
 
-/** Key and value; missing or null: none. @throws VarveError INVALID_ARGUMENT */
+/** An object of strings; empty where it is missing or null. @throws VarveError INVALID_ARGUMENT */
 export function mapIn(request: Request, field: string): ReadonlyMap<string, string> {
   const value = request[field] ?? {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(field, 'an object')
   return new Map(
     Object.entries(value).map(([key, each]) => {
-      if (typeof each !== 'string') throw wrong(`${field}.${key.slice(0, 100)}`, 'a text')
+      if (typeof each !== 'string') throw wrong(`${field}.${key.slice(0, 100)}`, 'a string')
       return [key, each]
     }),
   )
@@ -121,7 +121,7 @@ export interface IdMap {
   readonly size: number
 }
 
-/** The documentation spells the fields as Go does, the engine sends them in lower case. @throws VarveError INVALID_ARGUMENT */
+/** The documentation spells the fields as in Go, but the engine sends snake case. @throws VarveError INVALID_ARGUMENT */
 export function idMapsIn(request: Request, field: string): readonly IdMap[] {
   const value = request[field] ?? []
   if (!Array.isArray(value)) throw wrong(field, 'a list')

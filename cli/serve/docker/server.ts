@@ -1,7 +1,7 @@
 /**
- * A graph-driver plug-in for dockerd: HTTP at a unix socket, `POST /GraphDriver.METHOD` with JSON. A failure has the status
- * of core/errors.ts and says `{"Err": …}`, which dockerd passes on. Requests of one connection come one after the other, so
- * it opens as many as it has to do.
+ * A graph-driver plug-in for dockerd: HTTP on a unix socket, `POST /GraphDriver.METHOD` with JSON. An error has the HTTP
+ * status of core/errors.ts and the body `{"Err": …}`, which dockerd shows. A connection carries one request at a time, so
+ * dockerd opens several.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { DriverModule } from '../../../core/driver.js'
@@ -17,18 +17,18 @@ import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Untold 
 
 export interface DockerOptions {
   readonly drivers: readonly DriverModule[]
-  /** What the store was opened with. */
+  /** The `--storage-opt` that the store was opened with. */
   readonly storageOptions: readonly string[]
 }
 
 interface Prepared {
   readonly name: string
   readonly fields: Fields
-  /** Gives what is to be answered, or answers itself. */
+  /** Resolves to the answer; undefined where it sent one itself. */
   work(signal: AbortSignal): Promise<Answer | undefined>
 }
 
-/** Of a body that nobody wants any more: so much is still read, that the answer may be. */
+/** Bytes of an unwanted body that are still read, because most clients read the answer only after they have sent it. */
 const MAX_REST = 64 * 1024 * 1024
 
 export function dockerService(options: DockerOptions): Service {
@@ -40,18 +40,18 @@ export function dockerService(options: DockerOptions): Service {
       store.raw.begin()
       const told = toldBefore(store)
       if (told !== undefined) {
-        log.info('dockerd was here before', { home: told.home })
+        log.info('dockerd used this store before', { home: told.home })
         const error = contradiction({ store, ...options }, told)
         if (error !== undefined)
           log.warn(
-            'dockerd was promised something else before, and is not told of the change while it runs',
+            'dockerd was promised something else before, and learns of the change only when it restarts',
             { error },
           )
       }
       const handle = createHandler(context, options)
       const answering = new Set<ServerResponse>()
-      // No clock: a layer takes as long as it takes, and a connection that closes on an idle engine is one that its next
-      // request fails on.
+      // No timeouts: a layer takes as long as it takes, and if an idle connection were closed, the engine's next request on
+      // it would fail.
       const server = createServer(
         { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
         (request, response) => {
@@ -72,9 +72,9 @@ export function dockerService(options: DockerOptions): Service {
   }
 }
 
-/** What was answered just now is on its way to the peer. */
+/** Waits until the last answers are sent. */
 async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
-  // Whoever waited for the last call came first: its answer is written in this turn of the loop.
+  // The code that awaited the last call may run after this one; it writes its answer in this turn of the event loop.
   await new Promise((resolve) => setImmediate(resolve))
   const gone = [...answering].map((each) => new Promise((resolve) => each.once('close', resolve)))
   await atMost(LAST_WORDS, Promise.all(gone))
@@ -87,7 +87,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
   const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
 
   const prepare = async (request: IncomingMessage, response: ServerResponse): Promise<Prepared> => {
-    // What is no URL is no method either.
+    // Without `new URL`, which throws: anything malformed is an unknown method.
     const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s)
     const searchParams = new URLSearchParams(query)
     if (request.method !== 'POST')
@@ -131,7 +131,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // A peer that goes away: what was asked for is done, and streams see it themselves.
+    // If the peer goes away, its request is still carried out; streams notice it themselves.
     request.on('error', () => {})
     response.on('error', () => {})
     try {
@@ -148,7 +148,10 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
   }
 }
 
-/** An answer that comes before the request is over ends with it: a peer that still sends would not see it otherwise. */
+/**
+ * Sends an answer. If the request's body is still arriving, the answer ends only after it: a peer that is still sending
+ * would not see the answer otherwise.
+ */
 function send(
   request: IncomingMessage,
   response: ServerResponse,

@@ -1,4 +1,4 @@
-/** The methods of the plug-in whose request or answer may be of any length: nothing of it is held. */
+/** The plug-in's methods whose request or answer may be of any length. It is streamed, never held in memory. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { RawLayers } from '../../../core/api/graph-driver.js'
@@ -8,21 +8,21 @@ import { bodyOf, optionalIn, type Request, textIn } from './request.js'
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  /** Ends when the service can wait no longer. */
+  /** Aborted when the service can wait no longer. */
   readonly signal: AbortSignal
 }
 
 export const JSON_TYPE = 'application/vnd.docker.plugins.v1.2+json'
 
 const KINDS = { modify: 0, add: 1, delete: 2 } as const
-/** The end mark of a tar: two blocks of zeros. */
+/** Bytes of a tar's end mark: two blocks of zeros. */
 const END = 1024
 /** Characters of JSON written at a time. */
 const BLOCK = 64 * 1024
 
 /**
- * The tar of a layer's changes. Until the first bytes are there an error is told as any; then there is no way left but to
- * break the connection, which the caller does.
+ * The tar of a layer's changes. An error before the first bytes gets a normal error answer. After them, all that the caller
+ * can do is break the connection.
  */
 export async function sendDiff(raw: RawLayers, asked: Request, exchange: Exchange): Promise<void> {
   await withReader(exchange, async (signal) => {
@@ -39,7 +39,7 @@ export async function sendChanges(raw: RawLayers, asked: Request, exchange: Exch
       let text = '{"Changes":['
       let separator = ''
       for await (const { path, kind } of raw.changes(id, parent, { signal })) {
-        // Names that are no UTF-8 can't be in JSON: dockerd loses such bytes too, as U+FFFD.
+        // JSON can't hold names that aren't UTF-8. Such bytes become U+FFFD, as in dockerd itself.
         const name = `/${Buffer.from(path, 'latin1').toString('utf8')}`
         text += `${separator}${JSON.stringify({ Path: name, Kind: KINDS[kind] })}`
         separator = ','
@@ -54,13 +54,13 @@ export async function sendChanges(raw: RawLayers, asked: Request, exchange: Exch
 }
 
 /**
- * Ids of layers that this service made and whose tar nobody has sent yet. dockerd asks again where a connection breaks, and
- * sends what it has left of the tar: nothing, often. So a body of no bytes is an empty layer (as old builders write one) only
- * where it is the first that is sent for it, to the service that made the layer.
+ * Ids of layers that this service created and whose tar has not been sent yet. When a connection breaks, dockerd repeats the
+ * request with what is left of the tar, often nothing. So an empty body means an empty layer (old builders write them) only
+ * in the first request for a layer, to the service that created it.
  */
 export type Untold = Set<string>
 
-/** Lays the request's body, a plain tar, into a layer; the bytes of its content. */
+/** Extracts the request's body, a plain tar, into a layer. Resolves to the bytes of its content. */
 export async function takeDiff(
   raw: RawLayers,
   query: URLSearchParams,
@@ -71,27 +71,27 @@ export async function takeDiff(
   const parent = query.get('parent') || undefined
   const body = untold.delete(id) ? bytesOrEnd(bodyOf(request)) : requireBytes(bodyOf(request), id)
   return raw.apply(id, body, { parent, signal }).catch((error: unknown) => {
-    // Damage is what the store has; of what was sent it is a bad request.
+    // CORRUPT is for damage in the store; a damaged tar from outside is a bad request.
     throw isCode(error, 'CORRUPT')
       ? new VarveError('INVALID_ARGUMENT', error.message, { cause: error })
       : error
   })
 }
 
-/** Of an engine that has sent this layer's tar before, and has nothing left of it: that is no empty layer. */
+/** Refuses an empty body: the engine sent this layer's tar before and has nothing left, so the layer is not an empty one. */
 async function* requireBytes(body: AsyncIterable<Buffer>, id: string): AsyncGenerator<Buffer, void> {
   if ((yield* released(body)) === 0)
     throw new VarveError('INVALID_ARGUMENT', `layer ${id}: its tar has no bytes, not even the end mark`)
 }
 
-/** No bytes are the end of a tar. What is cut off is an error of `body`, since HTTP says where it ends. */
+/** Takes an empty body for an empty tar. A body that is cut off fails by itself, since HTTP says where it ends. */
 async function* bytesOrEnd(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   if ((yield* released(body)) === 0) yield Buffer.alloc(END)
 }
 
 /**
- * Gives how many bytes there were. Whoever reads this must be done with a chunk when it asks for the next one, as `pump` of
- * core/threads/channel.ts is: the chunk's memory is given back then.
+ * Returns the number of bytes. The consumer must be done with a chunk when it requests the next one, as `pump` of
+ * core/threads/channel.ts is, because the chunk's memory is freed then.
  */
 async function* released(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, number> {
   let bytes = 0
@@ -104,9 +104,9 @@ async function* released(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, nu
 }
 
 /**
- * Gives a chunk's memory back at once. The collector would do so as well: it runs for every 14 MB that come in, which took
- * a fifth of the time that a layer takes. What is transferred to a closed port goes nowhere (html.spec.whatwg.org, "message
- * port post message steps").
+ * Frees a chunk's memory at once. Otherwise the garbage collector runs for every 14 MB that arrive, which took a fifth of a
+ * layer's time. A buffer that is transferred to a closed port is dropped (html.spec.whatwg.org, "message port post message
+ * steps").
  */
 function release({ buffer, byteLength }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength)
@@ -122,7 +122,7 @@ function closedPort(): MessagePort {
   return port1
 }
 
-/** Writes it at the reader's pace. The answer begins with the first bytes. */
+/** Writes the chunks at the reader's pace. The answer's head goes out with the first chunk. */
 async function sendAll(
   chunks: AsyncIterable<Uint8Array>,
   response: ServerResponse,
@@ -133,13 +133,13 @@ async function sendAll(
     await taken(signal, (done) => response.write(chunk, done))
   }
   if (!response.headersSent) response.writeHead(200, { 'content-type': type })
-  // The call is over when its end is on its way too.
+  // The call is over only when the end is written too.
   await taken(signal, (done) => response.end(done))
 }
 
 type Done = (error?: Error | null) => void
 
-/** What `write` puts on its way is gone. A chunk is reused by whoever gave it, once the next is asked for. */
+/** Resolves when `write` is through: the source reuses a chunk's memory once the next chunk is requested. */
 function taken(signal: AbortSignal, write: (done: Done) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
@@ -147,13 +147,13 @@ function taken(signal: AbortSignal, write: (done: Done) => void): Promise<void> 
     signal.addEventListener('abort', aborted, { once: true })
     write((error) => {
       signal.removeEventListener('abort', aborted)
-      if (error) reject(new VarveError('CANCELLED', 'the engine does not read on', { cause: error }))
+      if (error) reject(new VarveError('CANCELLED', 'the engine stopped reading', { cause: error }))
       else resolve()
     })
   })
 }
 
-/** The signal ends as well when the reader goes away. */
+/** Runs `work` with a signal that also aborts when the reader goes away. */
 async function withReader(
   { response, signal }: Exchange,
   work: (signal: AbortSignal) => Promise<void>,

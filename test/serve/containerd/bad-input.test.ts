@@ -199,7 +199,7 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
     assert.equal(await next.end('SIGTERM'), 0)
     await assert.rejects(
       startServing('containerd', { ...options, socket: join(varve.root, 'varve.db') }),
-      /something else than a socket/,
+      /something other than a socket/,
     )
     const foreign = createServer().listen(options.socket)
     await once(foreign, 'listening')

@@ -58,11 +58,11 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       ['Get', '["x"]', 400, /no JSON object/],
       ['Get', 'null', 400, /no JSON object/],
       ['Get', '', 400, /no ID/],
-      ['Get', { ID: 5 }, 400, /ID: want a text/],
+      ['Get', { ID: 5 }, 400, /ID: want a string/],
       ['Get', { ID: '' }, 400, /no ID/],
       ['Create', { Parent: 'x' }, 400, /no ID/],
       ['Create', { ID: 'x', StorageOpt: ['size'] }, 400, /StorageOpt: want an object/],
-      ['Create', { ID: 'x', StorageOpt: { size: 5 } }, 400, /StorageOpt.size: want a text/],
+      ['Create', { ID: 'x', StorageOpt: { size: 5 } }, 400, /StorageOpt.size: want a string/],
       ['Create', { ID: 'x', Parent: 'missing' }, 404, /parent missing/],
       ['GraphDriver.ApplyDiff', '', 400, /no id/],
       ['GraphDriver.ApplyDiff?id=missing', '', 404, /layer missing/],
@@ -338,7 +338,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     writeFileSync(socket, 'a file')
     const occupied = await varve.attempt([...args.slice(0, -1), socket])
     assert.equal(occupied.status, 5)
-    assert.match(occupied.stderr, /something else than a socket/)
+    assert.match(occupied.stderr, /something other than a socket/)
     const long = await varve.attempt([...args.slice(0, -1), join(place, 'x'.repeat(120))])
     assert.equal(long.status, 2, long.stderr)
   },
