@@ -80,11 +80,13 @@ test('no imports make a circle, types neither', () => {
 })
 
 test('drivers import neither cli nor one another, and core imports neither', () => {
+  // Knowledge of a file system, not of a backend: any driver may stack on overlayfs.
+  const shared = ['drivers', 'drivers/overlayfs']
   const wrong = imports().filter(([path, target]) => {
     if (path.startsWith('core/')) return !target.startsWith('core/')
     if (!path.startsWith('drivers/')) return false
     if (target.startsWith('core/')) return false
-    return !['drivers', dirname(path)].includes(dirname(target)) && path !== 'drivers/all.ts'
+    return ![...shared, dirname(path)].includes(dirname(target)) && path !== 'drivers/all.ts'
   })
   assert.deepEqual(wrong, [])
 })

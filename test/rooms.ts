@@ -34,6 +34,8 @@ export const FLOORS: readonly string[] = [
   'drivers/overlay',
   'drivers/vfs',
   'drivers/zfs',
+  // What several of them share.
+  'drivers/overlayfs',
   'drivers',
   // The core: the store, and what it does with layers and images.
   'core/store.ts',

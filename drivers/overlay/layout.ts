@@ -8,17 +8,13 @@
  *
  * A chain is not on disk: the store knows it. `~` is in no layer id.
  */
-import type { DriverContext, Mount } from '../../core/driver.js'
+import type { DriverContext } from '../../core/driver.js'
 import { VarveError } from '../../core/errors.js'
 import type { LayerId } from '../../core/ids.js'
-import { escapePath } from '../../core/sys/overlay-data.js'
-import { type Features, readOnlyOptions, writableOptions } from './features.js'
+import { MAX_LOWERS } from '../overlayfs/mounts.js'
 
-/**
- * A layer and its ancestors: as many as a read-only mount can stack, for every layer must be readable (OVL_MAX_STACK of
- * the kernel's fs/overlayfs: lower directories in one mount).
- */
-export const MAX_LAYERS = 500
+/** A layer and its ancestors: as many as a read-only mount can stack, for every layer must be readable. */
+export const MAX_LAYERS = MAX_LOWERS
 
 export interface Layout {
   readonly home: string
@@ -55,37 +51,4 @@ export function ancestorsOn(
     )
   }
   return ancestors
-}
-
-/** A writable mount of `upper` on `lowers` (paths, nearest first); with no lower one, the directory itself. */
-export function writableMount(
-  lowers: readonly string[],
-  upper: { readonly diff: string; readonly work: string; readonly empty: string },
-  features: Features,
-): Mount {
-  const options = [
-    ...writableOptions(features),
-    `workdir=${escapePath(upper.work)}`,
-    `upperdir=${escapePath(upper.diff)}`,
-    lowerdir(lowers.length === 0 ? [upper.empty] : lowers),
-  ]
-  return { type: 'overlay', source: 'overlay', options: ['rw', ...options] }
-}
-
-/** A read-only mount of the layers (paths, topmost first); of one, the directory itself. */
-export function readOnlyMount(
-  layers: readonly string[],
-  { empty }: { readonly empty: string },
-  features: Features,
-): Mount {
-  const stack = layers.length === 1 ? [...layers, empty] : layers
-  return {
-    type: 'overlay',
-    source: 'overlay',
-    options: ['ro', ...readOnlyOptions(features), lowerdir(stack)],
-  }
-}
-
-function lowerdir(paths: readonly string[]): string {
-  return `lowerdir=${paths.map(escapePath).join(':')}`
 }

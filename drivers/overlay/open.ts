@@ -1,4 +1,4 @@
-/** The overlay driver. layout.ts says where things are, features.ts how they are mounted. */
+/** The overlay driver. layout.ts says where things are, drivers/overlayfs how they are mounted. */
 import { constants } from 'node:fs'
 import { toText } from '../../core/bytes.js'
 import type { Change, Driver, DriverContext } from '../../core/driver.js'
@@ -15,14 +15,23 @@ import { keepsOrder, syncTree } from '../durable.js'
 import { attempt, attempting, attemptReading } from '../failure.js'
 import { hasFileSystem } from '../kernel.js'
 import { refuseLayerOptions } from '../options.js'
-import { isRealDirectory, layersIn, makeIfMissing, makeWhole, purge, removeWhole } from '../temporary.js'
+import { changesOfUpper } from '../overlayfs/changes.js'
+import { type Features, readFeatures } from '../overlayfs/features.js'
+import { healUpper } from '../overlayfs/heal.js'
+import { readOnlyMount, writableMount } from '../overlayfs/mounts.js'
+import { makeRoot } from '../overlayfs/root.js'
+import {
+  isRealDirectory,
+  layersIn,
+  makeIfMissing,
+  makeWhole,
+  purge,
+  removeWhole,
+  replaceWhole,
+} from '../temporary.js'
 import { usageOf } from '../usage.js'
-import { changesOfUpper } from './changes.js'
-import { type Features, readFeatures } from './features.js'
-import { healLayer } from './heal.js'
-import { ancestorsOn, type Layout, layoutOf, readOnlyMount, writableMount } from './layout.js'
+import { ancestorsOn, type Layout, layoutOf } from './layout.js'
 import { factsOf } from './probe.js'
-import { makeRoot } from './root.js'
 import { openView, withViews } from './views.js'
 
 export async function openOverlay(context: DriverContext): Promise<Driver> {
@@ -186,9 +195,14 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
       }),
 
     heal: (id, good, { signal }) =>
-      attempt(`overlay: heal layer ${id}`, () =>
-        healLayer(layout, { id, good, prefix: features.prefix, ...(signal && { signal }) }),
-      ),
+      attempt(`overlay: heal layer ${id}`, async () => {
+        if (!isRealDirectory(layout.diff(id))) {
+          replaceWhole(home, id, good)
+          return { changed: undefined }
+        }
+        const options = { prefix: features.prefix, ...(signal && { signal }) }
+        return { changed: await healUpper(layout.diff(id), layout.diff(good), options) }
+      }),
 
     list: () => attempt(`overlay: list ${toText(home)}`, () => layersIn(home)),
 
@@ -225,7 +239,7 @@ function prepareHome(layout: Layout, { home, options, warn }: DriverContext): Fe
   purge(home, (message) => warn(`overlay: ${message}`))
   makeIfMissing(layout.empty)
   const marked = lstatOrUndefined(layout.metacopyMark) !== undefined
-  const features = readFeatures(layout.empty, options, marked)
+  const features = readFeatures(layout.empty, { driver: 'overlay', options, marked })
   if (features.metacopy === true && !marked) {
     close(open(layout.metacopyMark, constants.O_WRONLY | constants.O_CREAT, 0o600))
     syncDirectory(home) // on disk before the first file that needs it

@@ -6,8 +6,9 @@ import type { DriverContext } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'
 import { close } from '../../core/sys/files.js'
 import { detached } from '../../core/sys/mount.js'
-import type { Features } from './features.js'
-import { ancestorsOn, type Layout, readOnlyMount } from './layout.js'
+import type { Features } from '../overlayfs/features.js'
+import { readOnlyMount } from '../overlayfs/mounts.js'
+import { ancestorsOn, type Layout } from './layout.js'
 
 /** The descriptor of the view's root; the caller closes it. @throws VarveError, SysError */
 export function openView(

@@ -1,36 +1,26 @@
 /** A damaged upper directory made equal to a good one. */
 import { constants } from 'node:fs'
-import type { Healed } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
 import { healTree } from '../../core/heal/heal.js'
-import type { LayerId } from '../../core/ids.js'
 import { close, open, writeAll } from '../../core/sys/files.js'
-import { isRealDirectory, replaceWhole } from '../temporary.js'
-import type { Layout } from './layout.js'
 
 /** What mounts leave in an upper directory, and what a lower one does not need (fs/overlayfs/overlayfs.h). */
 const LEFT_BY_MOUNTS = ['origin', 'impure', 'nlink', 'upper', 'uuid', 'protattr']
 
-/** Driver.heal for overlay. `prefix` is that of its own attributes. @throws SysError, VarveError as healTree */
-export async function healLayer(
-  layout: Layout,
-  layers: {
-    readonly id: LayerId
-    readonly good: LayerId
-    readonly prefix: string
-    readonly signal?: AbortSignal
-  },
-): Promise<Healed> {
-  const { id, good, prefix, signal } = layers
-  if (!isRealDirectory(layout.diff(id))) {
-    replaceWhole(layout.home, id, good)
-    return { changed: undefined }
-  }
+/**
+ * How many entries changed. `prefix` is that of overlayfs's own attributes. Mounts that have the directory in them go on,
+ * and see it mended. @throws SysError, VarveError as healTree
+ */
+export async function healUpper(
+  damaged: string,
+  good: string,
+  options: { readonly prefix: string; readonly signal?: AbortSignal },
+): Promise<number> {
+  const { prefix, signal } = options
   const ignore = LEFT_BY_MOUNTS.map((name) => `${prefix}${name}`)
-  const options = signal === undefined ? { ignore } : { ignore, signal }
-  const { changed, renamed } = await healTree(layout.diff(id), layout.diff(good), options)
+  const { changed, renamed } = await healTree(damaged, good, { ignore, ...(signal && { signal }) })
   if (renamed) forgetNames()
-  return { changed }
+  return changed
 }
 
 /**

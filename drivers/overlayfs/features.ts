@@ -7,7 +7,7 @@
  *   what was renamed is followed in either case.
  * - `metacopy`: a chmod or chown of a lower file copies its content (`off`) or not (`on`). Such a file can only be read
  *   through a mount with `metacopy=on` (EPERM otherwise), so read-only mounts always have it, and writable ones from the
- *   first time that anything here was written with it (the mark `metacopy~`).
+ *   first time that anything here was written with it, which the driver marks in its home.
  * - `userxattr`: only where trusted.* attributes can't be set (a user namespace); it excludes the two above.
  * - `xino` is left alone: all layers of a home are on one file system, where inode numbers are stable without it.
  */
@@ -28,16 +28,27 @@ export interface Features {
 
 const PARAMETERS = '/sys/module/overlay/parameters'
 
-/** `home` is an existing directory of the file system in question; `marked`: metacopy was used there before. */
-export function readFeatures(home: string, options: ReadonlyMap<string, string>, marked: boolean): Features {
+export interface Wishes {
+  /** The name of the driver whose options these are, for messages. */
+  readonly driver: string
+  readonly options: ReadonlyMap<string, string>
+  /** metacopy was used here before. */
+  readonly marked: boolean
+}
+
+/**
+ * `home` is an existing directory of the file system in question. @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION
+ * where an option asks for what can't be had here
+ */
+export function readFeatures(home: string, wishes: Wishes): Features {
   const index = parameter('index')
   if (!trustedAttributes(home)) {
-    refuseWithUserxattr(options)
+    refuseWithUserxattr(wishes)
     return { prefix: 'user.overlay.', userxattr: true, redirectDir: false, metacopy: false, index }
   }
-  const metacopy = choose(options, 'metacopy', parameter('metacopy'))
-  const used = metacopy === undefined ? undefined : metacopy || marked
-  const redirectDir = choose(options, 'redirect_dir', parameter('redirect_dir'))
+  const metacopy = choose(wishes, 'metacopy', parameter('metacopy'))
+  const used = metacopy === undefined ? undefined : metacopy || wishes.marked
+  const redirectDir = choose(wishes, 'redirect_dir', parameter('redirect_dir'))
   return {
     prefix: 'trusted.overlay.',
     userxattr: false,
@@ -79,24 +90,20 @@ function known(
   return value === undefined || userxattr ? [] : [`${key}=${word}`]
 }
 
-function choose(
-  options: ReadonlyMap<string, string>,
-  key: string,
-  kernel: boolean | undefined,
-): boolean | undefined {
-  const wanted = onOff('overlay', options, key)
+function choose({ driver, options }: Wishes, key: string, kernel: boolean | undefined): boolean | undefined {
+  const wanted = onOff(driver, options, key)
   if (wanted === true && kernel === undefined) {
-    throw new VarveError('FAILED_PRECONDITION', `overlay: ${key}=on: this kernel's overlayfs has no ${key}`)
+    throw new VarveError('FAILED_PRECONDITION', `${driver}: ${key}=on: this kernel's overlayfs has no ${key}`)
   }
   return kernel === undefined ? undefined : (wanted ?? kernel)
 }
 
-function refuseWithUserxattr(options: ReadonlyMap<string, string>): void {
+function refuseWithUserxattr({ driver, options }: Wishes): void {
   for (const key of ['redirect_dir', 'metacopy']) {
-    if (onOff('overlay', options, key) !== true) continue
+    if (onOff(driver, options, key) !== true) continue
     throw new VarveError(
       'FAILED_PRECONDITION',
-      `overlay: ${key}=on needs trusted.* attributes, which can't be set here (a user namespace, or the file system)`,
+      `${driver}: ${key}=on needs trusted.* attributes, which can't be set here (a user namespace, or the file system)`,
     )
   }
 }
