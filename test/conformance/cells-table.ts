@@ -1,11 +1,11 @@
-/** The README's table of cells, from the lines that the last run of each one kept. */
+/** The README's table of cells, from the results that the last run of each cell kept. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CELLS, fileOfCell, nameOfCell } from './cells.js'
 import type { Outcome } from './suite.js'
 import { resultsDirectory } from './test-cell.js'
 
-/** @throws Error where a cell that must run has none */
+/** @throws Error where a cell that must run has no results */
 export function cellsTable(): string {
   const rows = CELLS.map((cell) => {
     const file = join(resultsDirectory(), `${fileOfCell(cell)}.jsonl`)

@@ -1,4 +1,4 @@
-/** Each cell that must run has its file, so that deleting one can't go unseen. */
+/** Each cell that must run has its file, so that deleting one is noticed. */
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The cells that a Linux with these file systems must run: what `npm test` fails without. */
+/** The cells that must run on a Linux with these file systems; `npm test` fails without them. */
 import type { FileSystemKind } from '../support/file-system.js'
 import { SCRIPTS } from './suite.js'
 
@@ -19,7 +19,7 @@ export const CELLS: readonly CellName[] = [
   { driver: 'btrfs', kind: 'btrfs' },
 ]
 
-/** Of a backend: its cells share the random edit scripts, each with a seed of its own. */
+/** The cells of a backend share the random edit scripts among them, each with its own seed. */
 export function scriptsOfCell({ driver }: CellName): number {
   return Math.ceil(SCRIPTS / CELLS.filter((cell) => cell.driver === driver).length)
 }
@@ -27,7 +27,7 @@ export function scriptsOfCell({ driver }: CellName): number {
 export const nameOfCell = ({ driver, kind }: CellName): string => `${driver} on ${kind}`
 export const fileOfCell = ({ driver, kind }: CellName): string => `${driver}-on-${kind}`
 
-/** What a case may say instead of running, by backend: anything else is a failure here. */
+/** The reasons, by backend, for which a case may be impossible. Any other reason is a failure. */
 export const MAY_BE_IMPOSSIBLE: readonly { readonly cell: RegExp; readonly reason: RegExp }[] = [
   { cell: /^(overlay|vfs) on /, reason: /quota|readonlySeal/ },
   { cell: /^vfs on /, reason: /sharing/ },

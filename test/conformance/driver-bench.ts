@@ -1,4 +1,4 @@
-/** A driver on a directory, with the chain that a store would know, and mounts that go at the end. */
+/** A driver on a directory, with the parents that a store would know, and mounts that are removed at the end. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,38 +12,38 @@ import { createPlaces } from './places.js'
 export interface DriverBench {
   readonly driver: Driver
   readonly home: string
-  /** The directory that `home` is in; a case may make more in it. */
+  /** The directory that holds `home`; a case may create more in it. */
   readonly root: string
   readonly warnings: readonly string[]
-  /** Makes a layer, and a new name for it where none is given. */
+  /** Creates a layer, with a new id where none is given. */
   create(options?: {
     readonly id?: string
     readonly parent?: LayerId
     readonly writable?: boolean
-    /** Per-layer options: `size` … */
+      /** Options of the layer, such as `size`. */
     readonly options?: Readonly<Record<string, string>>
   }): Promise<LayerId>
   /** Runs `use` with the layer mounted. */
   mounted<T>(id: LayerId, mode: 'ro' | 'rw', use: (path: string) => T | Promise<T>): Promise<T>
-  /** Runs `use` with these mounts performed at a place of the bench's. */
+  /** Runs `use` with these mounts performed at a path of the bench's own. */
   performed<T>(mounts: readonly Mount[], use: (path: string) => T | Promise<T>): Promise<T>
   /** A writable layer that `write` filled, sealed. */
   written(parent: LayerId | undefined, write: (path: string) => void): Promise<LayerId>
-  /** @throws what `tar` throws, else what the driver does; when both have ended */
+  /** Rejects only when both sides have ended. @throws what `tar` throws, else what the driver throws */
   apply(
     id: LayerId,
     tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     options?: { readonly signal?: AbortSignal },
   ): Promise<Applied>
-  /** A new sealed layer that `tar` was laid into. */
+  /** A new sealed layer with `tar` applied. */
   applied(parent: LayerId | undefined, tar: Uint8Array): Promise<LayerId>
   changes(id: LayerId, parent?: LayerId): Promise<readonly Change[]>
   diff(id: LayerId, parent?: LayerId): Promise<Buffer>
-  /** Another driver on the same home, as another process would have it; `end` closes it. */
+  /** Another driver on the same home, like another process's; `end` closes it. */
   reopen(): Promise<Driver>
-  /** Unmounts what a failed case left. */
+  /** Unmounts what a failed case left mounted. */
   unmountAll(): void
-  /** The same, then removes all layers, and asserts that the home is as it was when it was new. */
+  /** Does that, removes all layers, and asserts that the home is as it was when new. */
   end(): Promise<void>
 }
 
@@ -114,7 +114,7 @@ export async function openDriverBench(
       if (channel === undefined) throw new Error('no channel')
       const applying = driver.apply(id, channel, { scratch, ...options })
       const [applied, pumped] = await Promise.allSettled([applying, pump(each(tar), sink)])
-      // CANCELLED is what the other side's failure makes of a pump.
+      // If the driver fails, the pump fails with CANCELLED.
       if (pumped.status === 'rejected' && !isCode(pumped.reason, 'CANCELLED')) throw pumped.reason
       if (applied.status === 'rejected') throw applied.reason
       if (pumped.status === 'rejected') throw pumped.reason
@@ -139,7 +139,7 @@ export async function openDriverBench(
     unmountAll: places.unmountAll,
     async end() {
       bench.unmountAll()
-      const last = await open() // which removes what a failed case left half-made
+      const last = await open() // opening removes what a failed case left half-made
       try {
         // Children first.
         const depth = (id: LayerId): number => {

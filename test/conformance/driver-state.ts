@@ -1,4 +1,4 @@
-/** What a driver is given to remember things in, in memory. */
+/** A driver's persistent state, kept in memory. */
 import type { DriverState } from '../../core/driver.js'
 
 export function createDriverState(): DriverState {
@@ -7,6 +7,12 @@ export function createDriverState(): DriverState {
     get: (key) => state.get(key),
     set: (key, value) => void state.set(key, value),
     delete: (key) => void state.delete(key),
+    claim(prefix, value, { from = 0 } = {}) {
+      let free = from
+      while (state.has(`${prefix}${free}`)) free++
+      state.set(`${prefix}${free}`, value)
+      return free
+    },
     entries: (prefix) => [...state].filter(([key]) => key.startsWith(prefix)),
   }
 }

@@ -1,13 +1,13 @@
-/** Copies of a file or a whole tree with all that it is, as `cp -a` makes them, and what is done by such a copy. */
+/** Copies of a file or tree with all attributes, as `cp -a` makes them, and edits that are made of such copies. */
 import * as fs from 'node:fs'
 import { cloneFile, makeNode, readAttributes, setAttribute, setTime } from '../support/libc.js'
 
-/** `to` must not be there. Names of one file within the tree stay names of one file. */
+/** `to` must not exist. Hard links within the tree stay hard links. */
 export function duplicate(from: Buffer, to: Buffer): void {
   copyEntry(from, to, new Map())
 }
 
-/** A copy takes its place. */
+/** Replaces it by a copy. */
 export function part(place: Buffer): void {
   const copy = Buffer.concat([place, Buffer.from('~copy')])
   duplicate(place, copy)
@@ -16,8 +16,8 @@ export function part(place: Buffer): void {
 }
 
 /**
- * The content of one file over that of another, as a clone where that can be. By hand: Node's copyFile never ends where the
- * two are one file of a union.
+ * Overwrites the content of one file with that of another, as a clone if possible. Not by Node's copyFile, which never ends
+ * where the two are one file of a union.
  */
 export function copyOver(place: Buffer, to: Buffer): void {
   const content = fs.readFileSync(place)
@@ -38,7 +38,7 @@ export function move(place: Buffer, to: Buffer): void {
     fs.renameSync(place, to)
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
-    // What a rename of a directory takes away: nothing, or an empty directory.
+    // As rename(2) does: a directory may only replace an empty directory.
     if (fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined) fs.rmdirSync(to)
     duplicate(place, to)
     fs.rmSync(place, { recursive: true })
@@ -61,14 +61,14 @@ function copyEntry(from: Buffer, to: Buffer, links: Map<bigint, Buffer>): void {
     else if (stat.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(from, 'buffer'), to)
     else copyNode(to, stat)
   }
-  // Owner before mode, for chown clears the set-id bits; the time last.
+  // Owner before mode, since chown clears the set-id bits; the time last.
   fs.lchownSync(to, Number(stat.uid), Number(stat.gid))
   if (!stat.isSymbolicLink()) fs.chmodSync(to, Number(stat.mode & 0o7777n))
   for (const [name, value] of readAttributes(from)) setAttribute(to, name, value)
   setTime(to, stat.mtimeNs)
 }
 
-/** Holes stay holes where they are what a file ends with or is in all, which is what a test needs. */
+/** Keeps only a hole at the end of a file, or one that is the whole file; the tests need no more. */
 function copyContent(from: Buffer, to: Buffer): void {
   const content = fs.readFileSync(from)
   let end = content.length
@@ -77,7 +77,7 @@ function copyContent(from: Buffer, to: Buffer): void {
   fs.truncateSync(to, content.length)
 }
 
-/** linux/kdev_t.h, new_encode_dev: how 64 bits of Node's hold major and minor. */
+/** Node's 64-bit rdev holds major and minor as in linux/kdev_t.h, new_encode_dev. */
 function copyNode(to: Buffer, { mode, rdev }: fs.BigIntStats): void {
   const major = Number((rdev >> 8n) & 0xfffn)
   const minor = Number((rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n))

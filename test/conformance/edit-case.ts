@@ -1,4 +1,4 @@
-/** A case as data: a tree, the edits of it, and what has changed then. */
+/** A case as data: a tree, edits of it, and the changes that must result. */
 import assert from 'node:assert/strict'
 import { checkLayer, treeOf } from './layer-check.js'
 import type { Case } from './suite.js'
@@ -18,12 +18,12 @@ import type { World } from './world.js'
 
 interface EditRow {
   readonly title: string
-  /** {@link BASE} where not said. */
+  /** Default: {@link BASE}. */
   readonly base?: Tree
   readonly edits: readonly Edit[]
   /**
-   * `A`, `C` or `D` and the path, in order; or lists of which one must be it, where it is the kernel's choice: a write to a
-   * file of several names parts it from them on a union, and of two names that parted either may be the one that changed.
+   * `A`, `C` or `D` and the path, in order; or several such lists, of which one must match, where the result depends on the
+   * kernel. On a union, a write to one name of a file separates it from the others, and then either may be the changed one.
    */
   readonly changes: readonly string[] | { readonly oneOf: readonly (readonly string[])[] }
   readonly impossible?: (world: World) => Promise<string | undefined>
@@ -31,7 +31,7 @@ interface EditRow {
 
 export const seconds = (count: number): bigint => BigInt(count) * 1_000_000_000n
 
-/** No two directories have one time, and none has one that the clock could give it: a write into one is always seen. */
+/** Each directory has its own time, and none that the clock could give it, so that a write into it always shows. */
 export const BASE: Tree = {
   '': directory({ mtime: seconds(1000) }),
   d: directory({ mtime: seconds(1001) }),
@@ -50,7 +50,7 @@ export const BASE: Tree = {
   pipe: fifo({ mtime: seconds(5000) }),
 }
 
-/** Beside the row's own list: {@link checkLayer}, and the same answers before the layer was sealed. */
+/** Checks the row's list, {@link checkLayer}, and that the results were the same before the layer was sealed. */
 export function editCase({ title, base = BASE, edits, changes, impossible }: EditRow): Case {
   return {
     group: 'changes',

@@ -1,11 +1,11 @@
-/** `changes` against what two trees really hold, told by test/oracle.ts. */
+/** Compares `changes` with what two trees really hold, according to test/support/oracle.ts. */
 import assert from 'node:assert/strict'
 import type { Change } from '../../core/driver.js'
 import type { Snapshot } from '../support/oracle.js'
 
 /**
- * Every difference is listed, once, in the order of path bytes, and nothing else is; except that a name may be listed beyond
- * that where it is or was a link of another, for then nothing in the tree says which of the names it was that changed.
+ * Every difference is listed, once, in the order of path bytes, and nothing else. Only hard links may be listed in addition,
+ * because the trees do not show which name of a file was changed.
  */
 export function assertExact(changes: readonly Change[], before: Snapshot, after: Snapshot): void {
   const lines = changes.map(({ path, kind }) => `${kind} ${path}`)
@@ -21,7 +21,7 @@ export function assertExact(changes: readonly Change[], before: Snapshot, after:
   assert.deepEqual({ missing, wrong }, { missing: [], wrong: [] }, 'changes and what the trees hold')
 }
 
-/** `add a`, `modify b`, `delete c`: links aside. */
+/** `add a`, `modify b`, `delete c`, without the additional links. */
 function expectedChanges(before: Snapshot, after: Snapshot): string[] {
   const lines: string[] = []
   for (const [path, line] of after) {
@@ -37,7 +37,7 @@ function expectedChanges(before: Snapshot, after: Snapshot): string[] {
   return lines
 }
 
-/** The other names of a file end a line, before the extended attributes. */
+/** The other names of a file are at the end of a line, before the extended attributes. */
 const LINK = / = (.*?)(?= \S+=0x|$)/s
 
 function linkedPaths(before: Snapshot, after: Snapshot): ReadonlySet<string> {

@@ -18,8 +18,8 @@ export function treeOf(bench: DriverBench, id: LayerId): Promise<Snapshot> {
 }
 
 /**
- * `child` against `parent`, any layer, whose tree is `before`: the changes are exact, the diff is the same bytes twice, and
- * laid onto another child of `parent` makes an equal tree.
+ * Compares `child` with any layer `parent`, whose tree is `before`. The changes must be exact, two diffs must be the same
+ * bytes, and the diff applied to another child of `parent` must give an equal tree.
  */
 export async function checkLayer(
   bench: DriverBench,

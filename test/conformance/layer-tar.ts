@@ -1,15 +1,15 @@
-/** Layer tars byte by byte, from a tree as data; shares no code with core, so that a mistake there can't hide itself. */
+/** Builds layer tars from a tree as data. Shares no code with core, so that a mistake there can't hide itself. */
 import { header, TYPEFLAGS } from '../support/tar-bytes.js'
 import type { Entry, Tree } from './trees.js'
 
 export interface TarOptions {
-  /** Bytes of zeros after the last entry: two blocks are the end marker, tar(1) makes 10 KiB of it. */
+  /** Bytes of zeros after the last entry. Two blocks are the end marker; tar(1) pads to 10 KiB. */
   readonly tail?: number
-  /** Entries before those of the tree, in the tar's own words: a whiteout, say. */
+  /** Entries before those of the tree, by their names in the tar: a whiteout, for instance. */
   readonly first?: Tree
 }
 
-/** ustar; times in whole seconds, no attributes. A path may be anything that an entry may be called. */
+/** ustar, with times in whole seconds and no attributes. A path may be any name of an entry. */
 export function tarOf(tree: Tree, { tail = 1024, first = {} }: TarOptions = {}): Buffer {
   const entries = [...Object.entries(first), ...Object.entries(tree)]
   return Buffer.concat([...entries.flatMap(([path, entry]) => blocksOf(path, entry)), Buffer.alloc(tail)])

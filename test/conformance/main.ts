@@ -1,7 +1,7 @@
 /**
- * The suite by itself, on any host that has Node: `node dist/test/conformance/main.js --driver overlay --root DIR`. It needs
- * the compiled folder and the packages that varve needs to run, nothing else. One JSON line a case on standard output;
- * for people, on standard error. Exit status: 0 all passed or impossible, 1 something failed, 2 the driver can't be used here.
+ * The suite as a command, on any host that has Node: `node dist/test/conformance/main.js --driver overlay --root DIR`. It
+ * needs only the compiled folder and varve's runtime packages. Standard output gets a line of JSON for each case, standard
+ * error text for people. Exit status: 0 all passed or were impossible, 1 something failed, 2 the driver can't be used here.
  * The first Ctrl-C waits for the running case, which cleans up after itself; the second does not wait.
  */
 import { mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
@@ -13,18 +13,18 @@ import { type Cell, type Outcome, runSuite, SCRIPTS, selectCases } from './suite
 
 const HELP = `usage: node main.js --driver NAME --root DIR [OPTION]…
 
-Tries a backend on the file system of DIR, where all that is made is removed again. Takes root.
+Tries a backend on the file system of DIR, and removes all that it creates there. Needs root.
 
   --driver NAME    ${drivers.map(({ name }) => name).join(', ')}
   --root DIR       an existing directory
-  --opt KEY=VALUE  an option of the driver; as often as needed
-  --only TEXT      cases with this in their group or title; as often as needed
+  --opt KEY=VALUE  an option of the driver; repeatable
+  --only TEXT      only cases with this in their group or title; repeatable
   --seed NUMBER    repeats the random cases of a run
-  --scripts N      how many random edit scripts (default ${SCRIPTS})
+  --scripts N      number of random edit scripts (default ${SCRIPTS})
   --timeout S      seconds that one case may take (default 900)
   --name TEXT      the cell's name in the results (default: NAME on DIR)
-  --list           the cases, and nothing else
-  --help           this
+  --list           only list the cases
+  --help           show this help
 `
 
 process.exitCode = await main(process.argv.slice(2))
@@ -42,7 +42,7 @@ async function main(args: string[]): Promise<number> {
     return 0
   }
   if (selectCases(only).length === 0) {
-    process.stderr.write(`no case has ${only.join(' or ')} in its title; --list shows them\n`)
+    process.stderr.write(`no case has ${only.join(' or ')} in its title; --list shows the titles\n`)
     return 2
   }
   const refusal = await whyNot(cell)
@@ -66,10 +66,10 @@ async function main(args: string[]): Promise<number> {
   const stop = (name: NodeJS.Signals): void => {
     if (stopped !== undefined) interrupt.abort(name)
     stopped = name
-    process.stderr.write(`\n${cell.name}: interrupted; the running case ends first (again: now)\n`)
+    process.stderr.write(`\n${cell.name}: interrupted; waiting for the running case (interrupt again to end now)\n`)
   }
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop)
-  // EPIPE: nobody reads on.
+  // EPIPE: the reader went away.
   process.stdout.on('error', () => {
     stopped ??= 'SIGTERM'
   })
@@ -86,7 +86,7 @@ async function main(args: string[]): Promise<number> {
     stopped = signal.reason as NodeJS.Signals
   }
   if (stopped !== undefined) {
-    // By the signal itself: the case that was cut off may have threads that wait for each other.
+    // Not `process.exit`: the case that was cut off may have threads that wait for each other.
     process.off('SIGINT', stop).off('SIGTERM', stop)
     process.kill(process.pid, stopped)
   }
@@ -107,7 +107,7 @@ interface Given {
   readonly list: boolean
 }
 
-/** What is wrong with the arguments, as text; empty where help was asked for. */
+/** The arguments, or a message about what is wrong with them; '' asks for help. */
 function readArguments(args: string[]): Given | string {
   try {
     const { values } = parseArgs({
@@ -127,13 +127,13 @@ function readArguments(args: string[]): Given | string {
     })
     if (values.help) return ''
     const module = drivers.find(({ name }) => name === (values.driver ?? (values.list ? 'vfs' : undefined)))
-    if (module === undefined) return values.driver ? `no driver ${values.driver}` : 'which --driver?'
+    if (module === undefined) return values.driver ? `no driver ${values.driver}` : '--driver is missing'
     const root = values.root ?? (values.list ? '/' : undefined)
-    if (root === undefined) return 'which --root?'
+    if (root === undefined) return '--root is missing'
     const numbers = [values.seed, values.scripts, values.timeout].map(Number)
     const [seed = 0, scripts = 0, timeout = 0] = numbers
     if (numbers.some((number) => !Number.isInteger(number) || number < 0) || scripts < 1 || timeout < 1)
-      return '--seed, --scripts and --timeout take whole numbers, the last two from 1'
+      return '--seed, --scripts and --timeout take whole numbers, the last two 1 or more'
     if (!statSync(root).isDirectory()) return `--root ${root}: not a directory`
     const options = values.opt.map((text) => text.split(/=(.*)/s, 2) as [string, string | undefined])
     const odd = options.find(([key, value]) => key === '' || value === undefined)
@@ -150,9 +150,9 @@ function readArguments(args: string[]): Given | string {
   }
 }
 
-/** Why the driver can't be used there, by its own probe. */
+/** Why the driver can't be used there, according to its own probe. */
 async function whyNot({ module, root, options }: Cell): Promise<string | undefined> {
-  if (process.getuid?.() !== 0) return 'the suite mounts what it looks at, which takes root'
+  if (process.getuid?.() !== 0) return 'the suite mounts layers, which needs root'
   const odd = Object.keys(options).find((key) => !module.options.some((each) => each.key === key))
   if (odd !== undefined) return `${module.name} has no option ${odd}`
   const scratch = mkdtempSync(join(root, 'varve-probe-'))

@@ -1,17 +1,17 @@
-/** Where a bench mounts what it is given as data. */
+/** Performs mounts that a bench has as data. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
 import { attach, unmount } from '../../core/sys/mount.js'
 
 export interface Places {
-  /** Runs `use` with these mounts performed at a place of its own. */
+  /** Runs `use` with these mounts performed at a path of their own. */
   performed<T>(mounts: readonly Mount[], use: (path: string) => T | Promise<T>): Promise<T>
-  /** Unmounts what a failed case left. */
+  /** Unmounts what a failed case left mounted. */
   unmountAll(): void
 }
 
-/** `directory` is made; it holds nothing else. */
+/** Creates `directory` for the mounts alone. */
 export function createPlaces(directory: string): Places {
   mkdirSync(directory, { mode: 0o700 })
   const mounted = new Set<string>()

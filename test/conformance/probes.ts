@@ -1,4 +1,6 @@
-/** What the file system inside a layer can hold, found by trying. Each says why not, or nothing. */
+/**
+ * What the file system inside a layer can hold, found by trying. Each probe returns the reason why it can't, or undefined.
+ */
 import * as fs from 'node:fs'
 import { readAttributes, setAttribute, setTime } from '../support/libc.js'
 import type { World } from './world.js'
@@ -29,7 +31,7 @@ export function keepsTimes(times: readonly bigint[]): Probe {
     })
 }
 
-/** Whether `make`, called with the root of a writable layer, does not throw. */
+/** Does `make` succeed when it is called with the root of a writable layer? */
 export function lets(make: (root: string) => void): (world: World) => Promise<boolean> {
   return async (world) => {
     const reason = await inLayer(world, (_, root) => {

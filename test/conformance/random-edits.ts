@@ -1,19 +1,21 @@
-/** Random trees and random edits of them, as a container would make them: each looks at the tree, and is data once it is done. */
+/** Random trees and random edits, as a container would make them. An edit is chosen by the tree, and is returned as data. */
 import { type Dirent, readdirSync } from 'node:fs'
 import type { Random } from './random.js'
 import { type Attributes, applyEdit, at, type Content, type Edit, type Entry } from './trees.js'
 
-/** Fills an empty directory: `count` entries of every kind, some of them links of one file. Gives what it did. */
+/** Fills an empty directory with `count` entries of every kind, some of them hard links. Returns the edits. */
 export function randomTree(root: string, count: number, random: Random): readonly Edit[] {
   return perform(root, count, () => makeSomewhere(look(root), random))
 }
 
-/** Changes a tree `count` times, an edit or a few at once. Gives what it did. */
+/** Changes a tree `count` times, by one or a few edits each. Returns the edits. */
 export function randomEdits(root: string, count: number, random: Random): readonly Edit[] {
   return perform(root, count, () => random.pick(ACTIONS)(look(root), random))
 }
 
-/** False where the edit does not fit the tree: a name is taken, a directory not empty, gone, or inside what is moved. */
+/**
+ * False where the edit does not fit the tree: a name exists, or a directory is missing, not empty, or below the moved one.
+ */
 export function tryEdit(root: string, edit: Edit): boolean {
   try {
     applyEdit(root, edit)
@@ -28,14 +30,14 @@ export function tryEdit(root: string, edit: Edit): boolean {
 const UNFIT = new Set(['EEXIST', 'ENOTEMPTY', 'EISDIR', 'ENOTDIR', 'EINVAL', 'ENOENT'])
 
 type Kind = 'file' | 'directory' | 'other'
-/** What there is, by path; directories before what is in them. */
+/** The kinds of the existing files by path, directories before their content. */
 type Sight = ReadonlyMap<string, Kind>
 type Action = (sight: Sight, random: Random) => readonly Edit[]
 
 const ALL: readonly Kind[] = ['file', 'directory', 'other']
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'a-b', 'a.b', '.hidden', 'caf\xc3\xa9', 'x y', '\\', ':,', '\xff\n']
 const MODES = [0o644, 0o755, 0o600, 0o2755, 0o777, 0o4711, 0o1777]
-/** Few, so that files meet that differ in nothing else. */
+/** Few, so that files often have the same time and differ in something else. */
 const TIMES = [
   0n,
   1_000_000_000n,
@@ -84,7 +86,7 @@ const ACTIONS: readonly Action[] = [
 function perform(root: string, count: number, next: () => readonly Edit[]): readonly Edit[] {
   const done: Edit[] = []
   for (let i = 0; i < count; i++) {
-    // Edits that belong together: what cannot be done ends them.
+    // These edits belong together: the first that fails ends them.
     for (const edit of next()) {
       if (!tryEdit(root, edit)) break
       done.push(edit)
@@ -111,7 +113,7 @@ function changePlaces(sight: Sight, random: Random): readonly Edit[] {
   ]
 }
 
-/** A directory and the one that it is in. */
+/** A directory and its parent swap places. */
 function turnAround(path: string): readonly Edit[] {
   const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')))
   if (parent === '') return []
@@ -131,7 +133,7 @@ function moveDeep(path: string, random: Random): readonly Edit[] {
   ]
 }
 
-/** Each takes the place of the one before. */
+/** Each file takes the place of the one before. */
 function chainOfRenames(sight: Sight, random: Random): readonly Edit[] {
   const edits: Edit[] = []
   let to = `chain~${random.below(1000)}`
@@ -162,7 +164,7 @@ function someEntry(random: Random): Entry {
   }
 }
 
-/** Sizes meet too, and rarely a hole that is worth a sparse map. */
+/** Sizes repeat as well, and now and then there is a hole large enough for a sparse map. */
 function someContent(random: Random): Content {
   const size = random.pick([0, 1, 100, 100, 4096, 10_000])
   const fill = random.below(4)
@@ -195,7 +197,7 @@ function on(
   }
 }
 
-/** A path, there or not, whose directory is there. */
+/** A path, existing or not, in an existing directory. */
 function place(sight: Sight, random: Random): string {
   const parent = random.pick(['', ...pathsOf(sight, ['directory'])])
   const name = random.pick(NAMES)
@@ -229,5 +231,5 @@ function look(root: string, path = '', into = new Map<string, Kind>()): Sight {
   return into
 }
 
-/** Node's types don't know that the encoding is that of the names. */
+/** Node's types don't know that names are Buffers with this encoding. */
 type Named = Pick<Dirent, 'isFile' | 'isDirectory'> & { readonly name: Buffer }

@@ -1,4 +1,4 @@
-/** Numbers that can be had again from their seed. */
+/** Random numbers that repeat for the same seed. */
 
 export interface Random {
   /** 0 to `limit` - 1 */
@@ -6,7 +6,7 @@ export interface Random {
   pick<T>(from: readonly T[]): T
 }
 
-/** mulberry32: small, and the same everywhere. */
+/** mulberry32: a small generator with the same numbers everywhere. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0
   const below = (limit: number): number => {

@@ -1,4 +1,4 @@
-/** The entries of a tar in ustar with PAX headers, as drivers' diffs are: shares no code with core. */
+/** Reads the entries of a ustar tar with PAX headers, the form of drivers' diffs. Shares no code with core. */
 
 export interface ReadEntry {
   readonly path: string

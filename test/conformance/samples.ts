@@ -1,4 +1,4 @@
-/** Trees with everything that a layer has to keep, and looks at them. */
+/** Sample trees with everything that a layer has to keep. */
 import * as fs from 'node:fs'
 import { setAttribute } from '../support/libc.js'
 import { differences, snapshot } from '../support/oracle.js'
@@ -10,7 +10,7 @@ import { at, type Content, device, directory, type Edit, fifo, file, link, socke
 const THEN = 1_234_567_890_123_456_789n
 const HOLED: Content = { size: 3 * 2 ** 20 + 3, fill: 7, hole: { from: 2 ** 16, to: 3 * 2 ** 20 } }
 
-/** Every type but a socket, which no tar can hold; odd modes, owners, times, attributes and names. */
+/** Every type but a socket, which a tar can't hold, with odd modes, owners, times, attributes and names. */
 export const SAMPLE: Tree = {
   '': directory({ mode: 0o750, uid: 5, gid: 6, mtime: THEN, xattrs: { 'trusted.root': 'r' } }),
   d: directory({ mode: 0o1705, uid: 1, gid: 2, mtime: THEN + 1n, xattrs: { 'trusted.d': '\0\xff' } }),
@@ -46,10 +46,10 @@ export const SAMPLE: Tree = {
   'gone/file': file(),
 }
 
-/** The same and a socket. */
+/** The same with a socket. */
 export const SAMPLE_WITH_SOCKET: Tree = { ...SAMPLE, socket: socket({ mode: 0o711, mtime: THEN + 6n }) }
 
-/** What a container may do to it. */
+/** Edits of {@link SAMPLE} that a container might make. */
 export const SAMPLE_EDITS: readonly Edit[] = [
   { do: 'make', path: 'new', entry: file('new') },
   { do: 'append', path: 'd/deep/er/file', content: ', too' },
@@ -68,7 +68,7 @@ export const SAMPLE_EDITS: readonly Edit[] = [
   { do: 'make', path: 'some/where', entry: directory({ mode: 0o500 }) },
 ]
 
-/** Bytes of content in the regular files among these paths of a directory. */
+/** Total size of the regular files among these paths. */
 export function sizeOf(root: string, paths: readonly string[]): number {
   const sizes = new Map<number, number>()
   for (const path of paths) {
@@ -78,7 +78,7 @@ export function sizeOf(root: string, paths: readonly string[]): number {
   return [...sizes.values()].reduce((sum, each) => sum + each, 0)
 }
 
-/** Where the merged views of two layers differ; empty where they don't. */
+/** The differences between the merged views of two layers. */
 export async function differencesOf(
   bench: DriverBench,
   expected: Parameters<DriverBench['mounted']>[0],
@@ -88,7 +88,7 @@ export async function differencesOf(
   return differences(want, await bench.mounted(actual, 'ro', (path) => snapshot(path)))
 }
 
-/** Does the file system of this directory take attributes of this name? */
+/** Does the file system of this directory accept attributes of this name? */
 export function takesAttribute(path: string, name: string, value = ''): boolean {
   const probe = fs.mkdtempSync(`${path}/attribute-`)
   try {

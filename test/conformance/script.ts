@@ -1,4 +1,4 @@
-/** A script: how a tree came to be and what is then done to it, as data, so that one that found a fault can be kept. */
+/** A script: the making of a tree and its edits as data, so that a script that found a fault can be kept. */
 import assert from 'node:assert/strict'
 import type { LayerId } from '../../core/ids.js'
 import type { Snapshot } from '../support/oracle.js'
@@ -9,11 +9,11 @@ import { tryEdit } from './random-edits.js'
 import type { Edit } from './trees.js'
 
 export interface Script {
-  /** From an empty root to a first layer, from that to its child, and from that to the layer which is looked at. */
+  /** The edits that make the first layer, its child, and the grandchild, which is the layer that is checked. */
   readonly layers: readonly [base: readonly Edit[], parent: readonly Edit[], child: readonly Edit[]]
 }
 
-/** Does it all, and checks the last layer. @throws as {@link checkScript} */
+/** Makes the layers and checks the last one. @throws as {@link checkScript} */
 export async function runScript(bench: DriverBench, { layers }: Script): Promise<void> {
   const [base, parent, child] = layers
   const bottom = await bench.written(undefined, (root) => doAll(root, base))
@@ -27,7 +27,7 @@ export async function runScript(bench: DriverBench, { layers }: Script): Promise
   }
 }
 
-/** Seals `child`, a layer that was written, and checks it against its parent, and its parent against it. */
+/** Seals `child`, and checks its changes against its parent, and those of its parent against it. */
 export async function checkScript(
   bench: DriverBench,
   { parent, before, child }: { readonly parent: LayerId; readonly before: Snapshot; readonly child: LayerId },
@@ -39,7 +39,7 @@ export async function checkScript(
   assertExact(await bench.changes(parent, child), tree, before)
 }
 
-/** The same failure by fewer edits: leaves out each that it does not need. */
+/** Reduces a failing script by leaving out each edit that the failure does not need. */
 export async function shrink(bench: DriverBench, script: Script): Promise<Script> {
   const fails = async (layers: Script['layers']): Promise<boolean> => {
     try {
@@ -50,7 +50,7 @@ export async function shrink(bench: DriverBench, script: Script): Promise<Script
     }
   }
   let layers = script.layers
-  // Not by these edits alone: what failed may be gone, or in the clock.
+  // Doesn't fail again: it depended on something else, such as the clock.
   if (!(await fails(layers))) return script
   for (const level of [2, 1, 0] as const) {
     for (let i = layers[level].length - 1; i >= 0; i--) {
@@ -61,7 +61,7 @@ export async function shrink(bench: DriverBench, script: Script): Promise<Script
   return { layers }
 }
 
-/** As TypeScript, to be put among the scripts that are kept. */
+/** The script as TypeScript, for scripts-kept.ts. */
 export function printScript({ layers }: Script): string {
   const text = JSON.stringify({ layers }, (_, value) =>
     typeof value === 'bigint' ? `bigint:${value}` : value,

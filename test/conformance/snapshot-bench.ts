@@ -1,4 +1,4 @@
-/** What cases about snapshots do again and again; trees by the oracle. */
+/** Helpers for cases about snapshots. Trees are read by the oracle. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { Change } from '../../core/driver.js'
@@ -12,7 +12,7 @@ export function snapshotCase(title: string, run: (bench: StoreBench) => Promise<
   return { group: 'snapshots', title, run: (world) => world.withStore(run) }
 }
 
-/** Runs `use` in an active snapshot's mounts, as they are told now. */
+/** Runs `use` in the current mounts of an active snapshot. */
 export async function inside<T>(
   bench: StoreBench,
   key: string,
@@ -21,7 +21,7 @@ export async function inside<T>(
   return bench.performed(await bench.store.snapshots.mounts(key), use)
 }
 
-/** A committed snapshot `name` of what `write` makes of `parent`. */
+/** A committed snapshot `name` on `parent` with what `write` wrote. */
 export async function layer(
   bench: StoreBench,
   name: string,
@@ -54,7 +54,7 @@ export function treeOf(bench: StoreBench, name: string): Promise<Snapshot> {
   return viewed(bench, name, (path) => snapshot(path))
 }
 
-/** What the store says has changed from `a` (default: its parent) to `b`. */
+/** The changes from `a` (default: the parent) to `b` according to the store. */
 export async function changesOf(
   bench: StoreBench,
   b: string,
@@ -67,11 +67,11 @@ export async function changesOf(
 
 export const namesOf = (snapshots: Snapshots): string[] => Array.from(snapshots.walk(), ({ name }) => name)
 
-/** Writes a file in the directory that it is called with. */
+/** Returns a function that writes a file in a directory. */
 export const write = (name: string, content: string) => (path: string) =>
   fs.writeFileSync(`${path}/${name}`, content)
 export const read = (path: string, name: string): string => fs.readFileSync(`${path}/${name}`, 'utf8')
-/** Not what a file system has by itself. */
+/** Excludes what a new file system has by itself. */
 export const isOurs = (name: string): boolean => name !== 'lost+found'
 
 export async function rejects(call: () => Promise<unknown>, words: RegExp, code: ErrorCode): Promise<void> {

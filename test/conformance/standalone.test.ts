@@ -1,4 +1,4 @@
-/** The suite can be carried away: the compiled folder and the packages that varve needs to run are all it takes. */
+/** The suite runs elsewhere with nothing but the compiled folder and varve's runtime packages. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -60,7 +60,7 @@ describe('the suite by itself', () => {
   })
 })
 
-/** What `main` imports, directly or not, `import()` included: our files relative to the compiled folder, and packages. */
+/** All that `main` imports, `import()` included: our files, relative to the compiled folder, and packages. */
 function reachable(main: string): {
   readonly files: readonly string[]
   readonly packages: readonly string[]
@@ -82,7 +82,7 @@ function reachable(main: string): {
   return { files: [...files].sort(), packages: [...packages].sort() }
 }
 
-/** Relative paths of the packages that are installed for running, those that they need included. */
+/** Relative paths of the installed runtime packages, with their dependencies. */
 function runtimePackages(): readonly string[] {
   const root = checkoutDirectory()
   const lock = JSON.parse(readFileSync(join(root, 'node_modules/.package-lock.json'), 'utf8')) as {

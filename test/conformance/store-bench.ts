@@ -1,4 +1,4 @@
-/** A store on a directory: opened, reopened, mounted from, and looked over at the end. */
+/** A store on a directory: opened, reopened, mounted, and checked at the end. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,9 +8,9 @@ import { createPlaces } from './places.js'
 import type { Cell } from './suite.js'
 
 export interface StoreBench {
-  /** The store as it is open now. */
+  /** The store that is open now. */
   readonly store: Store
-  /** The data root, for looking at what is really there. */
+  /** The data root, for a look at the files themselves. */
   readonly root: string
   /** A directory for files of the case. */
   readonly work: string
@@ -19,11 +19,11 @@ export interface StoreBench {
   reopen(): Promise<Store>
   /** Runs `use` with a layer, image or writable layer mounted by the store. */
   mounted<T>(reference: string, use: (path: string) => T | Promise<T>): Promise<T>
-  /** Runs `use` with mounts as data (a snapshot's) performed at a place of the bench's. */
+  /** Runs `use` with mounts that are data (a snapshot's) performed at a path of the bench's own. */
   performed<T>(mounts: readonly Mount[], use: (path: string) => T | Promise<T>): Promise<T>
-  /** Writes `bytes` to a new file of the case's and gives its path. */
+  /** Writes `bytes` to a new file and returns its path. */
   file(bytes: Uint8Array): string
-  /** Checks the store, removes all that is in it, asserts that the driver keeps nothing more, and closes it. */
+  /** Checks the store, removes everything in it, asserts that the driver keeps nothing, and closes it. */
   end(): Promise<void>
 }
 

@@ -1,6 +1,6 @@
 /**
- * The contract of a backend, as one suite. A backend joins with its `DriverModule` and a directory; what it can't do it says
- * in `supports`, and nothing here asks for its name.
+ * The contract of a backend, as one suite. A backend needs only its `DriverModule` and a directory. `supports` says what it
+ * can't do; no case asks for its name.
  */
 import type { DriverModule } from '../../core/driver.js'
 import { CASES } from './cases/all.js'
@@ -13,7 +13,7 @@ export interface Cell {
   readonly module: DriverModule
   /** The driver's options. */
   readonly options: Readonly<Record<string, string>>
-  /** An existing directory on the file system to be tried; all that is made is below it, and gone afterwards. */
+  /** An existing directory on the file system to try. All files are created below it, and removed afterwards. */
   readonly root: string
 }
 
@@ -23,7 +23,7 @@ export interface Case {
   readonly group: Group
   /** A sentence, unique in the suite. */
   readonly title: string
-  /** Why it can't run here, from `supports` or a probe of the file system; undefined where it can. */
+  /** Why the case can't run here, from `supports` or a probe of the file system; undefined where it can. */
   impossible?(world: World): string | undefined | Promise<string | undefined>
   /** Throws where the backend is wrong. */
   run(world: World): Promise<void>
@@ -38,34 +38,34 @@ export interface Outcome {
   /** Why it is impossible, or how it failed. */
   readonly reason?: string
   readonly ms: number
-  /** What repeats a random case. */
+  /** Repeats a random case. */
   readonly seed: number
 }
 
-/** Random edit scripts of a whole run. */
+/** Number of random edit scripts in a whole run. */
 export const SCRIPTS = 500
 
 export interface SuiteOptions {
   /** Only cases whose group or title has one of these in it. */
   readonly only?: readonly string[]
   readonly seed: number
-  /** How many random edit scripts. */
+  /** Number of random edit scripts. */
   readonly scripts: number
   /** Called before each case. */
   readonly started?: (found: Case) => void
-  /** Ends the run; what the running case has made is taken away first. */
+  /** Ends the run, after removing what the running case has created. */
   readonly signal?: AbortSignal
 }
 
-/** The cases that `only` leaves, in their order. */
+/** The cases that `only` selects, in order. */
 export function selectCases(only: readonly string[] = []): readonly Case[] {
   if (only.length === 0) return CASES
   return CASES.filter((each) => only.some((text) => `${each.group}: ${each.title}`.includes(text)))
 }
 
 /**
- * Runs the cases one after the other. A case that fails, or that leaves a mount, a layer or a file behind, is an outcome and
- * never a throw.
+ * Runs the cases one after the other. A case that fails, or leaves a mount, a layer or a file behind, is an outcome, not an
+ * exception.
  * @throws the signal's reason
  */
 export async function* runSuite(
@@ -114,7 +114,7 @@ async function unlessAborted<T>(
   }
 }
 
-/** With its causes: the seed and the edits of a random case are in the outer one. */
+/** The error with its causes, because the outer one only has the seed and the edits of a random case. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const own = error.stack ?? error.message

@@ -1,4 +1,4 @@
-/** A case as data: a tar, the layer below, what is there when it was laid down, and what comes out again. */
+/** A case as data: a tar that is applied to a layer, the tree that results, and the diff. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
@@ -16,11 +16,11 @@ export interface TarRow {
   readonly title: string
   /** Without the end marker. */
   readonly entries: readonly Buffer[]
-  /** Paths of the merged view, in order, parted by blanks. */
+  /** Paths of the merged view, in order, separated by spaces. */
   readonly tree: string
   /** Names of the layer's own diff, in order; `name = target` for a hard link. */
   readonly diff: string
-  /** More that must be true. */
+  /** Further assertions. */
   readonly look?: (seen: {
     readonly tree: Snapshot
     readonly applied: Applied
@@ -30,7 +30,7 @@ export interface TarRow {
 
 const OLD = { mtime: seconds(1000) }
 
-/** What every row is laid onto. */
+/** The layer below the tar of every row. */
 export const LOWER: Tree = {
   '': directory(OLD),
   abs: symlink('/d/sub', OLD),
@@ -43,7 +43,7 @@ export const LOWER: Tree = {
   link: symlink('d', OLD),
 }
 
-/** Beside the row's own: {@link checkLayer}, and the store gives the very bytes back that it took. */
+/** Checks the row's tree and diff, {@link checkLayer}, and that the store exports the same bytes that it imported. */
 export function tarCase({ title, entries, tree, diff, look }: TarRow): Case {
   const tar = Buffer.concat([...entries, END])
   return {
@@ -80,7 +80,7 @@ export function tarCase({ title, entries, tree, diff, look }: TarRow): Case {
   }
 }
 
-/** Blanks in a name would part it in two: no row has such a name. */
+/** The paths as a row has them; no row has a name with a space. */
 function pathsOf(tree: Snapshot): string {
   return [...tree.keys()]
     .filter((path) => path !== '')

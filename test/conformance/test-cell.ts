@@ -1,6 +1,6 @@
 /**
- * One cell as a test: the suite's own command in a process of its own, on a new file system, each case a subtest. Its lines
- * are kept in `.cache/conformance/<cell>.jsonl` of the checkout, for the README's table.
+ * One cell as a test: runs the suite's command in a separate process on a new file system, each case as a subtest. Its
+ * output is kept in `.cache/conformance/<cell>.jsonl` of the checkout, for the README's table.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -17,7 +17,7 @@ import type { Outcome } from './suite.js'
 
 const MAIN = fileURLToPath(new URL('main.js', import.meta.url))
 
-/** Where the lines of the last run of each cell are. */
+/** The folder with the output of the last run of each cell. */
 export const resultsDirectory = (): string => join(checkoutDirectory(), '.cache/conformance')
 
 export function testCell(cell: CellName): void {
@@ -30,7 +30,7 @@ export function testCell(cell: CellName): void {
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const closed = once(child, 'close').catch((error: unknown) => [error])
     t.after(async () => {
-      child.kill('SIGTERM') // where this test ended first: it cleans up and is gone before its file system is
+      child.kill('SIGTERM') // if it still runs: it must clean up and end before its file system is closed
       await closed
       fileSystem.close()
     })
@@ -46,7 +46,7 @@ export function testCell(cell: CellName): void {
     }
     const [status] = await closed
     t.diagnostic(told.trim())
-    assert.ok(lines.length > 0, `the suite told nothing: ${told}`)
+    assert.ok(lines.length > 0, `the suite printed no results: ${told}`)
     assert.equal(status, 0, told)
     mkdirSync(resultsDirectory(), { recursive: true })
     writeFileSync(join(resultsDirectory(), `${fileOfCell(cell)}.jsonl`), `${lines.join('\n')}\n`)

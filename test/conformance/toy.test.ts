@@ -1,6 +1,6 @@
 /**
- * "Write a driver" of drivers/README.md, followed: the toy has the files that it names, is made of what it offers, and passes
- * the whole suite.
+ * The toy driver follows "Write a driver" in drivers/README.md: it has the files that the section names, uses only the
+ * helpers that it names, and passes the whole suite.
  */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'

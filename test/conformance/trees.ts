@@ -1,9 +1,9 @@
-/** Trees and edits as data: what a case starts from and what it does, so that both can be read, printed and repeated. */
+/** Trees and edits as data: what a case starts with and what it does, so that both can be read, printed and repeated. */
 import * as fs from 'node:fs'
 import { makeNode, punchHole, removeAttribute, setAttribute, setTime } from '../support/libc.js'
 import { copyOver, move, part } from './duplicate.js'
 
-/** What any file may be given beside its content; what is not said stays as the system makes it. */
+/** Attributes of a file; a missing one stays as the system sets it. */
 export interface Attributes {
   readonly mode?: number
   readonly uid?: number
@@ -19,20 +19,20 @@ export type Entry = Attributes &
     | { readonly type: 'file'; readonly content: string | Content }
     | { readonly type: 'directory' }
     | { readonly type: 'symlink'; readonly target: string }
-    /** Another name of a path of this tree. */
+    /** A hard link to a path of this tree. */
     | { readonly type: 'link'; readonly to: string }
     | { readonly type: 'char' | 'block'; readonly major: number; readonly minor: number }
     | { readonly type: 'fifo' | 'socket' }
   )
 
-/** `size` bytes, of which those before and after `hole` are `fill`. */
+/** `size` bytes of `fill`, except for `hole`. */
 export interface Content {
   readonly size: number
   readonly fill: number
   readonly hole?: { readonly from: number; readonly to: number }
 }
 
-/** By path, parents first; a path is a byte string, `''` the root itself. Directories are made last-time-right. */
+/** Entries by path, parents first; a path is a byte string, `''` the root itself. Directories get their attributes last. */
 export type Tree = Readonly<Record<string, Entry>>
 
 export const file = (content: string | Content = '', attributes: Attributes = {}): Entry => ({
@@ -61,39 +61,39 @@ export const device = (
 export const fifo = (attributes: Attributes = {}): Entry => ({ type: 'fifo', ...attributes })
 export const socket = (attributes: Attributes = {}): Entry => ({ type: 'socket', ...attributes })
 
-/** One thing that a container does to a file. */
+/** One edit by a container. */
 export type Edit =
-  /** A new entry, in the place of whatever is there (which is removed first). */
+  /** Creates an entry; an existing one is removed first. */
   | { readonly do: 'make'; readonly path: string; readonly entry: Entry }
-  /** Truncated and written again: the same inode. */
+  /** Truncates and rewrites the file: the inode stays. */
   | { readonly do: 'rewrite'; readonly path: string; readonly content: string | Content }
   | { readonly do: 'append'; readonly path: string; readonly content: string }
-  /** One byte at `at`, and the time put back as it was. */
+  /** Writes one byte at `at`, and restores the time. */
   | { readonly do: 'patch and hide'; readonly path: string; readonly at: number; readonly byte: number }
-  /** The bytes that it has, and the time put back as it was. */
+  /** Writes the bytes that the file has, and restores the time. */
   | { readonly do: 'write again'; readonly path: string }
   | { readonly do: 'open for writing'; readonly path: string }
   | { readonly do: 'truncate'; readonly path: string; readonly size: number }
-  /** Zeros where there was data, the size as it was. */
+  /** Punches a hole; the size stays. */
   | { readonly do: 'punch'; readonly path: string; readonly at: number; readonly length: number }
-  /** Its content over that of another file, as a clone where the file system has such. */
+  /** Overwrites another file with this one's content, as a clone if the file system can. */
   | { readonly do: 'clone'; readonly path: string; readonly to: string }
-  /** What is said of it is changed, the rest stays. */
+  /** Sets these attributes; the others stay. */
   | { readonly do: 'set'; readonly path: string; readonly attributes: Attributes }
   | { readonly do: 'remove xattr'; readonly path: string; readonly name: string }
-  /** With all below it. */
+  /** Recursive. */
   | { readonly do: 'remove'; readonly path: string }
-  /** As mv(1) does: what can't be renamed (a directory of a layer below) is copied and removed. */
+  /** As mv(1): copies and removes what can't be renamed (a directory of a layer below). */
   | { readonly do: 'rename'; readonly path: string; readonly to: string }
   | { readonly do: 'link'; readonly path: string; readonly to: string }
-  /** A copy takes its place: other inodes with the same content and attributes; of a directory with all below it. */
+  /** Replaces it by a copy, recursively: other inodes with the same content and attributes. */
   | { readonly do: 'part'; readonly path: string }
 
-/** Makes `tree` below `root`, a directory that is there. */
+/** Creates `tree` below `root`, an existing directory. */
 export function makeTree(root: string, tree: Tree): void {
   const paths = Object.keys(tree)
   for (const path of paths) makeEntry(root, path, entryOf(tree, path))
-  // Deepest first: making a child changes its directory's time.
+  // Deepest first: creating a child changes its directory's time.
   for (const path of paths.reverse()) {
     const entry = entryOf(tree, path)
     if (entry.type === 'directory') setAttributes(at(root, path), entry)
@@ -161,7 +161,7 @@ export function applyEdit(root: string, edit: Edit): void {
   }
 }
 
-/** A path of the tree as the system wants it. */
+/** A path of the tree for a system call. */
 export function at(root: string, path: string): Buffer {
   return path === ''
     ? Buffer.from(root)
@@ -179,7 +179,7 @@ function makeEntry(root: string, path: string, entry: Entry): void {
   switch (entry.type) {
     case 'directory':
       if (path !== '') fs.mkdirSync(place)
-      return // its attributes come when its children are there
+      return // gets its attributes after its children
     case 'file':
       writeContent(place, entry.content, 'wx')
       break
@@ -206,7 +206,7 @@ const TYPES = {
   block: fs.constants.S_IFBLK,
 }
 
-/** Owner before mode, for chown clears the set-id bits; the time last. */
+/** Owner before mode, since chown clears the set-id bits; the time last. */
 function setAttributes(place: Buffer, { mode, uid, gid, mtime, xattrs }: Attributes): void {
   const stat = fs.lstatSync(place)
   if (uid !== undefined || gid !== undefined) fs.lchownSync(place, uid ?? stat.uid, gid ?? stat.gid)

@@ -1,6 +1,6 @@
 /**
- * What a case is given: drivers and stores in new directories of the cell, each looked over when the case is done with it.
- * Nothing may stay mounted, no layer and no file may be left where all layers are removed, a store must check clean.
+ * What a case gets: drivers and stores in new directories of the cell, each checked when the case is done with it. Nothing
+ * may stay mounted, removing all layers must leave no layer and no file, and a store must check clean.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -13,13 +13,13 @@ import type { Cell } from './suite.js'
 export interface World {
   readonly cell: Cell
   readonly supports: Supports
-  /** For what is random; printed with every outcome. */
+  /** Seeds the random cases; printed with every outcome. */
   readonly seed: number
-  /** How many random edit scripts to run. */
+  /** Number of random edit scripts to run. */
   readonly scripts: number
   /** A driver on a home of its own. */
   withDriver(use: (bench: DriverBench) => Promise<void>): Promise<void>
-  /** Takes away all that the running case has made, for a run that is interrupted; what fails about it is passed over. */
+  /** Removes all that the running case has created, when a run is interrupted. Ignores errors. */
   abandon(): Promise<void>
   /** A store on a root of its own; the full check of it must find nothing at the end. */
   withStore(use: (bench: StoreBench) => Promise<void>): Promise<void>
@@ -30,7 +30,7 @@ export async function openWorld(
   { seed, scripts }: Pick<World, 'seed' | 'scripts'>,
 ): Promise<World> {
   const options = new Map(Object.entries(cell.options))
-  /** Benches that are open, by their directory. */
+  /** Open benches by their directory. */
   const benches = new Map<string, { end(): Promise<void> } | undefined>()
   const within = async <Bench extends { end(): Promise<void> }>(
     open: (directory: string) => Promise<Bench>,
@@ -67,7 +67,7 @@ export async function openWorld(
     async abandon() {
       for (const [directory, bench] of benches) {
         await bench?.end().catch(() => {
-          // The case was cut off anywhere.
+          // The case was cut off, so anything may fail.
         })
         rmSync(directory, { recursive: true, force: true })
       }
@@ -75,13 +75,13 @@ export async function openWorld(
   }
 }
 
-/** Runs `end` in any case; where both fail, what `use` says matters more. */
+/** Always runs `end`; if both fail, throws the error of `use`. */
 export async function endWith(use: () => Promise<void>, end: () => Promise<void>): Promise<void> {
   try {
     await use()
   } catch (error) {
     await end().catch(() => {
-      // A case that failed half-way may leave anything.
+      // After a failed case anything may be left.
     })
     throw error
   }

@@ -1,4 +1,4 @@
-/** The whole suite, in the order that it runs. */
+/** The whole suite, in the order in which it runs. */
 import type { Case } from '../suite.js'
 import { applyCases } from './apply.js'
 import { badInputCases } from './bad-input.js'

@@ -1,4 +1,4 @@
-/** A layer's own diff laid down again. */
+/** A layer's own diff, applied to another layer. */
 import assert from 'node:assert/strict'
 import type { LayerId } from '../../../core/ids.js'
 import type { DriverBench } from '../driver-bench.js'
@@ -40,7 +40,7 @@ export const applyCases: readonly Case[] = [
   },
 ]
 
-/** Applies the diff of `child` to a new layer on its parent. `paths`: files whose content the diff must hold, and no more. */
+/** Applies the diff of `child` to a new layer on its parent. The diff must hold the content of exactly `paths`. */
 async function roundTrip(
   bench: DriverBench,
   {

@@ -1,10 +1,12 @@
-/** What nobody should ask for: refused with the right code, and nothing half-made. */
+/** Invalid requests are refused with the right code, and nothing is left half-made. */
+
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { parseLayerId } from '../../../core/ids.js'
 import { openStore } from '../../../core/store.js'
 import { snapshot } from '../../support/oracle.js'
 import type { DriverBench } from '../driver-bench.js'
+import { createDriverState } from '../driver-state.js'
 import { leavesNothing } from '../leaves-nothing.js'
 import { SAMPLE } from '../samples.js'
 import type { Case } from '../suite.js'
@@ -13,7 +15,7 @@ import { makeTree } from '../trees.js'
 export const badInputCases: readonly Case[] = [
   {
     group: 'bad input',
-    title: 'a text that can be no layer id never gets to a driver',
+    title: 'a string that is not a valid layer id never reaches a driver',
     async run() {
       for (const text of ILLEGAL_IDS) {
         assert.throws(() => parseLayerId(text), { code: 'INVALID_ARGUMENT' }, JSON.stringify(text))
@@ -22,7 +24,7 @@ export const badInputCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'an unknown or malformed option of a layer is refused by its name, and no layer is made',
+    title: 'an unknown or malformed layer option is refused by name, and no layer is created',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -33,7 +35,7 @@ export const badInputCases: readonly Case[] = [
           ...['', '0', '-1', '50 MB of it', '1.5G', 'M', '99999999999P', '0x10'].map(
             (size) => [{ size }, /size/] as const,
           ),
-          // What is right does not excuse what is wrong.
+          // A valid option does not excuse an invalid one.
           [{ size: '50M', colour: 'red' }, world.supports.quota ? /colour/ : /size|colour/],
         ]
         await leavesNothing(bench, async () => {
@@ -47,7 +49,7 @@ export const badInputCases: readonly Case[] = [
               )
             }
           }
-          // Only what is written to can grow.
+          // Only a writable layer takes a size.
           await assert.rejects(bench.create({ id: 'odd', parent, options: { size: '50M' } }), {
             code: 'INVALID_ARGUMENT',
             message: /size/,
@@ -64,7 +66,7 @@ export const badInputCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'a child of what is not there is NOT_FOUND, and is not made',
+    title: 'a child of a missing layer is NOT_FOUND, and is not created',
     run: (world) =>
       world.withDriver(async (bench) => {
         const gone = await bench.create()
@@ -85,7 +87,7 @@ export const badInputCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'whatever is asked of a layer that is not there is NOT_FOUND',
+    title: 'every operation on a missing layer is NOT_FOUND',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { driver } = bench
@@ -115,7 +117,7 @@ export const badInputCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'a layer that is there can not be made again, and stays what it is',
+    title: 'an existing layer can not be created again, and stays as it is',
     run: (world) =>
       world.withDriver(async (bench) => {
         const base = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -140,7 +142,7 @@ export const badInputCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'a driver does not open with an option that it does not know; a store says what was meant',
+    title: 'a driver does not open with an unknown option, and a store suggests the option that was meant',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { module } = world.cell
@@ -163,7 +165,7 @@ export const badInputCases: readonly Case[] = [
   },
 ]
 
-/** Of a storage option; its value may be a secret, so no message has it. */
+/** The key of a storage option. Messages quote no more, since the value may be a secret. */
 function keyOf(word: string): string {
   return word.replace(/=.*$/, '')
 }
@@ -194,18 +196,18 @@ const ILLEGAL_IDS = [
   'a%2f',
 ] as const
 
-/** The driver, or the store, and what it was about. */
+/** The message names the option, and the driver too where the driver refuses it. */
 function saying({ driver }: DriverBench, what: string): RegExp {
   const quoted = what.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   return new RegExp(`${quoted}|${driver.name}.*${quoted}`)
 }
 
-/** For a driver that is not going to open. */
+/** The context for an open that fails. */
 function contextOf({ home }: DriverBench) {
   return {
     home,
     parentOf: () => undefined,
-    state: { get: () => undefined, set: () => {}, delete: () => {}, entries: () => [] },
+    state: createDriverState(),
     warn: () => {},
   }
 }

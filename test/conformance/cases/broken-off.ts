@@ -1,4 +1,4 @@
-/** What is broken off half-way, by its source, by its reader or by a signal. */
+/** Calls that are broken off by their source, their reader or a signal. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { LayerId } from '../../../core/ids.js'
@@ -14,7 +14,7 @@ const BLOCK = 512
 export const brokenOffCases: readonly Case[] = [
   {
     group: 'bad input',
-    title: 'a tar that is cut off is CORRUPT wherever it was cut, and its layer can be removed wholly',
+    title: 'a truncated tar is CORRUPT wherever it was cut, and its layer can be removed completely',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { parent, tar } = await bigDiff(bench)
@@ -42,7 +42,7 @@ export const brokenOffCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'a tar whose source fails is given up with the source’s own error',
+    title: 'an apply whose source fails ends with the source’s own error',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { parent, tar } = await bigDiff(bench)
@@ -61,12 +61,12 @@ export const brokenOffCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'an apply that is aborted ends with CANCELLED, and its layer can be removed wholly',
+    title: 'an aborted apply ends with CANCELLED, and its layer can be removed completely',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { parent, tar } = await bigDiff(bench)
         for (const below of [undefined, parent]) {
-          // Of 12 MiB, so that what is behind the cut does not fit into the channel.
+          // The tar has 12 MiB, so that the rest after the cut does not fit into the channel.
           for (const cut of [0, 1, 3 * MIB, 6 * MIB]) {
             await leavesNothing(bench, async () => {
               const id = await bench.create(below === undefined ? {} : { parent: below })
@@ -86,7 +86,7 @@ export const brokenOffCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'a diff that is aborted ends with CANCELLED and leaves nothing',
+    title: 'an aborted diff ends with CANCELLED and leaves nothing behind',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { child, writable } = await bigDiff(bench)
@@ -111,7 +111,7 @@ export const brokenOffCases: readonly Case[] = [
   {
     group: 'bad input',
     title:
-      'a diff and a list of changes that nobody reads to the end leave neither mount nor file nor thread',
+      'a diff or a list of changes that is not read to the end leaves no mount, no file and no thread',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { child, writable, parent } = await bigDiff(bench)
@@ -122,20 +122,20 @@ export const brokenOffCases: readonly Case[] = [
             for await (const { path } of bench.driver.changes(parent, id)) if (path !== '') break
           }
         }
-        await turn() // threads that wait for the next job may stay: they are there now
+        await turn() // once before counting: idle pool threads may stay
         const before = threads()
         await leavesNothing(bench, async () => {
           for (let i = 0; i < 10; i++) await turn()
         })
         const more = threads() - before
         assert.ok(more < 10, `${more} threads more after 60 diffs`)
-        // And it can still be read.
+        // The layer can still be read.
         assert.ok((await bench.diff(writable)).length > 10 * MIB)
       }),
   },
 ]
 
-/** A sealed and a writable child of one parent, whose tars are of more than 12 MiB and a hundred entries. */
+/** A sealed and a writable child of one parent, whose tars have more than 12 MiB and a hundred entries. */
 async function bigDiff(bench: DriverBench): Promise<{
   readonly parent: LayerId
   readonly child: LayerId
@@ -154,7 +154,7 @@ async function bigDiff(bench: DriverBench): Promise<{
   return { parent, child, writable, tar: await bench.diff(child) }
 }
 
-/** Where the headers of a sound tar are, and how many bytes follow each. */
+/** The offsets of a valid tar's headers, and the size of the content after each. */
 function headersOf(tar: Buffer): readonly { readonly at: number; readonly size: number }[] {
   const headers: { readonly at: number; readonly size: number }[] = []
   for (let at = 0; at < tar.length && tar[at] !== 0; ) {

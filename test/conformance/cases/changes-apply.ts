@@ -1,4 +1,4 @@
-/** Diffs of many files, diffs against any layer, and what apply says of them. */
+/** Diffs of many files, diffs against any layer, and what apply returns for them. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { LayerId } from '../../../core/ids.js'
@@ -47,7 +47,7 @@ const countCases = [0, 1, 10, 1000].map(
   }),
 )
 
-/** base → child → grandchild, a sibling of the child, and a layer that has nothing to do with them. */
+/** base → child → grandchild, a sibling of the child, and an unrelated layer. */
 async function family(bench: DriverBench): Promise<Readonly<Record<string, LayerId>>> {
   const base = await bench.written(undefined, (root) => makeTree(root, BASE))
   const edited = (parent: LayerId | undefined, edits: readonly Edit[]) =>

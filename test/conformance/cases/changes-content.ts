@@ -1,4 +1,4 @@
-/** What is a change of a file, and what only looks like one. */
+/** What counts as a change of a file, and what only looks like one. */
 import { editCase, seconds } from '../edit-case.js'
 import { keepsUserAttributes } from '../probes.js'
 import type { Case } from '../suite.js'
@@ -23,7 +23,7 @@ const set = (path: string, attributes: Extract<Edit, { do: 'set' }>['attributes'
 export const contentCases: readonly Case[] = [
   editCase({ title: 'a layer that nobody wrote to has no changes', edits: [], changes: [] }),
   editCase({
-    title: 'a file written anew, longer, shorter or to nothing is a modify',
+    title: 'a file rewritten longer, shorter or empty is a modify',
     base: FILES,
     edits: [
       { do: 'append', path: 'big', content: '!' },
@@ -33,7 +33,7 @@ export const contentCases: readonly Case[] = [
     changes: ['C big', 'C plain', 'C zeros'],
   }),
   editCase({
-    title: 'an edit of the same size with its time put back is a modify',
+    title: 'a same-size edit whose mtime is put back is a modify',
     base: FILES,
     edits: [
       { do: 'patch and hide', path: 'big', at: 299_999, byte: 2 },
@@ -43,7 +43,7 @@ export const contentCases: readonly Case[] = [
     changes: ['C big', 'C plain', 'C sparse'],
   }),
   editCase({
-    title: 'a file opened for writing, or written again with the content it has, is no change',
+    title: 'a file opened for writing, or rewritten with the same content, is no change',
     base: FILES,
     edits: [
       { do: 'open for writing', path: 'big' },
@@ -72,7 +72,7 @@ export const contentCases: readonly Case[] = [
   }),
   editCase({
     title:
-      'files full of holes come back as they were, with a hole at the start, in the middle and at the end',
+      'sparse files come back as they were, with a hole at the start, in the middle and at the end',
     base: FILES,
     edits: [
       { do: 'truncate', path: 'sparse', size: 9_000_000 },
@@ -86,7 +86,7 @@ export const contentCases: readonly Case[] = [
         path: 'hole',
         entry: file({ size: 5_000_000, fill: 1, hole: { from: 0, to: 5_000_000 } }),
       },
-      // Allocated to the last byte, which on another day is told as a hole.
+      // Fully allocated, although SEEK_HOLE may still report it as a hole.
       { do: 'make', path: 'filled', entry: file({ size: 3_000_000, fill: 0, hole: { from: 0, to: 0 } }) },
       {
         do: 'make',
@@ -104,7 +104,7 @@ export const contentCases: readonly Case[] = [
   }),
   editCase({
     title:
-      'mode, owner, group or time alone is a modify, also of the root, and set to what it was it is none',
+      'a change of mode, owner, group or time alone is a modify, also of the root; setting the same value is none',
     edits: [
       set('', { mode: 0o711 }),
       set('d/f', { mode: 0o600 }),

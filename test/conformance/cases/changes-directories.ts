@@ -1,4 +1,4 @@
-/** Directories made, removed, made again and moved; what is noise of their times and what is not. */
+/** Directories that are created, removed, created again and moved, and when a change of their times counts. */
 import { editCase, seconds } from '../edit-case.js'
 import type { Case } from '../suite.js'
 import { directory, type Edit, file, symlink } from '../trees.js'
@@ -31,12 +31,12 @@ export const directoryCases: readonly Case[] = [
   }),
   editCase({
     title:
-      'a file that came and went leaves the time of its directory, and not even that where it was put back',
+      'a file created and removed again changes only its directory’s time, and nothing if that is put back',
     edits: [make('d/passing'), remove('d/passing'), make('e/passing'), remove('e/passing'), timed('e', 1003)],
     changes: ['C d'],
   }),
   editCase({
-    title: 'a directory that came and went is no change, whatever was in it',
+    title: 'a directory created and removed again is no change, whatever was in it',
     edits: [make('x', directory()), make('x/y', directory()), make('x/y/z'), remove('x'), timed('', 1000)],
     changes: [],
   }),
@@ -55,22 +55,22 @@ export const directoryCases: readonly Case[] = [
     changes: ['C ', 'D d', 'C e', 'D e/f'],
   }),
   editCase({
-    title: 'all deleted is a delete of each name of the root',
+    title: 'deleting everything is a delete of each name in the root',
     edits: ['d', 'e', 'links', 'null', 'pipe'].map(remove),
     changes: ['C ', 'D d', 'D e', 'D links', 'D null', 'D pipe'],
   }),
   editCase({
-    title: 'a directory emptied name by name keeps its place',
+    title: 'a directory whose files are deleted one by one is itself kept',
     edits: [...['f', 'g', 'l', 'sub'].map((name) => remove(`d/${name}`)), timed('d', 1001)],
     changes: ['D d/f', 'D d/g', 'D d/l', 'D d/sub'],
   }),
   editCase({
-    title: 'a directory removed and made again deletes what it had, name by name',
+    title: 'a directory removed and created again is a delete of each file that it had',
     edits: [remove('d'), make('d', directory({ mtime: seconds(1001) })), timed('', 1000)],
     changes: ['D d/f', 'D d/g', 'D d/l', 'D d/sub'],
   }),
   editCase({
-    title: 'a directory removed and made again with the same names is compared name by name',
+    title: 'a directory removed and created again with the same names is compared file by file',
     edits: [
       remove('d'),
       make('d', directory()),
@@ -129,7 +129,7 @@ export const directoryCases: readonly Case[] = [
     changes: ['D d', 'C e', 'C e/f', 'A e/g', 'A e/l', 'D e/only', 'A e/sub', 'A e/sub/deep'],
   }),
   editCase({
-    title: 'two directories that change places are compared with what was there',
+    title: 'two directories that swap places are compared with what was there',
     edits: [rename('d', 'passing'), rename('e', 'd'), rename('passing', 'e'), timed('', 1000)],
     changes: [
       'C d',
@@ -148,7 +148,7 @@ export const directoryCases: readonly Case[] = [
     ],
   }),
   editCase({
-    title: 'a directory and the one in it change places',
+    title: 'a directory and its subdirectory swap places',
     edits: [
       rename('d/sub', 'passing'),
       rename('d', 'passing/down'),
@@ -171,7 +171,7 @@ export const directoryCases: readonly Case[] = [
     ],
   }),
   editCase({
-    title: 'a file moved deep into directories that are new, and out of one that is then removed',
+    title: 'a file moved deep into new directories, and out of one that is then removed',
     edits: [
       ...['a', 'a/b', 'a/b/c'].map((path) => make(path, directory())),
       rename('e/f', 'a/b/c/f'),
@@ -181,7 +181,7 @@ export const directoryCases: readonly Case[] = [
     changes: ['C ', 'A a', 'A a/b', 'A a/b/c', 'A a/b/c/f', 'D d', 'C e', 'D e/f', 'A out'],
   }),
   editCase({
-    title: 'a file renamed over another, and a chain of renames, is told by name',
+    title: 'a file renamed over another, and a chain of renames, are listed name by name',
     edits: [
       rename('e/only', 'e/f'),
       rename('d/f', 'd/new'),

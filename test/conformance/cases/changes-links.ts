@@ -1,4 +1,4 @@
-/** Hard links: a tar can only link to what it holds, and a union parts a lower file from its names when it is written. */
+/** Hard links. A tar can only link to its own entries, and a union mount copies up only one name of a lower file. */
 import { editCase, seconds } from '../edit-case.js'
 import type { Case } from '../suite.js'
 import { directory, type Edit, file, link, type Tree } from '../trees.js'
@@ -42,12 +42,12 @@ export const linkCases: readonly Case[] = [
     },
   }),
   editCase({
-    title: 'a link removed is a delete, and the other name is as it was',
+    title: 'a removed link is a delete, and the other name is unchanged',
     edits: [{ do: 'remove', path: 'links/one' }, timed('links', 1004)],
     changes: ['D links/one'],
   }),
   editCase({
-    title: 'new files that are links of each other',
+    title: 'new files that are hard links of each other',
     edits: [
       { do: 'make', path: 'd/z', entry: file('several names') },
       { do: 'link', path: 'd/z', to: 'a' },
@@ -59,17 +59,17 @@ export const linkCases: readonly Case[] = [
     changes: ['A a', 'A d/sub/m', 'A d/z'],
   }),
   editCase({
-    title: 'a write to one of two names changes both where they stay one file, and the one where they part',
+    title: 'a write to one of two names modifies both if they stay one file, and that one if a copy-up separates them',
     edits: [{ do: 'append', path: 'links/two', content: '!' }],
     changes: { oneOf: [['C links/one', 'C links/two'], ['C links/two']] },
   }),
   editCase({
-    title: 'a name parted from its links by a copy of the same content is a modify of one of them',
+    title: 'a name separated from its links by a copy of the same content is a modify of one of them',
     edits: [{ do: 'part', path: 'links/one' }, timed('links', 1004)],
     changes: { oneOf: [['C links/one'], ['C links/two']] },
   }),
   editCase({
-    title: 'two files of the same content that become one are a modify of one of them',
+    title: 'two files of the same content that become one file are a modify of one of them',
     base: FOUR,
     edits: [
       { do: 'remove', path: 'twin' },
@@ -98,7 +98,7 @@ export const linkCases: readonly Case[] = [
     },
   }),
   editCase({
-    title: 'links across directories of which one is removed',
+    title: 'links across directories, one of which is removed',
     base: FOUR,
     edits: [{ do: 'remove', path: 'd' }, timed('', 1000)],
     changes: ['D d'],
@@ -110,7 +110,7 @@ export const linkCases: readonly Case[] = [
     changes: ['A new', 'D other'],
   }),
   editCase({
-    title: 'links of symlinks, devices and fifos are links',
+    title: 'hard links to symlinks, devices and fifos are links',
     edits: [
       { do: 'link', path: 'd/l', to: 'd/m' },
       { do: 'link', path: 'null', to: 'd/null' },

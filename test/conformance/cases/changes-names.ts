@@ -1,4 +1,4 @@
-/** Names are bytes: all of them but NUL and the slash. */
+/** Names are bytes: any byte but NUL and the slash. */
 import assert from 'node:assert/strict'
 import { editCase, seconds } from '../edit-case.js'
 import type { Case } from '../suite.js'
@@ -8,7 +8,7 @@ const BYTES = Array.from({ length: 255 }, (_, i) => String.fromCharCode(i + 1)).
 const make = (path: string, entry = file(path)): Edit => ({ do: 'make', path, entry })
 const sorted = (paths: readonly string[]) => [...paths].sort()
 
-/** Legal names that mean something to a driver, a tar, a shell or a stream of changes. */
+/** Legal names with a special meaning to a driver, a tar, a shell or a stream of changes. */
 const ODD = [
   '..foo',
   '...',
@@ -37,12 +37,12 @@ const ODD = [
   ' ',
 ].filter((name) => !name.includes('/'))
 
-/** Names that are whiteouts in a layer's tar. */
+/** Names that a layer's tar reserves for whiteouts. */
 const WHITEOUTS = ['.wh.x', '.wh..wh..opq', '.wh..wh.plnk', '.wh.', '.wh..wh..tmp~']
 
 const DIRECTORY: Tree = { '': directory({ mtime: seconds(1000) }), d: directory({ mtime: seconds(1001) }) }
 const LONG = 'n'.repeat(255)
-/** Longer than any field of a tar header, and short enough to be opened in one go below any mount. */
+/** Longer than any field of a tar header, but short enough for one open(2) below any mount. */
 const DEEP = Array.from({ length: 13 }, (_, i) => String.fromCharCode(97 + i).repeat(255))
 const deepPaths = DEEP.map((_, i) => DEEP.slice(0, i + 1).join('/'))
 
@@ -67,7 +67,7 @@ export const nameCases: readonly Case[] = [
     changes: ['C d', ...BYTES.map((byte, i) => `${i % 2 === 0 ? 'C' : 'D'} d/n${byte}`)],
   }),
   editCase({
-    title: 'names that mean something elsewhere are names here, of files, directories and targets',
+    title: 'names with a special meaning elsewhere are plain names of files, directories and link targets',
     base: DIRECTORY,
     edits: ODD.flatMap((name) => [
       make(name, directory()),
@@ -108,7 +108,7 @@ export const nameCases: readonly Case[] = [
   ...WHITEOUTS.map(whiteoutCase),
 ]
 
-/** Such a name can be in a layer that a container wrote, but in no OCI tar: listed it is, told wrong it must not be. */
+/** A container can create such a name, but an OCI tar can't hold it. So it is listed, and the diff must fail. */
 function whiteoutCase(name: string): Case {
   const refused = (path: string) => (error: Error & { code?: string }) => {
     assert.equal(error.code, 'FAILED_PRECONDITION')

@@ -46,7 +46,7 @@ const times = (title: string, list: readonly bigint[]): Case =>
 
 export const specialCases: readonly Case[] = [
   editCase({
-    title: 'a symlink to another place is a modify, also of the same length with its time put back',
+    title: 'a symlink with another target is a modify, also of the same length with its time put back',
     edits: [
       { do: 'make', path: 'd/l', entry: symlink('g', { mtime: seconds(5000) }) },
       timed('d', seconds(1001)),
@@ -63,7 +63,7 @@ export const specialCases: readonly Case[] = [
     changes: ['C ', 'C d', 'C d/l', 'A long', 'A odd'],
   }),
   editCase({
-    title: 'a device of other numbers is a modify, and large numbers are kept',
+    title: 'a device with other numbers is a modify, and large numbers are kept',
     edits: [
       { do: 'make', path: 'null', entry: device('char', 1, 5, { mtime: seconds(5000) }) },
       { do: 'make', path: 'block', entry: device('block', 511, 262_143) },
@@ -80,7 +80,7 @@ export const specialCases: readonly Case[] = [
   times('times past 2038 and 2106 are kept', LATE),
   {
     group: 'changes',
-    title: 'a socket is listed, told in a notice, and left out of the diff, which no tar could hold',
+    title: 'a socket is listed, reported in a notice, and left out of the diff, since no tar can hold it',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { parent, child } = await socketLayers(bench)
@@ -103,7 +103,7 @@ async function socketLayers(bench: DriverBench) {
   return { parent, child }
 }
 
-/** overlayfs has no device 0:0, its own sign of a deleted name; xfs has no large devices and no long symlinks. */
+/** On overlayfs a device 0:0 is a whiteout; xfs has no large device numbers and no long symlinks. */
 function keptOrRefused(what: string, path: string, entry: Entry): Case {
   const edits: readonly Edit[] = [{ do: 'make', path, entry }, timed('', seconds(1000))]
   const title = `${what} is kept, or where the file system has none, a tar with it is refused by name`

@@ -1,4 +1,4 @@
-/** Every kind of file in the place of every other. */
+/** Every type of file replaced by every other. */
 import { editCase, seconds } from '../edit-case.js'
 import type { Case } from '../suite.js'
 import { device, directory, type Edit, type Entry, fifo, file, symlink, type Tree } from '../trees.js'
@@ -12,7 +12,7 @@ const KINDS: Readonly<Record<string, Entry>> = {
   fifo: fifo({ mtime: seconds(5000) }),
 }
 
-/** Each is a path of a directory where each other kind is going to be. */
+/** A directory with a file of this type for each other type, which will replace it. */
 export const typeCases: readonly Case[] = Object.keys(KINDS).map((from) => {
   const others = Object.keys(KINDS).filter((kind) => kind !== from)
   return editCase({
@@ -28,7 +28,7 @@ export const typeCases: readonly Case[] = Object.keys(KINDS).map((from) => {
   })
 })
 
-/** A directory has files below it, which go when it does. */
+/** An entry of the kind; a directory with files, which are deleted with it. */
 function placed(kind: string, path: string): Tree {
   const entry = KINDS[kind] ?? file()
   if (kind !== 'directory') return { [path]: entry }

@@ -1,4 +1,4 @@
-/** What a layer changed over another: the whole group. */
+/** The group of cases about changes between layers. */
 import type { Case } from '../suite.js'
 import { applyCases } from './changes-apply.js'
 import { contentCases } from './changes-content.js'

@@ -1,4 +1,4 @@
-/** Several layers at work at once, and several drivers on one home, as several processes have them. */
+/** Several layers used at once, and several drivers on one home, as in several processes. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import { differencesOf, SAMPLE, SAMPLE_EDITS } from '../samples.js'
 import type { Case } from '../suite.js'
 import { applyEdits, file, makeTree } from '../trees.js'
 
-/** `count` layers, each at work beside the others. */
+/** `count` layers at once. */
 export function atOnceCases(count: number): readonly Case[] {
   return [
     {
@@ -53,7 +53,7 @@ export const concurrencyCases: readonly Case[] = [
   ...atOnceCases(8),
   {
     group: 'driver',
-    title: 'two drivers on one home see the same layers, and go on with each other’s',
+    title: 'two drivers on one home see the same layers, and can work on each other’s',
     run: (world) =>
       world.withDriver(async (bench) => {
         const base = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -92,7 +92,7 @@ export const concurrencyCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'to open a driver purges nothing that another is working on',
+    title: 'opening a driver purges nothing that another is working on',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => {
@@ -105,7 +105,8 @@ export const concurrencyCases: readonly Case[] = [
         let working = true
         const opening = Promise.allSettled([openAgainWhile(bench, () => working)])
         try {
-          // In the midst of an apply and of a diff, however fast they are, and of whatever the others come upon.
+          // Opens a driver in the middle of the diff and of the apply, however fast they are; `opening` does so all the
+          // time.
           const chunks: Buffer[] = []
           for await (const chunk of bench.driver.diff(child)) {
             if (chunks.length % 4 === 0) await openAgain(bench)
@@ -146,14 +147,14 @@ async function openAgainWhile(bench: DriverBench, wanted: () => boolean): Promis
   }
 }
 
-/** Opens another driver on the same home, which sees layers and nothing else. */
+/** Opens another driver on the same home; it must list layers and nothing else. */
 async function openAgain(bench: DriverBench): Promise<void> {
   const other = await bench.reopen()
   for (const id of await other.list()) assert.equal(parseLayerId(id), id)
   await other.close()
 }
 
-/** A layer from its creation to its end, with something else every time; gives its tar. */
+/** Creates, writes, compares and seals a layer whose content depends on `n`; returns its tar. */
 async function wholeLife(bench: DriverBench, parent: LayerId, n: number): Promise<Buffer> {
   const { driver } = bench
   const id = await bench.create({ parent, writable: true })

@@ -1,4 +1,4 @@
-/** What a child keeps of its parent's files when they are copied, at once or at the first change. */
+/** What a child's copies of its parent's files keep, whether copied at once or at the first change. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { differences, snapshot } from '../../support/oracle.js'
@@ -9,7 +9,7 @@ import { at, type Entry, file, makeTree, type Tree } from '../trees.js'
 export const copyCases: readonly Case[] = [
   {
     group: 'driver',
-    title: 'a copy keeps hard links, and parts no files that were none',
+    title: 'a copy keeps hard links, and links no files that were separate',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -49,7 +49,7 @@ export const copyCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a file whose mode alone changes in a child stays what it was in all else',
+    title: 'a file whose mode alone changes in a child keeps everything else',
     run: (world) =>
       world.withDriver(async (bench) => {
         const tree = withoutLinks(SAMPLE_WITH_SOCKET)
@@ -62,7 +62,7 @@ export const copyCases: readonly Case[] = [
             if (tree[name]?.type === 'symlink') fs.lchownSync(at(path, name), 77, 8)
             else fs.chmodSync(at(path, name), (mode & 0o7777) ^ 0o011)
           }
-          // Back again: what is left of it all is nothing, but that every file was copied up where a driver does that.
+          // And back: no change remains, except that a driver that copies up has copied every file.
           for (const [name, entry] of Object.entries(tree)) {
             const place = at(path, name)
             if (entry.type === 'symlink') fs.lchownSync(place, entry.uid ?? 0, entry.gid ?? 0)
@@ -129,13 +129,14 @@ export const copyCases: readonly Case[] = [
   ),
 ]
 
-/** Overlayfs parts the names of a file when it is changed: what is kept of one is looked at without links. */
+/** Without hard links, because overlayfs separates the names of a file when one is changed. */
 function withoutLinks(tree: Tree): Tree {
   return Object.fromEntries(Object.entries(tree).filter(([, entry]) => entry.type !== 'link'))
 }
 
-/** A list as the kernel has it (linux/posix_acl_xattr.h): entries of tag, permissions and, for one person, an id. */
-/** The value of an access control list's attribute (struct posix_acl_xattr). */
+/**
+ * The attribute value of an access control list (linux/posix_acl_xattr.h): entries of tag, permissions and perhaps an id.
+ */
 export function acl(
   ...entries: readonly (readonly [tag: number, permissions: number, id?: number])[]
 ): string {

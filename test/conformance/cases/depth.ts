@@ -1,4 +1,4 @@
-/** Many layers on one another. */
+/** Deep chains of layers. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { LayerId } from '../../../core/ids.js'
@@ -28,10 +28,10 @@ export const depthCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: '500 layers show what is at their bottom, can be compared with it, and go again',
+    title: '500 layers show the files of the lowest one, can be compared with it, and can be removed',
     run: (world) =>
       world.withDriver(async (bench) => {
-        // Few files, for drivers that copy them all: each layer replaces what the one below it wrote.
+        // Few files, for drivers that copy them all: each layer replaces the file that the one below it wrote.
         const ids = await stack(bench, 500, {
           write(root, n) {
             if (n === 1) fs.writeFileSync(`${root}/bottom`, 'of all')
@@ -96,7 +96,7 @@ export const depthCases: readonly Case[] = [
   },
 ]
 
-/** Layers 1 to `depth`, each written on the one before, sealed and looked at. */
+/** Layers 1 to `depth`, each written on the one before, sealed and checked. */
 async function stack(
   bench: DriverBench,
   depth: number,

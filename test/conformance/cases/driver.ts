@@ -11,7 +11,7 @@ import { applyEdits, directory, file, makeTree } from '../trees.js'
 export const driverCases: readonly Case[] = [
   {
     group: 'driver',
-    title: 'its probe says that it works here, and leaves nothing',
+    title: 'its probe says that it works here, and leaves nothing behind',
     async run({ cell }) {
       const scratch = fs.mkdtempSync(`${cell.root}/varve-conformance-probe-`)
       try {
@@ -108,7 +108,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a writable layer keeps what was written through one mount after another',
+    title: 'a writable layer keeps what was written through several mounts in turn',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, { file: file('0') }))
@@ -121,7 +121,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a writable layer can be looked into, and compared, while it is written',
+    title: 'a writable layer can be read and compared while it is written',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, { old: file('old') }))
@@ -148,7 +148,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'get tells the same mounts every time, and put may be called once more than get',
+    title: 'get returns the same mounts every time, and put may be called more often than get',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, { file: file('x') }))
@@ -173,7 +173,7 @@ export const driverCases: readonly Case[] = [
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
         const child = await bench.written(parent, (root) => applyEdits(root, SAMPLE_EDITS))
-        await bench.driver.seal(child) // once more is fine
+        await bench.driver.seal(child) // a second seal is allowed
         for (const id of [parent, child]) {
           const writes: readonly ((path: string) => void)[] = [
             (path) => fs.writeFileSync(`${path}/x`, ''),
@@ -217,7 +217,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a sealed layer can not be written past its mount either, or tells of it',
+    title: 'a write to a sealed layer past its read-only mount is refused or shown as a problem',
     impossible: ({ supports }) =>
       supports.readonlySeal ? undefined : 'the backend itself can not make a layer read-only (readonlySeal)',
     run: (world) =>
@@ -241,7 +241,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a removed layer is gone with all it had, and its id is free again',
+    title: 'a removed layer is gone with all its files, and its id is free again',
     run: (world) =>
       world.withDriver(async (bench) => {
         await leavesNothing(bench, async () => {
@@ -270,7 +270,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'to remove what is not there succeeds',
+    title: 'removing a missing layer succeeds',
     run: (world) =>
       world.withDriver(async (bench) => {
         await bench.driver.remove(parseLayerId('never-there'))
@@ -282,7 +282,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'ids of every legal form are layers like any other, listed in order, and nothing else is',
+    title: 'ids of every legal form work and are listed in order, and nothing else is listed',
     run: (world) =>
       world.withDriver(async (bench) => {
         const ids = [...ODD_IDS].sort()
@@ -304,7 +304,7 @@ export const driverCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'it goes by its name, and tells its state and a layer’s as words',
+    title: 'it has its own name, and reports its status and a layer’s metadata as text',
     run: (world) =>
       world.withDriver(async (bench) => {
         const id = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -320,7 +320,7 @@ export const driverCases: readonly Case[] = [
   },
 ]
 
-/** Also what a driver may have for names of its own. */
+/** Includes names that drivers use for their own files. */
 const ODD_IDS = [
   '-',
   '_',

@@ -1,4 +1,5 @@
-/** The store of layers when something goes wrong: nothing is half-made, and what is amiss is found. */
+/** The store of layers when something fails: nothing is left half-made, and damage is found. */
+
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import Sqlite from 'better-sqlite3'
 import { errnoOf, isCode } from '../../../core/errors.js'
 import { parseLayerId } from '../../../core/ids.js'
 import type { CheckOptions, Driver } from '../../../core/store.js'
+import { createDriverState } from '../driver-state.js'
 import { tarOf } from '../layer-tar.js'
 import type { StoreBench } from '../store-bench.js'
 import type { Case } from '../suite.js'
@@ -17,7 +19,7 @@ const BASE: Tree = { '': directory(OLD), d: directory(OLD), 'd/victim': file('vi
 
 export const layerFailureCases: readonly Case[] = [
   layerCase(
-    'an import that fails leaves nothing: cut off, not what was announced, no tar, given up',
+    'a failed import leaves nothing: truncated, not the announced digest, not a tar, aborted',
     async ({ bench, world }) => {
       const { store } = bench
       const base = await store.importLayer(bench.file(tarOf(BASE)))
@@ -88,7 +90,7 @@ export const layerFailureCases: readonly Case[] = [
   ),
 
   layerCase(
-    'a layer whose file was altered behind our back is no longer exported, and the check names the file; or it can’t be altered',
+    'a layer whose file was altered behind our back is not exported, and check names the file; or it can’t be altered',
     async ({ bench, world }) => {
       const { store } = bench
       const { id } = await store.importLayer(bench.file(tarOf(BASE)))
@@ -118,7 +120,7 @@ export const layerFailureCases: readonly Case[] = [
   ),
 
   layerCase(
-    'a layer whose record was damaged is no longer exported, and the check says so',
+    'a layer with a damaged record is not exported, and check says so',
     async ({ bench }) => {
       const { store, root } = bench
       const { id } = await store.importLayer(bench.file(tarOf(BASE, { tail: 10_240 })))
@@ -144,7 +146,7 @@ export const layerFailureCases: readonly Case[] = [
   ),
 
   layerCase(
-    'a layer that nobody knows is found, told, kept at the next start, and made known by a repair',
+    'an unknown layer is found and reported, kept at the next start, and added by a repair',
     async ({ bench, world }) => {
       await bench.store.importLayer(bench.file(tarOf(BASE)))
       const before = stateOf(bench, world)
@@ -170,7 +172,7 @@ export const layerFailureCases: readonly Case[] = [
   ),
 
   layerCase(
-    'a layer that the driver has lost is found, is an error to use, and can be removed',
+    'a layer that the driver has lost is found, can not be used, and can be removed',
     async ({ bench, world }) => {
       const { store } = bench
       const { id } = await store.importLayer(bench.file(tarOf(BASE)))
@@ -198,13 +200,13 @@ function layerCase(title: string, run: (given: Given) => Promise<void>): Case {
   }
 }
 
-/** Rows, and what the driver keeps, as far as names tell. */
+/** The rows of the database, and the names of the driver's files. */
 function stateOf({ store, root }: StoreBench, { cell }: World): object {
   const files = fs.readdirSync(join(root, cell.module.name), { recursive: true, encoding: 'latin1' })
   return { layers: store.layers(), files: files.sort(), temporary: tally(join(root, 'tmp')) }
 }
 
-/** Files below it. */
+/** The number of files below `path`. */
 function tally(path: string): number {
   const entries = fs.readdirSync(path, { recursive: true, withFileTypes: true })
   return entries.filter((each) => !each.isDirectory()).length
@@ -218,7 +220,7 @@ function findVictim({ root }: StoreBench, { cell }: World): string {
   return join(home, name)
 }
 
-/** Another driver on the store's own home: what a bug, or a person, does behind its back. */
+/** Another driver on the store's home, for changes behind the store's back. */
 async function withDriver(
   { root }: StoreBench,
   { cell }: World,
@@ -228,7 +230,7 @@ async function withDriver(
     home: join(root, cell.module.name),
     options: new Map(Object.entries(cell.options)),
     parentOf: () => undefined,
-    state: { get: () => undefined, set: () => {}, delete: () => {}, entries: () => [] },
+    state: createDriverState(),
     warn: () => {},
   })
   try {

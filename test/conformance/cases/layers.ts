@@ -1,4 +1,4 @@
-/** The store of layers, as moby's own suite has it: chains, references, bytes, sizes. Failures are in layer-failures.ts. */
+/** The store of layers, after moby's own suite: chains, references, bytes, sizes. Failures are in layer-failures.ts. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
@@ -39,11 +39,11 @@ const EDITS: readonly Edit[] = [
   { do: 'set', path: 'usr/lib', attributes: { mode: 0o700 } },
 ]
 
-/** What a tar may look like, and must be given back as: byte for byte. */
+/** Forms that a tar may have; each must be exported byte for byte. */
 const TARS: readonly (readonly [title: string, tar: Buffer])[] = [
   ['as tar(1) pads it', tarOf(BASE, { tail: 10_240 })],
   ['without an end marker', tarOf(BASE, { tail: 0 })],
-  ['with more behind its end marker', Buffer.concat([tarOf(BASE), Buffer.from('more'.repeat(300))])],
+  ['with bytes after its end marker', Buffer.concat([tarOf(BASE), Buffer.from('more'.repeat(300))])],
   [
     'with an entry that a later one replaces',
     tarOf(BASE, { first: { 'etc/passwd': file('the first', OLD) } }),
@@ -54,7 +54,7 @@ const TARS: readonly (readonly [title: string, tar: Buffer])[] = [
 
 export const layerCases: readonly Case[] = [
   layerCase(
-    'a chain that is registered twice is one layer, at once and one after the other',
+    'a chain that is imported twice is one layer, whether concurrently or in turn',
     async (bench) => {
       const { store } = bench
       const [base, top] = [bench.file(tarOf(BASE)), bench.file(tarOf(TOP))]
@@ -71,7 +71,7 @@ export const layerCases: readonly Case[] = [
     },
   ),
 
-  layerCase('a layer is freed when the last that refers to it goes: a child, or an image', async (bench) => {
+  layerCase('a layer is freed when the last child or image that refers to it is removed', async (bench) => {
     const { store } = bench
     const base = await store.importLayer(bench.file(tarOf(BASE)))
     for (const name of ['one', 'two']) {
@@ -95,7 +95,7 @@ export const layerCases: readonly Case[] = [
     assert.deepEqual(store.layers(), [])
   }),
 
-  layerCase('all of it survives being closed and opened', async (bench) => {
+  layerCase('everything survives closing and reopening the store', async (bench) => {
     const base = await bench.store.importLayer(bench.file(tarOf(BASE)))
     const top = await bench.store.importLayer(bench.file(tarOf(TOP)), { parent: base.id })
     await bench.store.create({ id: 'work', parent: top.id, labels: { a: '1' } })
@@ -127,7 +127,7 @@ export const layerCases: readonly Case[] = [
   ),
 
   layerCase(
-    'the empty layer: the known digest, no changes, an empty tree or all of its parent',
+    'the empty layer has the known digest, no changes, and the tree of its parent, if any',
     async (bench) => {
       const { store } = bench
       const empty = tarOf({})
@@ -166,7 +166,7 @@ export const layerCases: readonly Case[] = [
   }),
 
   layerCase(
-    'a mounted layer: nothing at first, then its changes, its size, and a tar that makes them',
+    'a mounted layer first has no changes; then its changes, its size and a tar that reproduces them',
     async (bench) => {
       const { store } = bench
       const base = await store.importLayer(bench.file(tarOf(BASE)))
@@ -198,7 +198,7 @@ export const layerCases: readonly Case[] = [
   ),
 
   layerCase(
-    'sizes: of the tar as it came, of the disk each inode once, of an image each layer once',
+    'sizes: a tar as it arrived, each inode on disk once, each layer of an image once',
     async (bench) => {
       const { store } = bench
       const big = {

@@ -1,4 +1,4 @@
-/** What a layer could not take is told when it comes in, and is no damage later. */
+/** What a layer could not hold is reported in a notice at import, and is no damage later. */
 import assert from 'node:assert/strict'
 import { collect } from '../../support/collect.js'
 import { END, file, header, pax } from '../../support/tar-bytes.js'
@@ -8,7 +8,7 @@ import { applyEdits, directory, file as entry, makeTree, socket } from '../trees
 import { acl } from './copy.js'
 
 const attribute = (name: string, value = 'v') => pax([[`SCHILY.xattr.${name}`, value]])
-/** Entries, and what is said of them; undefined where that hangs on the file system. */
+/** Entries and the notice about them; undefined where it depends on the file system. */
 const ROWS: readonly (readonly [title: string, entries: readonly Buffer[], notice: RegExp | undefined])[] = [
   [
     "another system's attribute, and a kept one beside it",
@@ -16,7 +16,7 @@ const ROWS: readonly (readonly [title: string, entries: readonly Buffer[], notic
     /f: extended attribute com\.apple\.provenance left out: EOPNOTSUPP/,
   ],
   [
-    'an attribute of users on what is neither file nor directory',
+    'a user.* attribute on what is neither a file nor a directory',
     [
       attribute('user.x'),
       header({ name: 'l', type: '2', linkname: 'f' }),
@@ -26,7 +26,7 @@ const ROWS: readonly (readonly [title: string, entries: readonly Buffer[], notic
     /l: extended attribute user\.x left out: EPERM/,
   ],
   [
-    'the owner that stands for none',
+    'the owner id that means no owner',
     [
       file('f', 'x', { uid: 2 ** 32 - 1, gid: 2 ** 32 - 1, magic: 'gnu' }),
       header({ name: 'd/', type: '5', gid: 2 ** 32 - 1, magic: 'gnu' }),
@@ -46,7 +46,7 @@ const ROWS: readonly (readonly [title: string, entries: readonly Buffer[], notic
     undefined,
   ],
   [
-    'access control lists that the file system brings into its own form',
+    'access control lists that the file system normalizes',
     [
       attribute('system.posix_acl_access', acl([1, 6, 0], [4, 4, 0], [32, 4, 0])),
       file('minimal', 'x'),
@@ -83,7 +83,7 @@ export const leftOutCases: readonly Case[] = [
   {
     group: 'layers',
     title:
-      'sockets of a committed layer, also in the place of files, are no damage, and what they replaced is gone elsewhere',
+      'sockets in a committed layer, also in the place of files, are no damage, and what they replaced is gone elsewhere',
     run: (world) =>
       world.withStore(async (bench) => {
         const { store } = bench

@@ -1,4 +1,4 @@
-/** `size` of a writable layer, where the backend has such a thing; elsewhere it is refused, which bad-input.ts looks at. */
+/** The `size` of a writable layer on a backend with quota; other backends refuse it, see bad-input.ts. */
 import assert from 'node:assert/strict'
 import { randomFillSync } from 'node:crypto'
 import * as fs from 'node:fs'
@@ -14,7 +14,7 @@ const impossible = ({ supports }: World) => (supports.quota ? undefined : 'the b
 export const quotaCases: readonly Case[] = [
   {
     group: 'driver',
-    title: 'into a layer of 50 MiB goes half of it, and no more than all of it (quota)',
+    title: 'half of its size fits into a layer of 50 MiB, and more than all of it does not (quota)',
     impossible,
     run: (world) =>
       world.withDriver(async (bench) => {
@@ -23,7 +23,7 @@ export const quotaCases: readonly Case[] = [
           assert.equal(fill(`${path}/half`, 25), 25)
           const more = fill(`${path}/more`, 40)
           assert.ok(more > 15 && more <= 25, `${25 + more} MiB in a layer of 50`)
-          // It is full and not broken: what is there can be read and removed, and then there is room again.
+          // The layer is full, not broken: its files can be read and removed, which makes room again.
           assert.equal(fs.statSync(`${path}/half`).size, 25 * MIB)
           fs.rmSync(`${path}/half`)
           fs.rmSync(`${path}/more`)
@@ -51,7 +51,7 @@ export const quotaCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a full layer can still be compared, sealed, and be the parent of others without its size (quota)',
+    title: 'a full layer can still be compared and sealed, and its children do not inherit its size (quota)',
     impossible,
     run: (world) =>
       world.withDriver(async (bench) => {
@@ -72,7 +72,7 @@ export const quotaCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a layer whose seal is undone has the size that it had (quota)',
+    title: 'a layer whose seal is undone keeps its size (quota)',
     impossible,
     run: (world) =>
       world.withDriver(async (bench) => {
@@ -88,7 +88,7 @@ export const quotaCases: readonly Case[] = [
   },
 ]
 
-/** Writes up to `most` MiB to a new file, each on disk before the next; gives how many fitted. */
+/** Writes up to `most` MiB to a new file, each on disk before the next. Returns how many fitted. */
 function fill(path: string, most: number): number {
   const chunk = randomFillSync(Buffer.alloc(MIB))
   const fd = fs.openSync(path, 'wx')

@@ -1,12 +1,12 @@
 /**
- * Scripts that stand for a kind of fault each: the fewest edits by which the random ones found it where it was put into a
- * driver or the packer. What they find by themselves is added here.
+ * Edit scripts that each show one kind of fault. The fault was put into a driver or the packer, random scripts found it, and
+ * these are the fewest edits that show it. Scripts that find a real fault are added here.
  */
 import type { Script } from '../script.js'
 
 export const KEPT: readonly (Script & { readonly title: string })[] = [
   {
-    title: 'a link of a lower file whose mode is set to what it was',
+    title: 'a link to a lower file whose mode is set to the same value',
     layers: [
       [
         {
@@ -38,7 +38,7 @@ export const KEPT: readonly (Script & { readonly title: string })[] = [
     ],
   },
   {
-    title: 'a copy of a directory in its place, with a link that leads out of it',
+    title: 'a directory replaced by its copy, with a hard link to a file outside',
     layers: [
       [
         { do: 'make', path: 'd', entry: { type: 'directory', mode: 0o700 } },
@@ -55,7 +55,7 @@ export const KEPT: readonly (Script & { readonly title: string })[] = [
     ],
   },
   {
-    title: 'a directory and the one in it change places, and a device gets a link there',
+    title: 'a directory and its subdirectory swap places, and a device gets a link there',
     layers: [
       [
         { do: 'make', path: 'a', entry: { type: 'directory', mtime: 1_600_000_000_123_456_789n } },
@@ -73,7 +73,7 @@ export const KEPT: readonly (Script & { readonly title: string })[] = [
     ],
   },
   {
-    title: 'one of two links moves into directories that are new',
+    title: 'one of two links moves into new directories',
     layers: [
       [
         {
@@ -92,7 +92,7 @@ export const KEPT: readonly (Script & { readonly title: string })[] = [
     ],
   },
   {
-    title: 'a directory made anew where one with a file was',
+    title: 'a directory created where one with a file was removed',
     layers: [
       [
         { do: 'make', path: 'e', entry: { type: 'directory', mtime: 1_000_000_000n } },

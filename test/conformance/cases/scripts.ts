@@ -1,6 +1,6 @@
 /**
- * Random edits against an independent comparison. `--seed` repeats a run; what failed is printed with as few edits as do it,
- * as data that can be added to scripts-kept.ts.
+ * Random edits against an independent comparison. `--seed` repeats a run. A failure is reduced to as few edits as possible
+ * and printed as data that can be added to scripts-kept.ts.
  */
 import assert from 'node:assert/strict'
 import type { DriverBench } from '../driver-bench.js'

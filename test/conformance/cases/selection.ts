@@ -1,4 +1,4 @@
-/** A root stays with the backend that it was made with. */
+/** A root keeps the backend that it was made with. */
 import assert from 'node:assert/strict'
 import type { DriverModule } from '../../../core/driver.js'
 import { openStore } from '../../../core/store.js'
@@ -10,7 +10,7 @@ import type { World } from '../world.js'
 export const selectionCases: readonly Case[] = [
   {
     group: 'driver',
-    title: 'a root is refused to every other driver, with the way out',
+    title: 'every other driver refuses the root and says what to do',
     run: (world) =>
       world.withStore(async (bench) => {
         await bench.store.create({ id: 'kept' })
@@ -36,7 +36,7 @@ export const selectionCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'a root that is opened without a driver’s name has the one that it was made with',
+    title: 'a root that is opened without a driver’s name gets the one that it was made with',
     run: (world) =>
       world.withStore(async (bench) => {
         await bench.store.create({ id: 'kept' })
@@ -83,7 +83,7 @@ function optionsOf(world: World, { root }: StoreBench) {
   return { root, drivers: everyDriver(world), storageOptions }
 }
 
-/** The cell's own, and those that varve has. */
+/** The cell's own driver and varve's. */
 function everyDriver({ cell }: World): readonly DriverModule[] {
   return [cell.module, ...ours.filter(({ name }) => name !== cell.module.name)]
 }

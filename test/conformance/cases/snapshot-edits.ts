@@ -1,4 +1,6 @@
-/** What is done to the files of a lower snapshot, as containerd's own suite has it: edits as data, and one rule for all. */
+/**
+ * Edits of a lower snapshot's files, after containerd's own suite: the edits are data, and one rule holds for all of them.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { differences, type Snapshot, snapshot } from '../../support/oracle.js'
@@ -35,7 +37,7 @@ export const BASE: Tree = {
   'opt/sh2': link('opt/sh'),
 }
 
-/** What is done in an active snapshot on {@link BASE}. */
+/** Edits in an active snapshot on {@link BASE}. */
 const EDITS: readonly (readonly [title: string, edits: readonly Edit[]])[] = [
   ['a directory of a lower layer is removed', [{ do: 'remove', path: 'opt' }]],
   [
@@ -108,8 +110,8 @@ const EDITS: readonly (readonly [title: string, edits: readonly Edit[]])[] = [
 ]
 
 /**
- * After the edits the active snapshot, its commit and what a plain directory looks like after the same edits are equal (but
- * for the times of directories in the latter); the parent is as it was; the changes told are exact.
+ * After the edits, the active snapshot, its commit and a plain directory with the same edits are equal (but for the times of
+ * directories in the last one). The parent is unchanged, and the list of changes is exact.
  */
 export const snapshotEditCases: readonly Case[] = EDITS.map(([title, edits]) =>
   snapshotCase(title, async (bench) => {

@@ -1,4 +1,4 @@
-/** What files do in snapshots, as containerd's own suite has it, and what its authors left to be done. */
+/** How files behave in snapshots, after containerd's own suite and the cases that it lists as still to be written. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
@@ -66,7 +66,7 @@ export const snapshotFileCases: readonly Case[] = [
     assert.deepEqual(differences(before, await treeOf(bench, 'base')), [])
   }),
 
-  snapshotCase('128 layers: each has its say, and the uppermost has the last word', async (bench) => {
+  snapshotCase('each of 128 layers shows its own file, and a common file has the uppermost layer’s content', async (bench) => {
     const count = 128
     let parent: string | undefined
     for (let n = 0; n < count; n++) {
@@ -89,7 +89,7 @@ export const snapshotFileCases: readonly Case[] = [
   }),
 
   snapshotCase(
-    'a unix socket works in a snapshot, and what is left of it is kept but does not answer',
+    'a unix socket works in a snapshot, and the file left of it is kept but accepts no connection',
     async (bench) => {
       await layer(bench, 'base', undefined, (path) => makeTree(path, BASE))
       await bench.store.snapshots.prepare('active', { parent: 'base' })
@@ -166,7 +166,7 @@ export const snapshotFileCases: readonly Case[] = [
   }),
 
   snapshotCase(
-    'a working directory is told by its name, follows a rename, and is gone with a removal',
+    'a working directory has its path, follows a rename, and is gone after a removal',
     async (bench) => {
       await layer(bench, 'base', undefined, (path) => makeTree(path, BASE))
       await bench.store.snapshots.prepare('active', { parent: 'base' })
@@ -176,7 +176,7 @@ export const snapshotFileCases: readonly Case[] = [
         try {
           process.chdir(`${path}/opt/a`)
           assert.equal(process.cwd(), `${path}/opt/a`)
-          fs.writeFileSync('new', '') // copied up under its feet
+          fs.writeFileSync('new', '') // the working directory is copied up
           assert.equal(told(), `${path}/opt/a`)
           fs.mkdirSync(`${path}/made`)
           process.chdir(`${path}/made`)
@@ -200,7 +200,7 @@ export const snapshotFileCases: readonly Case[] = [
   ),
 ]
 
-/** A socket's address has 107 bytes, and a path below a test's directories may have more. */
+/** Runs `use` with a short path, since a socket's address has 107 bytes and the path of a test's directory may have more. */
 async function withShortPath(path: string, use: (short: string) => Promise<void>): Promise<void> {
   const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)
   try {

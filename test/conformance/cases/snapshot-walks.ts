@@ -1,4 +1,4 @@
-/** Snapshots looked through and removed, as containerd's own suite has it. */
+/** Walks over snapshots and their removal, after containerd's own suite. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { inside, isOurs, layer, namesOf, rejects, snapshotCase, treeOf, write } from '../snapshot-bench.js'
@@ -20,7 +20,7 @@ export const snapshotWalkCases: readonly Case[] = [
   }),
 
   snapshotCase(
-    'remove after commit: the key is nobody’s, the name goes with all that it had',
+    'remove after commit: the key is unknown, and the name is removed with all its files',
     async (bench) => {
       const { snapshots } = bench.store
       await layer(bench, 'name', undefined, write('file', 'content'))
@@ -36,7 +36,7 @@ export const snapshotWalkCases: readonly Case[] = [
   ),
 
   snapshotCase(
-    'an intermediate snapshot goes once nothing is on it, and what is below it stays',
+    'an intermediate snapshot can be removed once it has no children, and its parent stays',
     async (bench) => {
       const { snapshots } = bench.store
       await layer(bench, 'base', undefined, write('one', '1'))

@@ -1,4 +1,4 @@
-/** The snapshot face as containerd's own suite has it: names, kinds, times, labels. */
+/** The snapshot API, after containerd's own suite: names, kinds, times, labels. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { SnapshotInfo } from '../../../core/store.js'
@@ -17,7 +17,7 @@ import type { Case } from '../suite.js'
 
 export const snapshotCases: readonly Case[] = [
   snapshotCase(
-    'a life: prepared, written, committed, built on, and gone from the top down',
+    'a snapshot is prepared, written, committed and built on, and the chain is removed from the top down',
     async (bench) => {
       const { snapshots } = bench.store
       await layer(bench, 'base', undefined, write('foo', 'foo\n'))
@@ -48,7 +48,7 @@ export const snapshotCases: readonly Case[] = [
     },
   ),
 
-  snapshotCase('stat tells name, parent, kind, times and labels of each kind', async (bench) => {
+  snapshotCase('stat returns the name, parent, kind, times and labels of each kind', async (bench) => {
     const { snapshots } = bench.store
     const labels = { 'containerd.io/snapshot/x': '1' }
     const from = Date.now() - 5
@@ -80,14 +80,14 @@ export const snapshotCases: readonly Case[] = [
     assert.deepEqual(bench.store.snapshots.stat('view'), view)
   }),
 
-  snapshotCase('each snapshot names the one that it was made on, all the way down', async (bench) => {
+  snapshotCase('each snapshot names its parent, all the way down', async (bench) => {
     const chain = ['one', 'two', 'three']
     for (const [at, name] of chain.entries()) await layer(bench, name, chain[at - 1], write(name, name))
     const parents = chain.map((name) => bench.store.snapshots.stat(name).parent)
     assert.deepEqual(parents, [undefined, 'one', 'two'])
   }),
 
-  snapshotCase('a key or a name is taken once, for prepare, view and commit', async (bench) => {
+  snapshotCase('a key or name can be used only once, by prepare, view and commit', async (bench) => {
     const { snapshots } = bench.store
     await layer(bench, 'base', undefined, () => {})
     await snapshots.prepare('active', { parent: 'base' })
@@ -122,7 +122,7 @@ export const snapshotCases: readonly Case[] = [
     },
   ),
 
-  snapshotCase('an update changes the labels that its mask names, and nothing else ever', async (bench) => {
+  snapshotCase('an update changes only the labels that its mask names', async (bench) => {
     const { snapshots } = bench.store
     await layer(bench, 'base', undefined, () => {})
     await snapshots.prepare('active', { parent: 'base', labels: { a: '1', b: '2' } })
@@ -148,7 +148,7 @@ export const snapshotCases: readonly Case[] = [
     assert.deepEqual(bench.store.snapshots.stat('base').labels, { e: '5' })
   }),
 
-  snapshotCase('closed twice, the store is closed; opened again, all of it is there', async (bench) => {
+  snapshotCase('a store may be closed twice, and has everything when it is opened again', async (bench) => {
     await layer(bench, 'base', undefined, write('file', 'content'))
     await bench.store.snapshots.prepare('active', { parent: 'base' })
     await inside(bench, 'active', write('more', 'content'))
@@ -162,7 +162,7 @@ export const snapshotCases: readonly Case[] = [
     )
   }),
 
-  snapshotCase('usage is of the snapshot alone, and that of a committed one is kept', async (bench) => {
+  snapshotCase('usage counts the snapshot alone, and is stored for a committed one', async (bench) => {
     const { snapshots } = bench.store
     await layer(bench, 'base', undefined, write('big', 'x'.repeat(1_000_000)))
     const base = await snapshots.usage('base')
@@ -171,7 +171,7 @@ export const snapshotCases: readonly Case[] = [
     await inside(bench, 'active', write('small', 'x'.repeat(200_000)))
     const active = await snapshots.usage('active')
     const { supports } = await bench.store.info()
-    const above = supports.sharing ? 0 : base.size // a copy has all of its parent's
+    const above = supports.sharing ? 0 : base.size // a copy includes its parent's content
     assert.ok(active.size - above >= 200_000 && active.size - above < 300_000, JSON.stringify(active))
     await snapshots.view('view', { parent: 'base' })
     assert.deepEqual(await snapshots.usage('view'), { size: 0, inodes: 0 })

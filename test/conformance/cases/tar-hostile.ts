@@ -1,6 +1,6 @@
 /**
- * Tars that try to get out: nothing outside the layer is made, changed or removed, whatever else comes of them. A directory
- * beside the driver's home, to which they lead, and the layer below are looked at before and after.
+ * Tars that try to break out of the layer. Whatever else happens, nothing outside the layer is created, changed or removed.
+ * Compares two things before and after: a directory beside the driver's home, which the tars aim at, and the layer below.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -16,7 +16,7 @@ interface Hostile {
   readonly title: string
   /** `out` is the canary's absolute path, `up` a relative one from any layer's root. */
   readonly entries: (out: string, up: string) => readonly Buffer[]
-  /** INVALID_ARGUMENT, or laid down within the layer. */
+  /** INVALID_ARGUMENT, or extracted within the layer. */
   readonly want: 'refused' | 'laid'
 }
 
@@ -37,7 +37,7 @@ const HOSTILE: readonly Hostile[] = [
     want: 'laid',
   },
   {
-    title: 'a symlink up and out as parent',
+    title: 'a relative symlink out of the layer as parent',
     entries: (_, up) => [soft('a', up), evil('a/file')],
     want: 'laid',
   },
@@ -58,7 +58,7 @@ const HOSTILE: readonly Hostile[] = [
     want: 'laid',
   },
   {
-    title: 'symlinks that lead to each other',
+    title: 'symlinks that point to each other',
     entries: () => [soft('a', 'b'), soft('b', 'a'), evil('a/x')],
     want: 'refused',
   },
@@ -112,8 +112,8 @@ const HOSTILE: readonly Hostile[] = [
   { title: 'a whiteout of "."', entries: () => [evil('.wh..')], want: 'refused' },
   { title: 'a whiteout of ".."', entries: () => [dir('d'), evil('d/.wh...')], want: 'refused' },
   { title: 'a uid of 2^32', entries: () => [file('a', '', { uid: 2 ** 32, magic: 'gnu' })], want: 'refused' },
-  { title: 'a path longer than any', entries: () => [evil(`${'dir4/'.repeat(900)}x`)], want: 'refused' },
-  { title: 'a name longer than any', entries: () => [evil('x'.repeat(256))], want: 'refused' },
+  { title: 'a path that is too long', entries: () => [evil(`${'dir4/'.repeat(900)}x`)], want: 'refused' },
+  { title: 'a name that is too long', entries: () => [evil('x'.repeat(256))], want: 'refused' },
   {
     title: "a redirect of the backend's own, in an attribute",
     entries: (out) => [

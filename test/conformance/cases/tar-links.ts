@@ -1,4 +1,4 @@
-/** Hard links of a tar. */
+/** Hard links in a tar. */
 import assert from 'node:assert/strict'
 import { file, header } from '../../support/tar-bytes.js'
 import type { Case } from '../suite.js'
@@ -10,7 +10,7 @@ const lines = (tree: ReadonlyMap<string, string>, ...paths: string[]) =>
 
 export const linkTarCases: readonly Case[] = [
   tarCase({
-    title: 'links of a tar are one file, whatever their order in the tree, and count once',
+    title: 'hard links of a tar are one file, whatever their order in the tree, and count once',
     entries: [file('z', 'several names'), hard('a', 'z'), hard('d/m', './a'), hard('d/sub/n', '/d/m')],
     tree: 'a abs d d/m d/one d/sub d/sub/deep d/sub/n d/two f link z',
     diff: './ a d/ d/m = a d/sub/ d/sub/n = a z = a',
@@ -20,7 +20,7 @@ export const linkTarCases: readonly Case[] = [
     },
   }),
   tarCase({
-    title: 'a link to a file of the layer below brings that file and both directories',
+    title: 'the diff of a link to a lower file has that file and both directories',
     entries: [hard('new/h', 'd/sub/deep')],
     tree: 'abs d d/one d/sub d/sub/deep d/two f link new new/h',
     diff: './ d/ d/sub/ d/sub/deep new/ new/h = d/sub/deep',
@@ -43,20 +43,20 @@ export const linkTarCases: readonly Case[] = [
     },
   }),
   tarCase({
-    title: 'a link that takes the place of a file, a directory and itself',
+    title: 'a link that replaces a file, a directory and itself',
     entries: [file('x', 'x'), file('a/below', ''), hard('a', 'x'), hard('d', 'x'), hard('x', 'x')],
     tree: 'a abs d f link x',
     diff: './ a d = a x = a',
     look: ({ applied }) => assert.equal(applied.size, 1),
   }),
   tarCase({
-    title: 'a link to itself is what it was, also of the layer below',
+    title: 'a link to itself changes nothing, also in the layer below',
     entries: [file('x', 'x'), hard('x', './x'), hard('f', 'f'), hard('link/one', 'd/one')],
     tree: 'abs d d/one d/sub d/sub/deep d/two f link x',
     diff: './ x',
   }),
   tarCase({
-    title: 'a file written over a link leaves the other name alone',
+    title: 'a file that replaces a link leaves the other name unchanged',
     entries: [file('x', 'first'), hard('y', 'x'), file('x', 'second'), hard('g', 'f'), file('f', 'mine')],
     tree: 'abs d d/one d/sub d/sub/deep d/two f g link x y',
     diff: './ f g x y',

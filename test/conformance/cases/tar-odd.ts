@@ -1,4 +1,4 @@
-/** Tars as tools have made them: every dialect, odd names, odd order. */
+/** Tars as various tools write them: every dialect, odd names, odd order. */
 import assert from 'node:assert/strict'
 import type { TarEntry } from '../../../core/tar/entry.js'
 import { body, file, gnuLong, header, pax, write } from '../../support/tar-bytes.js'
@@ -32,19 +32,19 @@ const SPARSE: TarEntry = {
 
 export const oddTarCases: readonly Case[] = [
   tarCase({
-    title: 'a directory entry that says what is there already is no change',
+    title: 'a directory entry with the existing attributes is no change',
     entries: [dir('d', { mode: 0o750, uid: 1, mtime: 1000 }), dir('d/sub', { mtime: 1000 })],
     tree: ALL,
     diff: '',
   }),
   tarCase({
-    title: 'a directory entry of another time is a change of its time',
+    title: 'a directory entry with another time is a change',
     entries: [dir('d', { mode: 0o750, uid: 1, mtime: 1001 })],
     tree: ALL,
     diff: './ d/',
   }),
   tarCase({
-    title: 'a global PAX header is no entry and nothing of the entries after it',
+    title: 'a global PAX header is not an entry, and does not change the entries after it',
     entries: [
       pax([['comment', '0123456789abcdef0123456789abcdef01234567']], 'g'),
       file('a', 'x', { mtime: 7 }),
@@ -67,7 +67,7 @@ export const oddTarCases: readonly Case[] = [
   }),
   tarCase({
     title:
-      'directories that are only implied are 0755 root:root, and those of the layer below stay as they are',
+      'implied directories are 0755 root:root, and directories of the layer below stay as they are',
     entries: [file('new/er/f', ''), file('d/sub/x', '')],
     tree: 'abs d d/one d/sub d/sub/deep d/sub/x d/two f link new new/er new/er/f',
     diff: './ d/ d/sub/ d/sub/x new/ new/er/ new/er/f',
@@ -77,26 +77,26 @@ export const oddTarCases: readonly Case[] = [
     },
   }),
   tarCase({
-    title: 'a directory told after what is in it gets its own attributes',
+    title: 'a directory entry after the directory’s files sets its attributes',
     entries: [file('new/f', ''), dir('new', { mode: 0o2700, gid: 9, mtime: 77 })],
     tree: `${ALL} new new/f`,
     diff: './ new/ new/f',
     look: ({ tree }) => assert.match(tree.get('new') ?? '', /^directory 2700 0:9 mtime=77000000000$/),
   }),
   tarCase({
-    title: '..foo and others with dots are names',
+    title: '..foo and other names with dots are plain names',
     entries: [file('..foo', ''), file('.../..x', '')],
     tree: `... .../..x ..foo ${ALL}`,
     diff: './ .../ .../..x ..foo',
   }),
   tarCase({
-    title: 'names with ./ before them, a slash before them, two in them or one behind are those without',
+    title: 'a leading ./ or slash, a doubled slash and a trailing slash are no part of a name',
     entries: [file('./a', ''), file('/b', ''), file('d//c', ''), file('./d/./e', ''), dir('.//g/')],
     tree: 'a abs b d d/c d/e d/one d/sub d/sub/deep d/two f g link',
     diff: './ a b d/ d/c d/e g/',
   }),
   tarCase({
-    title: 'long names come in GNU form, by PAX, or in two fields',
+    title: 'long names may be in GNU form, in PAX, or split over two fields',
     entries: [
       gnuLong('L', LONG),
       file(LONG.slice(0, 100), 'gnu', { magic: 'gnu' }),
@@ -125,7 +125,7 @@ export const oddTarCases: readonly Case[] = [
     look: ({ tree }) => assert.ok(tree.get('s')?.endsWith(`-> /${LONG}`)),
   }),
   tarCase({
-    title: 'numbers out of range of octal digits, and times of a fraction, are kept',
+    title: 'numbers beyond octal digits, and fractional times, are kept',
     entries: [
       file('a', '', { uid: 3_000_000, gid: 4_294_967_290, magic: 'gnu' }),
       pax([
@@ -157,7 +157,7 @@ export const oddTarCases: readonly Case[] = [
     }),
   ),
   tarCase({
-    title: 'one name many times, as everything in turn, is the last of them',
+    title: 'a name that occurs many times, with every type in turn, is the last of them',
     entries: [
       dir('x'),
       file('x/a', 'a'),
@@ -174,7 +174,7 @@ export const oddTarCases: readonly Case[] = [
     look: ({ applied }) => assert.deepEqual([applied.size, applied.replaced.length], [4, 3]),
   }),
   tarCase({
-    title: 'files below a symlink, of the tar or of the layer below, are where it leads to',
+    title: 'files below a symlink, of the tar or of the layer below, go to its target',
     entries: [
       header({ name: 's', type: '2', linkname: 'd/sub' }),
       file('s/x', ''),
@@ -185,13 +185,13 @@ export const oddTarCases: readonly Case[] = [
     diff: './ d/ d/sub/ d/sub/x d/sub/z d/y s',
   }),
   tarCase({
-    title: 'a directory in the place of a symlink of the layer below is one',
+    title: 'a directory that replaces a symlink of the layer below is a directory',
     entries: [dir('link'), file('link/x', '')],
     tree: `${ALL} link/x`,
     diff: './ link/ link/x',
   }),
   tarCase({
-    title: 'a directory of other mode keeps what the layers below have in it',
+    title: 'a directory with another mode keeps the files that the layers below have in it',
     entries: [dir('d', { mode: 0o700 }), dir('.', { mode: 0o711, mtime: 1000 })],
     tree: ALL,
     diff: './ d/',

@@ -16,7 +16,7 @@ const EDITS: readonly Edit[] = [
   { do: 'make', path: '.a', entry: file() },
 ]
 
-/** The diff of {@link EDITS}, and of the same again. */
+/** The diffs of two layers with the same {@link EDITS}; `between` runs between the two. */
 async function diffs(world: World, between: () => void): Promise<readonly [Buffer, Buffer]> {
   let found: [Buffer, Buffer] | undefined
   await world.withDriver(async (bench) => {
@@ -46,14 +46,14 @@ function setEpoch(value: string | undefined): void {
   else process.env.SOURCE_DATE_EPOCH = value
 }
 
-/** 5 MiB, on disk to the last byte or not at all. */
+/** 5 MiB of zeros, fully allocated or a hole. */
 const ZEROS = { size: 5 << 20, fill: 0 }
 
 export const packedCases: readonly Case[] = [
   {
     group: 'tar',
     title:
-      'zeros are in a diff in full, never as a sparse entry, and take no disk where it is laid down again',
+      'a diff has zeros in full, never as a sparse entry, and they take no disk space when it is applied',
     run: (world) =>
       world.withDriver(async (bench) => {
         const id = await bench.written(undefined, (root) =>
@@ -94,7 +94,7 @@ export const packedCases: readonly Case[] = [
   },
   {
     group: 'tar',
-    title: 'a diff has the directories above a change, is sorted, and ends with two blocks of zeros',
+    title: 'a diff has the parent directories of each change, is sorted, and ends with two blocks of zeros',
     async run(world) {
       const [diff] = await atEpoch(undefined, () => diffs(world, () => {}))
       const names = readTar(diff).map(({ path }) => path)
@@ -143,7 +143,7 @@ export const packedCases: readonly Case[] = [
   },
   {
     group: 'tar',
-    title: 'a SOURCE_DATE_EPOCH that is no number is an error that says so',
+    title: 'a SOURCE_DATE_EPOCH that is not a number is an error that says so',
     run: (world) =>
       atEpoch('yesterday', () =>
         assert.rejects(

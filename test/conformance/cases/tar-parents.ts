@@ -1,4 +1,4 @@
-/** A name whose parent is no directory in the layers below (core/README.md has the rule and its reasons). */
+/** A path whose parent is not a directory in the layers below (core/README.md has the rule and its reasons). */
 import assert from 'node:assert/strict'
 import { collect } from '../../support/collect.js'
 import { snapshot } from '../../support/oracle.js'
@@ -13,28 +13,28 @@ const hard = (name: string, linkname: string) => header({ name, type: '1', linkn
 
 export const parentCases: readonly Case[] = [
   tarCase({
-    title: 'a file of the layer below makes way for the directory that a name implies',
+    title: 'a file of the layer below is replaced by the directory that a path implies',
     entries: [file('f/a/b', 'x'), file('f/c', 'y'), file('link/one/deep', 'z')],
     tree: 'abs d d/one d/one/deep d/sub d/sub/deep d/two f f/a f/a/b f/c link',
     diff: './ d/ d/one/ d/one/deep f/ f/a/ f/a/b f/c',
     look: ({ tree }) => assert.match(tree.get('f') ?? '', /^directory 755 0:0 /),
   }),
   tarCase({
-    title: 'a file of the layer below that a link brought up makes way too, and the link keeps it',
+    title: 'a lower file that a link refers to is replaced too, and the link keeps it',
     entries: [hard('l', 'f'), file('f/c', 'y')],
     tree: 'abs d d/one d/sub d/sub/deep d/two f f/c l link',
     diff: './ f/ f/c l',
     look: ({ tree }) => assert.match(tree.get('l') ?? '', /^file .* size=1 /),
   }),
   tarCase({
-    title: 'a mark below a file of the layer below hides nothing',
+    title: 'a whiteout below a file of the layer below hides nothing',
     entries: [file('f/.wh.x', ''), file('f/g/.wh..wh..opq', '')],
     tree: 'abs d d/one d/sub d/sub/deep d/two f link',
     diff: '',
   }),
   {
     group: 'layers',
-    title: 'what is no directory below makes way in the mount, in the index and in a diff alike',
+    title: 'a lower file that is not a directory is replaced in the mount, in the index and in a diff alike',
     run: (world) =>
       inThreeLayers(
         world,
@@ -57,7 +57,7 @@ export const parentCases: readonly Case[] = [
   },
   {
     group: 'layers',
-    title: 'without a symlink in the way too, where the index comes from the tar itself',
+    title: 'the same without a symlink in the path, where the index comes from the tar itself',
     run: (world) =>
       inThreeLayers(world, [file('x/y', '1'), file('null/y', '2'), file('pipe/y/z', '3')], {
         tree: ['f', 'null', 'null/y', 'pipe', 'pipe/y', 'pipe/y/z', 's', 'x', 'x/y'],
@@ -74,7 +74,7 @@ export const parentCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'a file of the very layer is no parent',
+    title: 'a file of the same layer can not be a parent',
     run: (world) =>
       world.withDriver(async (bench) => {
         const id = await bench.create()
@@ -87,7 +87,7 @@ export const parentCases: readonly Case[] = [
   },
 ]
 
-/** Lays `entries` on a layer where `x` is a file, which stands on one where it is a directory. */
+/** Imports `entries` onto a layer where `x` is a file, above a layer where it is a directory. */
 function inThreeLayers(
   world: World,
   entries: readonly Buffer[],

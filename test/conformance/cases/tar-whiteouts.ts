@@ -1,4 +1,4 @@
-/** aufs's whiteouts, which are OCI's, become the backend's own signs, and come out as whiteouts again. */
+/** aufs's whiteouts, which OCI uses, become the backend's own, and are whiteouts again in a diff. */
 import { file, header, pax } from '../../support/tar-bytes.js'
 import type { Case } from '../suite.js'
 import { tarCase } from '../tar-case.js'
@@ -9,7 +9,7 @@ const empty = (name: string) => file(name, '')
 
 export const whiteoutTarCases: readonly Case[] = [
   tarCase({
-    title: 'an empty tar leaves all as it is, and its diff is empty',
+    title: 'an empty tar changes nothing, and its diff is empty',
     entries: [],
     tree: ALL,
     diff: '',
@@ -21,13 +21,13 @@ export const whiteoutTarCases: readonly Case[] = [
     diff: './ d/ d/sub/ d/sub/.wh.deep',
   }),
   tarCase({
-    title: 'a whiteout hides a directory with all below, and comes out as one',
+    title: 'a whiteout hides a directory with all below it, and comes out as one whiteout',
     entries: [empty('.wh.d'), empty('.wh.f')],
     tree: 'abs link',
     diff: './ .wh.d .wh.f',
   }),
   tarCase({
-    title: 'a whiteout of nothing is nothing, also below what is not there',
+    title: 'a whiteout of a missing file does nothing, also below a missing directory',
     entries: [empty('d/.wh.nope'), empty('no/.wh.x'), empty('f/.wh.x')],
     tree: ALL,
     diff: '',
@@ -39,7 +39,7 @@ export const whiteoutTarCases: readonly Case[] = [
     diff: './ d/ d/.wh.two d/one d/three',
   }),
   tarCase({
-    title: 'a directory after its whiteout shows nothing of the layers below',
+    title: 'a directory entry after its whiteout shows nothing of the layers below',
     entries: [empty('.wh.d'), dir('d'), file('d/mine', '')],
     tree: 'abs d d/mine f link',
     diff: './ d/ d/.wh.one d/.wh.sub d/.wh.two d/mine',
@@ -51,7 +51,7 @@ export const whiteoutTarCases: readonly Case[] = [
     diff: './ d/ d/.wh.one d/.wh.sub d/mine d/two',
   }),
   tarCase({
-    title: 'an opaque root hides all but what the tar brings',
+    title: 'an opaque root hides everything but the tar’s own files',
     entries: [empty('.wh.f'), empty('.wh..wh..opq'), file('mine', '')],
     tree: 'mine',
     diff: './ .wh.abs .wh.d .wh.f .wh.link mine',
@@ -63,19 +63,19 @@ export const whiteoutTarCases: readonly Case[] = [
     diff: './ d/ d/.wh.one d/.wh.sub d/.wh.two',
   }),
   tarCase({
-    title: "aufs's own bookkeeping is no part of a layer",
+    title: "aufs's own bookkeeping is not part of a layer",
     entries: [empty('.wh..wh.aufs'), dir('.wh..wh.plnk'), empty('.wh..wh.plnk/1.2'), dir('.wh..wh.orph')],
     tree: ALL,
     diff: '',
   }),
   tarCase({
-    title: 'a whiteout through a symlink of the layer below hides what that shows',
+    title: 'a whiteout through a symlink of the layer below hides the file in its target',
     entries: [empty('link/.wh.one'), empty('abs/.wh.deep')],
     tree: 'abs d d/sub d/two f link',
     diff: './ d/ d/.wh.one d/sub/ d/sub/.wh.deep',
   }),
   tarCase({
-    title: "a backend's own sign of an opaque directory, in a tar, hides nothing",
+    title: "a backend's own attribute for an opaque directory, in a tar, hides nothing",
     entries: [
       pax([
         ['SCHILY.xattr.trusted.overlay.opaque', 'y'],

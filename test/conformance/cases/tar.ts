@@ -1,4 +1,4 @@
-/** Tar in, tar out: the whole group. */
+/** The group of cases about tars that are applied and packed. */
 import type { Case } from '../suite.js'
 import { hostileCases } from './tar-hostile.js'
 import { linkTarCases } from './tar-links.js'

@@ -1,4 +1,4 @@
-/** What a layer takes on disk. */
+/** The disk space of a layer. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import type { Case } from '../suite.js'

@@ -85,6 +85,7 @@ export async function openToy({ home, parentOf, warn }: DriverContext): Promise<
           below.close()
         }
       }),
+    sync: (id) => attempt(`toy: sync layer ${id}`, () => syncFileSystem(need(id))),
     async seal(id) {
       need(id)
     },

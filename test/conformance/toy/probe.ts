@@ -1,4 +1,4 @@
-/** A directory is made, copied and moved: all that this driver does with a file system. */
+/** Creates, copies and renames a directory, which is all that this driver does with a file system. */
 import type { Host, Probe } from '../../../core/driver.js'
 import { errnoOf, messageOf } from '../../../core/errors.js'
 import { mkdir, rename } from '../../../core/sys/files.js'

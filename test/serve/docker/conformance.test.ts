@@ -50,49 +50,49 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
     '20 files, of which every third is modified and every third deleted, and as many added: the exact list',
   ],
   'quota: 50 MiB, half fits, more is ENOSPC or EDQUOT': [
-    'into a layer of 50 MiB goes half of it, and no more than all of it (quota)',
+    'half of its size fits into a layer of 50 MiB, and more than all of it does not (quota)',
     'a size is refused where the backend has no quota, with that reason',
   ],
   'list: every id': [
-    'ids of every legal form are layers like any other, listed in order, and nothing else is',
+    'ids of every legal form work and are listed in order, and nothing else is listed',
   ],
   'template: same content': [
     'layers made after the tars of others have the same content, and are one layer where they are the same',
   ],
   'remove: gone, the id is free again; a layer with children is refused': [
-    'a removed layer is gone with all it had, and its id is free again',
+    'a removed layer is gone with all its files, and its id is free again',
     'a layer with children is not removed, and it and they stay what they are',
   ],
-  'zfs, and every other: remove of what is missing succeeds': ['to remove what is not there succeeds'],
+  'zfs, and every other: remove of what is missing succeeds': ['removing a missing layer succeeds'],
   'btrfs: nested subvolumes go with their layer': [
     'subvolumes that were made in a layer are removed with it',
   ],
   'copy: mode, mtime in ns, xattrs, hard links (with and without shared blocks: the last test here)': [
-    'a copy keeps hard links, and parts no files that were none',
+    'a copy keeps hard links, and links no files that were separate',
     'a copy keeps holes, also when its file is changed',
-    'a file whose mode alone changes in a child stays what it was in all else',
+    'a file whose mode alone changes in a child keeps everything else',
     'a copy keeps access control lists, and a change of them is a change',
   ],
 }
 
 /** What is not for this socket. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
-  'its probe says that it works here, and leaves nothing': 'nobody probes through a service',
+  'its probe says that it works here, and leaves nothing behind': 'nobody probes through a service',
   'a layer whose seal is undone, as after an interrupted commit, is writable as it was, and can be sealed again':
     'an engine commits nothing',
-  'a layer whose seal is undone has the size that it had (quota)': 'an engine commits nothing',
-  'a sealed layer can not be written past its mount either, or tells of it':
+  'a layer whose seal is undone keeps its size (quota)': 'an engine commits nothing',
+  'a write to a sealed layer past its read-only mount is refused or shown as a problem':
     'an engine has the place and not the mount',
   'a directory whose owner changes in a child keeps all that is in it':
     'a name that is no UTF-8: docker-cases.ts',
   'names of every byte are added as they are': 'names that are no UTF-8: docker-cases.ts',
   'names of every byte are modified and deleted as they are': 'names that are no UTF-8: docker-cases.ts',
-  'names that mean something elsewhere are names here, of files, directories and targets':
+  'names with a special meaning elsewhere are plain names of files, directories and link targets':
     'names that are no UTF-8: docker-cases.ts',
-  'a socket is listed, told in a notice, and left out of the diff, which no tar could hold':
+  'a socket is listed, reported in a notice, and left out of the diff, since no tar can hold it':
     'notices are in the log of the service',
-  'to open a driver purges nothing that another is working on': 'a service is opened once',
-  '500 layers show what is at their bottom, can be compared with it, and go again':
+  'opening a driver purges nothing that another is working on': 'a service is opened once',
+  '500 layers show the files of the lowest one, can be compared with it, and can be removed':
     'overlayfs has no room for the layer on top that would seal them',
 }
 
