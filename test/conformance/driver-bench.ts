@@ -20,7 +20,7 @@ export interface DriverBench {
     readonly id?: string
     readonly parent?: LayerId
     readonly writable?: boolean
-      /** Options of the layer, such as `size`. */
+    /** Options of the layer, such as `size`. */
     readonly options?: Readonly<Record<string, string>>
   }): Promise<LayerId>
   /** Runs `use` with the layer mounted. */

@@ -66,7 +66,9 @@ async function main(args: string[]): Promise<number> {
   const stop = (name: NodeJS.Signals): void => {
     if (stopped !== undefined) interrupt.abort(name)
     stopped = name
-    process.stderr.write(`\n${cell.name}: interrupted; waiting for the running case (interrupt again to end now)\n`)
+    process.stderr.write(
+      `\n${cell.name}: interrupted; waiting for the running case (interrupt again to end now)\n`,
+    )
   }
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop)
   // EPIPE: the reader went away.

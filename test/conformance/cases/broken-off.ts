@@ -110,8 +110,7 @@ export const brokenOffCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title:
-      'a diff or a list of changes that is not read to the end leaves no mount, no file and no thread',
+    title: 'a diff or a list of changes that is not read to the end leaves no mount, no file and no thread',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { child, writable, parent } = await bigDiff(bench)

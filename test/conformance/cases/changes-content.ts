@@ -71,8 +71,7 @@ export const contentCases: readonly Case[] = [
     changes: ['C big'],
   }),
   editCase({
-    title:
-      'sparse files come back as they were, with a hole at the start, in the middle and at the end',
+    title: 'sparse files come back as they were, with a hole at the start, in the middle and at the end',
     base: FILES,
     edits: [
       { do: 'truncate', path: 'sparse', size: 9_000_000 },

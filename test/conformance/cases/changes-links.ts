@@ -59,7 +59,8 @@ export const linkCases: readonly Case[] = [
     changes: ['A a', 'A d/sub/m', 'A d/z'],
   }),
   editCase({
-    title: 'a write to one of two names modifies both if they stay one file, and that one if a copy-up separates them',
+    title:
+      'a write to one of two names modifies both if they stay one file, and that one if a copy-up separates them',
     edits: [{ do: 'append', path: 'links/two', content: '!' }],
     changes: { oneOf: [['C links/one', 'C links/two'], ['C links/two']] },
   }),

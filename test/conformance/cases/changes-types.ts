@@ -16,7 +16,7 @@ const KINDS: Readonly<Record<string, Entry>> = {
 export const typeCases: readonly Case[] = Object.keys(KINDS).map((from) => {
   const others = Object.keys(KINDS).filter((kind) => kind !== from)
   return editCase({
-    title: `a ${from} that becomes anything else is one modify, and what it holds then is added`,
+    title: `a ${from} that becomes anything else is one modify, and its new content is added`,
     base: Object.assign(
       { '': directory({ mtime: seconds(1000) }) },
       ...others.map((to) => placed(from, `to-${to}`)),

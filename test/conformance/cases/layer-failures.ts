@@ -119,31 +119,28 @@ export const layerFailureCases: readonly Case[] = [
     },
   ),
 
-  layerCase(
-    'a layer with a damaged record is not exported, and check says so',
-    async ({ bench }) => {
-      const { store, root } = bench
-      const { id } = await store.importLayer(bench.file(tarOf(BASE, { tail: 10_240 })))
-      const database = new Sqlite(join(root, 'varve.db'))
-      try {
-        const rows = database
-          .prepare<[], { rowid: number; data: Buffer }>('SELECT rowid, data FROM split')
-          .all()
-        const [row] = rows
-        assert.ok(row !== undefined)
-        const put = database.prepare('UPDATE split SET data = ? WHERE rowid = ?')
-        const damaged = Buffer.from(row.data)
-        damaged.writeUInt8(damaged.readUInt8(damaged.length >> 1) ^ 1, damaged.length >> 1)
-        put.run(damaged, row.rowid)
-        await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
-        assert.notDeepEqual(await findings(bench, { data: true }), [])
-        put.run(row.data, row.rowid)
-        await drain(store.exportLayer(id))
-      } finally {
-        database.close()
-      }
-    },
-  ),
+  layerCase('a layer with a damaged record is not exported, and check says so', async ({ bench }) => {
+    const { store, root } = bench
+    const { id } = await store.importLayer(bench.file(tarOf(BASE, { tail: 10_240 })))
+    const database = new Sqlite(join(root, 'varve.db'))
+    try {
+      const rows = database
+        .prepare<[], { rowid: number; data: Buffer }>('SELECT rowid, data FROM split')
+        .all()
+      const [row] = rows
+      assert.ok(row !== undefined)
+      const put = database.prepare('UPDATE split SET data = ? WHERE rowid = ?')
+      const damaged = Buffer.from(row.data)
+      damaged.writeUInt8(damaged.readUInt8(damaged.length >> 1) ^ 1, damaged.length >> 1)
+      put.run(damaged, row.rowid)
+      await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
+      assert.notDeepEqual(await findings(bench, { data: true }), [])
+      put.run(row.data, row.rowid)
+      await drain(store.exportLayer(id))
+    } finally {
+      database.close()
+    }
+  }),
 
   layerCase(
     'an unknown layer is found and reported, kept at the next start, and added by a repair',

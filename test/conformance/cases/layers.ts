@@ -53,23 +53,20 @@ const TARS: readonly (readonly [title: string, tar: Buffer])[] = [
 ]
 
 export const layerCases: readonly Case[] = [
-  layerCase(
-    'a chain that is imported twice is one layer, whether concurrently or in turn',
-    async (bench) => {
-      const { store } = bench
-      const [base, top] = [bench.file(tarOf(BASE)), bench.file(tarOf(TOP))]
-      const several = await Promise.all([1, 2, 3].map(() => store.importLayer(base)))
-      assert.equal(new Set(several.map(({ id }) => id)).size, 1)
-      assert.deepEqual(several.map(({ existed }) => existed).sort(), [false, true, true])
-      const parent = several[0]?.chainId ?? ''
-      const first = await store.importLayer(top, { parent })
-      const second = await store.importLayer(top, { parent })
-      assert.deepEqual([second.id, second.existed], [first.id, true])
-      const alone = await store.importLayer(top) // another chain of the same diff
-      assert.ok(alone.id !== first.id && alone.diffId === first.diffId && alone.chainId !== first.chainId)
-      assert.equal(store.layers().length, 3)
-    },
-  ),
+  layerCase('a chain that is imported twice is one layer, whether concurrently or in turn', async (bench) => {
+    const { store } = bench
+    const [base, top] = [bench.file(tarOf(BASE)), bench.file(tarOf(TOP))]
+    const several = await Promise.all([1, 2, 3].map(() => store.importLayer(base)))
+    assert.equal(new Set(several.map(({ id }) => id)).size, 1)
+    assert.deepEqual(several.map(({ existed }) => existed).sort(), [false, true, true])
+    const parent = several[0]?.chainId ?? ''
+    const first = await store.importLayer(top, { parent })
+    const second = await store.importLayer(top, { parent })
+    assert.deepEqual([second.id, second.existed], [first.id, true])
+    const alone = await store.importLayer(top) // another chain of the same diff
+    assert.ok(alone.id !== first.id && alone.diffId === first.diffId && alone.chainId !== first.chainId)
+    assert.equal(store.layers().length, 3)
+  }),
 
   layerCase('a layer is freed when the last child or image that refers to it is removed', async (bench) => {
     const { store } = bench

@@ -66,27 +66,30 @@ export const snapshotFileCases: readonly Case[] = [
     assert.deepEqual(differences(before, await treeOf(bench, 'base')), [])
   }),
 
-  snapshotCase('each of 128 layers shows its own file, and a common file has the uppermost layer’s content', async (bench) => {
-    const count = 128
-    let parent: string | undefined
-    for (let n = 0; n < count; n++) {
-      parent = await layer(bench, `layer ${n}`, parent, (path) => {
-        fs.writeFileSync(`${path}/own${n}`, `${n}`)
-        fs.writeFileSync(`${path}/shared`, `${n}`)
-        if (n >= 2) fs.rmSync(`${path}/own${n - 2}`)
+  snapshotCase(
+    'each of 128 layers shows its own file, and a common file has the uppermost layer’s content',
+    async (bench) => {
+      const count = 128
+      let parent: string | undefined
+      for (let n = 0; n < count; n++) {
+        parent = await layer(bench, `layer ${n}`, parent, (path) => {
+          fs.writeFileSync(`${path}/own${n}`, `${n}`)
+          fs.writeFileSync(`${path}/shared`, `${n}`)
+          if (n >= 2) fs.rmSync(`${path}/own${n - 2}`)
+        })
+      }
+      await viewed(bench, parent ?? '', (path) => {
+        const names = fs.readdirSync(path).filter((name) => name !== 'lost+found')
+        assert.deepEqual(names.sort(), [`own${count - 2}`, `own${count - 1}`, 'shared'])
+        for (const name of names)
+          assert.equal(
+            fs.readFileSync(`${path}/${name}`, 'utf8'),
+            name.replace('own', '').replace('shared', `${count - 1}`),
+          )
       })
-    }
-    await viewed(bench, parent ?? '', (path) => {
-      const names = fs.readdirSync(path).filter((name) => name !== 'lost+found')
-      assert.deepEqual(names.sort(), [`own${count - 2}`, `own${count - 1}`, 'shared'])
-      for (const name of names)
-        assert.equal(
-          fs.readFileSync(`${path}/${name}`, 'utf8'),
-          name.replace('own', '').replace('shared', `${count - 1}`),
-        )
-    })
-    await viewed(bench, 'layer 63', (path) => assert.equal(fs.readFileSync(`${path}/shared`, 'utf8'), '63'))
-  }),
+      await viewed(bench, 'layer 63', (path) => assert.equal(fs.readFileSync(`${path}/shared`, 'utf8'), '63'))
+    },
+  ),
 
   snapshotCase(
     'a unix socket works in a snapshot, and the file left of it is kept but accepts no connection',

@@ -66,8 +66,7 @@ export const oddTarCases: readonly Case[] = [
     diff: './ d/ d/sub/ d/sub/n o',
   }),
   tarCase({
-    title:
-      'implied directories are 0755 root:root, and directories of the layer below stay as they are',
+    title: 'implied directories are 0755 root:root, and directories of the layer below stay as they are',
     entries: [file('new/er/f', ''), file('d/sub/x', '')],
     tree: 'abs d d/one d/sub d/sub/deep d/sub/x d/two f link new new/er new/er/f',
     diff: './ d/ d/sub/ d/sub/x new/ new/er/ new/er/f',

@@ -16,7 +16,7 @@ const EDITS: readonly Edit[] = [
   { do: 'make', path: '.a', entry: file() },
 ]
 
-/** The diffs of two layers with the same {@link EDITS}; `between` runs between the two. */
+/** Two diffs of one layer with {@link EDITS}; `between` runs between them. */
 async function diffs(world: World, between: () => void): Promise<readonly [Buffer, Buffer]> {
   let found: [Buffer, Buffer] | undefined
   await world.withDriver(async (bench) => {
