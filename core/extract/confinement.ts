@@ -1,6 +1,6 @@
 /**
- * Where an extraction works: a directory that nothing leads out of. With root the thread's root is changed to it, so the
- * kernel keeps every path inside; without, each parent directory is opened below it with openat2(2) and entries are
+ * Where an extraction works: a directory that no path leads out of. As root, the thread's root is changed to it, so the
+ * kernel keeps every path inside. Without root, each parent directory is opened below it with openat2(2), and entries are
  * reached through that descriptor.
  */
 import { constants } from 'node:fs'
@@ -13,16 +13,16 @@ import { blockSizeOf } from '../tree/holes.js'
 export interface Place {
   /** The thread's root is changed, with umask 0. */
   readonly jailed: boolean
-  /** Of its file system, bytes: the grain of holes. */
+  /** Of its file system, in bytes: the granularity of holes. */
   readonly blockSize: number
   /**
-   * A path for system calls on entry `name` ('.' for itself) of the real directory `dir`. It is valid until a path in a
-   * second other directory is asked for.
+   * A path for system calls on entry `name` ('.' for itself) of the real directory `dir`. It stays valid until paths in two
+   * other directories have been asked for.
    */
   path(dir: string, name: string): string
-  /** Must be told when a directory is removed: its path may be made anew. */
+  /** To be called when a directory is removed: its path may be made anew. */
   forget(): void
-  /** Runs `work` where /proc and the rest of the host are seen: only for reading through descriptors. */
+  /** Runs `work` outside the jail, with /proc and the rest of the host in view: only for reading through descriptors. */
   outside<T>(work: () => T): T
   leave(): void
 }

@@ -1,20 +1,20 @@
 /**
- * The files that an extraction has written, brought to disk beside what comes next. Each is being written out when it comes
- * here; that its content is there is waited for later, some hundred together. What leads to the content is in the file
- * system's journal by then (ext4: the extents are converted before the write is over), and is on disk with it.
+ * Brings the files of an extraction to disk while it goes on. A file that comes here is already being written out; this
+ * waits for its content later, for some hundred files at a time. By then the metadata that leads to the content is in the
+ * file system's journal (ext4 converts the extents before the write is over), and reaches the disk with it.
  */
 import { close, waitForFileRange } from '../sys/files.js'
 
 export interface DurableFiles {
   /** Takes over the descriptor of a written file. */
   take(fd: number): void
-  /** The content of all that were taken is on disk. @throws SysError */
+  /** Waits until the content of all files taken is on disk. @throws SysError */
   finish(): void
-  /** Gives descriptors back, also after a failure. */
+  /** Closes its descriptors, also after a failure. */
   close(): void
 }
 
-/** Descriptors held. */
+/** Descriptors held, at most. */
 const TOGETHER = 256
 
 export function createDurableFiles(): DurableFiles {
@@ -38,5 +38,5 @@ export function createDurableFiles(): DurableFiles {
   }
 }
 
-/** The same for an extraction that somebody else brings to disk. */
+/** For an extraction that its caller brings to disk. */
 export const NOT_DURABLE: DurableFiles = { take: close, finish() {}, close() {} }

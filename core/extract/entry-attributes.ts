@@ -14,7 +14,7 @@ import type { TarEntry, Timestamp } from '../tar/entry.js'
 import { DEFAULT_ACL, readXattrs } from '../tree/attributes.js'
 import type { Notices } from '../tree/notices.js'
 
-/** How an extraction writes down what it hides: see extract.ts. */
+/** How an extraction records what it hides: see extract.ts. */
 export type WhiteoutStyle = 'overlay' | 'overlay-userxattr' | 'list'
 
 export interface Meta {
@@ -38,7 +38,7 @@ export interface Attributes {
   file(fd: number, made: Made, meta: Meta): void
   /** Anything else just made; a symlink has no mode. */
   node(made: Made, meta: Meta, kind: Exclude<InodeKind, 'file'>): void
-  /** The default ACL of a directory in which all is made. */
+  /** The default ACL of a directory, once everything in it is made. */
   defaultAcl(made: Made, value: string): void
   /** Its time of modification. */
   time(made: Made, time: Timestamp): void
@@ -48,13 +48,13 @@ export interface Attributes {
 
 const ACCESS_ACL = 'system.posix_acl_access'
 
-/** chown(2) takes it for "leave it as it is", so no file can be this owner's. */
+/** chown(2) takes this id for "leave it as it is", so no file can belong to it. */
 const NOBODY = 0xffffffff
 const SPECIAL_BITS = 0o7000
 /** Every file system keeps the seconds from 0 to here. */
 const MAX_TIME = 2 ** 31 - 1
 
-/** `umaskIsZero` where a new file has exactly the mode asked for. */
+/** `umaskIsZero`: a new file has exactly the mode asked for. */
 export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, notices: Notices): Attributes {
   const privileged = process.geteuid?.() === 0
   const privatePrefix = PRIVATE[style]
@@ -62,7 +62,7 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
 
   const own = (where: string, { uid, gid }: Meta, chown: (uid: number, gid: number) => void): void => {
     if (uid === NOBODY || gid === NOBODY) {
-      const why = `owner ${uid}:${gid} left out: ${NOBODY} is nobody's number (chown(2)), so it is root's`
+      const why = `owner ${uid}:${gid} left out: ${NOBODY} can't be an id (chown(2)); root's is used instead`
       notices.leaveOut({ path: where, what: 'owner' }, `${toShortText(where)}: ${why}`)
     }
     try {
@@ -83,7 +83,7 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
     }
   }
 
-  /** Names that no file of a kind can have here: a global header brings them with every entry. */
+  /** Attributes that no file of a kind can have here, so they are not tried again: a global header repeats them. */
   const hopeless = new Set<string>()
 
   const setOne = (made: Made, kind: InodeKind, name: string, value: string, set: () => void): boolean => {
@@ -119,7 +119,7 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
   const leaveAttribute = (made: Made, name: string, why: string): void =>
     notices.leaveOut({ path: made.where, what: `xattr ${name}` }, leftOutText(made, name, why))
 
-  /** The kernel keeps a list that says no more than the mode as the mode alone, and numbers of nobody as none. */
+  /** The kernel keeps a list that says no more than the mode as the mode alone, and drops ids that entries don't need. */
   const settleAcl = (made: Made, name: string, value: string, mode: number | undefined): void => {
     if (getxattrOrUndefined(made.path, name) !== value) {
       leaveAttribute(made, name, 'is kept in the form that the file system gives it')
@@ -135,7 +135,7 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       const stored = storedName(name, privatePrefix)
       if (kind === 'directory' && name === DEFAULT_ACL) continue
       if (stored === undefined) {
-        leaveAttribute(made, name, "left out: it would be overlay's own (Linux 6.7 can keep it)")
+        leaveAttribute(made, name, 'left out: overlay would take it for its own (Linux 6.7 can keep it)')
         continue
       }
       const kept = setOne(made, kind, name, value, () => set(stored, value))
@@ -210,7 +210,7 @@ function leftOutText({ where }: Made, name: string, why: string): string {
 /** A tar may have a new name in every entry. */
 const MOST_HOPELESS = 2000
 
-/** What no other try would change. */
+/** Errors that another try would not change. */
 const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['E2BIG', "the file system can't hold more than 65,536"],
   ['ERANGE', 'a name has 1 to 255 bytes'],
@@ -218,7 +218,10 @@ const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['EFBIG', "the file system can't hold so much"],
   ['EINVAL', 'its value is malformed'],
 ])
-/** Bytes of a value from which on ENOSPC may mean that: ext4 keeps all of a file's in one block, of 1 KiB at least. */
+/**
+ * From so many bytes on, ENOSPC may mean that the value is too large: ext4 keeps all attributes of a file in one block, of
+ * at least 1 KiB.
+ */
 const LARGE = 256
 
 function invalid(message: string): VarveError {

@@ -30,7 +30,7 @@ serve<ExtractJob, Extracted, readonly LeftOut[]>((job, { post }) => {
       try {
         const parser = createTarParser(layer)
         for (let bytes = consumer.read(); bytes !== undefined; bytes = consumer.read()) parser.push(bytes)
-        // Whether no bytes at all are a layer, is known to the recorder alone.
+        // Only the recorder knows whether an empty stream is a layer.
         if (parser.offset() > 0) parser.end()
         return { ...layer.finish(), replaced: payloads.saved }
       } finally {

@@ -1,10 +1,10 @@
 /**
- * A layer's tar laid into a directory, in a thread of its own that can't leave it.
+ * Extracts a layer's tar into a directory, in a thread of its own that can't leave it.
  *
- * The directory starts empty and gets this layer's own files alone, so a whiteout or opaque marker can't hurt what the
- * same tar brings, wherever it stands (image-spec, layer.md "Whiteouts"). What is hidden is written down in one of three
+ * The directory starts empty and gets only this layer's own files, so a whiteout or opaque marker can't hide an entry of
+ * the same tar, wherever it stands (image-spec, layer.md "Whiteouts"). What the layer hides is recorded in one of three
  * styles:
- * - `overlay`: as overlay's upper directory has it: devices 0:0, and `trusted.overlay.opaque` on directories;
+ * - `overlay`: as in overlay's upper directory: devices 0:0, and `trusted.overlay.opaque` on directories;
  * - `overlay-userxattr`: the same for an overlay mounted with userxattr (`user.overlay.opaque`);
  * - `list`: not in the tree, but in the result, for merge.ts.
  * Only what the layers below really have is hidden; without layers below, markers hide nothing.
@@ -23,8 +23,8 @@ export interface ExtractOptions {
   /** A directory (byte string) for payloads that have no place in the layer. */
   readonly scratch: string
   /**
-   * All below `upper`, and itself, is on disk in the end, and nobody has waited for what others wrote. For a file system
-   * whose journal keeps the order of changes: `upper` is changed last and synced, which brings all before it along.
+   * `upper` and all below it is on disk in the end, without waiting for what others write. Only for a file system whose
+   * journal keeps the order of changes: `upper` is changed last and synced, and all earlier changes reach the disk with it.
    */
   readonly durable?: boolean
   /** Gets what the layer could not take, in batches. */
@@ -44,11 +44,13 @@ export interface ExtractJob extends Omit<ExtractOptions, 'signal' | 'leftOut'> {
 }
 
 /**
- * Fills `upper`, an empty directory (byte string) that is the caller's alone until this ends; where it fails, partly.
+ * Fills `upper`, an empty directory (byte string) that nobody else uses until this ends. After a failure it is partly
+ * filled.
  *
- * Reads the channel to its end. Attributes are the entries' own, exactly; a parent directory that no entry names has
- * those it has below, or is 0755 root:root of 1970. As root everything is kept; without, owners and devices are not.
- * @throws VarveError INVALID_ARGUMENT (an entry that can't be, named), CORRUPT (no sound archive), RESOURCE_EXHAUSTED
+ * Reads the channel to its end. Attributes are exactly those of the entries. A parent directory that no entry names has
+ * the attributes that it has in the layers below, else 0755 root:root and 1970. As root everything is kept; without root,
+ * owners and devices are not.
+ * @throws VarveError INVALID_ARGUMENT (an impossible entry, with its name), CORRUPT (no sound archive), RESOURCE_EXHAUSTED
  * (the disk), CANCELLED
  */
 export async function extract(upper: string, tar: ByteChannel, options: ExtractOptions): Promise<Extracted> {
@@ -64,7 +66,7 @@ export async function extract(upper: string, tar: ByteChannel, options: ExtractO
       ...(signal === undefined ? {} : { signal }),
     })
   } catch (error) {
-    // Also where the thread could not even start.
+    // Also if the thread could not even start.
     onAbort()
     throw error
   }

@@ -1,4 +1,4 @@
-/** Lays the entries of one tar into an empty directory. */
+/** Writes the entries of one tar into an empty directory. */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
@@ -25,9 +25,9 @@ export interface Laid {
 }
 
 export interface Layer extends TarHandler {
-  /** After the last entry: does what could only be done when all was made. */
+  /** After the last entry: does what has to wait until everything is made. */
   finish(): Laid
-  /** Gives descriptors back, also after a failure. */
+  /** Closes its descriptors, also after a failure. */
   close(): void
 }
 
@@ -35,15 +35,15 @@ export interface Layer extends TarHandler {
 interface OpenFile {
   readonly fd: number
   readonly path: string
-  /** In the layer. */
+  /** Its path in the layer. */
   readonly where: string
   readonly entry: TarEntry
-  /** Its name means different files in this tar, so its payload is kept aside too. */
+  /** Its name means different files in this tar, so its payload is also saved outside the layer. */
   readonly ambiguous: boolean
   segment: number
   /** Where the next byte goes. */
   offset: number
-  /** Where the last byte written ends: zeros are not (core/tree/holes.ts). */
+  /** The end of the last byte written: zeros may be left out (core/tree/holes.ts). */
   end: number
 }
 
@@ -200,7 +200,7 @@ export function createLayer(options: GroundOptions): Layer {
     const { fd, path, where, entry, ambiguous } = file
     if (file.end < entry.size) ftruncate(fd, entry.size)
     attributes.file(fd, { path, where }, entry)
-    // The writing to disk starts at once, beside what comes next, so that the sync at the end finds little left to do.
+    // Starts writing to disk at once, in parallel with what follows, so that the sync at the end has little left to do.
     if (entry.stored > 0) syncFileRange(fd, 0, 0)
     if (ambiguous) payloads.save(path, fstat(fd), false)
     file = undefined
@@ -216,11 +216,11 @@ export function createLayer(options: GroundOptions): Layer {
     attributes.time(made, entry.mtime)
   }
 
-  /** A hard link: to what this layer has so far or, copied up first, to what shows through from below. */
+  /** A hard link to an entry of this layer, or to one that shows through from below, which is copied up first. */
   function layLink(parent: string, name: string, entry: TarEntry): void {
     const target = cleanPath(entry.linkname)
     const missing = () =>
-      invalid(`its hard link's target "${toShortText(entry.linkname)}" is not there (yet)`)
+      invalid(`its hard link's target "${toShortText(entry.linkname)}" does not exist (yet)`)
     const from = space.find(parentOf(target))
     const fromName = baseOf(target)
     if (from === undefined || ground.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
@@ -230,7 +230,7 @@ export function createLayer(options: GroundOptions): Layer {
       const path = join(space.directory(parent).path, name)
       notices.leaveOut(
         { path, what: 'node' },
-        `${toShortText(entry.path)}: left out with what it is a link to`,
+        `${toShortText(entry.path)}: left out, as its hard link's target is`,
       )
       return
     }
@@ -244,7 +244,7 @@ export function createLayer(options: GroundOptions): Layer {
     try {
       ground.making(dir, name, (path) => link(place.path(from.path, fromName), path))
     } catch (error) {
-      // The target lay below what had to make way for the link.
+      // The target was inside the entry that the link replaced.
       if (errnoOf(error) === 'ENOENT') throw missing()
       throw error
     }
@@ -265,7 +265,7 @@ export function createLayer(options: GroundOptions): Layer {
       const mode = (TYPES[type] ?? 0) | (entry.mode & 0o777)
       ground.making(dir, name, (path) => mknod(path, mode, devMajor, devMinor))
     } catch (error) {
-      // A device takes root, and not a user namespace's.
+      // Making a device takes real root: that of a user namespace is not enough.
       if (errnoOf(error) !== 'EPERM') throw error
       const text = `${toShortText(entry.path)}: left out: only root can make a ${type} device`
       notices.leaveOut({ path: where, what: 'node' }, text)

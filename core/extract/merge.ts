@@ -36,11 +36,11 @@ export interface Merged {
   readonly moved: number
   /** Directories that both had. */
   readonly merged: number
-  /** Entries of the target removed by a whiteout, an opaque directory, or for another type. */
+  /** Entries of the target removed by a whiteout or an opaque directory, or because the layer has another type there. */
   readonly removed: number
 }
 
-/** Without root it takes this to change what is in a directory, and to move the directory itself. */
+/** Without root these bits are needed to change a directory's entries, and to move the directory itself. */
 const OWNER_ALL = 0o700
 
 /** A directory that both have, with the layer's status of it. */
@@ -57,8 +57,8 @@ export interface MergeJob extends Hidden {
 /**
  * Empties `layer` into `target` (byte strings, directories of one file system), in a thread of its own: first whiteouts
  * and opaque directories, then the tree. Where both have a directory the layer's attributes win; everything else of the
- * layer replaces what is in its way. Costs what the layer holds, not what the target does.
- * @throws VarveError; `target` is then half changed
+ * layer replaces what is in its way. The cost grows with the layer, not with the target.
+ * @throws VarveError; `target` is then partly changed
  */
 export function merge(
   layer: string,
@@ -98,7 +98,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
     closeEach(from, to)
   }
 
-  /** Merges one directory that both have; returns those in it that both have too. */
+  /** Merges one directory that both have; returns its subdirectories that both have. */
   function mergeDirectory({ path, stat }: Both): Both[] {
     const source = openUp(from, path)
     try {
@@ -157,7 +157,10 @@ function withDirectory(tree: Tree, path: string, work: (fd: number) => void): vo
   }
 }
 
-/** A descriptor of a directory that its owner may change as root may; it gets its mode at the end, or never. */
+/**
+ * Opens a directory and, without root, adds the bits to its mode that changing it takes. The target's mode is set at the
+ * end (takeOver); that of the emptied layer does not matter.
+ */
 function openUp(tree: Tree, path: string): number {
   if (isRoot()) return openDirectory(tree, path)
   const directory = enterDirectory(tree, path)

@@ -1,9 +1,9 @@
 /**
- * Which real directory a tar's name means, in the merged view of the layers below and what this layer has so far.
+ * Resolves a tar's names to real directories, in the merged view of the layers below and this layer so far.
  *
  * Symlinks among the parents are followed by hand, component by component and inside this view only, as GNU tar would
- * find them with the layers applied in order; the kernel's confinement (confinement.ts) is the last word all the same. Known
- * directories form a bounded trie, so that a path costs no system calls where its parents were seen before.
+ * follow them with the layers applied in order; the kernel's confinement (confinement.ts) holds all the same. Known
+ * directories form a bounded trie, so that a path whose parents were seen before costs no system calls.
  */
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
@@ -28,11 +28,11 @@ interface Symlink {
   readonly target: string
 }
 
-/** What the namespace needs done. */
+/** What the namespace has its owner do. */
 export interface Maker {
-  /** Makes an implied directory; `below` is the one of the layers below that it stands for. */
+  /** Makes an implied directory; `below` is the directory of the layers below that it stands for. */
   implied(parent: Dir, name: string, below: Entered | undefined): void
-  /** Removes what this layer has at `name` in the stead of the layers below (unlisted.ts); false where an entry made it. */
+  /** Removes `name` if it is only in this layer on behalf of the layers below (unlisted.ts); false if an entry made it. */
   yields(parent: Dir, name: string): boolean
 }
 
@@ -43,19 +43,19 @@ export interface Namespace {
   find(named: string): Dir | undefined
   /** Makes a directory that is only below. */
   materialise(dir: Dir): void
-  /** The layers' below own directory of this path, as far as it shows through; valid until the next call. */
+  /** The directory at this path in the layers below, if it shows through; valid until the next call. */
   below(dir: Dir): Entered | undefined
   /** Entry `name` of `dir` as the layers below have it, where it shows through. */
   entryBelow(dir: Dir, name: string): Stat | undefined
   /** A directory was made in this layer. */
   made(parent: Dir, name: string): Dir
-  /** Whatever was known of `name` is not so any more. */
+  /** Forgets what was known of `name`. */
   changed(parent: Dir, name: string): void
   /** Hides what is below this directory of the layer. */
   hideBelow(dir: Dir): void
-  /** Forgets what it can where it knows too much; between two entries only. */
+  /** Empties the trie when it has grown too large; between two entries only. */
   trim(): void
-  /** Parents of entries, marks and link targets that were named through a symlink → the real one; the first meaning. */
+  /** Parents of entries, marks and link targets that were named through a symlink → their real paths when first named. */
   readonly aliases: Pick<PathMap<string>, 'size' | 'get' | typeof Symbol.iterator>
   readonly root: Dir
   close(): void
@@ -64,7 +64,7 @@ export interface Namespace {
 type Paths = Pick<PathMap<true>, 'has'>
 
 const MAX_HOPS = 40
-/** Of the trie: bytes of paths. */
+/** Bytes of paths in the trie. */
 const MAX_KNOWN = 4 << 20
 
 /**
@@ -185,8 +185,8 @@ export function createNamespace(
   }
 
   /**
-   * One component of the merged view: `own` or `below` for something else of this layer or of those below, undefined for
-   * nothing. What is below makes way for a directory that this layer's names say is there (core/README.md).
+   * Looks up one component in the merged view. `own` or `below`: something else of this layer or of those below; undefined:
+   * nothing. What is below gives way to a directory that this layer's names imply (core/README.md).
    */
   function look(dir: Dir, name: string): Dir | Symlink | 'own' | 'below' | undefined {
     const before = dir.children?.get(name)
@@ -254,7 +254,7 @@ function enterBelow(lower: number, path: string): Entered | undefined {
   try {
     return enterDirectory({ fd: lower }, path)
   } catch (error) {
-    // No directory below of this path, or one that a symlink or file of the layers below stands in the way of.
+    // The layers below have no directory at this path, or a symlink or file in the way.
     const errno = errnoOf(error)
     if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return undefined
     throw error

@@ -1,6 +1,6 @@
 /**
  * Tar payloads that have no place in the layer (a later entry replaced the file, or it belongs to a whiteout), kept as
- * files outside of it so that the tar can be put together again. Costs nothing until there is one.
+ * files outside it so that the tar can be put together again. Costs nothing until there is one.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -16,12 +16,12 @@ export interface Payloads {
   sparse(ino: number, segments: readonly SparseSegment[]): void
   /** This inode holds no payload of the tar (it was copied up from below). */
   none(ino: number): void
-  /** Keeps the payload of the file at `path`; `removed` where this is its last moment under this name. */
+  /** Saves the payload of the file at `path`; `removed`: the caller is about to remove this name. */
   save(path: string, stat: Stat, removed: boolean): void
-  /** For a payload that is never laid down. */
+  /** For a payload that never becomes a file of the layer. */
   start(): PayloadWriter
   readonly saved: readonly ReplacedPayload[]
-  /** Removes what was saved, and what was being saved: nobody will receive it. Outside of a jail only. */
+  /** Removes what was saved, and what was being saved: nobody will receive it. Outside a jail only. */
   abandon(): void
 }
 
@@ -31,7 +31,7 @@ export interface PayloadWriter {
 }
 
 const CHUNK = 256 * 1024
-/** What is remembered, bytes: of a payload beside its file's name, also by whoever gets it, and of an inode. */
+/** Bytes remembered for each payload apart from its file's name (those of its receiver too), and for each inode. */
 const SAVED = 800
 const NUMBER = 40
 
@@ -40,10 +40,10 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
   const directory = open(scratch, constants.O_RDONLY | constants.O_DIRECTORY)
   const saved: ReplacedPayload[] = []
   const maps = new Map<number, Float64Array>()
-  /** Inodes of which nothing needs to be saved (again), as long as they have a name. */
+  /** Inodes with nothing (more) to save, as long as they have a name. */
   const done = new Set<number>()
   let buffer: Buffer | undefined
-  /** What is being written. */
+  /** The payload that is being written. */
   let unfinished: { readonly fd: number; readonly file: string } | undefined
 
   const remember = (ino: number) => {
@@ -92,7 +92,7 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
       const last = removed && stat.nlink === 1
       const map = maps.get(stat.ino) ?? Float64Array.of(0, stat.size)
       const needless = done.has(stat.ino) || stat.size === 0 || map.length === 0
-      // The number of a removed inode is given to the next file.
+      // The next file may get the number of a removed inode.
       if (last) forget(stat.ino)
       else remember(stat.ino)
       if (needless) return
@@ -120,7 +120,7 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
   }
 }
 
-/** Offset and length in turn. */
+/** Offsets and lengths alternate. */
 function packed(segments: readonly SparseSegment[]): Float64Array {
   const map = new Float64Array(segments.length * 2)
   for (const [index, { offset, length }] of segments.entries()) map.set([offset, length], index * 2)

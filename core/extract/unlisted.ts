@@ -1,7 +1,7 @@
 /**
- * What a layer's directory has though no entry of its tar tells of it: parents of whiteouts and opaque markers, and what a
- * hard link copied up from the layers below. To whoever reads the tar all that is still of the layers below, so a later
- * whiteout or marker hides it with the rest of them.
+ * What is in a layer's directory without an entry in its tar: parents of whiteouts and opaque markers, and files of the
+ * layers below that a hard link copied up. By the tar all of that still belongs to the layers below, so a later whiteout or
+ * marker hides it with the rest of them.
  */
 
 import { join } from '../paths.js'
@@ -13,11 +13,11 @@ type Paths = Pick<PathMap<true>, 'has' | 'keys'>
 export interface Untold {
   add(path: string): void
   has(path: string): boolean
-  /** An entry tells of `name`, and so of `dir` and all above. */
+  /** An entry names `name`, and so `dir` and all above it. */
   tell(dir: Dir, name: string): void
-  /** It is gone. */
+  /** The path was removed. */
   delete(path: string): void
-  /** The outermost of what lies below one of these directories. */
+  /** The paths below one of these directories; of nested ones only the outermost. */
   below(directories: Paths): readonly string[]
 }
 

@@ -1,4 +1,4 @@
-/** What an extraction does to the directory it fills, whatever the entry: make way, make directories, copy up. */
+/** What an extraction does to its directory for any entry: remove what is in the way, create directories, copy up. */
 import { constants } from 'node:fs'
 import type { LeftOut } from '../driver.js'
 import { errnoOf } from '../errors.js'
@@ -43,11 +43,11 @@ export interface GroundOptions {
   readonly lower: number | undefined
   readonly style: WhiteoutStyle
   readonly payloads: Payloads
-  /** Of what is remembered until the end. */
+  /** Bounds what is remembered until the end. */
   readonly budget: Budget
   /** New files get exactly the mode asked for. */
   readonly umaskIsZero: boolean
-  /** All of it is to be on disk in the end (extract.ts). */
+  /** Everything must be on disk in the end (extract.ts). */
   readonly durable: boolean
   /** Gets what the layer could not take. */
   readonly leftOut: (found: readonly LeftOut[]) => void
@@ -58,11 +58,11 @@ export interface Ground {
   readonly hiding: Hiding
   readonly attributes: Attributes
   readonly notices: Notices
-  /** Where files that are written go. */
+  /** Takes the files that are written. */
   readonly files: DurableFiles
-  /** Bytes of regular files and inodes of this layer, as they are now. */
+  /** Bytes of regular files, and inodes, in this layer so far. */
   readonly counts: { size: number; inodes: number }
-  /** Makes a non-directory at `name`, whatever this layer has there; `make` may be called twice. */
+  /** Makes a non-directory at `name`, replacing what this layer has there; `make` may be called twice. */
   making<T>(dir: Dir, name: string, make: (path: string) => T): T
   /** The directory `name`, new or already of this layer; `fresh` where it was made now. */
   makeDirectory(parent: Dir, name: string): { readonly dir: Dir; readonly fresh: boolean }
@@ -70,7 +70,7 @@ export interface Ground {
   settle(path: string, meta: Meta, fresh: boolean): void
   /** Copies a non-directory that only the layers below have into this one, under its own name. */
   copyUp(dir: Dir, name: string, stat: Stat): void
-  /** Removes what this layer has at `name`, payloads kept; nothing there is fine. */
+  /** Removes `name` from this layer, if it is there; payloads are saved. */
   clear(dir: Dir, name: string): void
   /** Hides `name` of the layers below; what this layer has there stays. */
   whiteOut(dir: Dir, name: string): void
@@ -215,7 +215,7 @@ export function createGround(options: GroundOptions): Ground {
       for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
       files.finish()
       if (durable) {
-        // The last change of the layer, if to what it is already: what is on disk with it is all.
+        // The layer's last change, though to the same mode: once it is on disk, so is everything before it.
         const root = place.path('', '.')
         chmod(root, lstat(root).mode & 0o7777)
         syncDirectory(root)
@@ -232,13 +232,13 @@ export function createGround(options: GroundOptions): Ground {
   }
   return ground
 
-  /** Makes a directory of the layers below one of this layer, for something that no entry tells of. */
+  /** Copies a directory of the layers below into this layer, though no entry names it. */
   function bringUp(dir: Dir): void {
     for (let at: Dir | undefined = dir; at !== undefined && !at.inLayer; at = at.parent) untold.add(at.path)
     space.materialise(dir)
   }
 
-  /** What the layers below have in their root; the merged view of them has no whiteouts in it. */
+  /** The names in the root of the layers below; their merged view has no whiteouts. */
   function namesBelow(): readonly string[] {
     if (lower === undefined) return []
     const root = enterDirectory({ fd: lower }, '')
@@ -298,7 +298,7 @@ export function createGround(options: GroundOptions): Ground {
 
 const NONE: ReadonlyMap<string, string> = new Map()
 
-/** Makes the directory, or tells what is in its place. */
+/** Makes the directory, or returns the status of what is in its place. */
 function madeDirectory(path: string): Stat | undefined {
   try {
     mkdir(path, OWNER_ALL)

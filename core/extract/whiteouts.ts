@@ -1,6 +1,6 @@
 /**
- * What a layer hides of the layers below. A whiteout or opaque marker never touches what the same layer brings, wherever
- * in the tar it stands (image-spec, layer.md): the tree holds this layer's files only, so that needs no bookkeeping.
+ * What a layer hides of the layers below. A whiteout or opaque marker never hides an entry of its own layer, wherever in
+ * the tar it stands (image-spec, layer.md). The tree holds this layer's files only, so that needs no bookkeeping.
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
@@ -17,19 +17,19 @@ export interface Hiding {
   /** Real paths whited out, and real paths of opaque directories. */
   readonly whiteouts: PathMap<true>
   readonly opaques: PathMap<true>
-  /** Hides entry `name` below `dir`, of which this layer has the directory but nothing of that name. */
+  /** Hides `name` in `dir`, a directory of this layer that has no entry of that name. */
   hide(dir: Dir, name: string): void
-  /** Takes the whiteout at this path away to make room for an entry; false where there is none. */
+  /** Removes the whiteout at this path to make room for an entry; false if there is none. */
   uncover(dir: Dir, name: string): boolean
   /**
-   * Writes down that a directory of this layer is opaque. The root is not marked in the tree: the kernel heeds no mark
-   * there (ovl_get_layers stacks all roots unasked), so sweep hides what is in it name by name.
+   * Records that a directory of this layer is opaque. The root gets no mark in the tree: the kernel would ignore it
+   * (ovl_get_layers stacks all roots regardless), so sweep hides the names in it one by one.
    */
   makeOpaque(dir: Dir): void
   /**
-   * Removes what a whiteout or an opaque directory above makes redundant: a whiteout in an opaque directory would be seen
-   * as a device by whoever lists it. Takes time in proportion, whatever their order in the tar was.
-   * @param below names that the layers below have in the root, asked for only where the root is opaque
+   * Removes the marks that a whiteout or an opaque directory above them makes redundant: a whiteout in an opaque directory
+   * would be listed as a device. The time grows with their number, whatever their order in the tar.
+   * @param below the names in the root of the layers below; called only if the root is opaque
    */
   sweep(below: () => readonly string[]): void
 }
@@ -45,7 +45,7 @@ export function createHiding(place: Place, style: WhiteoutStyle, budget: Budget)
   const cover = (dir: string, name: string): void => {
     const path = place.path(dir, name)
     if (madeDevice(path)) return
-    // A whiteout without a device (Linux 6.7): an empty file with a mark, in a directory marked to hold such.
+    // A whiteout without a device (Linux 6.7): an empty file with a mark, in a directory marked to hold such files.
     close(open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600))
     setxattr(path, `${prefix}whiteout`, 'y')
     setxattr(place.path(dir, '.'), `${prefix}opaque`, 'x')
@@ -79,7 +79,7 @@ export function createHiding(place: Place, style: WhiteoutStyle, budget: Budget)
       opaques.set(dir.path, true)
     },
     sweep(below) {
-      // All below `d` sorts directly after `d/`, so the last one seen covers or is over.
+      // All below `d` sorts directly after `d/`: what does not begin with `over` begins a new subtree.
       let over = opaques.has('') ? '' : undefined
       const keys = [...whiteouts.keys(), ...opaques.keys()]
         .filter((path) => path !== '')
@@ -102,7 +102,7 @@ function madeDevice(path: string): boolean {
     mknod(path, WHITEOUT_MODE, 0, 0)
     return true
   } catch (error) {
-    // Before Linux 5.8 only root may.
+    // Before Linux 5.8 only root may make one.
     if (errnoOf(error) !== 'EPERM') throw error
     return false
   }

@@ -1,4 +1,4 @@
-/** Owner, attributes, mode and time of a damaged entry made those of a good one. */
+/** Gives a damaged entry the owner, attributes, mode and time of the good one. */
 import { errnoOf } from '../errors.js'
 import { chmod, lchown, utimens } from '../sys/files.js'
 import { isSymlink, lstat, type Stat } from '../sys/stat.js'
@@ -9,13 +9,13 @@ import { isRoot, PERMISSIONS } from '../tree/own-access.js'
 interface Both {
   readonly wanted: Stat
   readonly actual: Stat
-  /** Attributes that start so and that the good one does not have may stay. */
+  /** Prefixes of attribute names that the damaged entry may keep even if the good one lacks them. */
   readonly ignore: readonly string[]
 }
 
 /**
- * In the order that keeps setuid bits and capabilities, since chown drops both; the time last. Both are paths that are not
- * followed. Was anything to do?
+ * The owner first, because chown drops setuid bits and capabilities; the time last. Symlinks are not followed. Returns
+ * whether anything was changed.
  */
 export function healAttributes(good: string, damaged: string, { wanted, actual, ignore }: Both): boolean {
   let changed = false
@@ -54,14 +54,14 @@ function healXattrs(good: string, damaged: string, ignore: readonly string[]): b
       setxattr(damaged, name, value)
       changed = true
     } catch (error) {
-      // Without root nobody could set it on the good one either, unless the file system took it from elsewhere.
+      // Without root it can't be on the good entry by our doing either: the file system set it.
       if (isRoot() || errnoOf(error) !== 'EPERM') throw error
     }
   }
   return changed
 }
 
-/** The label of a security module, which it sets by itself. */
+/** A label that a security module sets by itself. */
 function isLabel(name: string): boolean {
   return name === 'security.selinux'
 }

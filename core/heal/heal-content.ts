@@ -1,4 +1,4 @@
-/** A file's bytes made those of a good one: where they differ, in the file as it is. */
+/** Gives a damaged file the bytes of the good one, in place: only what differs is written. */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { close, ftruncate, open, openAt, rename, unlink, write } from '../sys/files.js'
@@ -19,7 +19,10 @@ interface Extent {
 
 export type HealedContent = 'same' | 'written' | 'replaced'
 
-/** `name` in both open directories, a regular file in each; `block` of the file system. `replaced`: it has another inode now. */
+/**
+ * Heals the regular file `name`, which both open directories have. `block` is the file system's block size. `replaced`: the
+ * file has a new inode.
+ */
 export function healContent(
   from: number,
   to: number,
@@ -40,7 +43,7 @@ export function healContent(
       }
       return writeDifferences(source, to, name, wanted.size)
     } catch (error) {
-      // ETXTBSY: the program runs. EIO, EUCLEAN: what is on the disk can't even be read. EACCES: the mode, without root.
+      // ETXTBSY: the program is running. EIO, EUCLEAN: the damaged blocks can't be read. EACCES, EPERM: not writable.
       if (!['ETXTBSY', 'EIO', 'EUCLEAN', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) throw error
       return replaceWhole(source, to, name, { size: wanted.size, block })
     }
@@ -49,7 +52,7 @@ export function healContent(
   }
 }
 
-/** A new or emptied file: blocks are shared where they can be. */
+/** For a new or emptied file: shares the good file's blocks where the file system can. */
 function fill(source: number, to: number, name: string, { size, block }: Extent): HealedContent {
   let target: number
   try {
@@ -91,7 +94,7 @@ function writeDifferences(source: number, to: number, name: string, size: number
   }
 }
 
-/** Beside it first, so that the name always means a whole file. */
+/** Writes a copy beside it and renames that, so that the name always means a whole file. */
 function replaceWhole(source: number, to: number, name: string, { size, block }: Extent): HealedContent {
   const beside = at(to, `.varve~heal~${process.pid}`)
   const target = open(beside, CREATE, 0o600)

@@ -21,9 +21,9 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
   const here = openTree(damaged)
   const block = blockSizeOf(damaged)
   let there: Tree | undefined
-  /** Where the good tree's inodes of several names are in the damaged one by now. */
+  /** Inodes of the good tree with several names → the first path that each has in the damaged tree by now. */
   const placed = new Map<number, string>()
-  /** The good tree's inodes by those of the damaged one that stand for them. */
+  /** Inodes of the damaged tree → the inodes of the good tree that they stand for. */
   const taken = new Map<number, number>()
   let changed = 0
   let renamed = false
@@ -38,7 +38,7 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
     closeEach(there, here)
   }
 
-  /** Depth first, and the directory's own attributes last: its time changes with what is done in it. */
+  /** Depth first, and a directory's own attributes last: changes inside it change its time. */
   function healDirectory(top: string, source: Tree): void {
     const stack: { readonly path: string; readonly below: string[] }[] = [enter(top, source)]
     for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
@@ -122,11 +122,11 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
     note(wrote || attributes)
   }
 
-  /** May what is there stay, and be mended? */
+  /** Can the damaged entry be mended in place? */
   function isSameKind(from: number, to: number, name: string, wanted: Stat, actual: Stat): boolean {
     if ((wanted.mode & TYPE) !== (actual.mode & TYPE)) return false
     if (isDirectory(wanted.mode)) return true
-    // Two files that became one, by a hard link too many.
+    // Two files that a wrong hard link made one.
     const owner = taken.get(actual.ino)
     if (owner !== undefined && owner !== wanted.ino) return false
     if (wanted.nlink === 1 && actual.nlink > 1) return false
@@ -149,7 +149,7 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
     return inParent(path, (parent) => lstatAtOrUndefined(parent, baseOf(path))?.ino)
   }
 
-  /** With the directory of the damaged tree that `path` is in. */
+  /** Runs `work` with the parent directory of `path` in the damaged tree. */
   function inParent<T>(path: string, work: (parent: number) => T): T {
     const parent = enterDirectory(here, parentOf(path))
     try {
@@ -164,7 +164,7 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
   }
 }
 
-/** An empty one of the kind; its content and attributes follow. */
+/** Makes an empty entry of the same kind; its content and attributes follow. */
 function make(from: number, to: number, name: string, stat: Stat): void {
   const { mode, rdevMajor, rdevMinor } = stat
   const path = at(to, name)
@@ -174,7 +174,7 @@ function make(from: number, to: number, name: string, stat: Stat): void {
   else mknod(path, (mode & TYPE) | (isMark(stat) ? mode & PERMISSIONS : 0o600), rdevMajor, rdevMinor)
 }
 
-/** A device 0:0 is a sign of overlay's for a deleted name, whose attributes nobody sees. */
+/** A device 0:0 is overlay's mark for a deleted name; nobody sees its attributes. */
 function isMark({ mode, rdevMajor, rdevMinor }: Stat): boolean {
   return isChar(mode) && rdevMajor === 0 && rdevMinor === 0
 }

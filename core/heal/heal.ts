@@ -1,20 +1,20 @@
 /**
- * A damaged tree made equal to a good one, in place: what is equal stays, inode and all, so that who has a file open or
- * the tree mounted sees it mended. A file's bytes are written where they differ; only what has the wrong type, or can't
- * be written (a program that runs, blocks that can't be read), gets a new inode.
+ * Makes a damaged tree equal to a good one, in place. What is equal keeps its inode, so that a process with a file open or
+ * the tree mounted sees the repair. A file is written only where its bytes differ. An entry gets a new inode only if it has
+ * the wrong type or can't be written (a running program, unreadable blocks).
  */
 import { runInWorker } from '../threads/worker.js'
 
 export interface HealOptions {
-  /** Attributes (by their first letters) that a backend's mounts leave behind, and that are no damage. */
+  /** Prefixes of attributes that a backend's mounts leave behind: they are no damage. */
   readonly ignore?: readonly string[]
   readonly signal?: AbortSignal
 }
 
 export interface HealedTree {
-  /** Entries that were made, taken away, or changed in any way. */
+  /** Entries made, removed or changed. */
   readonly changed: number
-  /** Names came, went, or got another inode: who has the tree mounted may remember the old ones. */
+  /** Names were added or removed, or got another inode: mounts of the tree may have the old ones cached. */
   readonly renamed: boolean
 }
 
@@ -25,8 +25,8 @@ export interface HealJob {
 }
 
 /**
- * Both are paths of directories, byte strings. Where it fails or is killed, `damaged` is partly mended, and the same call
- * does the rest. Not durable yet.
+ * Both are directories (byte strings). After a failure or a crash `damaged` is partly mended, and the same call does the
+ * rest. The result is not durable yet.
  * @throws VarveError RESOURCE_EXHAUSTED (the disk), CANCELLED, FAILED_PRECONDITION (what the system forbids)
  */
 export function healTree(damaged: string, good: string, options: HealOptions = {}): Promise<HealedTree> {

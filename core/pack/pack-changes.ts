@@ -22,7 +22,7 @@ export interface PackOptions {
   readonly signal?: AbortSignal
   /** Extended attributes whose name begins with one of these stay out (`trusted.overlay.` for an upper directory). */
   readonly leaveOut?: readonly string[]
-  /** Told at the end, where there is something a person should know (a socket that no tar can hold …). */
+  /** Gets, at the end, what a person should know (of a socket, say, which no tar can hold). */
   readonly notice?: (text: string) => void
 }
 
@@ -49,7 +49,7 @@ export function packChanges(
   return stream(view, [...changes], options)
 }
 
-/** The tar of what `view` has and `old` has not, compared (core/tree/compare.ts) in the same thread. */
+/** The tar of the changes from `old` to `view`, compared (core/tree/compare.ts) in the same thread. */
 export function packDifference(
   view: string | number,
   old: string | number | undefined,
@@ -72,7 +72,7 @@ async function* stream(
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     onAbort: () => openConsumer(channel).cancel(),
   })
-  // Where the thread dies without a word, nobody else would wake the reader.
+  // If the thread dies without a word, nothing else would wake the reader.
   const gone = work.then(
     () => {},
     () => openProducer(sink).fail(),
@@ -82,11 +82,11 @@ async function* stream(
     yield* drain(channel)
     read = true
   } catch (error) {
-    // The channel only tells that the other side failed; the thread tells why.
+    // The channel only says that the other side failed; the thread's error says why.
     if (!isCode(error, 'CANCELLED')) throw error
     read = true
   } finally {
-    // Left early: the thread was told so by the channel, and its CANCELLED is no news.
+    // The reader left early: the channel has stopped the thread, whose CANCELLED is expected.
     if (!read) {
       await gone
       recycle(sink)

@@ -9,10 +9,10 @@ import { type Entered, enterDirectory, type Tree } from '../tree/confined.js'
 import { walk } from '../tree/walk.js'
 
 export interface Item {
-  /** In the tree. */
+  /** Its path in the tree. */
   readonly path: string
   readonly deleted: boolean
-  /** It is deleted by a socket in its place, which no tar can hold. */
+  /** It is packed as deleted because a socket replaced it, which no tar can hold. */
   readonly socket?: true
 }
 
@@ -21,7 +21,7 @@ export interface Directories {
   close(): void
 }
 
-/** The directory opened last stays open: neighbours follow each other. */
+/** Keeps the directory opened last: neighbouring paths follow each other. */
 export function createDirectories(tree: Tree): Directories {
   let last: { readonly path: string; readonly directory: Entered } | undefined
   const closeLast = () => {
@@ -99,6 +99,6 @@ export function itemsOf(
 function reserved(path: string): VarveError {
   return new VarveError(
     'FAILED_PRECONDITION',
-    `"${toShortText(path)}" can't be told in a layer's tar, where names that begin with .wh. are whiteouts; rename it in the layer that has it`,
+    `"${toShortText(path)}" can't be in a layer's tar, where names that begin with .wh. are whiteouts; rename it in the layer that has it`,
   )
 }

@@ -95,7 +95,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     return true
   }
 
-  /** The name in this tar under which the same file came before. */
+  /** The name under which this tar already has the same file. */
   function firstName(path: string, stat: Stat): string | undefined {
     if (stat.nlink === 1 || isDirectory(stat.mode)) return undefined
     const key = inodeOf(stat)
@@ -109,8 +109,8 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     try {
       const stat = fstat(fd)
       if (stat.ino !== before.ino || !isFile(stat.mode)) throw changing(path)
-      // Never a sparse map, whatever it would save: Go's archive/tar, by which other engines write a layer again, has none, and
-      // image-spec says "SHOULD NOT" (layer.md, "File Attributes").
+      // Never a sparse map, whatever it would save: Go's archive/tar, with which other engines write a layer again, can't
+      // write one, and image-spec says "SHOULD NOT" (layer.md, "File Attributes").
       packer.entry({
         ...baseEntry(path, stat, xattrsOf(dirFd, name)),
         size: stat.size,

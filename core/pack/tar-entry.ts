@@ -1,9 +1,9 @@
-/** What a tar says of a file, and of one that is deleted. */
+/** The tar entries of a file and of a whiteout. */
 import { VarveError } from '../errors.js'
 import { isBlock, isChar, isDirectory, isFifo, isSymlink, type Stat } from '../sys/stat.js'
 import type { EntryType, TarEntry } from '../tar/entry.js'
 
-/** All but type, size, link target and sparse map: those of an empty file. */
+/** The entry of a file, but with the type, size, link target and sparse map of an empty one. */
 export function baseEntry(path: string, stat: Stat, xattrs: ReadonlyMap<string, string>): TarEntry {
   const device = isChar(stat.mode) || isBlock(stat.mode)
   return {
@@ -52,7 +52,7 @@ export function typeOf({ mode }: Stat): EntryType {
   return 'file'
 }
 
-/** Of whiteouts: https://reproducible-builds.org/specs/source-date-epoch/ */
+/** The time of whiteouts: https://reproducible-builds.org/specs/source-date-epoch/ */
 export function fixedTime(): TarEntry['mtime'] {
   const text = process.env.SOURCE_DATE_EPOCH
   if (text === undefined || text === '') return { sec: 0, nsec: 0 }
