@@ -1,6 +1,6 @@
 /**
- * Is the store whole? Named checks, each told in words and mended where that is safe. Without `data` they cost what the
- * database holds; with it every stored byte is read.
+ * Is the store whole? Named checks, whose findings are described in words, and repaired where that is safe. Without `data`
+ * the cost depends on the size of the database; with it every stored byte is read.
  */
 
 import type { CheckOptions } from '../api/options.js'
@@ -21,7 +21,7 @@ import { checkKnownDamage, checkMarks } from './whiteouts.js'
 const CHECKS: readonly {
   readonly name: string
   readonly needsData?: true
-  /** It is about more than layers. */
+  /** It checks more than layers, and is left out where only some layers are asked for. */
   readonly ofStore?: true
   readonly run: (context: CheckContext, options: CheckOptions) => AsyncIterable<Problem> | Iterable<Problem>
 }[] = [
@@ -38,8 +38,8 @@ const CHECKS: readonly {
 ]
 
 /**
- * Store.check: findings as they are found; none where all is well. A check that fails itself is a finding too.
- * @throws VarveError NOT_FOUND, INVALID_ARGUMENT for `layers` that mean nothing or too much
+ * Store.check: yields findings as they come, none where all is well. A check that fails is a finding too.
+ * @throws VarveError NOT_FOUND, INVALID_ARGUMENT for `layers` that match nothing, or more than one thing
  */
 export async function* check(
   context: CheckContext,

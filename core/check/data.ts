@@ -1,4 +1,4 @@
-/** Every stored byte: each layer's tar is put together again and hashed, and its tree is held against the index. */
+/** Checks every stored byte: each layer's tar is reassembled and hashed, and its tree compared with the index. */
 
 import type { CheckOptions } from '../api/options.js'
 import { rememberDamage } from '../damage/damage.js'
@@ -9,7 +9,7 @@ import { type CheckContext, healWith, isAsked, type Problem } from './problem.js
 /** A damaged tree may be wrong in every file. */
 const MAX_PROBLEMS = 20
 
-/** Reads every byte of the layers asked for, parents first; each problem is told of the layer that has it itself. */
+/** Reads every byte of the layers asked for, parents first. A problem is reported only for the layer that it comes from. */
 export async function* checkData(
   context: CheckContext,
   options: CheckOptions,
@@ -18,7 +18,7 @@ export async function* checkData(
   const rows = db.nodes
     .ready()
     .filter((row) => isAsked(context, row.id) && db.layers.get(row.id) !== undefined)
-  /** What is wrong in each layer's tree, so that a child, which shows the same file, need not tell it again. */
+  /** The problems in each layer's tree: a child shows the same files, and does not report them again. */
   const told = new Map<number, ReadonlySet<string>>()
   // Oldest first: a parent comes before its children.
   for (const row of rows) {

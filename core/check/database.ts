@@ -8,7 +8,7 @@ export function* checkDatabase({ db }: CheckContext): Generator<Problem, void> {
     yield {
       check: 'database',
       subject: db.sql.file,
-      message: `${message}; a backup of the root has it as it was, or make it anew`,
+      message: `${message}; restore it from a backup of the root, or rebuild it`,
       heal: REBUILD,
     }
   }

@@ -1,4 +1,4 @@
-/** The database and the journal beside it must be as far as each other (core/journal/journal.ts). */
+/** The database and the journal beside it must have the same changes (core/journal/journal.ts). */
 import { toText } from '../bytes.js'
 import type { NodeId } from '../db/nodes.js'
 import type { Value } from '../journal/change.js'
@@ -9,7 +9,7 @@ import { replay } from '../records/replay.js'
 import { takeUp } from '../recover/take-up.js'
 import { type CheckContext, type Problem, REBUILD } from './problem.js'
 
-/** A database that is behind, else a journal that is, else each writable layer whose parent is not the journal's. */
+/** A database that is behind; else a journal that is; else each layer without a tar whose parent the journal contradicts. */
 export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   const { db, gate, journal, root } = context
   const verdict = judge(db, journal)
@@ -17,9 +17,9 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
     yield {
       check: 'history',
       subject: db.sql.file,
-      message: `${verdict.why}; nothing is removed, and nothing can be changed until it is mended`,
+      message: `${verdict.why}; nothing is removed, and nothing can be changed until it is repaired`,
       mend: {
-        what: 'take up what the database lacks; it is kept in backup/ as it was',
+        what: 'take up what the database lacks; the old database is kept in backup/',
         run() {
           takeUp({ db, journal, gate, root: toText(root) })
           return true
@@ -39,7 +39,7 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
     subject: `${toText(root)}/records/journal`,
     message: 'is damaged, or lacks something that the database has',
     mend: {
-      what: 'begin it anew from the database; it is kept in backup/ as it was',
+      what: 'restart it from the database; the old journal is kept in backup/',
       run() {
         keepAside(toText(root), 'journal')
         restart(db, journal)
@@ -49,9 +49,9 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
   }
 }
 
-/** What the journal has; undefined where that is not all that the database has. */
+/** The journal's entries; undefined where they lack something that the database has. */
 function readTold({ db, journal }: CheckContext): readonly Entry[] | undefined {
-  // What is written while the journal is read may be in the one and not in the other: then it is read again.
+  // A change that is made while the journal is read may be in one and not in the other: then it is read again.
   for (let tries = 0; tries < TRIES; tries++) {
     const before = generationOf(db)
     const { entries, isComplete } = journal.read()
@@ -63,8 +63,8 @@ function readTold({ db, journal }: CheckContext): readonly Entry[] | undefined {
 const TRIES = 3
 
 /**
- * What other programs change is not in the journal, and varve itself never gives a layer another parent. An imported layer's
- * chain id shows a wrong one (`chain`).
+ * Varve never changes a layer's parent, and what other programs change is not in the journal. So a parent that differs from
+ * the journal's is wrong. For a layer with a tar the check `chain` finds out, by its chain id.
  */
 function* checkParents({ db }: CheckContext, entries: readonly Entry[]): Generator<Problem, void> {
   const told = new Map((replay(entries).get('node') ?? []).map((row) => [row.id, row]))

@@ -1,4 +1,4 @@
-/** Rows and what the driver has must tell the same story. */
+/** The rows of layers must match what the driver has. */
 
 import type { CheckOptions } from '../api/options.js'
 import { problemOfDriver, recordProblem } from '../damage/damage.js'
@@ -11,13 +11,13 @@ import { refill, takeUpLayer } from '../recover/take-up-layer.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
 import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
 
-/** Rows, chain ids and records, and what the driver has of each layer. */
+/** Checks rows, chain ids and records, and each layer in the driver. */
 export async function* checkLayers(
   context: CheckContext,
   { repair = false }: CheckOptions,
 ): AsyncGenerator<Problem, void> {
   const { db, driver } = context
-  // The rows are read on both sides of the driver's list: what is made or removed meanwhile is no finding.
+  // The rows are read before and after the driver's list: what is made or removed meanwhile is no finding.
   const before = db.nodes.ready().filter((row) => isAsked(context, row.id))
   const held = new Set(await driver.list())
   yield* checkDriverLayers(context, before, held)
@@ -30,7 +30,7 @@ export async function* checkLayers(
       check: 'layer-state',
       subject: row.layer,
       message: `is still "${row.state}"; the process that worked on it was interrupted`,
-      mend: unlessLocked(context, row.layer, 'take it away', async () => {
+      mend: unlessLocked(context, row.layer, 'remove it', async () => {
         const now = db.nodes.byLayer(row.layer)
         if (now === undefined || now.state === 'ready') return false
         await context.graph.erase(now.id, row.layer)
@@ -47,7 +47,7 @@ export async function* checkLayers(
   }
 }
 
-/** A layer of before there were records is whole without one, so it is no finding; from a repair on it has one. */
+/** A layer from before there were records is whole without one, so that is no finding; a repair writes it. */
 async function keepRecord({ db, graph, records }: CheckContext, { id, layer }: NodeRow): Promise<void> {
   if (records.has(layer)) return
   await graph.ifFree(layer, () => {
@@ -74,10 +74,10 @@ async function* checkDriverLayers(
   if (context.only !== undefined) return
   const known = db.nodes.layers()
   const strangers = [...held].filter((layer) => !known.has(layer))
-  // A layer's row goes after the layer: what was removed meanwhile is no longer listed.
+  // A layer's row is deleted after the layer: one that was removed meanwhile is no longer listed.
   const still = new Set(strangers.length === 0 ? [] : await driver.list())
   for (const layer of strangers) {
-    // Taken up by now, where it is the parent of one before it.
+    // A parent may have been taken up by now, together with its child.
     if (!still.has(layer) || db.nodes.byLayer(layer) !== undefined) continue
     yield {
       check: 'layer-directory',
@@ -92,7 +92,7 @@ async function* checkDriverLayers(
   }
 }
 
-/** What a power cut took of them is lost, though they are whole. */
+/** Layers that were made again after a power cut: they are whole, but what was in them is lost. */
 function* checkRemade(context: CheckContext, before: readonly NodeRow[]): Generator<Problem, void> {
   for (const row of before) {
     const remade = row.labels[REMADE]
@@ -106,13 +106,13 @@ function* checkRemade(context: CheckContext, before: readonly NodeRow[]): Genera
 }
 
 function takingUp({ gate, records }: CheckContext, layer: LayerId): string {
-  // Shut: the journal may know it, and is heard first.
+  // If the gate is shut, the journal may know the layer, and is replayed first.
   return records.has(layer) || gate.reason !== undefined
     ? 'take it up again, as it was'
-    : `make it known as found-${layer}, to be looked into and then kept or removed`
+    : `take it up under the name found-${layer}, to be inspected and then kept or removed`
 }
 
-/** Is what the driver lists of a writable layer a layer still? */
+/** Are the writable layers that the driver lists still intact? */
 async function* checkPlaces(
   context: CheckContext,
   before: readonly NodeRow[],
@@ -141,7 +141,7 @@ async function* checkSeals(
   }
 }
 
-/** What the driver itself says is wrong with those that it has; a view of another layer's files has none of its own. */
+/** The problems that the driver itself reports. Views of a parent are skipped: they have no files of their own. */
 async function* driverProblems(
   context: CheckContext,
   rows: readonly NodeRow[],
@@ -173,7 +173,7 @@ function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generat
 /** Every byte of the tar must be in the record or in a file: the sizes add up. */
 function* checkRecord(context: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
   const { db, records } = context
-  const mend = unlessLocked(context, row.layer, 'make it and the index anew from records/', async () => {
+  const mend = unlessLocked(context, row.layer, 'rebuild it and the index from records/', async () => {
     await refill(context, row)
     return true
   })
@@ -203,19 +203,19 @@ function* checkRecord(context: CheckContext, row: NodeRow, tar: LayerRow): Gener
   }
 }
 
-/** Is the row no longer what it was when it was read? */
+/** Has the row's state changed since it was read? */
 function isPast({ db }: CheckContext, row: NodeRow): boolean {
   return db.nodes.get(row.id)?.state !== row.state
 }
 
-/** Does a living process have the layer in hand? Then it may be in whatever state. */
+/** Does a living process hold the layer's lock? Then any state is legal. */
 function isAtWork({ graph }: CheckContext, layer: LayerId): boolean {
   const lock = graph.tryLockLayer(layer)
   lock?.release()
   return lock === undefined
 }
 
-/** A repair that leaves alone what a living process is at. */
+/** A repair that skips a layer whose lock a living process holds. */
 function unlessLocked(
   { graph }: CheckContext,
   layer: LayerId,

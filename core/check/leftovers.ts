@@ -1,4 +1,4 @@
-/** What no living process needs, and who may look into the root. */
+/** Scratch space that no living process needs, files that are not the store's, and the mode of the root. */
 import { toText } from '../bytes.js'
 import { isScratchInUse, purgeScratch, scratchNames, strangersIn } from '../root/scratch.js'
 import { chmod } from '../sys/files.js'
@@ -35,7 +35,7 @@ export function* checkLeftovers({ root }: CheckContext): Generator<Problem, void
     yield {
       check: 'leftovers',
       subject: toText(`${root}/tmp/${name}`),
-      message: "is none of the store's, and is left as it is; move it away",
+      message: 'does not belong to the store and is left as it is; move it away',
     }
   }
 }

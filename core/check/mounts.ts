@@ -1,4 +1,4 @@
-/** Rows of mounts and the kernel's own list. */
+/** Compares the rows of mounts with the kernel's own list. */
 import { toText } from '../bytes.js'
 import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
 import { createMountSpace, isMountPoint } from '../mount/space.js'
@@ -40,7 +40,7 @@ export function* checkMounts(context: CheckContext): Generator<Problem, void> {
     yield {
       check: 'mounts',
       subject: toText(path),
-      message: 'is a mount point that no mount is known of',
+      message: 'is a mount point without a known mount',
       mend: {
         what: 'unmount and remove it',
         run: () =>

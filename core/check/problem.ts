@@ -16,7 +16,7 @@ export interface CheckContext extends Looking {
   readonly layers: () => Promise<Layers>
   /** The data root, byte string. */
   readonly root: string
-  /** Only these layers, and nothing that is no layer's; undefined: all. */
+  /** Only these layers, and nothing that belongs to no layer; undefined: everything. */
   readonly only?: ReadonlySet<NodeId> | undefined
 }
 
@@ -38,14 +38,14 @@ export interface Problem {
 export interface Mend {
   /** What it does, in the infinitive: "forget the mount". */
   readonly what: string
-  /** False where it turned out that nothing was to be done, or somebody else is at it. */
+  /** False where there turned out to be nothing to do, or somebody else holds the lock. */
   run(): Promise<boolean> | boolean
 }
 
-/** The command that makes rows anew from the journal and the records of layers. */
+/** The command that rebuilds rows from the journal and the records of layers. */
 export const REBUILD = 'varve check --rebuild'
 
-/** The command that heals a damaged layer, which came as a tar: that, or its image, is somewhere still. */
+/** The command that heals a damaged layer from a source that still has its tar or its image. */
 export function healWith(db: Database, row: NodeRow): string {
   return `varve repair --from SOURCE ${db.layers.get(row.id)?.chainId.slice(7, 19) ?? row.layer}`
 }

@@ -1,4 +1,4 @@
-/** Where good layers come from for a repair: an archive or layout of images, a folder of one, a layer's tar, another store. */
+/** Where good layers come from for a repair: an archive or layout of images, a layer's tar, another store. */
 
 import type { LongOptions } from '../api/options.js'
 import type { Store } from '../api/store.js'
@@ -15,7 +15,7 @@ import { isFile, lstatOrUndefined } from '../sys/stat.js'
 export interface RepairSource {
   readonly label: string
   readonly diffIds: ReadonlySet<Digest>
-  /** The layer's tar, not verified yet; undefined where it has none. */
+  /** The layer's tar, not verified yet; undefined where the source does not have it. */
   find(diffId: Digest): (() => TarSource) | undefined
   close(): Promise<void>
 }
@@ -36,10 +36,10 @@ export async function openRepairSource(source: string, options: RepairSourceOpti
       return await ofImages(source, options)
     } catch (error) {
       if (!isCode(error, 'INVALID_ARGUMENT') || !isPlainFile(source)) throw error
-      return ofTar(source, options) // no archive of images: then it may be a layer's tar
+      return ofTar(source, options) // not an archive of images, so it may be a layer's tar
     }
   }
-  // A pipe is read once, so it is spooled, and looked at through its descriptor.
+  // A pipe can be read only once, so it is spooled to a file, which is opened through its descriptor.
   const spooled = await openFile('-', options)
   try {
     const { close, ...found } = await openRepairSource(`/proc/self/fd/${spooled.blob.fd}`, options)

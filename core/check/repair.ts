@@ -17,7 +17,7 @@ export interface RepairContext extends ThoroughContext, Omit<RepairSourceOptions
   readonly layers: () => Promise<Layers>
 }
 
-/** Layers as they are done. @throws VarveError as Store.repair does */
+/** Yields each layer when it is done. @throws VarveError as Store.repair does */
 export async function* repair(
   context: RepairContext,
   { from, layers, dryRun = false, ...long }: RepairOptions,
@@ -43,7 +43,7 @@ export async function* repair(
 
 interface OneOptions extends LongOptions {
   readonly dryRun: boolean
-  /** What is wrong in the trees of those before it, as long as it is. */
+  /** Problems that are still in the trees of the layers before it. */
   readonly told: Map<NodeId, ReadonlySet<string>>
 }
 
@@ -86,7 +86,10 @@ async function repairOne(
   }
 }
 
-/** What was asked for, else what the source has and what is known to be damaged; with all below it, oldest first. */
+/**
+ * The layers that were asked for, or else those that the source holds, with all layers below them, oldest first. In the
+ * latter case also the layers that are known to be damaged.
+ */
 function chosen(
   { db }: RepairContext,
   source: RepairSource,

@@ -1,4 +1,4 @@
-/** Was the root copied by something that loses what layers are made of? */
+/** Was the root copied by a tool that loses parts of layers? */
 
 import type { CheckOptions } from '../api/options.js'
 import { nameOf } from '../graph/rules.js'
@@ -28,7 +28,7 @@ export function* checkSentinel(context: CheckContext, options: CheckOptions): Ge
     subject: driver.name,
     message: `the data root is a copy, made or restored without ${lost.join(', ')}: deleted files may show again, and layers differ from what they were${unsure}. Copy it again with ${GOOD_COPIES}, or heal its images' layers with 'varve repair --from SOURCE'`,
   }
-  // Once every digest was found right, what is left is for a person to decide.
+  // Once every digest was found right, a person decides about the layers without one.
   if (options.data !== true || context.only !== undefined || db.damages.all().length > 0) {
     yield problem
     return

@@ -1,4 +1,4 @@
-/** What a layer deletes must not show, and what was found damaged once. */
+/** What a layer deletes must not show; and the damage that is known already. */
 
 import type { CheckOptions } from '../api/options.js'
 import { markProblems } from '../damage/whiteouts.js'
@@ -9,10 +9,10 @@ import { nameOf } from '../graph/rules.js'
 import { withView } from '../mount/views.js'
 import { type CheckContext, healWith, isAsked, type Problem } from './problem.js'
 
-/** Of each layer: those of a copy that lost its attributes are all gone. */
+/** For each layer: in a copy that lost its attributes every mark is gone. */
 const MAX_MARKS = 5
 
-/** Costs what the layers delete: one that deletes nothing is not even looked into. */
+/** The cost depends on what the layers delete: one that deletes nothing is not even opened. */
 export async function* checkMarks(context: CheckContext): AsyncGenerator<Problem, void> {
   const { db } = context
   for (const row of db.nodes.ready()) {
@@ -34,7 +34,7 @@ async function marksOf(context: CheckContext, row: NodeRow): Promise<readonly st
   }
 }
 
-/** What a check of every byte found, or a repair that was interrupted left; with `data` it is looked for again. */
+/** Damage that a check of every byte found, or an interrupted repair left; with `data` it is looked for anew instead. */
 export function* checkKnownDamage(context: CheckContext, options: CheckOptions): Generator<Problem, void> {
   if (options.data === true) return
   const { db } = context

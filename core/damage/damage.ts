@@ -1,6 +1,6 @@
 /**
- * Is one layer what it was when it came? A quick look at each of its own files: that it is there, of which type, size, mode,
- * owner, time, and with which attributes and marks. examine.ts reads every byte.
+ * Is a layer still what it was when it came? A quick check of the metadata of its own files: are they there, with the right
+ * type, size, mode, owner, time, attributes and marks? examine.ts reads every byte.
  */
 import { toShortText } from '../bytes.js'
 import type { Database } from '../db/database.js'
@@ -24,10 +24,10 @@ export interface DamageContext {
   readonly views: Views
 }
 
-/** So much of what is wrong goes into the database. */
+/** Characters of the first problem that are kept in the database. */
 const MAX_WORDS = 300
 
-/** What a look at the metadata of the layer's own content tells; nothing where all seems well. */
+/** What is wrong with the layer's own content, by its metadata, up to the first wrong file; nothing where all seems well. */
 export async function quickDamage(context: DamageContext, row: NodeRow): Promise<readonly string[]> {
   const { db } = context
   const known = db.damages.get(row.id)
@@ -55,14 +55,14 @@ export async function quickDamage(context: DamageContext, row: NodeRow): Promise
   }
 }
 
-/** Keeps what was found, so that an import heals it, and a check tells it without reading every byte again. */
+/** Records what was found, so that an import heals it and a check reports it without reading every byte again. */
 export function rememberDamage(
   { db }: Pick<DamageContext, 'db'>,
   node: NodeId,
   problems: readonly string[],
 ): void {
   const what = problems.length === 0 ? undefined : toWords(problems)
-  if (db.sql.gate.reason !== undefined) return // it is only looked at
+  if (db.sql.gate.reason !== undefined) return // open for looking only
   if (db.damages.get(node)?.what === what) return
   db.tx(() => {
     if (db.nodes.get(node)?.state !== 'ready') return
@@ -77,7 +77,7 @@ function toWords(problems: readonly string[]): string {
   return `${first.slice(0, MAX_WORDS)}${more}`
 }
 
-/** That the driver has it, and finds it as it was sealed. */
+/** What is wrong where the driver lacks the layer, or does not find it as it was sealed. */
 export async function placeProblem(
   { driver, graph }: DamageContext,
   row: NodeRow,
@@ -91,11 +91,11 @@ export async function problemOfDriver(driver: Driver, layer: LayerId): Promise<s
   try {
     return (await driver.metadata(layer)).Problem
   } catch (error) {
-    return messageOf(error) // it may lack what makes it a layer
+    return messageOf(error) // the layer may lack what the driver knows it by
   }
 }
 
-/** Every byte of the tar must be in the record or in a file: the sizes add up. `look` gets what the record has. */
+/** Every byte of the tar must be in the record or in a file: the sizes add up. `look` gets each item of the record. */
 export function recordProblem(
   db: Database,
   { node, tarSize }: LayerRow,
@@ -112,7 +112,7 @@ export function recordProblem(
     return `the record of its tar can't be read: ${messageOf(error)}`
   }
   if (size === tarSize) return undefined
-  return `the record of its tar tells ${size} bytes, but the tar had ${tarSize}`
+  return `the record of its tar accounts for ${size} bytes, but the tar had ${tarSize}`
 }
 
 function isEmpty(chunks: Iterable<unknown>): boolean {

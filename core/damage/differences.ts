@@ -1,4 +1,4 @@
-/** One file held against its row in the index. */
+/** Compares one file with its row in the index. */
 
 import type { FileInfo } from '../api/store.js'
 import { toShortText } from '../bytes.js'
@@ -50,7 +50,7 @@ export function differencesOf(
   return [...names].some(isOther) ? 'its extended attributes differ' : undefined
 }
 
-/** No false alarms: implied directories have no time of their own, and file systems differ in grain. */
+/** No false alarms: implied directories have no time of their own, and file systems differ in the precision of times. */
 function hasTime({ row }: Found, actual: FileInfo): boolean {
   return !row.implied && (row.mtimeNsec === 0 || actual.mtimeNsec !== 0)
 }
@@ -59,7 +59,7 @@ function timeOf({ mtimeSec, mtimeNsec }: { mtimeSec: number; mtimeNsec: number }
   return `${mtimeSec}.${String(mtimeNsec).padStart(9, '0')}`
 }
 
-/** Those that are the file's own: not a security module's label, nor (without root) what only root may write. */
+/** The attributes to compare: not a security module's label, nor (without root) what only root may write. */
 function comparable(xattrs: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const isRoot = process.getuid?.() === 0
   return new Map(

@@ -1,4 +1,4 @@
-/** Is one layer what it was when it came? Reads every byte; damage.ts has the quick look. */
+/** Is a layer still what it was when it came? Reads every byte; damage.ts has the quick check. */
 
 import type { LongOptions } from '../api/options.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
@@ -9,14 +9,14 @@ import { treeProblems } from './tree.js'
 export type ThoroughContext = DamageContext & { readonly layers: () => Promise<Verifier> }
 
 interface Verifier {
-  /** What of the stored bytes of a layer is not what it was. */
+  /** What is wrong with the stored bytes of a layer, in words. */
   verify(node: NodeId, options: LongOptions): Promise<readonly string[]>
 }
 
 export interface Examined {
   /** What is wrong with the bytes, or with the record of the tar. */
   readonly data: readonly string[]
-  /** What is wrong in the merged view; what the parent has wrong, too. */
+  /** What is wrong in the merged view, including what the parent has wrong. */
   readonly tree: readonly string[]
 }
 
@@ -36,7 +36,7 @@ export async function examine(
   }
 }
 
-/** The same, and the layer's place and record first, without which nothing can be read. */
+/** Like {@link examine}, but first checks the layer's place and record, without which nothing can be read. */
 export async function thoroughDamage(
   context: ThoroughContext,
   row: NodeRow,

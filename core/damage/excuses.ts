@@ -1,4 +1,4 @@
-/** What is not as the tar has it, and rightly so: told when the layer came in. */
+/** Differences from the tar that are no damage: the file system or the caller's rights did not allow more at the import. */
 
 import type { FileInfo } from '../api/store.js'
 import type { Database } from '../db/database.js'
@@ -7,18 +7,18 @@ import type { InodeKind } from '../driver.js'
 import type { Found } from '../file-index/merged-index.js'
 
 export interface Excuses {
-  /** The entry itself is not there. */
+  /** The entry itself may be missing. */
   readonly absent: boolean
-  /** This fact of it: `owner`, `mode`, `time` … */
+  /** May this fact of it differ: `owner`, `mode`, `time` …? */
   fact(name: string): boolean
-  /** An attribute that is missing, or another than in the tar. */
+  /** May this attribute be missing, or differ from the tar's? */
   attribute(name: string): boolean
 }
 
-/** No file can be this owner's (chown(2)). */
+/** No file can have this owner: chown(2) takes it for "leave the owner". */
 const NOBODY = 0xffffffff
 
-/** Other systems' namespaces are refused by every file system; those of Linux: xattr(7). */
+/** The namespaces of Linux (xattr(7)); every file system refuses those of other systems. */
 const NAMESPACES = /^(user|trusted|security|system)\./
 
 /** What of one entry may differ from its row, or be missing. */
@@ -26,7 +26,7 @@ export function excusesOf(db: Database, { row, node, inode }: Found): Excuses {
   const told = db.leftOut.of(node, inode.slice(inode.indexOf(':') + 1))
   const ofAll = db.leftOut.of(node, '')
   return {
-    // Only root can make devices, and a layer of before the record was kept may have come without it.
+    // Only root can make devices, and a layer from before left-out entries were recorded may have come without it.
     absent: told.has('node') || (process.geteuid?.() !== 0 && (row.type === 'char' || row.type === 'block')),
     fact(name) {
       if (name === 'owner' && (ofAll.has('owners') || row.uid === NOBODY || row.gid === NOBODY)) return true
@@ -38,7 +38,7 @@ export function excusesOf(db: Database, { row, node, inode }: Found): Excuses {
   }
 }
 
-/** A commit leaves out what no tar can hold; it has nothing in it, and a layer without it would be the same. */
+/** Sockets don't count: no tar can hold one, so a commit leaves them out, and they have no content to lose. */
 export function isNoEntry(actual: FileInfo): boolean {
   return actual.type === 'socket'
 }
@@ -52,7 +52,7 @@ function kindOf(type: FileInfo['type']): InodeKind {
   return type === 'file' || type === 'directory' || type === 'symlink' ? type : 'other'
 }
 
-/** Is there a file system of Linux that keeps it on such a file? Layers are older than the record of what was refused. */
+/** Can any file system of Linux keep it on such a file? Layers may be older than the record of what was refused. */
 function canKeep(name: string, type: FileInfo['type']): boolean {
   if (name.startsWith('user.')) return type === 'file' || type === 'directory'
   return NAMESPACES.test(name)

@@ -1,4 +1,4 @@
-/** A layer's merged view held against the index of its chain. */
+/** Compares a layer's merged view with the index of its chain. */
 
 import type { LongOptions } from '../api/options.js'
 import { toShortText } from '../bytes.js'
@@ -13,7 +13,7 @@ import { type WalkEntry, walk } from '../tree/walk.js'
 import type { DamageContext } from './damage.js'
 import { differencesOf } from './differences.js'
 
-/** What differs, each file in words, sorted by path; what is inherited from a damaged parent too. */
+/** What differs, inherited or not: first each file, in words and sorted by path, then the hard links. */
 export async function treeProblems(
   context: DamageContext,
   row: NodeRow,
@@ -39,7 +39,7 @@ export async function treeProblems(
   return [...problems, ...links.problems()]
 }
 
-/** Names of one inode, held against the index; only those of the layer's own content, as links of others may be copied up. */
+/** Compares the hard links of the layer's own content with the index; lower layers' links may have been copied up. */
 function createLinks(node: NodeId) {
   const byKey = new Map<string, string>()
   const byInode = new Map<string, Found>()

@@ -1,6 +1,6 @@
 /**
- * Whiteouts and opaque marks, held against the index: what a layer deletes must not show. They are devices and attributes
- * on overlay, which a copy of the root by plain `tar`, `cp -r` or `rsync -a` loses, and then deleted files come back.
+ * Compares whiteouts and opaque marks with the index: what a layer deletes must not show. On overlay they are devices and
+ * attributes. A copy of the root by plain `tar`, `cp -r` or `rsync -a` loses those, and then deleted files come back.
  */
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
@@ -10,7 +10,7 @@ import { readdir } from '../sys/files.js'
 import { isSocket } from '../sys/stat.js'
 import { at, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
 
-/** Costs what the layer deletes: `index` is that of its chain, `root` a descriptor of its view. */
+/** The cost depends on what the layer deletes. `index` is that of its chain, `root` a descriptor of its view. */
 export function* markProblems(index: MergedIndex, root: number): Generator<string, void> {
   for (const { path, opaque } of index.ownMarks()) {
     if (!opaque) {
@@ -36,7 +36,7 @@ function namesIn(root: number, path: string): readonly string[] {
   )
 }
 
-/** A socket is none: a commit leaves it out, and what it stands in the place of is deleted. */
+/** A socket doesn't count: a commit leaves it out, and what it took the place of is deleted. */
 function isEntry(directory: number, name: string): boolean {
   const stat = lstatAtOrUndefined(directory, name)
   return stat !== undefined && !isSocket(stat.mode)
@@ -51,7 +51,7 @@ function within<T>(root: number, path: string, none: T, work: (directory: number
       directory.close()
     }
   } catch (error) {
-    // No directory there (any more): whatever that is, it shows nothing.
+    // No directory there (any more), so nothing shows in it.
     if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) throw error
     return none
   }

@@ -1,22 +1,22 @@
-/** The database held against its journal when a store is opened, and the journal begun anew where it is the one that lags. */
+/** Compares the database with its journal when a store is opened, and restarts the journal where that is the one behind. */
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../db/database.js'
 import { readRows } from '../db/rows.js'
 import type { Journal } from '../journal/journal.js'
 import { encodeChange, type NewEntry } from '../journal/line.js'
 
-/** What of the two is to be believed. */
+/** Which of the two to believe. */
 export type Verdict =
-  /** As far as each other, or the journal behind, as after a power cut. */
+  /** Both are equally far, or the journal is behind, as after a power cut. */
   | { readonly kind: 'whole' }
-  /** There is no journal: the root is of a varve that kept none, or somebody removed it. */
+  /** There is no journal: the root was made by a varve that kept none, or somebody removed it. */
   | { readonly kind: 'unknown' }
   /** The database lacks what the journal has. `why` ends a sentence. */
   | { readonly kind: 'behind'; readonly why: string }
 
 /** Changes nothing. */
 export function judge(db: Database, journal: Journal): Verdict {
-  // In this order: the database goes on meanwhile, the journal is never ahead of it.
+  // The journal first: other processes change the database meanwhile, and the journal is never ahead of it.
   const last = journal.last()
   if (last === undefined) return { kind: 'unknown' }
   const uuid = db.meta.get('uuid')
@@ -35,14 +35,14 @@ export function judge(db: Database, journal: Journal): Verdict {
   }
 }
 
-/** Begins the journal anew where it lacks what the database has, or has grown long. Not for one that is behind. */
+/** Restarts the journal where it lacks what the database has, or has grown long. Not for a database that is behind. */
 export function catchUp(db: Database, journal: Journal): void {
   const last = journal.last()
   if (last?.generation === generationOf(db) && !journal.isOutgrown()) return
   restart(db, journal)
 }
 
-/** Begins the journal anew, with all rows as they are. */
+/** Restarts the journal with all rows of the database as its base. */
 export function restart(db: Database, journal: Journal): void {
   // A transaction, so that nobody changes a row meanwhile.
   db.draft(() => journal.begin(baseOf(db)))
@@ -53,12 +53,12 @@ export function generationOf(db: Database): number {
   return Number(db.meta.get('generation') ?? 0)
 }
 
-/** What the layer ids that this database makes up are told by (core/graph/rules.ts); another after each repair. */
+/** The seed of the layer ids that this database makes up (layerIdOf in core/graph/rules.ts); a new one after each repair. */
 export function newLineage(): string {
   return randomUUID()
 }
 
-/** Some hundred rows a line, so that no damage takes all of them. */
+/** Rows in a line: damage to one line must not take all of them. */
 const ROWS = 100
 
 function* baseOf(db: Database): Generator<NewEntry, void> {
@@ -72,6 +72,6 @@ function* baseOf(db: Database): Generator<NewEntry, void> {
       changes = []
     }
   }
-  // The last, be it of no rows: a journal without a base is none.
+  // The last line, even if it has no rows: a journal needs a base.
   yield { ...common, changes }
 }

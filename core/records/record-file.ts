@@ -1,8 +1,8 @@
 /**
- * The record of a layer that has a tar, in a file beside the database: all that its rows say, its split record and the content
- * that its tar replaced; the index is made anew from these and the layer (Layers.reindex). So a database that lost the rows
- * gets them back, and the layer still comes out byte for byte. A file is: a line of magic, a line of JSON, chunks (a byte of
- * kind, four of length, the bytes), and at its end the sha256 of all that.
+ * The record of a layer that has a tar, in a file beside the database: its rows, its split record, and the content that
+ * later entries of the tar replaced. The index is rebuilt from these and the layer (Layers.reindex). So a database that
+ * lost the rows gets them back, and the layer still comes out byte for byte. The file has a magic line, a line of JSON,
+ * chunks (one byte of kind, four of length, the bytes), and at the end the sha256 of all that.
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -68,7 +68,7 @@ export function writeRecord(path: string, facts: LayerFacts, chunks: Iterable<Ch
   }
 }
 
-/** Gives the facts, and each chunk to `use`, which must not keep what it was given where this throws. @throws VarveError CORRUPT */
+/** Returns the facts, and passes each chunk to `use`, which must discard them if this throws. @throws VarveError CORRUPT */
 export function readRecord(path: string, use: (chunk: Chunk) => void = () => {}): LayerFacts {
   const bytes = wholeOf(path)
   const damaged = () => new VarveError('CORRUPT', `record ${toText(path)}: is damaged`)

@@ -1,7 +1,7 @@
 /**
- * The records of layers (record-file.ts): `records/<layer>`, written under `records/begun/` with the layer's content and
- * moved to its place when the row 'ready' is on disk. So one in its place says: this layer was complete. For a layer that has
- * no tar, a writable one above all, an empty file in `records/made/` says so.
+ * The records of layers (record-file.ts): `records/<layer>`. A record is written under `records/begun/` together with the
+ * layer's content, and moved to its place when the row 'ready' is on disk. So a record in its place means that the layer was
+ * complete. For a layer without a tar, such as a writable one, an empty file in `records/made/` means the same: its mark.
  */
 import { constants } from 'node:fs'
 import type { Database } from '../db/database.js'
@@ -14,31 +14,32 @@ import { syncDirectory } from '../sys/sync.js'
 import { type Chunk, type LayerFacts, readRecord, writeRecord } from './record-file.js'
 
 export interface Records {
-  /** Before the row 'ready': on disk when this returns. @throws SysError */
+  /** Writes the record, before the row 'ready'; it is on disk when this returns. @throws SysError */
   begin(node: NodeId, facts: Omit<LayerFacts, 'layer' | 'parent' | 'created' | 'labels' | 'names'>): void
-  /** After it. */
+  /** Moves the record to its place, after the row 'ready'. */
   finish(layer: LayerId): void
-  /** The same for a layer without a tar, before its row 'ready'; nobody waits for the disk. @throws SysError */
+  /** Makes the mark of a layer without a tar, before its row 'ready'; does not wait for the disk. @throws SysError */
   mark(layer: LayerId): void
-  /** Was it complete once, and not removed? */
+  /** Was the layer complete once, and not removed since? */
   isMade(layer: LayerId): boolean
   /** Layers that have a mark. */
   marked(): readonly LayerId[]
   /**
-   * Those that were begun, or are in their places, and marks; nothing there is fine. That one went from its place is on disk when
-   * this returns: a power cut may bring a removed layer back, which must not pass for one that the database lost (core/recover/orphans.ts).
+   * Removes the layers' records, begun or in their places, and their marks; missing ones are no error. That a record or a
+   * mark is gone from its place is on disk when this returns: a power cut may bring a removed layer back, which must not
+   * pass for one that the database lost (core/recover/orphans.ts).
    */
   remove(layers: readonly LayerId[]): void
   has(layer: LayerId): boolean
   /** @throws VarveError CORRUPT */
   read(layer: LayerId, use?: (chunk: Chunk) => void): LayerFacts
-  /** Layers whose records were begun, and not moved or removed. */
+  /** Layers whose records were begun, and neither moved nor removed. */
   begun(): readonly LayerId[]
   /** Layers that have a record in its place. */
   all(): readonly LayerId[]
 }
 
-/** `folder`: byte string, there. */
+/** `folder`: byte string; it exists. */
 export function createRecords(folder: string, db: Database): Records {
   const place = (layer: LayerId) => `${folder}/${layer}`
   const begunAt = (layer: LayerId) => `${folder}/begun/${layer}`

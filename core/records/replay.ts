@@ -1,12 +1,12 @@
-/** The rows that a journal tells. */
+/** Rebuilds rows from the entries of a journal. */
 
 import type { Rows } from '../db/rows.js'
 import type { Row } from '../journal/change.js'
 import type { Entry } from '../journal/line.js'
 
 /**
- * The rows after all of `entries`, which are in order. `from`: those that were there before, with the last generation that
- * they have; needed where the entries don't begin with a base.
+ * The rows after all `entries`, which are in order. `from`: the rows before them, and the last generation that those
+ * include; needed where the entries don't begin with a base.
  */
 export function replay(
   entries: readonly Entry[],
@@ -43,7 +43,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   reference: ['name'],
 }
 
-/** Of a row, or of its key alone. */
+/** `row` may have the columns of the key alone. */
 function keyOf(table: string, row: Row): string {
   return JSON.stringify((KEYS[table] ?? []).map((column) => row[column]))
 }

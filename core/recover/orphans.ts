@@ -1,12 +1,12 @@
 /**
- * Layers that the driver has and the database does not: kept, whatever they are, unless it is certain that they are what a
- * power cut left of this database's own work. Nothing else leaves such layers: what was written before a process was killed
- * the kernel has, rows and directories alike. So one goes by itself only where all of this holds:
+ * Layers that the driver has and the database does not. They are kept, whatever they are, unless a power cut certainly left
+ * them of this database's own work. Only a power cut can: what a process wrote before it was killed the kernel has, rows and
+ * directories alike. So such a layer is removed unasked only where all of this holds:
  *
- * - the journal was there when the store was opened and has nothing that the database lacks: the database is no older one;
+ * - the journal was there when the store was opened, and has nothing that the database lacks: the database is not old;
  * - it is the first open after a boot;
- * - the layer's id is one that this database made up (core/graph/rules.ts), so that it is none of another or an earlier one's;
- * - it has no record and no mark (core/records/records.ts): it never was complete.
+ * - this database made up the layer's id (core/graph/rules.ts): the layer is not another or an earlier database's;
+ * - the layer has no record and no mark (core/records/records.ts): it never was complete.
  */
 import type { Database } from '../db/database.js'
 import { ofLineage } from '../graph/rules.js'
@@ -15,12 +15,12 @@ import { bootId } from '../sys/mount.js'
 import type { RecoverContext } from './context.js'
 
 export interface Orphans {
-  /** What a power cut left. */
+  /** Left by a power cut. */
   readonly leftovers: readonly LayerId[]
   readonly kept: readonly LayerId[]
 }
 
-/** After a boot. To be asked before that is written down (remake.ts), as what follows. */
+/** Is it the first open after a boot? To be called, like {@link sortOrphans}, before remake.ts writes the boot down. */
 export function isFirstOpen(db: Database): boolean {
   const boot = db.meta.get('boot')
   return boot !== undefined && boot !== bootId()

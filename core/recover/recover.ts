@@ -1,8 +1,8 @@
 /**
- * What a crash interrupted, finished or undone: at every open, cheap, and safe beside other processes that work on the
- * same root. Whatever a living process is at is under a lock of its own (core/graph/graph.ts); a lock that can be had belongs
- * to nobody any more. What can't be mended now is warned of and left for the next open: it must not keep the rest of the
- * store from being used, nor `varve check --repair` from mending it.
+ * Finishes or undoes what a crash interrupted. Runs at every open; it is cheap, and safe beside other processes that work
+ * on the same root: a living process holds a lock on whatever it works on (core/graph/graph.ts), and what can be locked is
+ * abandoned. What can't be recovered now causes a warning and is left for the next open. It must not keep the rest of the
+ * store from being used, nor `varve check --repair` from repairing it.
  */
 import { toText } from '../bytes.js'
 import type { LayerId } from '../ids.js'
@@ -33,37 +33,37 @@ export async function recover(context: RecoverContext): Promise<void> {
   if (isFirstOpen(db)) await each(context, ['marks'], () => sweepMarks(context))
   await each(context, context.records.begun(), (layer) => settleRecord(context, layer))
   await remakeLost(context)
-  // Lock files that nobody holds: taking and giving back a lock removes its file.
+  // Lock files that nobody holds: taking and releasing a lock removes its file.
   await each(context, readdir(`${root}/locks`), (name) => tryLock(`${root}/locks/${name}`)?.release())
 }
 
-/** What the driver has and the database does not. */
+/** Layers that the driver has and the database does not. */
 async function unknownLayers(context: RecoverContext): Promise<readonly LayerId[]> {
   const { db, driver } = context
   const found: LayerId[] = []
   await each(context, ['list'], async () => {
-    // In this order: a layer that is made meanwhile has its row before the driver has it.
+    // In this order: the row of a layer is there before the driver has it.
     const layers = await driver.list()
     const known = db.nodes.layers()
     const unknown = new Set(layers.filter((layer) => !known.has(layer)))
     if (unknown.size === 0) return
-    // Asked again: one that was being removed when it was listed is no orphan.
+    // Listed again: a layer that was just being removed is no orphan.
     for (const layer of await driver.list()) if (unknown.has(layer)) found.push(layer)
   })
   return found
 }
 
-/** A node that never became ready, or whose removal was begun: gone, unless its owner lives. */
+/** Removes a node that never became ready, or whose removal was begun, unless a living process works on it. */
 async function eraseUnready({ db, graph, warn }: RecoverContext, layer: LayerId): Promise<void> {
   await graph.ifFree(layer, async () => {
     const row = db.nodes.byLayer(layer)
     if (row === undefined || row.state === 'ready') return
     await graph.erase(row.id, layer)
-    warn(`layer ${layer}: taken away, its ${row.state === 'creating' ? 'making' : 'removal'} was interrupted`)
+    warn(`layer ${layer}: removed, its ${row.state === 'creating' ? 'creation' : 'removal'} was interrupted`)
   })
 }
 
-/** Layers of an image import that ended before its image was there; those that somebody uses by now stay. */
+/** Removes the layers of an image import that ended before its image was there, except those that somebody uses by now. */
 async function removeUnclaimed({ db, graph, root, warn }: RecoverContext): Promise<void> {
   const abandoned = db.nodes.claimed().filter(({ claim }) => !isScratchInUse(root, claim))
   if (abandoned.length === 0) return
@@ -84,7 +84,7 @@ async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: 
   })
 }
 
-/** Of layers that neither the database nor the driver has, as only a power cut leaves them. */
+/** Removes the marks of layers that neither the database nor the driver has; only a power cut leaves such marks. */
 async function sweepMarks({ db, driver, records }: RecoverContext): Promise<void> {
   // In this order: a layer that is made meanwhile has its row before its mark.
   const marked = records.marked()
@@ -95,7 +95,7 @@ async function sweepMarks({ db, driver, records }: RecoverContext): Promise<void
   records.remove(unknown.filter((layer) => !held.has(layer)))
 }
 
-/** Its process ended between the row 'ready' and the record's move, or before that row. */
+/** A begun record: its process ended before the row 'ready', or between that row and the record's move. */
 async function settleRecord({ db, graph, records }: RecoverContext, layer: LayerId): Promise<void> {
   await graph.ifFree(layer, () => {
     if (db.nodes.byLayer(layer)?.state === 'ready') records.finish(layer)

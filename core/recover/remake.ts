@@ -6,18 +6,18 @@ import { bootId } from '../sys/mount.js'
 import { each, type RecoverContext } from './context.js'
 
 /**
- * A new writable layer is reported when its row is on disk, and what the driver made may not be yet: nothing is in it that
- * its id and its parent don't tell, and who makes something durable in it brings it to disk too. So where it is not there at
- * the first open after a boot, and was young when the power went, it is made again, which `varve check` tells from then on.
- * One that was mounted for writing, or was there for long, or goes missing at any other time, is damage: `varve check` tells
- * that as well.
+ * A new writable layer is reported when its row is on disk, although what the driver made may not be. That is safe: its id
+ * and its parent say all that is in it, and whoever makes a file in it durable brings its directories to disk too. So a
+ * layer that is missing at the first open after a boot, and was young when the power went, is made again, and `varve check`
+ * reports it from then on. A layer that had been mounted for writing, or had been there for long, or goes missing at any
+ * other time, is damage, which `varve check` reports as well.
  */
 export async function remakeLost(context: RecoverContext): Promise<void> {
   const { db, driver, warn } = context
   const boot = bootId()
   const last = db.meta.get('boot')
   if (last === boot) return settleOld(context)
-  // A root from before this was written down: nothing tells of a boot in between.
+  // A root from before boots were recorded: there may have been none in between.
   if (last === undefined) return db.meta.set('boot', boot)
   const lost: NodeRow[] = []
   const isTold = await each(context, ['list'], async () => {
@@ -35,20 +35,20 @@ export async function remakeLost(context: RecoverContext): Promise<void> {
 }
 
 /**
- * Remembers which layers are no longer young, at every open and, in a process that stays, every few minutes: a layer in use
- * gives no other sign of life to the database. Only of the boot that the database knows of.
+ * Records which layers are no longer young: at every open, and every few minutes in a process that stays, since the use of a
+ * layer leaves no other trace in the database. Only once the database knows of this boot.
  */
 export function settleOld({ db }: Pick<RecoverContext, 'db'>): void {
   if (db.meta.get('boot') === bootId()) db.nodes.settleOld(Date.now() - SETTLED)
 }
 
-/** {@link settleOld} for as long as the process has the store open. Gives what ends it. */
+/** Calls {@link settleOld} for as long as the process has the store open. Returns the function that ends it. */
 export function keepSettling(context: Pick<RecoverContext, 'db'>): () => void {
   const timer = setInterval(() => {
     try {
       settleOld(context)
     } catch {
-      // The disk is full, say, which whoever uses the store is told: the next time, or the next open, will do.
+      // The disk is full, say, which other calls of the store report. The next time, or the next open, does it.
     }
   }, SETTLED / 2)
   timer.unref()
@@ -56,20 +56,20 @@ export function keepSettling(context: Pick<RecoverContext, 'db'>): () => void {
 }
 
 /**
- * Milliseconds after which what the driver made is on disk though nobody asked for it: the kernel writes back what is 30 s
- * old (vm.dirty_expire_centisecs), and journals sooner. Measured by the database's last sign of life: the power may have
- * been off for long.
+ * Milliseconds after which what the driver made is on disk without a sync: the kernel writes back what is 30 s old
+ * (vm.dirty_expire_centisecs), and journals sooner. Counted up to the last time in the database, not to now, since the power
+ * may have been off for long.
  */
 const SETTLED = 10 * 60_000
 
-/** Of a clock that was ahead then, nothing can be told. */
+/** The latest time in the rows. A time in the future is left out: it comes from a clock that was ahead. */
 function lastSignOf(rows: readonly NodeRow[]): number {
   const now = Date.now()
   const times = rows.flatMap(({ created, updated }) => [created, updated])
   return times.reduce((latest, time) => (time > now ? latest : Math.max(latest, time)), 0)
 }
 
-/** Why the layer must not be made up; undefined where it was new when the power went, and nobody had written to it. */
+/** Why the layer must not be made again; undefined where it was new when the power went, and nobody had written to it. */
 function whyNot({ created, settled }: NodeRow, lastSign: number): string | undefined {
   if (settled) return 'and it had been mounted for writing, or had been there for more than ten minutes'
   if (created > lastSign) return 'by a clock that was ahead'
@@ -103,7 +103,7 @@ async function remake({ db, driver, graph, warn }: RecoverContext, { id, layer }
   })
 }
 
-/** A writable layer, or an empty tree to look at. */
+/** A writable layer, or a view of the empty tree. */
 function isMadeEmpty({ kind, parent }: NodeRow): boolean {
   return kind === 'active' || (kind === 'view' && parent === null)
 }

@@ -1,4 +1,4 @@
-/** A layer that the driver has and the database does not, in the database again. */
+/** Brings a layer that the driver has and the database does not back into the database. */
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Driver } from '../driver.js'
@@ -18,20 +18,23 @@ export interface TakeUpLayerContext {
 }
 
 /**
- * Takes the layer up as its record says, its parents first; one without a record that can be read as a committed layer without a
- * parent, under the name `found-…`, to be looked into. The caller holds its lock.
+ * Takes the layer up as its record says, its parents first. A layer whose record is missing or damaged, or does not fit its
+ * parent, becomes a committed layer without a parent, named `found-…`, to be inspected. The caller holds its lock.
  */
 export async function takeUpLayer(context: TakeUpLayerContext, layer: LayerId): Promise<void> {
   const held = new Set(await context.driver.list())
   await takeUp(context, layer, held)
 }
 
-/** Fills a layer's split record and index from its record. @throws VarveError CORRUPT, NOT_FOUND: there is none */
+/**
+ * Fills a layer's split record and index from its record.
+ * @throws VarveError CORRUPT; SysError ENOENT where there is none
+ */
 export async function refill(
   { db, records, layers }: TakeUpLayerContext,
   { id, layer }: Pick<NodeRow, 'id' | 'layer'>,
 ): Promise<void> {
-  records.read(layer) // damaged, it must not take what is there
+  records.read(layer) // throws before a damaged record can cost the content that is there
   clearContent(db, id)
   records.read(layer, (chunk) => {
     if (chunk.kind === 'split') db.split.append(id, chunk.bytes)
@@ -64,7 +67,7 @@ function factsOf({ records }: TakeUpLayerContext, layer: LayerId): LayerFacts | 
   try {
     return records.read(layer)
   } catch (error) {
-    if (isCode(error, 'CORRUPT')) return undefined // it tells nothing any more
+    if (isCode(error, 'CORRUPT')) return undefined // as good as none
     throw error
   }
 }

@@ -1,4 +1,4 @@
-/** A database brought to where its journal is: what it lacks comes back, with the ids, parents, names and images that it had. */
+/** Brings a database up to its journal: what it lacks comes back, with the ids, parents, names and images that it had. */
 
 import { copyDatabase } from '../db/copy.js'
 import type { Database } from '../db/database.js'
@@ -11,7 +11,7 @@ import { asidePath } from '../journal/place.js'
 import { generationOf, newLineage, restart } from '../records/history.js'
 import { replay } from '../records/replay.js'
 
-/** Ids of nodes that are passed over: those that the lost transactions gave may be in use by what the driver still has. */
+/** Node ids to skip: the driver may still have layers whose ids come from nodes of the lost transactions. */
 const PASSED_OVER = 1_000_000
 
 export interface TakeUpContext {
@@ -23,8 +23,8 @@ export interface TakeUpContext {
 }
 
 /**
- * Brings a database that is behind its journal to where that is, opens the gate, and begins the journal anew. The database as
- * it was is kept in `backup/`, whose path is given. @throws VarveError
+ * Brings a database that is behind its journal up to it, opens the gate, and restarts the journal. Keeps a copy of the old
+ * database in `backup/`, and returns its path. @throws VarveError
  */
 export function takeUp({ db, journal, gate, root }: TakeUpContext): string {
   const reading = journal.read()
@@ -35,27 +35,27 @@ export function takeUp({ db, journal, gate, root }: TakeUpContext): string {
   return kept
 }
 
-/** Makes `rows` those of the database, which is as far as `generation` then, and of a lineage of its own. */
+/** Replaces the rows of the database by `rows`, which are at `generation`, and gives it a new lineage. */
 export function adopt(db: Database, rows: Rows, generation: number): void {
-  // Of a tar that the database has no row of it may have a part of the contents.
+  // Where the database has no row of a tar, it may have a part of the tar's contents.
   const isWhole = (node: NodeId) => db.layers.get(node) !== undefined
   const incomplete = (rows.get('layer') ?? []).map((row) => Number(row.node)).filter((node) => !isWhole(node))
   for (const node of incomplete) clearContent(db, node)
   db.tx(() => {
     replaceRows(db.sql, rows)
     db.meta.set('generation', String(Math.max(generation, generationOf(db))))
-    // What the lost transactions began is none of this database's: it never goes by itself (core/recover/orphans.ts).
+    // Layers that the lost transactions began are then not this database's: never removed unasked (core/recover/orphans.ts).
     db.meta.set('lineage', newLineage())
     db.nodes.skip(PASSED_OVER)
   })
 }
 
-/** The generation that a journal goes to; 0 for one that tells nothing. */
+/** The last generation of a journal; 0 for an empty one. */
 export function lastOf({ entries }: Reading): number {
   return entries.at(-1)?.generation ?? 0
 }
 
-/** A journal that was damaged tells at least what came after the database. */
+/** A damaged journal may lack what the database still has; it adds what came after. */
 function rowsOf(db: Database, reading: Reading): Rows {
   const uuid = db.meta.get('uuid')
   const isOwn = reading.entries.every((entry) => entry.uuid === uuid || entry.uuid === '')

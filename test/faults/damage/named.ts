@@ -218,7 +218,7 @@ export const NAMED: readonly Named[] = [
     check: 'mounts',
     title: 'a mount point of nobody, empty',
     plant: ({ root }) => mkdirSync(join(root, 'mnt/strange2'), { recursive: true }),
-    says: /mounts: .*mnt\/strange2: is a mount point that no mount is known of/,
+    says: /mounts: .*mnt\/strange2: is a mount point without a known mount/,
     goes: () => /^mnt\/strange2$/,
   },
   {
@@ -228,7 +228,7 @@ export const NAMED: readonly Named[] = [
       mkdirSync(join(root, 'mnt/strange3'), { recursive: true })
       writeFileSync(join(root, 'mnt/strange3/precious'), 'precious')
     },
-    says: /mounts: .*mnt\/strange3: is a mount point that no mount is known of/,
+    says: /mounts: .*mnt\/strange3: is a mount point without a known mount/,
     left: 'mounts',
   },
   {
@@ -254,7 +254,7 @@ export const NAMED: readonly Named[] = [
       mkdirSync(join(root, 'tmp/mine'))
       writeFileSync(join(root, 'tmp/mine/precious'), 'precious')
     },
-    says: /leftovers: .*tmp\/mine: is none of the store's/,
+    says: /leftovers: .*tmp\/mine: does not belong to the store/,
     left: 'leftovers',
   },
   {
