@@ -22,12 +22,12 @@ export function fromText(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
-/** The text that {@link fromText} made this byte string of, nothing escaped; what is not UTF-8 can't come from there and is lost. */
+/** Undoes {@link fromText}, escaping nothing. Bytes that are not UTF-8 are lost: they can't come from there. */
 export function asText(name: string): string {
   return toBytes(name).toString('utf8')
 }
 
-/** Text to show a person: UTF-8 where it is, control and undecodable bytes as `\xNN`. */
+/** Text to show a person: UTF-8 with {@link UNSEEN} characters escaped; in other bytes all but printable ASCII. */
 export function toText(name: string): string {
   if (PLAIN.test(name)) return name
   const bytes = toBytes(name)
@@ -38,7 +38,7 @@ export function toText(name: string): string {
   return shown
 }
 
-/** {@link toText} of a path for a message: of a very long one its beginning and end. */
+/** {@link toText} of a path for a message; a very long path is cut in the middle. */
 export function toShortText(name: string): string {
   if (name.length <= SHORT) return toText(name)
   return `${toText(name.slice(0, SHORT / 2))}…${toText(name.slice(-SHORT / 2))}`

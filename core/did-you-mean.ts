@@ -1,4 +1,4 @@
-/** The nearest of what exists to what a person typed. */
+/** Suggests an existing name close to what a person typed. */
 
 /** `; did you mean "x"?`, or '' where nothing is near enough. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
@@ -7,8 +7,8 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
 }
 
 /**
- * The candidate with the fewest edits to `word`, at most a third of its length (and at least one); the first of equals. None
- * that has no letter in common with it: anything is near to nothing.
+ * The candidate that is the fewest edits away from `word`; of equals the first. The limit is a third of the length of
+ * `word`, but at least one edit. A candidate without a letter in common is never near: else any short word would be.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase()

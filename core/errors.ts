@@ -67,12 +67,15 @@ export function checkSignal({ signal }: { readonly signal?: AbortSignal | undefi
   if (signal?.aborted) throw new VarveError('CANCELLED', 'cancelled')
 }
 
-/** Of JSON.parse, which quotes what surrounds the fault: a secret, maybe. Its cause is left out of errors for that too. */
+/**
+ * The message of an error of JSON.parse without the text that it quotes, which may hold a secret. For the same reason such
+ * an error is never the cause of another one.
+ */
 export function jsonFault(error: unknown): string {
   return messageOf(error).replace(/(?:, |^)(?:\.{3})?".*is not valid JSON$/s, '')
 }
 
-/** What an error says; for text around it. */
+/** The message of an error, to be part of another one. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -31,7 +31,7 @@ export function parseLayerId(text: string): LayerId {
   return text as LayerId
 }
 
-/** @throws VarveError INVALID_ARGUMENT; only sha256 is taken */
+/** @throws VarveError INVALID_ARGUMENT; only sha256 is accepted */
 export function parseDigest(text: string): Digest {
   if (!DIGEST.test(text)) {
     throw new VarveError(

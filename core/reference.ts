@@ -1,6 +1,6 @@
 /**
- * Names of images as people write them: `[registry/]path:tag`. `docker.io/library/` is left away and `:latest` is put
- * where no tag is, so that one image has one name whatever tool wrote the archive. The grammar is that of Docker's
+ * Names of images as people write them: `[registry/]path:tag`. `docker.io/library/` is dropped and a missing tag becomes
+ * `:latest`, so that one image has one name whatever tool wrote the archive. The grammar is that of Docker's
  * distribution/reference.
  */
 import { VarveError } from './errors.js'
@@ -19,22 +19,22 @@ export function normalizeName(text: string): string {
   )
 }
 
-/** Undefined where it is no name (a digest reference, say). */
+/** {@link normalizeName}, but undefined where `text` is not a name (a digest reference, say). */
 export function tryNormalizeName(text: string): string | undefined {
   const parts = partsOf(text)
   return parts === undefined || isIdPath(parts.path) ? undefined : `${parts.path}:${parts.tag}`
 }
 
 /**
- * A name as archives have it: `alpine:3@sha256:…` is the tag alone, since a digest is that of a registry's manifest, which
- * an archive need not hold. Undefined where it is no name, and where it has a digest and no tag.
+ * A name as archives have it. The digest of `alpine:3@sha256:…` is dropped: it belongs to a registry's manifest, which an
+ * archive need not hold. Undefined where `text` is not a name, or has a digest and no tag.
  */
 export function tryArchiveName(text: string): string | undefined {
   const [, tagged] = /^([^@]*:[\w.-]+)@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,}$/i.exec(text) ?? []
   return tryNormalizeName(tagged ?? text)
 }
 
-/** Whether `text` is spelled as an id, whatever names there are: `sha256:…`, or 64 hex digits. */
+/** Is `text` spelled like an id: `sha256:…`, or 64 hex digits? */
 export function isIdSpelling(text: string): boolean {
   return /^(sha256:.*|[0-9a-f]{64})$/i.test(text)
 }

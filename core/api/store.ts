@@ -1,4 +1,4 @@
-/** What the store hands out: the types of the public face (core/store.ts). All data, all readonly. */
+/** The public API: the store and the types of what it returns (core/store.ts). All data, all readonly. */
 import type { Change, Mount, Probe, Supports, Usage } from '../driver.js'
 import type { ChainId, Digest, LayerId } from '../ids.js'
 import type { RawLayers } from './graph-driver.js'
@@ -18,25 +18,25 @@ export interface LayerInfo {
   readonly id: LayerId
   readonly kind: NodeKind
   readonly parent: LayerId | undefined
-  /** Names it goes by: chain ids are not among them. */
+  /** Its names; chain ids are not among them. */
   readonly names: readonly string[]
-  /** Those of them that it has as a snapshot: an engine's, with the namespace (`default/7/web`). */
+  /** Those of its names that are an engine's snapshot keys, with the namespace (`default/7/web`). */
   readonly snapshots: readonly string[]
   readonly chainId: ChainId | undefined
   readonly diffId: Digest | undefined
   /** Size of its tar in bytes; undefined for a layer that was never a tar. */
   readonly tarSize: number | undefined
   readonly entries: number | undefined
-  /** Bytes on disk of its own content, as the driver told at commit; undefined for an active layer. */
+  /** Bytes on disk of its own content, as measured when it was imported or committed; undefined for an active layer. */
   readonly size: number | undefined
   /** Milliseconds since 1970, with fractions. */
   readonly created: number
   readonly updated: number
   readonly labels: Readonly<Record<string, string>>
   readonly children: number
-  /** Images whose layers it belongs to. */
+  /** Images that it belongs to. */
   readonly images: readonly Digest[]
-  /** How often it is mounted, here and now, and where. */
+  /** Where it is mounted: each path as often as its mount counts. */
   readonly mounts: readonly string[]
 }
 
@@ -58,9 +58,9 @@ export interface ImageInfo {
 export interface ImportedImage {
   readonly id: Digest
   readonly names: readonly string[]
-  /** Layers that this import brought (the others were here). */
+  /** Layers that this import brought; the store had the others. */
   readonly newLayers: number
-  /** Layers that were here, were damaged, and were mended from the source; absent for none. */
+  /** Layers that the store had, but damaged, and that were healed from the source; absent for none. */
   readonly healedLayers?: number
   readonly layers: number
 }
@@ -97,7 +97,7 @@ export interface FileInfo {
   readonly layer: LayerId
 }
 
-/** `A`, `C`, `D` with what changed, for `diff --stat` and `--content`. */
+/** A change with the file before and after it, for `diff --stat` and `--content`. */
 export interface DetailedChange extends Change {
   readonly before: FileInfo | undefined
   readonly after: FileInfo | undefined
@@ -142,7 +142,7 @@ export interface StoreInfo {
   /** Bytes of disk, by the driver's usage of every committed layer. */
   readonly size: number
   readonly status: readonly (readonly [name: string, value: string])[]
-  /** Why the store is open for looking only, where it is: whatever changes it throws FAILED_PRECONDITION with that reason. */
+  /** Where the store is open for looking only: the reason, with which every changing call throws FAILED_PRECONDITION. */
   readonly lookingOnly?: string
 }
 
@@ -151,7 +151,7 @@ export interface DriverVerdict extends Probe {
   readonly priority: number
   /** Already holds layers in this root. */
   readonly hasState: boolean
-  /** Would be, or is, the one used. */
+  /** The one that is used, or would be. */
   readonly selected: boolean
 }
 
@@ -181,7 +181,7 @@ export interface Store {
   /** The image's config, the bytes as imported. */
   imageConfig(reference: string): Buffer
   tag(image: string, name: string): void
-  /** Removes a name, or an image by id, or a layer by id; returns what went. FAILED_PRECONDITION says who uses it. */
+  /** Removes a name, or an image or a layer by id; returns what was removed. FAILED_PRECONDITION says who uses it. */
   remove(reference: string, options?: { readonly force?: boolean }): Promise<readonly string[]>
   /** Removes committed layers that no image, child or name needs, and images without a name where `all`. */
   prune(options?: LongOptions & { readonly all?: boolean }): Promise<{
@@ -191,7 +191,7 @@ export interface Store {
   }>
 
   // layers
-  /** A bare layer tar, plain or compressed, from a file or `-`. ALREADY there: the same layer, `existed` true. */
+  /** A bare layer tar, plain or compressed, from a file or `-`. `existed`: the store had the same layer already. */
   importLayer(
     source: string,
     options?: LongOptions & LayerLimits & { readonly parent?: string; readonly diffId?: Digest },
@@ -220,7 +220,7 @@ export interface Store {
   ): AsyncIterable<FileInfo>
   /** A regular file's bytes out of the merged view (symlinks followed inside it). */
   read(target: string, path: string, options?: LongOptions): AsyncIterable<Uint8Array>
-  /** What turns `a` into `b`; `b` alone (a undefined): against its own parent, an image against nothing. */
+  /** The changes from `a` to `b`. Where `a` is undefined, a layer is compared with its parent, an image with nothing. */
   diff(a: string | undefined, b: string, options?: LongOptions): AsyncIterable<DetailedChange>
   /** The same as a layer tar with OCI whiteouts. */
   diffTar(a: string | undefined, b: string, options?: LongOptions): AsyncIterable<Uint8Array>
@@ -233,8 +233,8 @@ export interface Store {
     readonly options?: ReadonlyMap<string, string>
   }): Promise<LayerInfo>
   /**
-   * Mounts a writable layer (or, read-only, a layer or image) at `target` or a place of the store's; counts.
-   * @throws VarveError FAILED_PRECONDITION for what an engine writes to: a snapshot, or another's without a `target`
+   * Mounts a writable layer, or read-only a committed layer or an image, at `target` or at the store's own path. Counts.
+   * @throws VarveError FAILED_PRECONDITION for an engine's writable layer, if it is a snapshot or there is no `target`
    */
   mount(reference: string, target?: string): Promise<{ readonly path: string }>
   unmount(reference: string, target?: string): Promise<void>
@@ -242,7 +242,7 @@ export interface Store {
   mounts(reference: string): Promise<readonly Mount[]>
   /**
    * Seals a writable layer into a committed one with a diff id; with `name` makes an image of it.
-   * @throws VarveError FAILED_PRECONDITION for an engine's: it has to find it as it left it
+   * @throws VarveError FAILED_PRECONDITION for an engine's layer, which the engine must find as it left it
    */
   commit(
     reference: string,
@@ -250,11 +250,11 @@ export interface Store {
   ): Promise<{ readonly layer: LayerInfo; readonly image: ImageInfo | undefined }>
   usage(reference: string): Promise<Usage>
 
-  /** The same layers as a snapshotter has them. */
+  /** The same layers as a snapshotter sees them. */
   readonly snapshots: Snapshots
-  /** The same layers as a graph driver has them. */
+  /** The same layers as a graph driver sees them. */
   readonly raw: RawLayers
-  /** Small texts that a service on the store has to find again. */
+  /** Short texts that a service keeps in the store. */
   readonly settings: {
     get(key: string): string | undefined
     set(key: string, value: string): void
@@ -265,8 +265,8 @@ export interface Store {
   drivers(): Promise<readonly DriverVerdict[]>
   check(options?: CheckOptions): AsyncIterable<Finding>
   /**
-   * Examines every byte of layers that `from` has, and heals the damaged ones from it, in place, also while they are
-   * mounted. What comes from there is verified by digest before anything changes. Layers as they are done.
+   * Examines every byte of the layers that `from` has, and heals the damaged ones from it, in place, even while they are
+   * mounted. Everything from there is verified by digest before anything changes. Yields each layer when it is done.
    * @throws VarveError NOT_FOUND (nothing of this store in it), INVALID_ARGUMENT (no source), CORRUPT, CANCELLED
    */
   repair(options: RepairOptions): AsyncIterable<RepairedLayer>

@@ -1,7 +1,4 @@
-/**
- * The store's face, on which no call fails but with a VarveError: one of the system's own that nobody inside put into words
- * says at least what was being done.
- */
+/** Lets every call fail with a VarveError only: a system error that nothing inside has explained at least names the call. */
 import { failure } from '../sys/failure.js'
 
 type Call = (...args: readonly unknown[]) => unknown
@@ -41,7 +38,7 @@ async function* clearItems<T>(
   }
 }
 
-/** `importImage` of a source is `import image.tar`. */
+/** `importImage` of `app.tar` is `import image app.tar`. */
 function doing(name: string, subject: unknown): string {
   const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
   return typeof subject === 'string' && subject !== '' ? `${words} ${subject}` : words

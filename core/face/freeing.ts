@@ -1,12 +1,12 @@
-/** A store whose calls that free space have the reserve to do it with (core/root/reserve.ts). */
+/** Lets the calls that free space use the reserve (core/root/reserve.ts). */
 
 import type { CheckOptions } from '../api/options.js'
 import type { Store } from '../api/store.js'
 import type { Reserve } from '../root/reserve.js'
 
 /**
- * The same store; on a full disk these give the reserve up first, and make it again after. `settle` shortens the database's
- * log in between: that of a service that lives long would eat up the reserve, a little at each call.
+ * The same store, but on a full disk these calls first give up the reserve, and make it again afterwards. Before that,
+ * `settle` shortens the database's log, which in a long-lived service would eat up the reserve, a little at each call.
  */
 export function freeing(store: Store, reserve: Reserve, settle: () => void): Store {
   const refill = () => reserve.refill(settle)

@@ -4,8 +4,8 @@ import type { Store } from '../api/store.js'
 import type { Gate } from '../db/gate.js'
 
 /**
- * What changes something, and is refused where the store is open for looking only. Not `check` and `repair`, which look too:
- * what they change asks the gate by its transaction.
+ * The calls that change something, refused where the store is open for looking only. `check` and `repair` are not among
+ * them, since they also look: where they change something, the transaction asks the gate.
  */
 const CHANGING = {
   store: ['importImage', 'tag', 'remove', 'prune', 'importLayer', 'create', 'mount', 'unmount', 'commit'],
@@ -19,7 +19,7 @@ const CHANGING = {
   readonly settings: readonly (keyof Store['settings'])[]
 }
 
-/** The ones of them that answer at once, and so throw instead of rejecting. */
+/** The synchronous ones of them, which throw instead of rejecting. */
 const SYNCHRONOUS: ReadonlySet<string> = new Set(['tag', 'begin', 'update', 'adopt', 'set'])
 
 /** The same store; what changes it throws FAILED_PRECONDITION, with the reason, while `gate` is shut. */

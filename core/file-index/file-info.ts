@@ -1,4 +1,4 @@
-/** Files as the public face shows them, from the index or from a tree that is open. */
+/** Files as the public API shows them, from the index or from an open tree. */
 
 import type { FileInfo } from '../api/store.js'
 import type { StoredFile } from '../db/files.js'
@@ -31,7 +31,7 @@ export function infoOfRow(row: StoredFile, layer: LayerId): FileInfo {
   }
 }
 
-/** What is at `path` of the tree whose root directory is open as `root`; undefined where nothing is. Never follows. */
+/** The file at `path` in the tree whose root directory is open as `root`; undefined for none. Never follows a symlink. */
 export function infoAt(root: number, path: string, layer: LayerId): FileInfo | undefined {
   const rootStat = path === '' ? fstat(root) : undefined
   let directory: Entered
@@ -74,7 +74,7 @@ function infoOfStat(directory: number, name: string, path: string, stat: Stat, l
   }
 }
 
-/** A mark in a layer's own content: something below is gone. */
+/** A mark in a layer's own content, which hides something in lower layers. */
 export function markOf(type: 'whiteout' | 'opaque', path: string, layer: LayerId): FileInfo {
   return {
     path,

@@ -1,6 +1,6 @@
 /**
- * What turns one chain of layers into another, told from their file indexes. Only what lies above their common ancestor
- * is looked at, and below a directory everything where the two see different depths of the common part.
+ * The changes from one chain of layers to another, by their file indexes. Only the layers above the common ancestor are
+ * read; but where the two see different depths of the common layers in a directory, everything below it is compared.
  */
 
 import type { Database } from '../db/database.js'
@@ -14,23 +14,23 @@ export interface IndexChange extends Change {
   readonly after: Found | undefined
 }
 
-/** A path that may have changed; where the two sides are known already they come along. */
+/** A path that may have changed, with the two sides where they are known already. */
 interface Candidate {
   readonly path: string
   readonly sides?: readonly [before: Found | undefined, after: Found | undefined]
 }
 
-/** Sorted by path bytes; below a deleted directory, or one that became something else, nothing more is told. */
+/** Sorted by path bytes; below a deleted directory, or one that became something else, nothing more is listed. */
 export function* diffIndexes(db: Database, a: MergedIndex, b: MergedIndex): Generator<IndexChange, void> {
   const common = commonLength(a.nodes, b.nodes)
   const own = [...a.nodes.slice(0, a.nodes.length - common), ...b.nodes.slice(0, b.nodes.length - common)]
-  /** How many of the common layers are seen in a directory. */
+  /** How many of the common layers are visible in a directory. */
   const shared = (side: MergedIndex, path: string) =>
     Math.max(0, side.depthOf(path) - (side.nodes.length - common))
   const queue = createQueue(
     common === 0 ? [pairs(a.subtree(''), b.subtree(''))] : own.map((node) => paths(db.files.list(node))),
   )
-  /** Directories below which nothing is told. */
+  /** Directories below which nothing is listed. */
   const closed = new Set<string>()
   /** Directories below which everything is compared already. */
   const open = new Set<string>(common === 0 ? [''] : [])
@@ -73,8 +73,8 @@ function sameFile({ row: a }: Found, { row: b }: Found): boolean {
 const MAX_PAIRS = 1_000
 
 /**
- * Are the same names links of this file, of those that both trees have? Each pair of inodes is compared once, not at each
- * of its names.
+ * Has the file the same hard links on both sides, among the names that both trees have? Each pair of inodes is compared
+ * once, not at each of its names.
  */
 function createLinkComparison(a: MergedIndex, b: MergedIndex) {
   const known = new Map<string, boolean>()
@@ -109,7 +109,7 @@ function isBelow(path: string, directories: ReadonlySet<string>): boolean {
   return false
 }
 
-/** Candidates of several sorted streams in one order, each path once, streams being added on the way. */
+/** Merges sorted streams of candidates, each path once; streams can be added on the way. */
 function createQueue(streams: readonly Iterator<Candidate, void>[]) {
   const heads: { stream: Iterator<Candidate, void>; value: Candidate }[] = []
   const push = (stream: Iterator<Candidate, void>) => {

@@ -1,5 +1,5 @@
 /**
- * What a chain of layers shows, told from their file indexes alone, without a mount.
+ * What a chain of layers shows, by their file indexes alone, without a mount.
  *
  * The rules are overlay's (and the OCI layer spec's): the highest layer that has a path decides about it; a whiteout hides
  * it; whatever is not a directory hides all that lower layers have below it; an opaque directory hides what lower layers
@@ -13,7 +13,7 @@ import { parentOf } from '../paths.js'
 
 export interface Found {
   readonly path: string
-  /** With the attributes that hold: those of a hard link's first name, those from below of an implied directory. */
+  /** With its effective attributes: a hard link has those of its first name, an implied directory those from below. */
   readonly row: StoredFile
   /** The layer that the attributes come from. */
   readonly node: NodeId
@@ -24,28 +24,28 @@ export interface Found {
 export interface MergedIndex {
   /** The top layer first. */
   readonly nodes: readonly NodeId[]
-  /** What is at `path`; undefined where nothing is visible. The root is always there. */
+  /** The file at `path`; undefined where none is visible. The root is always there. */
   lookup(path: string): Found | undefined
   /** How many layers, from the top, show what they have in this directory. */
   depthOf(directory: string): number
   /** `path` and all below it, sorted by path bytes. */
   subtree(path: string): Generator<Found, void>
-  /** What is right in the directory, sorted. */
+  /** The direct children of the directory, sorted. */
   children(directory: string): Generator<Found, void>
   /** Rows of the top layer that hide something: whiteouts and opaque directories, sorted. */
   ownMarks(): Iterable<StoredFile>
   /** All visible names of the inode, sorted. */
   namesOf(found: Found): readonly string[]
-  /** A row of the top layer with the attributes that hold. */
+  /** A row of the top layer with its effective attributes. */
   resolve(row: StoredFile): Found
 }
 
-/** At most so many hard links to hard links; the kernel makes all of them names of one inode. */
+/** How many hard links to hard links are followed; for the kernel all of them are names of one inode. */
 const MAX_LINKS = 64
-/** Directories whose depth is remembered, and targets of a layer's hard links: asked again beyond. */
+/** How many depths of directories, and targets of a layer's hard links, are remembered; the database has the others. */
 const MAX_KNOWN = 20_000
 
-/** The index of a node's chain; undefined where a layer of it has none, as a writable one. An absent node shows nothing. */
+/** The index of a node's chain; undefined where a layer in it has none, as a writable one. No node is the empty tree. */
 export function indexOf(
   { db }: { readonly db: Database },
   node: NodeRow | undefined,
@@ -133,7 +133,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
     return { path: row.path, row: shown, node: nodes[layer] ?? 0, inode: `${nodes[layer]}:${first.path}` }
   }
 
-  /** Merges the layers' sorted rows and tells what is visible, noting the depth of each directory on the way. */
+  /** Merges the layers' sorted rows and yields what is visible; remembers the depth of each directory on the way. */
   function* merge(streams: readonly Generator<StoredFile, void>[]): Generator<Found, void> {
     const heads = streams.map((stream) => next(stream))
     for (;;) {

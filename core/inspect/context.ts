@@ -1,4 +1,4 @@
-/** What the modules that look into layers work with. */
+/** The context of the modules that look into layers. */
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Driver } from '../driver.js'
@@ -21,7 +21,7 @@ export function nodeOf({ db, resolver }: Looking, reference: string): NodeRow | 
   return topOf(db, resolver.target(reference))
 }
 
-/** The layers that are meant: one, or an image's, the base first. */
+/** The one layer of a target, or all of an image, the base first. */
 export function nodesOf({ db }: Pick<Looking, 'db'>, target: Referent): readonly NodeId[] {
   return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }

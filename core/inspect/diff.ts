@@ -1,5 +1,5 @@
 /**
- * What turns one target into another. From the file indexes where both have them, without a mount; from the driver's own
+ * The changes from one target to another: from the file indexes where both have them, without a mount; from the driver's own
  * changes where a writable layer is compared with its parent; else by comparing the two trees.
  */
 
@@ -71,7 +71,7 @@ export async function* diffTar(
   const signal = options.signal ? { signal: options.signal } : {}
   if (b === undefined) return yield* packNothing(context, a, signal)
   if (sides.isOwn && b.kind !== 'view') {
-    // A tar that came with sparse entries goes out again by an export alone: here zeros are zeros (core/pack/pack.ts).
+    // Only an export gives back sparse entries that a tar came with: in a diff zeros are in full (core/pack/pack.ts).
     const isAsRecorded = db.layers.get(b.id) !== undefined && !hasSparse(db.split.chunks(b.id))
     if (isAsRecorded) return yield* (await context.layers()).export(b.id, options)
     return yield* driver.diff(b.layer, undefined, signal)
@@ -116,7 +116,7 @@ function* indexed({ db }: Looking, a: MergedIndex, b: MergedIndex): Generator<De
   }
 }
 
-/** At least one side has no index, so the trees themselves are asked. */
+/** At least one side has no index, so the trees themselves are read. */
 async function* looked(
   context: Looking,
   { a, b, isOwn }: Sides,
@@ -161,7 +161,7 @@ async function* looked(
   }
 }
 
-/** What turns `a` into an image without layers: all of it deleted. */
+/** The changes from `a` to an image without layers: all of it is deleted. */
 async function* packNothing(
   context: DiffTarContext,
   a: NodeRow | undefined,

@@ -22,13 +22,13 @@ export interface ListOptions extends LongOptions {
   readonly merged?: boolean
 }
 
-/** Between two looks at the signal, and two breaths of the event loop. */
+/** Entries after which the signal is checked and the event loop gets a turn. */
 const BATCH = 2_000
 const CHUNK = 256 * 1024
 
 /**
- * Store.list. Of a directory: what is right in it, or everything below; of anything else: itself. An opaque directory of a
- * layer's own content is followed by an entry `opaque` of the same path.
+ * Store.list. For a directory its direct children, or everything below it; for anything else the file itself. In a layer's
+ * own content an opaque directory is followed by an entry `opaque` of the same path.
  * @throws VarveError NOT_FOUND
  */
 export async function* list(
@@ -95,7 +95,7 @@ function openInside(root: number, reference: string, path: string): number {
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'ENOENT' || errno === 'ENOTDIR') throw notFound(reference, path)
-    // ENXIO: a socket, or a device that no driver stands behind.
+    // ENXIO: a socket, or a device without a driver.
     if (errno === 'ENXIO') throw new VarveError('INVALID_ARGUMENT', `${what}: not a regular file`)
     throw new VarveError('UNAVAILABLE', `${what}: ${messageOf(error)}`, { cause: error })
   }
@@ -142,7 +142,7 @@ function* listIndex(
   }
 }
 
-/** A writable layer, or one without an index: from its view, and what is its own from the driver's changes. */
+/** A writable layer, or one without an index: the merged view is read from its files, its own content from the driver. */
 async function* listView(
   { driver, graph, views }: Looking,
   node: NodeRow,

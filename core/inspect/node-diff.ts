@@ -1,4 +1,4 @@
-/** What one layer has and another has not, by their nodes; undefined is the empty tree. */
+/** The changes from one layer to another, by their nodes; undefined is the empty tree. */
 import type { NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
 import { errnoOf } from '../errors.js'
@@ -20,7 +20,7 @@ interface Options {
   readonly signal?: AbortSignal
 }
 
-/** Sorted, complete, or an error. */
+/** Sorted and complete, or an error. */
 export async function* changesOf(
   { driver, graph, views }: RawDiffContext,
   row: NodeRow,
@@ -35,7 +35,7 @@ export async function* changesOf(
   yield* await withView(views, row.layer, (root) => compareInThread(undefined, root, options))
 }
 
-/** The tar of it, made anew. */
+/** The tar of these changes, packed anew. */
 export async function* tarOf(
   { driver, graph, views }: RawDiffContext,
   row: NodeRow,
@@ -54,7 +54,7 @@ export async function* tarOf(
   }
 }
 
-/** Bytes of regular files in it, each inode once. */
+/** Bytes of the regular files that were added or modified, each inode once. */
 export function sizeOf(
   context: RawDiffContext,
   row: NodeRow,
@@ -72,13 +72,13 @@ export function sizeOf(
   })
 }
 
-/** Undefined where it is no regular file, or gone since. */
+/** Undefined where it is not a regular file, or gone by now. */
 function fileAt(root: number, path: string): { readonly inode: string; readonly size: number } | undefined {
   let directory: Entered
   try {
     directory = enterDirectory({ fd: root }, parentOf(path))
   } catch (error) {
-    // ENOENT, ENOTDIR, ELOOP: whoever writes there took the directory away meanwhile.
+    // ENOENT, ENOTDIR, ELOOP: the directory was removed or replaced meanwhile.
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined
     throw error
   }
