@@ -15,7 +15,15 @@ import { DEFAULT_ACL, readXattrs } from '../tree/attributes.js'
 import type { Notices } from '../tree/notices.js'
 
 /** How an extraction records what it hides: see extract.ts. */
-export type WhiteoutStyle = 'overlay' | 'overlay-userxattr' | 'list'
+export type WhiteoutStyle = 'list' | OverlayMarks
+
+/** As a directory is marked that overlayfs takes for an upper or lower one. */
+export interface OverlayMarks {
+  /** Of overlayfs's own attributes: `trusted.overlay.`, or `user.overlay.` where it is mounted with userxattr. */
+  readonly prefix: string
+  /** What else can be done with a tar that has a device 0:0, which would be such a mark: ends the refusal. */
+  readonly advice: string
+}
 
 export interface Meta {
   readonly mode: number
@@ -57,7 +65,7 @@ const MAX_TIME = 2 ** 31 - 1
 /** `umaskIsZero`: a new file has exactly the mode asked for. */
 export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, notices: Notices): Attributes {
   const privileged = process.geteuid?.() === 0
-  const privatePrefix = PRIVATE[style]
+  const privatePrefix = style === 'list' ? undefined : style.prefix
   let toldOwner = false
 
   const own = (where: string, { uid, gid }: Meta, chown: (uid: number, gid: number) => void): void => {
@@ -226,12 +234,6 @@ const LARGE = 256
 
 function invalid(message: string): VarveError {
   return new VarveError('INVALID_ARGUMENT', message)
-}
-
-const PRIVATE: Readonly<Record<WhiteoutStyle, string | undefined>> = {
-  overlay: 'trusted.overlay.',
-  'overlay-userxattr': 'user.overlay.',
-  list: undefined,
 }
 
 /**

@@ -255,7 +255,7 @@ export function createLayer(options: GroundOptions): Layer {
     const where = join(dir.path, name)
     if (type === 'char' && devMajor === 0 && devMinor === 0 && style !== 'list') {
       throw invalid(
-        "overlay can't hold a device 0:0, which is its own sign for a deleted name; use --driver vfs for this image",
+        `overlay can't hold a device 0:0, which is its own sign for a deleted name; ${style.advice}`,
       )
     }
     if (!(devMajor >= 0 && devMajor <= 0xfff && devMinor >= 0 && devMinor <= 0xfffff)) {

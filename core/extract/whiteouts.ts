@@ -39,7 +39,7 @@ const WHITEOUT_MODE = constants.S_IFCHR
 export function createHiding(place: Place, style: WhiteoutStyle, budget: Budget): Hiding {
   const whiteouts = createPathSet(budget)
   const opaques = createPathSet(budget)
-  const prefix = style === 'overlay' ? 'trusted.overlay.' : 'user.overlay.'
+  const prefix = style === 'list' ? '' : style.prefix
 
   const mark = (dir: string): void => setxattr(place.path(dir, '.'), `${prefix}opaque`, 'y')
   const cover = (dir: string, name: string): void => {

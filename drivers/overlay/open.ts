@@ -162,7 +162,7 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
         try {
           const applied = await extract(layout.diff(id), tar, {
             lower,
-            whiteouts: features.userxattr ? 'overlay-userxattr' : 'overlay',
+            whiteouts: { prefix: features.prefix, advice: 'use --driver vfs for this image' },
             scratch,
             leftOut,
             durable: isOrdered,

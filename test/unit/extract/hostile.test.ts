@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { chmodSync, lstatSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
-import type { WhiteoutStyle } from '../../../core/extract/entry-attributes.js'
 import {
   type Bench,
   bench,
@@ -12,6 +11,7 @@ import {
   namesIn,
   pathsOf,
   type Spec,
+  type Style,
   tarOf,
 } from '../tree/support.js'
 
@@ -243,7 +243,7 @@ test('a NUL in a name is refused', async (t) => {
 async function check(
   stage: ReturnType<typeof prepare>,
   entries: readonly Spec[],
-  style: WhiteoutStyle,
+  style: Style,
   { want, because }: Pick<Case, 'want' | 'because'>,
 ): Promise<void> {
   const work = extractTar(stage, tarOf(entries), { lower: stage.lower, style })

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fromText } from '../../../core/bytes.js'
-import type { WhiteoutStyle } from '../../../core/extract/entry-attributes.js'
 import { type Extracted, extract } from '../../../core/extract/extract.js'
 import { close, open, readlink, removeTree } from '../../../core/sys/files.js'
 import { isBlock, isChar, isFile, isSymlink } from '../../../core/sys/stat.js'
@@ -61,18 +60,27 @@ export function bench(t: TestContext): Bench {
   return { root, upper, scratch }
 }
 
+/** How an extraction writes down what it hides. */
+const STYLES = {
+  list: 'list',
+  overlay: { prefix: 'trusted.overlay.', advice: 'take another driver' },
+  'overlay-userxattr': { prefix: 'user.overlay.', advice: 'take another driver' },
+} as const
+
+export type Style = keyof typeof STYLES
+
 /** Extracts a tar into `upper`, over the tree `lower`. */
 export async function extractTar(
   { upper, scratch }: Bench,
   tar: Buffer,
-  options: { readonly lower?: string; readonly style?: WhiteoutStyle } = {},
+  options: { readonly lower?: string; readonly style?: Style } = {},
 ): Promise<Extracted> {
   const { sink, channels } = createChannel({ slots: 4, slotSize: 4096 })
   const [channel] = channels
   if (channel === undefined) throw new Error('no consumer')
   const lower = options.lower === undefined ? undefined : open(options.lower, 0o200000)
   try {
-    const work = extract(upper, channel, { lower, whiteouts: options.style ?? 'list', scratch })
+    const work = extract(upper, channel, { lower, whiteouts: STYLES[options.style ?? 'list'], scratch })
     // The extraction's own error says more than the channel's.
     const [extracted] = await Promise.all([work, pump(chunked(tar), sink).catch(() => {})])
     return extracted
