@@ -17,7 +17,8 @@ const TYPE = 0o170000
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 /** `checkpoint` is called once per entry and may throw. */
-export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () => void): HealedTree {
+export function healTreeSync(job: HealJob, checkpoint: () => void): HealedTree {
+  const { damaged, good, ignore, whiteouts } = job
   const here = openTree(damaged)
   const block = blockSizeOf(damaged)
   let there: Tree | undefined
@@ -106,7 +107,7 @@ export function healTreeSync({ damaged, good, ignore }: HealJob, checkpoint: () 
       actual = lstatAt(to, name)
     }
     if (!isDirectory(wanted.mode)) taken.set(actual.ino, wanted.ino)
-    if (isDirectory(wanted.mode) || isMark(wanted)) return
+    if (isDirectory(wanted.mode) || (whiteouts && isWhiteout(wanted))) return
     let wrote = false
     if (isFile(wanted.mode)) {
       const result = healContent(from, to, name, { wanted, actual, block })
@@ -171,10 +172,10 @@ function make(from: number, to: number, name: string, stat: Stat): void {
   if (isFile(mode)) close(open(path, CREATE, 0o600))
   else if (isDirectory(mode)) mkdir(path, 0o700)
   else if (isSymlink(mode)) symlink(readlinkAt(from, name), path)
-  else mknod(path, (mode & TYPE) | (isMark(stat) ? mode & PERMISSIONS : 0o600), rdevMajor, rdevMinor)
+  else mknod(path, (mode & TYPE) | (isWhiteout(stat) ? mode & PERMISSIONS : 0o600), rdevMajor, rdevMinor)
 }
 
-/** A device 0:0 is overlay's mark for a deleted name; nobody sees its attributes. */
-function isMark({ mode, rdevMajor, rdevMinor }: Stat): boolean {
+/** Only with HealOptions.whiteouts; otherwise it is a device like any other. */
+function isWhiteout({ mode, rdevMajor, rdevMinor }: Stat): boolean {
   return isChar(mode) && rdevMajor === 0 && rdevMinor === 0
 }

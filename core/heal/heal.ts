@@ -8,6 +8,8 @@ import { runInWorker } from '../threads/worker.js'
 export interface HealOptions {
   /** Prefixes of attributes that a backend's mounts leave behind: they are no damage. */
   readonly ignore?: readonly string[]
+  /** A device 0:0 is an overlayfs whiteout: its owner, mode, time and attributes are left as they are. */
+  readonly whiteouts?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -22,6 +24,7 @@ export interface HealJob {
   readonly damaged: string
   readonly good: string
   readonly ignore: readonly string[]
+  readonly whiteouts: boolean
 }
 
 /**
@@ -30,10 +33,10 @@ export interface HealJob {
  * @throws VarveError RESOURCE_EXHAUSTED (the disk), CANCELLED, FAILED_PRECONDITION (what the system forbids)
  */
 export function healTree(damaged: string, good: string, options: HealOptions = {}): Promise<HealedTree> {
-  const { signal, ignore = [] } = options
+  const { signal, ignore = [], whiteouts = false } = options
   return runInWorker<HealJob, HealedTree>(
     new URL('./heal-worker.js', import.meta.url),
-    { damaged, good, ignore },
+    { damaged, good, ignore, whiteouts },
     signal === undefined ? {} : { signal },
   )
 }

@@ -14,11 +14,11 @@ const LEFT_BY_MOUNTS = ['origin', 'impure', 'nlink', 'upper', 'uuid', 'protattr'
 export async function healUpper(
   damaged: string,
   good: string,
-  options: { readonly prefix: string; readonly signal?: AbortSignal },
+  { prefix, signal }: { readonly prefix: string; readonly signal?: AbortSignal },
 ): Promise<number> {
-  const { prefix, signal } = options
   const ignore = LEFT_BY_MOUNTS.map((name) => `${prefix}${name}`)
-  const { changed, renamed } = await healTree(damaged, good, { ignore, ...(signal && { signal }) })
+  const options = { ignore, whiteouts: true, ...(signal && { signal }) }
+  const { changed, renamed } = await healTree(damaged, good, options)
   if (renamed) forgetNames()
   return changed
 }
