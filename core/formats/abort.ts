@@ -1,7 +1,10 @@
-/** Waiting that an abort ends. */
+/** Waiting that an abort signal ends. */
 import { VarveError } from '../errors.js'
 
-/** What `work` gives, or CANCELLED as soon as `signal` aborts; `work` goes on unheard then. `doing` is for the message. */
+/**
+ * Settles as `work` does, or rejects with CANCELLED as soon as `signal` aborts; `work` then goes on, its result ignored.
+ * `doing` is for the message.
+ */
 export async function orAborted<T>(
   work: Promise<T>,
   doing: string,
@@ -18,6 +21,6 @@ export async function orAborted<T>(
     return await Promise.race([work, aborted])
   } finally {
     signal.removeEventListener('abort', abort)
-    work.catch(() => {}) // after an abort nobody hears it
+    work.catch(() => {}) // after an abort nobody awaits it
   }
 }

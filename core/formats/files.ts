@@ -8,7 +8,7 @@ import { invalid, MAX_DOCUMENT } from './json.js'
 
 export interface Files {
   readonly kind: 'archive' | 'folder'
-  /** Which source, for messages. */
+  /** The source's name in messages. */
   readonly label: string
   /**
    * A regular file by its path (a byte string, `a/b`), links followed inside the source; undefined where there is none.
@@ -19,12 +19,12 @@ export interface Files {
   top(): readonly string[]
   /** Names in `blobs/sha256`; byte strings. */
   blobs(): readonly string[]
-  /** Those that were read. */
+  /** The documents read so far. */
   readonly documents: DocumentCache
   close(): void
 }
 
-/** Documents by the place of their bytes, however many paths, links and descriptors name one. */
+/** Documents by the place of their bytes: each is read once, however many paths, links and descriptors name it. */
 export interface DocumentCache {
   readonly known: Map<string, Document>
   bytes: number
@@ -41,7 +41,7 @@ export interface Document {
   readonly where: string
 }
 
-/** A path out of a document, as a byte string. @throws VarveError INVALID_ARGUMENT where it might lead out (CVE-2014-9358) */
+/** A path in a document, as a byte string. @throws VarveError INVALID_ARGUMENT if it might lead out (CVE-2014-9358) */
 export function safePath(text: string, where: string): string {
   const parts = text.split('/').filter((part) => part !== '' && part !== '.')
   if (parts.length === 0 || text.startsWith('/') || parts.includes('..') || text.includes('\0')) {
@@ -50,7 +50,7 @@ export function safePath(text: string, where: string): string {
   return fromText(parts.join('/'))
 }
 
-/** All documents of one source together, each counted once. */
+/** Bytes of all documents of one source, each counted once. */
 const MAX_DOCUMENTS = 32 * 1024 * 1024
 
 /** @throws VarveError as {@link readDocumentBlob} does */
@@ -59,7 +59,7 @@ export function readDocument(files: Files, path: string): Document | undefined {
   return blob === undefined ? undefined : readDocumentBlob(files, blob)
 }
 
-/** Read once. @throws VarveError INVALID_ARGUMENT (too large), RESOURCE_EXHAUSTED (too large with those read before) */
+/** Reads a document once. @throws VarveError INVALID_ARGUMENT (too large), RESOURCE_EXHAUSTED (too large with the others) */
 export function readDocumentBlob({ documents, label }: Files, blob: Blob): Document {
   const place = `${blob.fd}:${blob.offset}:${blob.size}`
   const known = documents.known.get(place)
@@ -81,7 +81,7 @@ export function readDocumentBlob({ documents, label }: Files, blob: Blob): Docum
   return document
 }
 
-/** For what a document names and the source has not. */
+/** The error for something that a document names and the source lacks. */
 export function missing(files: Files, what: string): VarveError {
   return new VarveError('CORRUPT', `${files.label}: ${what} is missing: the ${files.kind} is not complete`)
 }

@@ -1,4 +1,4 @@
-/** What a JSON document may cost: counted in its bytes before JSON.parse makes objects of them, some thirty bytes a value. */
+/** Bounds what a JSON document costs, before JSON.parse makes objects of it (some thirty bytes a value). */
 import { VarveError } from '../errors.js'
 
 /** Go's encoding/json stops at 10,000; no document of an image comes near this. */

@@ -1,7 +1,6 @@
 /**
- * JSON documents of strangers, parsed once at the edge: every field is checked, every error names document and field.
- * Fields are found as Go's encoding/json finds them, which is what images are made for: by any case, and of several the
- * last that is not null.
+ * Untrusted JSON documents, parsed once at the edge: every field is checked, every error names document and field. Fields
+ * are matched as by Go's encoding/json, which images are made for: in any case, and of several the last that is not null.
  */
 import { jsonFault, VarveError } from '../errors.js'
 import { type Digest, isDigest } from '../ids.js'
@@ -17,10 +16,13 @@ interface Kinds {
 }
 type Kind = keyof Kinds
 
-/** No document of an image is larger, and it is held several times over in an import, which has 200 MiB; CVE-2023-25153 is what happens without a bound. */
+/**
+ * Larger than any document of an image. An import, which has 200 MiB, holds one several times over. CVE-2023-25153 is what
+ * happens without a bound.
+ */
 export const MAX_DOCUMENT = 9 * 1024 * 1024
 
-/** Whether `key` is the field `name`, in Go's eyes: Unicode's simple case folding, so that `ſ` is an `s` too. */
+/** Whether `key` is the field `name` to Go: by Unicode's simple case folding, so that `ſ` is an `s` too. */
 export function isField(key: string, name: string): boolean {
   if (key === name) return true
   if (key.length !== name.length) return false
@@ -29,10 +31,10 @@ export function isField(key: string, name: string): boolean {
   return pattern.test(key)
 }
 
-/** Names of fields are our own words, so there are few. */
+/** Only our code names fields, so there are few. */
 const FOLDED = new Map<string, RegExp>()
 
-/** By any case, null or not. */
+/** Is the field there, in any case, null or not? */
 export function hasField(object: JsonObject, name: string): boolean {
   return Object.keys(object).some((key) => isField(key, name))
 }
@@ -47,7 +49,7 @@ export function parseArray(bytes: Buffer, where: string): readonly unknown[] {
   return expect(parseJson(bytes, where), 'array', where)
 }
 
-/** A field that has to be there. */
+/** A required field. */
 export function field<K extends Kind>(object: JsonObject, name: string, kind: K, where: string): Kinds[K] {
   const value = fieldOf(object, name)
   if (value === undefined) throw invalid(where, `field "${name}" is missing`)
@@ -112,7 +114,7 @@ function is<K extends Kind>(value: unknown, kind: K): value is Kinds[K] {
 function describe(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'a list'
-  if (typeof value === 'string') return 'a string' // not which: it may be a secret out of a config
+  if (typeof value === 'string') return 'a string' // without its value, which may be a secret from a config
   return typeof value === 'object' ? 'an object' : JSON.stringify(value)
 }
 

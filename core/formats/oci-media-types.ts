@@ -33,7 +33,7 @@ export const LAYER_TYPES: readonly string[] = [
   ...FOREIGN_LAYER_TYPES,
 ]
 
-/** What BuildKit puts beside an image (its attestation-storage.md). */
+/** The annotation of what BuildKit puts beside an image (its attestation-storage.md). */
 export const REFERENCE_TYPE = 'vnd.docker.reference.type'
 /** The tag, by the spec; podman writes the whole name. */
 export const REF_NAME = 'org.opencontainers.image.ref.name'

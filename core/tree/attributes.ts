@@ -3,7 +3,7 @@ import { errnoOf } from '../errors.js'
 import { fgetxattr, flistxattr, getxattr, listxattr } from '../sys/xattr.js'
 import { READ_FILE, withAccess } from './own-access.js'
 
-/** A directory's default ACL would be inherited by what is made in it, so it is set when all is made. */
+/** A directory's default ACL would be inherited by what is made in it, so it is set when everything is made. */
 export const DEFAULT_ACL = 'system.posix_acl_default'
 
 /** All extended attributes of `path` (not followed), sorted by name; none where the file system has none. */
@@ -35,7 +35,7 @@ function collect(list: () => string[], get: (name: string) => string): Map<strin
     try {
       found.set(name, get(name))
     } catch (error) {
-      // ENODATA: gone since it was listed. EOPNOTSUPP: listed by a security module that does not tell its value.
+      // ENODATA: gone since it was listed. EOPNOTSUPP: listed by a security module that hides its value.
       if (!isUnsupported(error) && errnoOf(error) !== 'ENODATA') throw error
     }
   }

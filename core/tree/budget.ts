@@ -1,15 +1,15 @@
 /**
- * What an extraction has to remember until its end, bounded: what a layer hides, paths through symlinks, payloads that were
- * kept aside, sparse maps, access lists, times of directories. A small archive may bring as much of it as it likes.
+ * Bounds what an extraction has to remember until its end: what a layer hides, paths through symlinks, saved payloads,
+ * sparse maps, access lists, times of directories. A small archive could otherwise fill the memory with it.
  */
 import { VarveError } from '../errors.js'
 
 export interface Budget {
-  /** So many bytes, about, are remembered now, or are not any more (below 0). @throws VarveError RESOURCE_EXHAUSTED */
+  /** About so many more bytes are remembered now; fewer if negative. @throws VarveError RESOURCE_EXHAUSTED */
   take(bytes: number): void
 }
 
-/** A map by path, of whose weight the budget knows. */
+/** A map by path whose size counts against the budget. */
 export interface PathMap<Value> extends Iterable<[path: string, value: Value]> {
   readonly size: number
   has(path: string): boolean
@@ -20,9 +20,9 @@ export interface PathMap<Value> extends Iterable<[path: string, value: Value]> {
   keys(): Iterable<string>
 }
 
-/** A million directories with ordinary paths, or some hundred thousand of anything else. */
+/** Enough for a million directories with ordinary paths, or some hundred thousand of anything else. */
 const MOST = 48 << 20
-/** Of an entry of a map beside its text, bytes. */
+/** Bytes of a map's entry apart from its text. */
 const ENTRY = 120
 
 export function createBudget(most = MOST): Budget {
@@ -33,13 +33,13 @@ export function createBudget(most = MOST): Budget {
       if (taken <= most) return
       throw new VarveError(
         'RESOURCE_EXHAUSTED',
-        `to lay the layer down takes more than ${most >> 20} MiB of bookkeeping (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, directories), which is refused`,
+        `extracting the layer takes more than ${most >> 20} MiB of bookkeeping (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, directories): refused`,
       )
     },
   }
 }
 
-/** For what the store itself has already. */
+/** For trees that are already in the store. */
 export const UNBOUNDED: Budget = { take() {} }
 
 /** @param weigh bytes of a value, beside those of its path */

@@ -18,8 +18,8 @@ import { sameContent } from './content.js'
 
 export interface CompareOptions {
   /**
-   * The trees are snapshots of one file system's: an inode of the same number, ctime and size was never written since,
-   * so it is the same without a look inside.
+   * The trees are snapshots of one file system: an inode with the same number, ctime and size in both was not written in
+   * between, so it is equal and need not be read.
    */
   readonly sameInodeMeansSame?: boolean
   /** Called once per directory; may throw. */
@@ -32,7 +32,7 @@ export interface CompareJob {
   readonly options: CompareOptions
 }
 
-/** One directory that both trees have, or the new one alone. */
+/** A directory in one of the two trees, with its entries. */
 interface Side extends Entered {
   readonly stats: Map<string, Stat>
 }
@@ -58,7 +58,7 @@ interface Comparison {
 const FORMAT = 0o170000
 
 /**
- * What `now` has and `old` has not, sorted by path bytes: {@link Change} of core/driver.ts with its rules. Both are paths
+ * The changes from `old` to `now`, sorted by path bytes: {@link Change} of core/driver.ts with its rules. Both are paths
  * or directory descriptors; `old` undefined is the empty tree, with a root of 0755 root:root whose mtime does not count.
  * Memory: the changes of one directory and its ancestors, and one record per file that has several links.
  * @throws SysError for whatever can't be read
@@ -111,7 +111,7 @@ export function compareInThread(
   return runInWorker<CompareJob, readonly Change[]>(script, job, signal === undefined ? {} : { signal })
 }
 
-/** The events of one directory in path order (see walk.ts for the order's trick). */
+/** The events of one directory in path order (walk.ts explains the keys). */
 function compareDirectory(
   path: string,
   old: Side | undefined,
@@ -168,8 +168,8 @@ function createComparison(options: CompareOptions): Comparison {
 }
 
 /**
- * Which unchanged names are links of one file. Two names that passed are linked in the old tree exactly where they are in
- * the new one; a name that would break this is a change (and its whole new group is packed: see core/pack/pack-changes.ts).
+ * Which unchanged names are links of one file. Two unchanged names must be linked in both trees or in neither; a name that
+ * would break this counts as changed (and its whole new group is packed: see core/pack/pack-changes.ts).
  */
 export function createLinkGroups() {
   let count = 0

@@ -1,7 +1,7 @@
 /**
- * A directory tree that somebody else may be writing to (a running container), read without ever leaving it: each
- * directory is opened by the kernel with RESOLVE_IN_ROOT and without symlinks, and its entries are reached through that
- * descriptor by a single name. openat2(2).
+ * Reads a directory tree that somebody else may be writing to (a running container) without ever leaving it: each
+ * directory is opened by openat2(2) with RESOLVE_IN_ROOT and without symlinks, and its entries are reached through that
+ * descriptor by a single name.
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
@@ -34,10 +34,10 @@ export interface Tree {
   close(): void
 }
 
-/** A directory to read in, also where its mode keeps its owner out: that is so again when it is closed. */
+/** A directory open for reading, even if its mode keeps its owner out; the mode is restored when it is closed. */
 export interface Entered {
   readonly fd: number
-  /** With its own mode. */
+  /** With its true mode. */
   stat(): Stat
   close(): void
 }
@@ -56,7 +56,7 @@ export function openTree(root: string | number): Tree {
   return { fd, close: () => close(fd) }
 }
 
-/** Both or, where one can't be opened, none. */
+/** Opens both or, if one can't be opened, none. */
 export function openTrees<T extends string | number | undefined>(
   first: string | number,
   second: T,
@@ -81,8 +81,8 @@ export function openDirectory(tree: Tree, path: string): number {
 }
 
 /**
- * The same for reading in it. Without root that takes more than a descriptor where a mode lacks u+r or u+x, here or on the
- * way: see own-access.ts.
+ * The same for reading its entries. Without root, modes that lack u+r or u+x, here or on the way, are widened for the time:
+ * see own-access.ts.
  */
 export function enterDirectory(tree: Pick<Tree, 'fd'>, path: string): Entered {
   let fd: number
@@ -106,8 +106,8 @@ export function openFile(dirFd: number, name: string): number {
 }
 
 /**
- * A file below `root` for reading, through symlinks that the kernel keeps inside; the last component may be one where
- * `follow` says so. A fifo does not block.
+ * A file below `root` for reading. Symlinks are followed, but only inside `root`; the last component may be one only with
+ * `follow`. A fifo does not block.
  */
 export function openInRoot(root: number, path: string, options: { readonly follow: boolean }): number {
   const flags = READ | (options.follow ? 0 : constants.O_NOFOLLOW)
@@ -148,7 +148,7 @@ function openReal(root: number, path: string): number {
   return openat2(root, path === '' ? '.' : path, { flags: DIRECTORY, resolve: RESOLVE_REAL })
 }
 
-/** A mode keeps the owner out of the file, or of a directory above it; the latter are found without symlinks only. */
+/** For a mode that keeps the owner out of the file, or of a directory above it; then no symlinks may lead there. */
 function openOwn(root: number, path: string, flags: number): number {
   let entry: number
   try {
@@ -174,7 +174,7 @@ function openOwn(root: number, path: string, flags: number): number {
   }
 }
 
-/** A closed directory must be open while a name is looked up in it; no component of `path` may be `..`. */
+/** Component by component: a directory needs its mode widened while a name is looked up in it. `path` has no `..`. */
 function enterByStep(tree: Pick<Tree, 'fd'>, path: string): Entered {
   let here = enterRoot(tree.fd)
   for (const name of path === '' ? [] : path.split('/')) {

@@ -26,8 +26,8 @@ export function sameContent(dirA: number, dirB: number, name: string, a: Stat, b
 }
 
 /**
- * Copies the whole content into an empty file: shared blocks where the file system can (FICLONE), else by hand, so that
- * zeros become holes of the file system's `block`. Neither descriptor's position is kept.
+ * Copies the whole content into an empty file. Blocks are shared where the file system can (FICLONE); else the bytes are
+ * copied, and zeros become holes (`block`: the file system's block size). Neither descriptor's position is kept.
  */
 export function copyContent(from: number, to: number, size: number, block: number): void {
   if (size === 0 || clone(from, to)) return
@@ -40,7 +40,7 @@ export function copyContent(from: number, to: number, size: number, block: numbe
   ftruncate(to, size)
 }
 
-/** Does a file of this stat take less disk than its size, so that a look for holes is worth it? */
+/** Does the file take less disk than its size, so that looking for holes is worth it? */
 function maySparse(stat: Stat): boolean {
   return stat.blocks * 512 < stat.size
 }
@@ -50,7 +50,7 @@ function clone(from: number, to: number): boolean {
     ficlone(to, from)
     return true
   } catch (error) {
-    // Not this file system, not between these two, or not this kind of file: ioctl_ficlone(2).
+    // Not on this file system, not between these two files, or not for this kind of file: ioctl_ficlone(2).
     const errno = errnoOf(error)
     if (
       errno === 'EOPNOTSUPP' ||

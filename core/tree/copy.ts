@@ -29,7 +29,7 @@ import { blockSizeOf } from './holes.js'
 import { isRoot, PERMISSIONS } from './own-access.js'
 
 export interface Copied {
-  /** Entries made, the root not among them. */
+  /** Entries made, without the root. */
   readonly entries: number
   /** Bytes of regular files, each inode once. */
   readonly size: number
@@ -48,7 +48,7 @@ const OWNER_ALL = 0o700
 /**
  * Makes the empty directory `to` a copy of the directory `from` (byte strings), in a thread of its own. Mount points are
  * copied as empty directories. Without root, owners stay the caller's.
- * @throws VarveError RESOURCE_EXHAUSTED on a full disk, CANCELLED; `to` is then half made and the caller's to remove
+ * @throws VarveError RESOURCE_EXHAUSTED on a full disk, CANCELLED; `to` is then half made, and the caller removes it
  */
 export function copyTree(
   from: string,
@@ -126,12 +126,12 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
     }
   }
 
-  /** A default ACL would be inherited by what is made below it. */
+  /** Default ACLs are set last: what is made below would inherit them. */
   function laterAcl(path: string, acl: string | undefined): void {
     if (acl !== undefined) acls.push([path, acl])
   }
 
-  /** Without root, a directory whose mode keeps its owner out gets that mode when all in it is made. */
+  /** Without root, a directory whose mode keeps its owner out gets that mode only when everything in it is made. */
   function keepOpen(path: string, mode: number): void {
     if (isRoot() || (mode & OWNER_ALL) === OWNER_ALL) return
     chmod(path, (mode & PERMISSIONS) | OWNER_ALL)
@@ -139,7 +139,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   }
 }
 
-/** Makes `target` a copy of one entry, but for a directory's content and times, and its default ACL: that is returned. */
+/** Copies one entry to `target`, except a directory's content, times and default ACL. Returns the default ACL. */
 function copyEntry(source: Source, target: string, block: number): string | undefined {
   const { dirFd, name, stat } = source
   if (isFile(stat.mode)) {
@@ -155,8 +155,8 @@ function copyEntry(source: Source, target: string, block: number): string | unde
 }
 
 /**
- * In the order that keeps setuid bits and capabilities, since chown drops both; and the mode last, since without root it
- * may forbid its owner to write attributes.
+ * The owner first, because chown drops setuid bits and capabilities; the mode last, because without root it may forbid the
+ * owner to write attributes.
  */
 function copyAttributes(source: string, stat: Stat, target: string): string | undefined {
   ownerOf(() => lchown(target, stat.uid, stat.gid))

@@ -1,16 +1,16 @@
 /**
- * Directory times to be set when nothing more is made below them: the one thing an extraction remembers per directory,
- * so it is kept as bytes. A record is what its path shares with the one before, the rest of the path, and the time; a
- * million directories take about 40 MB.
+ * Directory times, to be set when nothing more will be made below the directories. They are the one thing an extraction
+ * remembers per directory, so they are kept as bytes. A record is the length of the prefix that its path shares with the
+ * one before, the rest of the path, and the time; a million directories take about 40 MB.
  */
 import type { Timestamp } from '../tar/entry.js'
 import { type Budget, createPathMap, UNBOUNDED } from './budget.js'
 
 export interface DirectoryTimes {
   add(path: string, time: Timestamp): void
-  /** The directory is gone: what was added for it before doesn't count. */
+  /** The directory was removed: times added for it before don't count. */
   forget(path: string): void
-  /** Tells each time added and not forgotten, in order; of a path added twice the last call is the valid one. */
+  /** Calls `set` with each time not forgotten, in order; for a path added twice the last call holds. */
   replay(set: (path: string, time: Timestamp) => void): void
 }
 

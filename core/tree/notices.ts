@@ -1,6 +1,6 @@
 /**
- * Things a person should know, bounded: a layer may have a million of them. What a layer could not take is told besides to
- * whoever keeps its record, all of it, in batches: a check must not call it damage later.
+ * Messages for a person, a bounded number: a layer may cause a million of them. What a layer could not take is also passed
+ * on to be recorded, all of it, in batches: a check must not call it damage later.
  */
 import type { LeftOut } from '../driver.js'
 

@@ -1,4 +1,4 @@
-/** Who has a part of a tree in use, by each file's and directory's own number: whatever mount they came by. */
+/** What of a tree may be in use through any mount: files open for writing, and its directories by their inodes. */
 import { errnoOf } from '../errors.js'
 import { join } from '../paths.js'
 import { close } from '../sys/files.js'
@@ -9,7 +9,7 @@ import { enterDirectory, list, openFile, openTree } from './confined.js'
 export interface InUse {
   /** Paths of files that are open for writing; the first few. */
   readonly written: readonly string[]
-  /** All directories, as `inodeOf` has them. */
+  /** The inodes of all directories, as `inodeOf` writes them. */
   readonly directories: ReadonlySet<string>
 }
 

@@ -1,27 +1,27 @@
 /**
- * Without root, a mode can keep even the owner out (a file of mode 000, a directory without u+x): he may change that, so
- * here he does for a moment, by descriptor, and changes it back. For readers in layers that others may be reading too:
- * whoever asks for the same bits finds either the true mode or one that needs no change, so nobody restores a wrong one.
- * What is left: a process killed meanwhile leaves the wider mode, somebody may see it, and a reader whose directory
- * another one closes gets EACCES. Only ctime tells afterwards.
+ * Without root, a mode can keep even the owner out (a file of mode 000, a directory without u+x). The owner may change the
+ * mode, so it is widened for a moment, by descriptor, and restored. Others may be reading the same layer: all readers ask
+ * for the same bits, so each finds either the true mode or one that needs no change, and none restores a wrong one.
+ * What remains: a process killed meanwhile leaves the wider mode, others may see it, and a reader gets EACCES when another
+ * one restores the mode of its directory. Afterwards only ctime shows it.
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { chmod, close, open } from '../sys/files.js'
 import { fstat, isSymlink } from '../sys/stat.js'
 
-/** What reading takes. Everybody must ask for the same: see above. */
+/** The bits that reading takes. All readers must ask for the same: see above. */
 export const READ_FILE = 0o400
 export const READ_DIRECTORY = 0o500
 
 const O_PATH = 0o10000000
 export const PERMISSIONS = 0o7777
-/** Another reader's restoring can come in between. */
+/** Another reader may restore the mode in between. */
 const TRIES = 4
 
 /**
- * Does `work`; where the mode of `path` (not followed) keeps its owner out of it, again with `bits` added to the mode.
- * @throws SysError, `work`'s own
+ * Does `work`. If the mode of `path` (not followed) keeps its owner out, does it again with `bits` added to the mode.
+ * @throws SysError of `work`
  */
 export function withAccess<T>(path: string, bits: number, work: () => T): T {
   for (let tries = 1; ; tries++) {
@@ -43,9 +43,9 @@ export function withAccess<T>(path: string, bits: number, work: () => T): T {
 
 /** A mode that was widened. */
 export interface Granted {
-  /** As it was: permissions alone. */
+  /** The mode before: permission bits only. */
   readonly mode: number
-  /** Puts that back; while the descriptor is open. */
+  /** Restores that mode; the descriptor must still be open. */
   restore(): void
 }
 
@@ -63,7 +63,7 @@ export function grant(fd: number, bits: number): Granted | undefined {
   return { mode: own, restore: () => chmod(path, own) }
 }
 
-/** Was it a mode that might be the caller's to change? */
+/** Did it fail because of a mode that the caller may be able to change? */
 export function keepsOut(error: unknown): boolean {
   return errnoOf(error) === 'EACCES' && !isRoot()
 }

@@ -1,4 +1,4 @@
-/** A tree in the order of its paths' bytes. */
+/** Walks a tree in the byte order of its paths. */
 
 import { join } from '../paths.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
@@ -20,7 +20,7 @@ interface Frame {
 
 /**
  * Every entry below `root` (a path or a directory descriptor), parents first, sorted by the bytes of the whole path.
- * Does not descend into another file system mounted there. Symlinks are never followed, also while the tree changes.
+ * Does not descend into another file system mounted there. Symlinks are never followed, even if the tree changes.
  * @throws SysError for whatever can't be read; a directory that vanishes during the walk is ENOENT
  */
 export function* walk(root: string | number): Generator<WalkEntry, void> {
@@ -55,8 +55,8 @@ export function* walk(root: string | number): Generator<WalkEntry, void> {
 }
 
 /**
- * Sorted names of one directory; each subdirectory `d` (of the file system `dev`) is there a second time as `d/`, the
- * moment to descend. All that is below sorts with that prefix, so `a`, `a-b`, `a/x` come in the order of their bytes.
+ * The sorted names of one directory. Each subdirectory `d` (on file system `dev`) is in it a second time as `d/`, the point
+ * to descend. All that is below sorts with that prefix, so `a`, `a-b`, `a/x` come in byte order.
  */
 function inPathOrder(stats: ReadonlyMap<string, Stat>, dev: number): string[] {
   const keys: string[] = []

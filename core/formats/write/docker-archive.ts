@@ -14,7 +14,7 @@ export async function writeDockerArchive(
   const suffix = options.compress === 'none' ? '' : '.gz'
   const written = new Set<string>()
   for (const layer of image.layers) {
-    // The same content may lie in an image twice.
+    // An image may have the same layer twice.
     if (written.has(layer.diffId)) continue
     written.add(layer.diffId)
     await withLayerFile(layer, options, async ({ size, bytes }) => {

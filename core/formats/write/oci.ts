@@ -1,6 +1,6 @@
 /**
- * An OCI layout (image-spec, image-layout.md), to a folder or a tar. Whatever is named comes before what names it: layers,
- * config, manifest, index.json; so a reader of the stream has all it needs whenever it learns of something.
+ * An OCI layout (image-spec, image-layout.md), to a folder or a tar. Every file comes before the one that names it: layers,
+ * config, manifest, index.json; so a reader of the stream already has whatever a document names.
  */
 import { createHash } from 'node:crypto'
 import type { Compression } from '../../api/options.js'
@@ -81,7 +81,7 @@ async function writeLayers(
   return descriptors
 }
 
-/** The tag, as the spec has it, and the whole name, as containerd and docker have it; podman looks for that first. */
+/** The tag, as the spec has it, and the whole name, as containerd and docker write it; podman looks for the name first. */
 function annotate(name: string): Readonly<Record<string, string>> {
   return { [IMAGE_NAME]: fullName(name), [REF_NAME]: tagOf(name) }
 }

@@ -32,7 +32,7 @@ export function toStandardOutput(write: Write, signal: AbortSignal | undefined):
 }
 
 export async function toStream(stream: NodeJS.WritableStream, write: Write): Promise<void> {
-  // The callback gets the error as well; unheard, the event would end the process.
+  // The callback gets the error as well; without a listener the event would end the process.
   const ignore = () => {}
   stream.on('error', ignore)
   try {
@@ -42,7 +42,7 @@ export async function toStream(stream: NodeJS.WritableStream, write: Write): Pro
   }
 }
 
-/** A folder, made beside its place and renamed to it. @throws VarveError ALREADY_EXISTS */
+/** A folder, made under another name beside it and then renamed. @throws VarveError ALREADY_EXISTS */
 export async function toFolder(folder: string, write: Write): Promise<void> {
   if (folder === '-') {
     throw new VarveError(
@@ -98,7 +98,7 @@ function requireEmpty(folder: string): void {
 function occupied(folder: string): VarveError {
   return new VarveError(
     'ALREADY_EXISTS',
-    `export to ${folder}: it is there and not empty: name a new folder, or remove it first`,
+    `export to ${folder}: it exists and is not empty: name a new folder, or remove it first`,
   )
 }
 

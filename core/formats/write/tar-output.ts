@@ -3,7 +3,7 @@ import { type Header, type Pack, pack } from 'tar-stream'
 import { untilDrained } from '../../compress/until-drained.js'
 import type { Output } from './writer-output.js'
 
-/** Runs `write`, its files going as a tar to `sink`, chunk by chunk, ended by two zero blocks. */
+/** Runs `write` and passes its files to `sink` as a tar, chunk by chunk, with two zero blocks at the end. */
 export async function createTarOutput(
   sink: (chunk: Uint8Array) => Promise<void>,
   write: (output: Output) => Promise<void>,
@@ -32,7 +32,7 @@ export async function createTarOutput(
   if (failure !== undefined) throw failure
 }
 
-/** An error also comes to whoever waits for the stream; unheard, its event would end the process. */
+/** Whoever waits for the stream gets the error as well; without a listener the event would end the process. */
 const ignore = () => {}
 
 const FIELDS = { uid: 0, gid: 0, mtime: new Date(0) }
@@ -55,7 +55,7 @@ async function addEntry(
   entry.on('error', ignore)
   for await (const chunk of bytes) {
     if (entry.destroying) break // `added` says why
-    // A copy: the stream keeps it longer than its giver does.
+    // A copy: the stream may keep it longer than the source does.
     if (!entry.write(Buffer.from(chunk))) await untilDrained(entry)
   }
   entry.end(null)

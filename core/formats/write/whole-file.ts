@@ -13,8 +13,8 @@ import { syncDirectory } from '../../sys/sync.js'
 export type Emit = (chunk: Uint8Array) => Promise<void>
 
 /**
- * Replaces `file` (text) by what `write` emits, once all of it is on disk; on failure what was there stays. What is no
- * regular file (a fifo, /dev/null) is written into instead.
+ * Replaces `file` (text) by what `write` emits, once all of it is on disk; after a failure the old file is still there.
+ * Anything but a regular file (a fifo, /dev/null) is written into instead.
  * @throws VarveError INVALID_ARGUMENT (a directory), NOT_FOUND (its directory is missing); what `write` threw
  */
 export async function writeWholeFile(file: string, write: (emit: Emit) => Promise<void>): Promise<void> {
@@ -49,7 +49,7 @@ export async function writeWholeFile(file: string, write: (emit: Emit) => Promis
   syncDirectory(parentOf(path) || (path.startsWith('/') ? '/' : '.'))
 }
 
-/** Undefined where nothing is there yet, or a link to nothing; what else is wrong shows when the file is made. */
+/** Undefined if nothing is there yet, or a dangling symlink. ENOTDIR shows when the file is made. */
 export function statOrUndefined(file: string): Stat | undefined {
   try {
     return stat(fromText(file))
@@ -59,10 +59,10 @@ export function statOrUndefined(file: string): Stat | undefined {
   }
 }
 
-/** The error to tell where `shown` could not be made. */
+/** The error to throw if `shown` could not be made. */
 export function noParent(error: unknown, shown: string): unknown {
   if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') return error
-  const message = `export to ${shown}: the directory ${dirname(shown)} is not there: make it first`
+  const message = `export to ${shown}: the directory ${dirname(shown)} does not exist: create it first`
   return new VarveError('NOT_FOUND', message, { cause: error })
 }
 

@@ -22,8 +22,8 @@ export interface WriteOptions {
 }
 
 /**
- * `out`: a file (replaced in one step once all is written and durable), `-`, or for oci-layout a folder that is not there
- * yet or empty. On failure nothing is left of it.
+ * `out`: a file (replaced in one step once all is written and durable), `-`, or for oci-layout a folder that does not exist
+ * or is empty. After a failure nothing is left of it.
  * @throws VarveError INVALID_ARGUMENT, ALREADY_EXISTS, RESOURCE_EXHAUSTED, CANCELLED; what a layer's `open()` throws
  */
 export async function writeImage(out: string, image: ExportImage, options: WriteOptions): Promise<void> {
@@ -51,7 +51,7 @@ export async function writeImage(out: string, image: ExportImage, options: Write
 
 const REPORT_MS = 150
 
-/** The same layers, looking at signal and size and reporting as their bytes go by. */
+/** The same layers, with streams that check signal and size and report progress. */
 function watch(layers: readonly ExportLayer[], { signal, progress }: WriteOptions): readonly ExportLayer[] {
   const sizes = new Map(layers.map((layer) => [layer.diffId, layer.size]))
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
@@ -81,7 +81,7 @@ function watch(layers: readonly ExportLayer[], { signal, progress }: WriteOption
   }))
 }
 
-/** Written out, it would be a blob that nobody can read. */
+/** An export of such a layer would be a blob that nobody can read. */
 function wrongSize({ diffId, size }: ExportLayer, got: number): VarveError {
   return new VarveError(
     'CORRUPT',

@@ -140,8 +140,8 @@ test('where the export fails, nothing is left and the error is the cause', async
       ['a signal that is aborted', 'new', exportOf(image, []), { format, compress, signal: AbortSignal.abort() }, 'CANCELLED', /interrupted/] as const,
       ['an abort half-way', 'new', interruptedAfter(image, 300_000, () => half.abort()), { format, compress, signal: half.signal }, 'CANCELLED', /interrupted/] as const,
       ['a layer of another size', 'new', { ...exportOf(image, []), layers: exportOf(image, []).layers.map((layer) => ({ ...layer, size: layer.size + 1 })) }, { format, compress: 'none' }, 'CORRUPT', /came where \d+ were recorded/] as const,
-      ['no directory to write to', 'none/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*none is not there/] as const,
-      ['a file for a directory', 'file/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*file is not there/] as const,
+      ['no directory to write to', 'none/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*none does not exist/] as const,
+      ['a file for a directory', 'file/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*file does not exist/] as const,
       ]
     }),
     ['a directory as a file', 'full', exportOf(image, []), { format: 'oci-archive' }, 'INVALID_ARGUMENT', /it is a directory/],
