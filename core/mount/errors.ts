@@ -1,6 +1,7 @@
 /** What is said where a layer can't be mounted or unmounted. */
 import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
+import type { Driver } from '../driver.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import { nameOf } from '../graph/rules.js'
 
@@ -15,11 +16,11 @@ export function refuseTaken(db: Database, target: string): void {
   )
 }
 
-export function needsRoot(name: string): VarveError {
-  return new VarveError(
-    'FAILED_PRECONDITION',
-    `mount layer ${name}: mounting needs root; without it, 'varve mount ID' without TARGET gives the directory of a writable layer (vfs only), and ls, cat and export read any`,
-  )
+export function needsRoot(name: string, driver: Pick<Driver, 'name' | 'supports'>): VarveError {
+  const instead = driver.supports.rootless
+    ? "without it, 'varve mount ID' without TARGET gives the directory of a writable layer, and ls, cat and export read any"
+    : `the driver ${driver.name} does not work without it`
+  return new VarveError('FAILED_PRECONDITION', `mount layer ${name}: mounting needs root; ${instead}`)
 }
 
 export function notMounted(db: Database, row: NodeRow, target: string | undefined): VarveError {

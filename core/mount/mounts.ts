@@ -202,7 +202,7 @@ export function createMounts(context: MountsContext): Mounts {
   /** The writable layer's own directory, where it is nothing more. Nothing is mounted. */
   const handOut = async (row: NodeRow): Promise<MountRow> => {
     const [mount, ...others] = await recipeOf(row, false)
-    if (mount?.type !== 'bind' || others.length > 0) throw needsRoot(nameOf(db, row))
+    if (mount?.type !== 'bind' || others.length > 0) throw needsRoot(nameOf(db, row), driver)
     const target = asText(mount.source)
     const old = db.mounts.own(row.id)
     if (old?.target === target) return old
@@ -277,7 +277,8 @@ export function createMounts(context: MountsContext): Mounts {
         const wanted = target === undefined ? undefined : requireTarget(target, root)
         refuseStrangers(row)
         const rootless = process.geteuid?.() !== 0
-        if (rootless && (wanted !== undefined || row.kind !== 'active')) throw needsRoot(nameOf(db, row))
+        if (rootless && (wanted !== undefined || row.kind !== 'active'))
+          throw needsRoot(nameOf(db, row), driver)
         try {
           const own = rootless ? await handOut(row) : await mountOwn(row)
           const mount = wanted === undefined ? own : await mountElsewhere(row, own, wanted)
