@@ -32,7 +32,7 @@ export function readAt(blob: Blob, start: number, length: number): Buffer {
   return buffer
 }
 
-/** All bytes of it, in turn. A chunk stays as it is until the next but one is asked for. @throws CORRUPT, CANCELLED */
+/** All its bytes, in order. A chunk is valid until the next but one is asked for. @throws CORRUPT, CANCELLED */
 export async function* blobBytes(blob: Blob, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void> {
   const buffers = [
     Buffer.allocUnsafeSlow(CHUNK),

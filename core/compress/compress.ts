@@ -1,4 +1,4 @@
-/** Compression of what leaves: the same bytes every time on one machine, without name or time in them. */
+/** Compression for exports: the same bytes every time on one machine, without a name or a time in them. */
 import type { Writable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { VarveError } from '../errors.js'
@@ -14,7 +14,7 @@ export interface CompressOptions {
 }
 
 /**
- * Chunks of `source` may be reused by it once the next is asked for.
+ * `source` may reuse a chunk once the next one is asked for.
  * @throws what `source` throws; VarveError UNAVAILABLE where the helper failed, CANCELLED on abort
  */
 export function compress(
@@ -28,7 +28,7 @@ export function compress(
   return format === 'gzip' ? byZlib(source, options) : byLibrary(source, options)
 }
 
-/** Neither the count of threads nor the pieces of the input change what these write. */
+/** Neither the number of threads nor the size of the input's chunks changes what these write. */
 const TOOLS = {
   gzip: { command: 'pigz', args: ['-nc', '-6', '-p', '2'] },
   zstd: { command: 'zstd', args: ['-qc', '-3', '-T2', '--check'] },
@@ -47,7 +47,7 @@ async function* byHelper(
   let failure: unknown
   const fed = feed(passing(source, check.plain), helper.input).catch((error) => {
     failure = error
-    // EPIPE: the helper is gone, and its end will say why. Anything else is the source's.
+    // EPIPE: the helper is gone, and its exit will say why. Anything else is the source's error.
     if (!isPipeError(error)) helper.kill()
   })
   try {
@@ -64,7 +64,7 @@ async function* byHelper(
     if (complaint !== undefined)
       throw new VarveError(
         'UNAVAILABLE',
-        `compress with ${command}: ${complaint}: is it the program it should be?`,
+        `compress with ${command}: ${complaint}: is this the right program?`,
       )
   } finally {
     signal?.removeEventListener('abort', kill)
@@ -133,7 +133,7 @@ async function* byLibrary(
   try {
     yield* drain(output)
   } catch (error) {
-    // The channel only says that its other side failed: the side itself says why, the source before the thread.
+    // The channel only says that its other side failed. The cause is the source's error or else the thread's.
     for (const result of await results) if (result.status === 'rejected') throw result.reason
     throw error
   }

@@ -1,7 +1,7 @@
 /**
- * Decompression beside the thread that uses the bytes: a helper program (or a thread) writes the plain bytes into a pipe,
- * and the compressed side is hashed on its way to it. A reader of the pipe sees its end also where the helper failed
- * half-way, so nothing read is to be believed before `finished` has resolved and `confirm` has agreed.
+ * Decompression in parallel with the thread that uses the bytes: a helper program (or a thread) writes the plain bytes into
+ * a pipe, and the compressed bytes are hashed on their way to it. The pipe also ends if the helper fails half-way, so
+ * nothing read from it may be trusted before `finished` has resolved and `confirm` has agreed.
  */
 import { createHash, type Hash } from 'node:crypto'
 import type { Writable } from 'node:stream'
@@ -19,9 +19,9 @@ import { gunzip, notGzip } from './gunzip.js'
 import type { Unzstd, UnzstdTask } from './unzstd-worker.js'
 import { largerWindow, needsLargerWindow } from './window.js'
 
-/** What the bytes of the blob were, as it lies there. */
+/** Digest and size of the blob as it is stored. */
 export interface CompressedSide {
-  /** Undefined where nothing is compressed: the digest that the reader makes is the blob's. */
+  /** Undefined if the blob is plain: the digest that the reader computes is the blob's. */
   readonly digest: Digest | undefined
   readonly size: number
 }
@@ -34,11 +34,11 @@ export interface Plain {
   readonly offset: number | undefined
   readonly size: number | undefined
   /**
-   * The decompressor's own end. Rejects CORRUPT (damaged, cut off: the true cause of whatever its reader stumbled over),
-   * CANCELLED, or UNAVAILABLE (the helper is no help). Never unhandled.
+   * Settles when the decompressor has ended. Rejects with CORRUPT (damaged or cut off: the true cause of any error of the
+   * reader), CANCELLED, or UNAVAILABLE (the helper itself failed). Never an unhandled rejection.
    */
   readonly finished: Promise<CompressedSide>
-  /** After `finished`: that the `plainSize` bytes read are all there is in the blob. @throws VarveError CORRUPT */
+  /** After `finished`: checks that the `plainSize` bytes read are all that is in the blob. @throws VarveError CORRUPT */
   confirm(plainSize: number): Promise<void>
   /** Stops the decompressor, so that `finished` settles and a reader comes to an end. Idempotent. */
   cancel(): void
@@ -46,18 +46,18 @@ export interface Plain {
   close(): Promise<void>
 }
 
-/** `compression` as `sniffBlob` tells it. @throws SysError where there can be no pipe */
+/** `compression` is what `sniffBlob` returned. @throws SysError if no pipe can be made */
 export function openDecompressed(blob: Blob, compression: Compression, options: ReadOptions = {}): Plain {
   if (compression === 'none') return asItIs(blob)
   const stop = new AbortController()
   const ends = pipe()
   const finished = decompressTo(blob, compression, ends.write, { signal: stop.signal })
-  finished.catch(() => {}) // the owner may be looking at its reader yet
+  finished.catch(() => {}) // the owner may not be awaiting it yet
   let draining: Promise<void> | undefined
   const cancel = () => {
     if (stop.signal.aborted) return
     stop.abort()
-    // Whoever is blocked in writing to the pipe gets on, and sees the abort.
+    // A writer that the full pipe blocks goes on, and sees the abort.
     draining = drainPipe(ends.read)
   }
   const { signal } = options
@@ -77,7 +77,7 @@ export function openDecompressed(blob: Blob, compression: Compression, options: 
       closing ??= (async () => {
         signal?.removeEventListener('abort', cancel)
         cancel()
-        await finished.catch(() => {}) // told by `finished`
+        await finished.catch(() => {}) // whoever awaits `finished` gets it
         await draining
         close(ends.read)
       })()
@@ -97,8 +97,8 @@ async function drainPipe(fd: number): Promise<void> {
 }
 
 /**
- * Writes the plain bytes to `out` and closes it. Does not look for what follows the end of a gzip stream: that is
- * {@link checkGzipEnd}. @throws VarveError as `finished` does
+ * Writes the plain bytes to `out` and closes it. What follows the end of a gzip stream is left to {@link checkGzipEnd}.
+ * @throws VarveError as `finished` does
  */
 export async function decompressTo(
   blob: Blob,
@@ -117,8 +117,8 @@ export async function decompressTo(
 }
 
 /**
- * igzip and pigz stop without a word at what does not look like another member. The last 4 bytes of a stream of one member
- * are its size (RFC 1952, 2.3.1): where they are not, there is either a second member or something else, and zlib decides.
+ * igzip and pigz stop silently at what does not look like another member. The last 4 bytes of a stream of one member are
+ * its size (RFC 1952, 2.3.1). If they are not, a second member or something else follows, and zlib decides which.
  */
 export async function checkGzipEnd(blob: Blob, plainSize: number, options: ReadOptions = {}): Promise<void> {
   if (blob.size >= 18 && readAt(blob, blob.size - 4, 4).readUInt32LE() === plainSize % 2 ** 32) return
@@ -129,11 +129,11 @@ export async function checkGzipEnd(blob: Blob, plainSize: number, options: ReadO
 
 interface Tool {
   readonly command: string
-  /** Ends well without reading what follows the data. */
+  /** Exits with status 0 without reading what follows the data. */
   readonly stopsEarly: boolean
 }
 
-/** The fastest first (reference: node.md). */
+/** The fastest first. */
 function findTool(compression: 'gzip' | 'zstd'): Tool | undefined {
   for (const name of compression === 'gzip' ? ['igzip', 'pigz'] : ['zstd']) {
     const command = which(name)
@@ -162,7 +162,7 @@ async function byHelper(blob: Blob, tool: Tool, out: number, options: ReadOption
       return false
     })
     const end = await helper.ended
-    // A status of its own comes first: it is why the reader failed, and the reader's failure why we were stopped.
+    // The helper's own status comes first: it made the reader fail, and the reader's failure made the caller abort this.
     if (end.status !== undefined && end.status !== 0) throw helperFailed(blob, tool, end)
     if (signal?.aborted) throw interrupted(blob)
     if (failure !== undefined) throw failure
@@ -183,7 +183,7 @@ async function feed(blob: Blob, input: Writable, hash: Hash, options: ReadOption
     hash.update(chunk)
     if (!(await writing)) continue
     writing = new Promise((resolve) => {
-      // An error here is EPIPE: the helper's end says why.
+      // An error here is EPIPE: the helper's exit says why.
       input.write(chunk, (error) => resolve(!error))
     })
   }
@@ -217,7 +217,7 @@ async function byLibrary(blob: Blob, out: number, options: ReadOptions): Promise
 
 function helperFailed(blob: Blob, tool: Tool, end: FilterEnd): VarveError {
   const name = tool.command.slice(tool.command.lastIndexOf('/') + 1)
-  // Without the names these tools give themselves and their input.
+  // Without the names that these tools print for themselves and their input.
   const said = end.words
     .replaceAll(/ ?\(null\)| ?\/\*stdin\*\\| ?<stdin>/g, '')
     .replaceAll(/\s+/g, ' ')

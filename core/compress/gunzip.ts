@@ -1,4 +1,4 @@
-/** gzip by node:zlib: where no faster program is there, and to look closely at what such a program accepts. */
+/** gunzip by node:zlib: used if there is no faster program, and to check what such a program accepted. */
 import { createGunzip } from 'node:zlib'
 import { messageOf, VarveError } from '../errors.js'
 import { type Blob, blobBytes, type ReadOptions } from './blob.js'
@@ -34,7 +34,7 @@ export async function* gunzip(blob: Blob, options: GunzipOptions = {}): AsyncGen
   }
 }
 
-/** `words`: what the program that tried it said. */
+/** `words`: the error of the program that tried to read it. */
 export function notGzip(blob: Blob, words: string): VarveError {
   return new VarveError('CORRUPT', `${blob.label}: damaged or cut off gzip data (${words}): get it again`)
 }
@@ -46,9 +46,9 @@ async function feed(
 ): Promise<void> {
   for await (const chunk of blobBytes(blob, options)) {
     options.tap?.(chunk)
-    // After the last member zlib takes no more; the rest is still to be seen by the tap.
+    // After the last member zlib takes no more, but the tap must see the rest.
     if (unzip.destroyed || unzip.readableEnded) continue
-    // A copy: zlib's thread may look at the chunk later than the reader keeps it.
+    // A copy: zlib's thread may still need the chunk when the reader reuses its buffer.
     if (!unzip.write(Buffer.from(chunk))) await untilDrained(unzip)
   }
   unzip.end()

@@ -1,7 +1,7 @@
 /**
- * Is what a helper wrote the compressed form of what it was given? A helper that is another program than we think, or broken,
- * may end with status 0. gzip tells by its trailer: CRC-32 and size of the plain bytes (RFC 1952, 2.3.1). zstd tells by its
- * magic number alone (RFC 8878, 3.1.1): its checksum is checked by whoever reads it.
+ * Is a helper's output the compressed form of its input? A wrong or broken program may also exit with status 0. gzip's
+ * trailer shows it: CRC-32 and size of the plain bytes (RFC 1952, 2.3.1). Of zstd only the magic number is checked
+ * (RFC 8878, 3.1.1): its checksum is verified by its readers.
  */
 import { crc32 } from 'node:zlib'
 
@@ -10,11 +10,11 @@ export interface OutputCheck {
   plain(chunk: Uint8Array): void
   /** … and each that comes out. */
   packed(chunk: Uint8Array): void
-  /** What is wrong, once all is through; undefined where nothing is. */
+  /** After the last chunk: what is wrong; undefined if nothing is. */
   complaint(): string | undefined
 }
 
-/** To be shown all that goes into a helper, and all that comes out of it. */
+/** A check that must get everything that goes into a helper, and everything that comes out of it. */
 export function checkOutput(format: 'gzip' | 'zstd'): OutputCheck {
   const magic = MAGIC[format]
   let crc = 0

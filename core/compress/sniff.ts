@@ -4,10 +4,10 @@ import type { Compression } from '../api/options.js'
 import { VarveError } from '../errors.js'
 import { type Blob, readStart } from './blob.js'
 
-/** Compressions that are told apart, to be refused by name. */
+/** Compressions that are recognised only to be refused by name. */
 export type Foreign = 'xz' | 'bzip2' | 'lz4' | 'lzip' | 'compress' | 'zip'
 
-/** What {@link sniff} looks at. */
+/** How many bytes {@link sniff} looks at. */
 export const SNIFF_BYTES = 6
 
 export function sniff(start: Uint8Array): Compression | Foreign {

@@ -1,9 +1,9 @@
-/** Back pressure of streams that are written to by hand. */
+/** Back pressure for streams that are written to directly. */
 import type { EventEmitter } from 'node:events'
 
 type Drainable = Pick<EventEmitter, 'on' | 'off'> & { readonly destroyed: boolean }
 
-/** After a `write` that gave false: until there is room again, or nobody who takes more. Rejects with the stream's error. */
+/** After a `write` that returned false: waits for room, or for the stream's close. @throws the stream's error */
 export async function untilDrained(stream: Drainable): Promise<void> {
   if (stream.destroyed) return
   await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** zstd in without the command: reads a blob, hashes it, writes the plain bytes to a pipe. */
+/** Decompresses zstd without the command: reads a blob, hashes it, writes the plain bytes to a pipe. */
 import { createHash } from 'node:crypto'
 import { messageOf, VarveError } from '../errors.js'
 import { read, write } from '../sys/files.js'

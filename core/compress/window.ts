@@ -1,11 +1,11 @@
 /**
- * A zstd frame says how much memory it takes to read it: its window. Readers refuse more than 128 MiB (RFC 8878, 3.1.1.1.2, has
- * them support 8 MiB), since a small archive may ask for terabytes; `zstd --ultra --long=31` and the like make such frames.
+ * A zstd frame says how much memory it takes to read it: its window. Readers refuse more than 128 MiB, since a small
+ * archive may ask for terabytes (RFC 8878, 3.1.1.1.2, wants 8 MiB supported). `zstd --ultra --long=31` makes larger ones.
  */
 import { VarveError } from '../errors.js'
 import type { Blob } from './blob.js'
 
-/** Is that what the command or the library says? */
+/** Does this error of the command or the library mean such a frame? */
 export function needsLargerWindow(words: string): boolean {
   return /window size larger than maximum|requires too much memory|--long=|--memory=/i.test(words)
 }

@@ -3,9 +3,9 @@ import koffi from 'koffi'
 import { VarveError } from '../errors.js'
 
 export interface ZstdStream {
-  /** Feeds `bytes`, tells every piece that comes out (valid during the call). @throws Error with the library's words */
+  /** Feeds `bytes`; `output` gets every piece that comes out (valid during its call). @throws Error the library's message */
   push(bytes: Uint8Array): void
-  /** All is fed. @throws Error where a frame is not at its end */
+  /** After the last bytes. @throws Error if a frame is incomplete */
   end(): void
   free(): void
 }
@@ -29,7 +29,7 @@ export function createZstdDecoder(output: (bytes: Uint8Array) => void): ZstdStre
   }
 }
 
-/** Level 3 with a checksum. The same bytes for the same input, whatever the pieces it comes in. */
+/** Level 3 with a checksum. The same input gives the same bytes, whatever pieces it comes in. */
 export function createZstdEncoder(output: (bytes: Uint8Array) => void): ZstdStream {
   const zstd = load()
   const context = zstd.createCCtx()
@@ -120,7 +120,7 @@ function createBuffers(output: (bytes: Uint8Array) => void) {
         source.set(piece)
         input[1] = BigInt(piece.length)
         input[2] = 0n
-        // Once more where the output was full: more may wait inside.
+        // Once more if the output was full: more may be waiting inside.
         for (let full = true; full || Number(input[2]) < piece.length; ) full = call(work).full
       }
     },

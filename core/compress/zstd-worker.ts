@@ -1,4 +1,4 @@
-/** zstd out without the command: from one channel into another. */
+/** Compresses with zstd without the command: from one channel into another. */
 import { type ByteChannel, type ByteSink, openConsumer, openProducer } from '../threads/channel.js'
 import { serve } from '../threads/worker.js'
 import { createZstdEncoder } from './zstd-library.js'

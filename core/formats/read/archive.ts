@@ -7,7 +7,10 @@ import { type IndexedEntry, indexTar } from '../../tar/seek.js'
 import { createDocumentCache, type Files } from '../files.js'
 import { invalid } from '../json.js'
 
-/** `file` is the whole archive, uncompressed; it stays the caller's. @throws VarveError CORRUPT where it is cut off or no tar */
+/**
+ * `file` is the whole archive, uncompressed; `close` is for it, and is not called if this throws.
+ * @throws VarveError CORRUPT (cut off, damaged), INVALID_ARGUMENT (no tar)
+ */
 export function openArchive(file: Blob, close: () => void): Files {
   const entries = indexed(file)
   requireEnd(file, entries)
@@ -53,8 +56,8 @@ function indexed(file: Blob): readonly IndexedEntry[] {
 }
 
 /**
- * Two zero blocks (POSIX pax, ustar interchange format). Every tool that makes image archives writes them, so where they
- * are not there, the end is not; a layer's tar may lack them, an archive of images may not.
+ * Requires two zero blocks at the end (POSIX pax, ustar interchange format). Every tool that makes image archives writes
+ * them, so an archive without them is cut off. A layer's tar may lack them.
  */
 function requireEnd(file: Blob, entries: readonly IndexedEntry[]): void {
   let end = 0
@@ -67,7 +70,7 @@ function requireEnd(file: Blob, entries: readonly IndexedEntry[]): void {
   )
 }
 
-/** Links followed by name, inside the archive alone; docker save before 25 made symlinks of shared layers. */
+/** Follows links by name, inside the archive only; docker save before 25 wrote shared layers as symlinks. */
 function follow(
   byPath: ReadonlyMap<string, IndexedEntry>,
   path: string,
@@ -108,7 +111,7 @@ function contiguous(found: IndexedEntry, label: string): IndexedEntry {
 
 const MAX_HOPS = 40
 
-/** As documents name it: without `./` and a closing slash. A path that holds `..` is found by nobody. */
+/** A path as documents name it: without `./` and a trailing slash. One with `..` stays as it is and is never found. */
 function clean(path: string): string {
   return path
     .split('/')

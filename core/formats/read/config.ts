@@ -39,6 +39,6 @@ export function requireCounts(diffIds: readonly unknown[], layers: readonly unkn
   if (diffIds.length === layers.length) return
   throw invalid(
     where,
-    `the config has ${diffIds.length} diff_ids for ${layers.length} layers: they must be as many`,
+    `the config has ${diffIds.length} diff_ids for ${layers.length} layers: each layer needs one`,
   )
 }

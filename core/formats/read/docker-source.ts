@@ -1,5 +1,5 @@
 /**
- * What `docker save` writes since 1.10: manifest.json names, for each image, its config, its tags and its layers' tars,
+ * What `docker save` has written since 1.10: manifest.json names, for each image, its config, its tags and its layers' tars,
  * which images share (moby image/spec v1.2). Layers may be compressed, as crane and ko write them.
  */
 import { toText } from '../../bytes.js'
@@ -13,7 +13,7 @@ import type { Found, FoundLayer } from './found.js'
 import type { SourceOptions } from './image.js'
 import { acceptable } from './platform.js'
 
-/** `platform` (parsed) is a demand where one was asked for: the format has no choice of platforms. */
+/** Images for another platform than `platform` (parsed), if that is given, are passed over: the format has no choice. */
 export function readDockerImages(
   files: Files,
   manifest: Document,
@@ -73,7 +73,7 @@ function readItem(value: unknown, where: string): ManifestItem {
   }
 }
 
-/** The config that an item names; in blobs/ a name is a digest and must be true. */
+/** The config that an item names. In blobs/ its name is a digest, which must match. */
 function readConfig(files: Files, item: ManifestItem): Document {
   const config = readDocument(files, item.config)
   if (config === undefined) throw missing(files, `config ${toText(item.config)}`)
@@ -83,8 +83,8 @@ function readConfig(files: Files, item: ManifestItem): Document {
 }
 
 /**
- * Elsewhere the name is a convention that some builders don't keep.
- * @throws VarveError as parseConfig does; CORRUPT where name and content both say that it is damaged
+ * Outside blobs/ a digest in the name is a convention that some builders don't follow.
+ * @throws VarveError as parseConfig does; CORRUPT if the content is malformed and does not match the name either
  */
 function parseNamedConfig(config: Document, item: ManifestItem, { notice }: SourceOptions): ConfigFacts {
   const named = digestNamed(item.config)

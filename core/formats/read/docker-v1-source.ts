@@ -1,7 +1,7 @@
 /**
  * What `docker save` wrote before 1.10 (moby image/spec v1): a folder for each layer with VERSION, json and layer.tar, each
- * json naming its parent, and `repositories` naming the top layers. The config that images have since is made of the top
- * layer's json the way `docker load` does it; the diff ids by hashing the layers.
+ * json naming its parent, and `repositories` naming the top layers. An image's config is made from the top layer's json as
+ * `docker load` does it, its diff ids by hashing the layers.
  */
 import { createHash } from 'node:crypto'
 import { fromText } from '../../bytes.js'
@@ -28,14 +28,14 @@ interface V1Layer {
 
 type Hasher = (blob: Blob) => Promise<Digest>
 
-/** True where the source has a layer folder of the kind. */
+/** Does the source have such a layer folder? */
 export function hasV1Layers(files: Files): boolean {
   return files.top().some((name) => ID.test(name) && files.find(`${name}/json`) !== undefined)
 }
 
 /**
- * Every layer that is nobody's parent is an image, as for docker load, and what `repositories` names. Docker up to 24 and
- * podman write these beside manifest.json, for the same images: what was found by then is not made a second time.
+ * Adds an image for every layer that `repositories` names and, as docker load does, for every layer that is no layer's
+ * parent. Docker up to 24 and podman write these beside manifest.json for the same images, which are not added twice.
  */
 export async function readV1Images(
   files: Files,
@@ -67,7 +67,7 @@ export async function readV1Images(
     }
   }
   for (const id of headsOf(ids, read)) if (!reached.has(id)) await add(id)
-  // What is left are circles, which are refused.
+  // What is left are cycles of parents, which are refused.
   for (const id of ids) if (!reached.has(id)) await add(id)
 }
 
@@ -106,14 +106,14 @@ function idsOf(files: Files): ReadonlySet<string> {
   )
 }
 
-/** Layers that are nobody's parent. */
+/** Layers that are no layer's parent. */
 function headsOf(ids: ReadonlySet<string>, read: Reader): readonly string[] {
   const parents = new Set<string | undefined>()
   for (const id of ids) parents.add(read(id).parent)
   return [...ids].filter((id) => !parents.has(id))
 }
 
-/** The images that other documents name, by where their layers lie and when they were made. */
+/** Keys of the images that other documents name: where their layers are, and when they were made. */
 function knownChains(found: Found): ReadonlySet<string> {
   return new Set(
     found.images().map(({ layers, created }) => {
@@ -198,7 +198,7 @@ async function makeImage(
   }
 }
 
-/** Keys that an image's config has no more (moby image/v1, MakeConfigFromV1Config). */
+/** Keys that an image's config no longer has (moby image/v1, MakeConfigFromV1Config). */
 const DROPPED = new Set(['id', 'parent', 'Size', 'parent_id', 'layer_id', 'throwaway'])
 
 /** Keys sorted, so that one image gives one id. */

@@ -1,7 +1,7 @@
 /**
- * What the documents of a source name, brought together. The rule: what is in a source comes in, or is named. An archive may
- * hold several documents (index.json, manifest.json, repositories) that each name some of its images; which one other
- * tools read differs, so all are read.
+ * Collects what the documents of a source name. The rule: everything in a source is imported, or reported. An archive may
+ * hold several documents (index.json, manifest.json, repositories) that each name some of its images. Tools differ in which
+ * one they read, so all are read.
  */
 import type { Blob } from '../../compress/blob.js'
 import { VarveError } from '../../errors.js'
@@ -19,22 +19,22 @@ export interface FoundImage extends Omit<SourceImage, 'layers'> {
 }
 
 export interface Found {
-  /** One image for one config: a second document of it adds names, and blobs that the first one lacks. */
+  /** One image for each config: a second document that names it adds names, and blobs that the first one lacks. */
   add(image: FoundImage): void
-  /** What is there and doesn't come in. The first of these errors is thrown where nothing else is found. */
+  /** Something that is not imported, and why. The first of these errors is thrown if no image is found. */
   passOver(error: VarveError): void
-  /** An image (or one of several that are alternatives) which has none of the platforms wanted, but these. */
+  /** An image (or a set of alternatives) that is not there for the wanted platform, only for these. */
   otherPlatform(name: string | undefined, wanted: string, there: readonly string[], why?: string): void
   images(): readonly FoundImage[]
-  /** Every manifest that some index names, whether it comes in or not. */
+  /** Every manifest that some index names, whether it is imported or not. */
   readonly manifests: Set<Digest>
   /** @throws VarveError where there is none, or one can't be had */
   finish(options: SourceOptions): readonly SourceImage[]
 }
 
-/** Each layer as often as an image has it. */
+/** Each layer counted for every image that has it. */
 const MAX_ALL_LAYERS = 200_000
-/** Of one kind that are told one by one. */
+/** Of one kind that are reported one by one; the rest is only counted. */
 const MAX_NOTICES = 8
 
 interface Miss {
@@ -54,7 +54,7 @@ export function createFound(label: string): Found {
   const byConfig = new Map<Digest, Gathered>()
   const passedOver: VarveError[] = []
   const misses: Miss[] = []
-  /** The first layer with these contents that is there. */
+  /** By diff id: the first layer whose blob is there. */
   const blobs = new Map<Digest, FoundLayer>()
 
   let layers = 0
@@ -136,7 +136,7 @@ function named(found: readonly Gathered[], { label, renamed, notice }: Naming): 
     const [illegal] = illegalNames
     if (illegal !== undefined && !renamed) {
       const what = `illegal name ${JSON.stringify(illegal.slice(0, 300))} in "RepoTags"`
-      // There is a way to name a single one.
+      // A single image can be named with --name.
       if (found.length === 1 && names.length === 0)
         throw invalid(label, `${what}: give it another with --name`)
       for (const text of illegalNames) {
@@ -150,7 +150,7 @@ function named(found: readonly Gathered[], { label, renamed, notice }: Naming): 
   })
 }
 
-/** A layer's content is told by its diff id, so another image's blob serves as well, and what the store has. */
+/** The diff id identifies a layer's content, so the blob of another image, or what the store has, serves as well. */
 function completed(
   { layers, diffIds }: FoundImage,
   blobs: ReadonlyMap<Digest, FoundLayer>,
@@ -180,7 +180,7 @@ function platformMessage(label: string, misses: readonly Miss[]): string {
   return `${label}: ${whose}no such platform ${first?.wanted}: there is ${there} (choose with --platform)${more}`
 }
 
-/** What of a source is told apart by where it lies. */
+/** A key for a blob: its place in the source. */
 export function placeOf({ fd, offset }: Blob): string {
   return `${fd}:${offset}`
 }

@@ -1,12 +1,12 @@
-/** A look at bytes that are on their way into a file: is there any use in more of them? */
+/** Watches bytes that are spooled to a file: can they still become an archive? */
 import { SNIFF_BYTES, sniff } from '../../compress/sniff.js'
 import { VarveError } from '../../errors.js'
 import { createTarParser } from '../../tar/parse.js'
 
 /**
- * Gives a function that is shown each chunk, and says false after the one with which no archive can come of them any more:
- * neither a tar nor anything that varve decompresses, or a tar that is damaged or followed by too much. So endless garbage
- * ends early; whoever reads what there is finds the same fault at the same byte, and has the words for it.
+ * Returns a function to call with each chunk. It returns false once the bytes can't be an archive: they are neither a tar
+ * nor anything that varve decompresses, or a tar that is damaged or followed by too much. So spooling endless garbage ends
+ * early. Reading what was spooled then finds the same fault at the same byte, and reports it.
  */
 export function createWatch(): (chunk: Uint8Array) => boolean {
   const parser = createTarParser({ entry: () => {} })

@@ -13,11 +13,11 @@ export interface SourceOptions {
   readonly platform?: string | undefined
   readonly signal?: AbortSignal | undefined
   readonly progress?: ((progress: Progress) => void) | undefined
-  /** The images get a name from elsewhere: an illegal one in the source is no reason to refuse it. */
+  /** The caller names the images, so an illegal name in the source is no reason to refuse it. */
   readonly named?: boolean | undefined
-  /** Whether the layer with the last of these diff ids, on top of the others, can be had without the source. */
+  /** Whether the layer with the last of these diff ids, on top of the others, is available without the source. */
   readonly has?: ((diffIds: readonly Digest[]) => boolean) | undefined
-  /** Told what is in the source and doesn't come in, and what is odd about what does. Default: nobody is. */
+  /** Called with what is in the source and not imported, and with what is odd about the rest. Default: not reported. */
   readonly notice?: ((message: string) => void) | undefined
 }
 
@@ -30,16 +30,16 @@ export interface ImageSource {
 }
 
 export interface SourceImage {
-  /** Normalised: core/reference.ts. May be none. */
+  /** Normalised: core/reference.ts. May be empty. */
   readonly names: readonly string[]
-  /** What the source calls it besides, and nobody can. */
+  /** Its other names in the source, which are illegal. */
   readonly illegalNames: readonly string[]
   /** The exact bytes. */
   readonly config: Buffer
   readonly configDigest: Digest
   readonly platform: string
   readonly created: string | undefined
-  /** From the base up; as many as layers. */
+  /** From the base up, one for each layer. */
   readonly diffIds: readonly Digest[]
   /** The OCI manifest, the exact bytes; undefined where the source has none. */
   readonly manifest: Buffer | undefined
@@ -49,8 +49,8 @@ export interface SourceImage {
 export interface SourceLayer {
   readonly diffId: Digest
   /**
-   * As it lies there: plain or compressed, by content (core/compress/sniff.ts), not yet verified. Undefined where the source
-   * lacks it and {@link SourceOptions.has} said that it can be had.
+   * As it is in the source: plain or compressed (core/compress/sniff.ts tells which), not yet verified. Undefined if the
+   * source lacks it and {@link SourceOptions.has} said that it is available.
    */
   readonly blob: Blob | undefined
   /** Of the blob, where the source declares one: to be compared with what was read. */

@@ -1,4 +1,4 @@
-/** A layer on its way out, when its size and digest must be known before its first byte is written. */
+/** A layer for export, with its size and digest known before its first byte is written. */
 import { createHash } from 'node:crypto'
 import type { Compression } from '../../api/options.js'
 import { blobBytes } from '../../compress/blob.js'
@@ -21,7 +21,7 @@ export interface LayerFile {
   bytes(): AsyncIterable<Uint8Array>
 }
 
-/** Plain, that is known; compressed, the layer is spooled to scratch, for as long as `use` takes. */
+/** Of a plain layer both are known. A compressed one is spooled to scratch, for as long as `use` takes. */
 export async function withLayerFile<T>(
   layer: ExportLayer,
   options: LayerOptions,

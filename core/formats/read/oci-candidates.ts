@@ -1,4 +1,4 @@
-/** The manifests that an index names, those of indexes within it included. */
+/** The manifests that an index names, including those of indexes in it. */
 import { VarveError } from '../../errors.js'
 import type { Digest } from '../../ids.js'
 import type { Document, Files } from '../files.js'
@@ -8,11 +8,11 @@ import { type Descriptor, isThere, missingBlob, parseIndex, readIndex } from './
 
 export interface Candidate {
   readonly descriptor: Descriptor
-  /** It stands in an index within index.json: one of several for different platforms. */
+  /** It is in an index that index.json names: one of several for different platforms. */
   readonly isNested: boolean
 }
 
-/** What index.json names, by name; under '' what has none. */
+/** The descriptors in index.json by name; those without a name under ''. */
 export function parseTop(index: Document): ReadonlyMap<string, readonly Descriptor[]> {
   const groups = new Map<string, Descriptor[]>()
   for (const descriptor of parseIndex(index, undefined)) {
@@ -25,17 +25,17 @@ export function parseTop(index: Document): ReadonlyMap<string, readonly Descript
   return groups
 }
 
-/** What BuildKit puts beside an image is called so. */
+/** Is it an attestation that BuildKit put beside an image? */
 export function isAttestation({ annotations }: Descriptor): boolean {
   return annotations.has(REFERENCE_TYPE)
 }
 
-/** Indexes within indexes: more is a trap, not an image. */
+/** Indexes within indexes: anything deeper is a trap, not an image. */
 const MAX_DEPTH = 8
-/** Of one source, each as often as it is named. */
+/** Of one source, each counted as often as it is named. */
 const MAX_CANDIDATES = 100_000
 
-/** Expands the groups of one source; `absent` is told what an index names and the source lacks, `named` gets all it names. */
+/** Expands the groups of one source; `absent` gets what an index names and the source lacks, `named` all that it names. */
 export function createExpander(files: Files, named: Set<Digest>, absent: (error: VarveError) => void) {
   const indexes = new Map<string, readonly Descriptor[]>()
   let count = 0
@@ -47,7 +47,7 @@ export function createExpander(files: Files, named: Set<Digest>, absent: (error:
     return known
   }
 
-  /** Each manifest once, in order. What BuildKit puts beside an image in its index is a part of that. */
+  /** Each manifest once, in order. Attestations beside an image in its index are part of it and left out. */
   return (group: readonly Descriptor[]): readonly Candidate[] => {
     const candidates: Candidate[] = []
     const seen = new Set<string>()

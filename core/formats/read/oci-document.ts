@@ -21,7 +21,7 @@ export interface Descriptor {
   readonly mediaType: string
   readonly digest: Digest
   readonly size: number
-  /** Undefined where it doesn't say. */
+  /** Undefined if the descriptor has none. */
   readonly platform: string | undefined
   readonly annotations: ReadonlyMap<string, string>
 }
@@ -32,7 +32,7 @@ export interface Manifest {
   readonly document: Document
 }
 
-/** index.json itself, or the index that `document` is. */
+/** Parses index.json (`mediaType` undefined), or an index that a descriptor names. */
 export function parseIndex(document: Document, mediaType: string | undefined): readonly Descriptor[] {
   const { where } = document
   const index = parseVersioned(document, mediaType, INDEX_TYPES)
@@ -66,7 +66,7 @@ export function readManifest(files: Files, descriptor: Descriptor): Manifest {
   }
 }
 
-/** A document whose bytes are those the descriptor names. @throws VarveError CORRUPT */
+/** Reads the document that the descriptor names, and verifies its digest. @throws VarveError CORRUPT */
 export function readJsonBlob(files: Files, descriptor: Descriptor, what: string): Document {
   const document = readDocumentBlob(files, findBlob(files, descriptor, what))
   if (document.digest === descriptor.digest) return document
@@ -76,19 +76,19 @@ export function readJsonBlob(files: Files, descriptor: Descriptor, what: string)
   )
 }
 
-/** @throws VarveError CORRUPT where it is missing or has not the size its descriptor says */
+/** @throws VarveError CORRUPT if it is missing or its size is not the descriptor's */
 function findBlob(files: Files, descriptor: Descriptor, what: string): Blob {
   const blob = findLayerBlob(files, descriptor, what)
   if (blob === undefined) throw missingBlob(files, descriptor, what)
   return blob
 }
 
-/** The error of a blob that a descriptor names and the source lacks. */
+/** The error for a blob that a descriptor names and the source lacks. */
 export function missingBlob(files: Files, { digest, mediaType }: Descriptor, what: string): VarveError {
   return missing(files, `${FOREIGN_LAYER_TYPES.includes(mediaType) ? 'foreign ' : ''}${what} blob ${digest}`)
 }
 
-/** Undefined where it is missing. @throws VarveError CORRUPT where it has not the size its descriptor says */
+/** Undefined if it is missing. @throws VarveError CORRUPT if its size is not the descriptor's */
 export function findLayerBlob(files: Files, descriptor: Descriptor, what: string): Blob | undefined {
   const blob = files.find(pathOf(descriptor))
   if (blob === undefined || blob.size === descriptor.size) return blob
@@ -98,7 +98,7 @@ export function findLayerBlob(files: Files, descriptor: Descriptor, what: string
   )
 }
 
-/** Whether the document itself is there. */
+/** Does the source have the blob that the descriptor names? */
 export function isThere(files: Files, descriptor: Descriptor): boolean {
   return files.find(pathOf(descriptor)) !== undefined
 }
@@ -146,7 +146,7 @@ function parseDescriptor(object: JsonObject, where: string): Descriptor {
     digest: asDigest(field(object, 'digest', 'string', where), `${where}: field "digest"`),
     size: field(object, 'size', 'number', where),
     platform: platform && platformOf(text('os') || 'unknown', text('architecture'), text('variant')),
-    // Keys of a map: exactly as they are, and null is the empty text.
+    // Annotation keys are matched exactly, unlike field names, and null is the empty string.
     annotations: new Map(
       Object.entries(annotations).map(([name, value]) => [
         name,

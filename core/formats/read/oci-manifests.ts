@@ -1,4 +1,4 @@
-/** Manifests of a layout: the image that one is, or why it is none. Each is read once, however often it is named. */
+/** Manifests of a layout: the image that a manifest is, or why it is none. Each is read once, however often it is named. */
 import type { VarveError } from '../../errors.js'
 import type { Files } from '../files.js'
 import { invalid } from '../json.js'
@@ -19,7 +19,7 @@ import {
 /** An image still without names, or something else: a signature, an SBOM, a chart. */
 export type ManifestKind = { readonly image: FoundImage } | { readonly other: VarveError }
 
-/** @throws VarveError CORRUPT (missing, another size or content), INVALID_ARGUMENT, UNIMPLEMENTED (layers nobody here reads) */
+/** @throws VarveError CORRUPT (missing, another size or content), INVALID_ARGUMENT, UNIMPLEMENTED (unknown layer types) */
 export function createManifestReader(files: Files): (descriptor: Descriptor) => ManifestKind {
   const kinds = new Map<string, ManifestKind>()
   return (descriptor) => {
@@ -68,11 +68,11 @@ function whyNone({ config, layers, document }: Manifest): VarveError | undefined
   if (!CONFIG_TYPES.includes(config.mediaType)) {
     return unknownType(`${document.where}: config`, config.mediaType)
   }
-  // Signatures and attestations have an image's config for old registries' sake, and layers that are none.
+  // Signatures and attestations have an image's config, for the sake of old registries, but no image's layers.
   const [first] = layers
   const isNone = first !== undefined && layers.every((layer) => !IMAGE_LAYER.test(layer.mediaType))
   return isNone ? unknownType(`${document.where}: layer 0`, first.mediaType) : undefined
 }
 
-/** An image's, also those that nobody here reads. */
+/** Layer types of images, also those that varve does not read. */
 const IMAGE_LAYER = /^application\/vnd\.(oci\.image\.layer|docker\.image\.rootfs)\./

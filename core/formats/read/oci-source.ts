@@ -13,12 +13,12 @@ import { acceptable, hostPlatform } from './platform.js'
 interface OciOptions {
   /** Parsed, where one was asked for. */
   readonly platform: string | undefined
-  /** Told what index.json names and the source lacks; may throw it. */
+  /** Called with what index.json names and the source lacks; may throw it. */
   readonly absent: (error: VarveError) => void
 }
 
 /**
- * What index.json names: for each name the manifest for the platform, of those without a name all for it. A single
+ * Reads what index.json names: for each name the manifest for the platform, and all of those without a name. A single
  * manifest is taken whatever its platform, unless one was asked for, as docker load does.
  */
 export function readOciImages(files: Files, index: Document, found: Found, options: OciOptions): void {
@@ -52,12 +52,12 @@ interface Context {
   readonly read: (descriptor: Descriptor) => ManifestKind
 }
 
-/** The manifests of `wanted`, or what runs there; what is left out is told. */
+/** Takes the manifests for `wanted`, or for a platform whose images run there; reports what is left out. */
 function choose(context: Context, candidates: readonly Candidate[], key: string, wanted: string): void {
   const { files, found, absent } = context
   const { there, gone } = byPlatform(context, candidates)
   const fit = acceptable(wanted).find((one) => there.has(one))
-  // In an index these are alternatives; side by side they may be images of their own.
+  // In an index of their own these are alternatives; directly in index.json they may be different images.
   const others = [...there].flatMap(([platform, list]) =>
     platform === fit ? [] : list.map((one) => ({ platform, ...one })),
   )
@@ -91,7 +91,7 @@ function choose(context: Context, candidates: readonly Candidate[], key: string,
 
 interface ByPlatform {
   readonly there: ReadonlyMap<string, readonly Candidate[]>
-  /** What is listed for a platform and missing: `ctr images export --platform` writes one platform's blobs alone. */
+  /** Listed for a platform but missing: `ctr images export --platform` writes only one platform's blobs. */
   readonly gone: ReadonlyMap<string, Descriptor>
 }
 
@@ -121,10 +121,10 @@ function byPlatform({ files, found, absent, read }: Context, candidates: readonl
   return { there, gone }
 }
 
-/** As builders say it of what is for no platform. */
+/** The platform that builders give to what is for none. */
 const UNKNOWN = 'unknown/unknown'
 
-/** Whether it is an image. */
+/** Adds the image; false, and passed over, if it is none. */
 function take({ found, read }: Context, descriptor: Descriptor, key: string): boolean {
   const kind = read(descriptor)
   if ('other' in kind) found.passOver(kind.other)
@@ -133,8 +133,8 @@ function take({ found, read }: Context, descriptor: Descriptor, key: string): bo
 }
 
 /**
- * The name in an annotation. The spec means ref.name for the tag alone, podman puts the whole name there, umoci what its
- * user typed: so a word is a name, unless it looks like a version. What is no name is none.
+ * The name in an annotation. The spec means ref.name for the tag alone, podman writes the whole name there, umoci what its
+ * user typed. So a word is a name unless it looks like a version. What can't be a name is ignored.
  */
 function namesOf(annotation: string): readonly string[] {
   const name = VERSION.test(annotation) ? undefined : tryArchiveName(annotation)

@@ -1,4 +1,4 @@
-/** Platforms: `os/architecture[/variant]`, with the spellings and the fall-backs that containerd's `platforms` has. */
+/** Platforms: `os/architecture[/variant]`, with the aliases and fallbacks of containerd's `platforms` package. */
 import { VarveError } from '../../errors.js'
 
 /** This machine's. */
@@ -7,7 +7,7 @@ export function hostPlatform(): string {
   return architecture === 'arm' ? 'linux/arm/v7' : `linux/${architecture}`
 }
 
-/** One spelling for each: `linux/aarch64` and `linux/arm64/v8` are `linux/arm64`. @throws VarveError INVALID_ARGUMENT */
+/** In its one spelling: `linux/aarch64` and `linux/arm64/v8` become `linux/arm64`. @throws VarveError INVALID_ARGUMENT */
 export function parsePlatform(text: string): string {
   const [os, architecture, variant, ...rest] = text.split('/')
   const parts = [os, architecture, ...(variant === undefined ? [] : [variant])]
@@ -15,7 +15,7 @@ export function parsePlatform(text: string): string {
     const shown = JSON.stringify(text.slice(0, 100))
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `malformed platform ${shown}: want os/architecture[/variant], linux/arm64 say`,
+      `malformed platform ${shown}: want os/architecture[/variant], such as linux/arm64`,
     )
   }
   return platformOf(os, architecture, variant)
@@ -34,7 +34,7 @@ export function platformOf(
   return `${(os || 'linux').toLowerCase()}/${arch}${shown}`
 }
 
-/** What runs on `platform` (a parsed one), the best first. */
+/** The platforms whose images run on `platform` (a parsed one), best first. */
 export function acceptable(platform: string): readonly string[] {
   const [os, architecture, variant = ''] = platform.split('/')
   if (architecture === 'arm') {

@@ -1,4 +1,4 @@
-/** Opens an import source: what it is, is told by its content. */
+/** Opens an import source; its content decides what it is. */
 import { constants } from 'node:fs'
 import { addAbortSignal, Readable } from 'node:stream'
 import { fromText } from '../../bytes.js'
@@ -26,9 +26,9 @@ import { passOverUnnamed } from './unnamed.js'
 
 /**
  * `source`: a file (docker-archive or OCI archive; the whole may be gzip or zstd), a folder (OCI layout, or an unpacked
- * docker-archive), or `-`. All documents are read and verified here; layers are only found.
+ * docker-archive), or `-`. All documents are read and verified here; layers are only located.
  * @throws VarveError NOT_FOUND (no such file, no such platform), INVALID_ARGUMENT (no image), CORRUPT (cut off, damaged,
- * incomplete), UNIMPLEMENTED (a compression or media type nobody here reads), CANCELLED
+ * incomplete), UNIMPLEMENTED (a compression or media type that varve does not read), CANCELLED
  */
 export async function openSource(source: string, options: SourceOptions): Promise<ImageSource> {
   const platform = options.platform === undefined ? undefined : parsePlatform(options.platform)
@@ -51,10 +51,10 @@ export async function openSource(source: string, options: SourceOptions): Promis
 }
 
 /**
- * A layer's tar, of whatever compression, spooled where it is a pipe: what `import --layer` starts from. What is no tar at
- * its start is refused here, as {@link openSource} does it; damage further on is found by whoever reads it.
+ * A layer's tar for `import --layer`, in any compression, spooled if it is a pipe. What does not begin like a tar is
+ * refused here, as by {@link openSource}; damage further on is found when it is read.
  * @throws VarveError NOT_FOUND, INVALID_ARGUMENT (a directory, a device, an empty file, no tar), CORRUPT (damaged
- * compression), UNIMPLEMENTED (a compression nobody here reads), CANCELLED
+ * compression), UNIMPLEMENTED (a compression that varve does not read), CANCELLED
  */
 export async function openFile(source: string, options: SourceOptions): Promise<Spooled> {
   const file = await openSpooled(source, options)
@@ -67,11 +67,11 @@ export async function openFile(source: string, options: SourceOptions): Promise<
   }
 }
 
-/** A single file or standard input, in a file. */
+/** A single file as it is; standard input or a pipe, spooled to a file. */
 async function openSpooled(source: string, options: SourceOptions): Promise<Spooled> {
   if (source === '-') {
     const stdin = options.stdin ?? process.stdin
-    // A pipe may be silent for hours: after an interrupt it must not keep the process.
+    // A pipe may be silent for hours: after an interrupt it must not keep the process alive.
     if (options.signal !== undefined && stdin instanceof Readable) addAbortSignal(options.signal, stdin)
     return refuseEmpty(await spool(stdin, 'standard input', options))
   }
@@ -108,7 +108,7 @@ async function openFiles(source: string, options: SourceOptions): Promise<Files>
   }
 }
 
-/** All documents are read, whichever are there (found.ts has the rule). */
+/** Reads all documents that are there (found.ts has the rule). */
 async function readImages(
   files: Files,
   platform: string | undefined,
@@ -137,7 +137,7 @@ async function readImages(
   return { kind, images: found.finish(options) }
 }
 
-/** Of two documents one that names nothing at all, as a careless writer leaves it, is passed over for the other. */
+/** If one of two documents names nothing at all, as a careless writer leaves it, only the other one counts. */
 function heard(
   index: Document | undefined,
   manifest: Document | undefined,
@@ -150,7 +150,7 @@ function heard(
   return blank === index ? [undefined, manifest] : [index, undefined]
 }
 
-/** No bytes, or what Go takes for no fields. */
+/** No bytes, or what Go takes for an object without fields. */
 function isBlank({ bytes }: Document): boolean {
   return bytes.length < 64 && /^\s*(?:null|\{\s*\})?\s*$/.test(bytes.toString('latin1'))
 }
@@ -174,14 +174,14 @@ function modeOf(source: string): number {
 
 async function openPath(source: string, signal: AbortSignal | undefined): Promise<number> {
   const mode = modeOf(source)
-  // Many have no end (/dev/zero), and of some already the opening is an act (/dev/watchdog).
+  // Many have no end (/dev/zero), and merely opening some has an effect (/dev/watchdog).
   if (isBlock(mode) || isChar(mode))
     throw new VarveError('INVALID_ARGUMENT', `${source}: is a device, not an archive`)
   const opening = openAsync(fromText(source), constants.O_RDONLY)
   try {
     return await orAborted(opening, `open ${source}`, signal)
   } catch (error) {
-    // What opens after all, once nobody waits for it.
+    // It may still open once nobody waits for it: close it then.
     if (isCode(error, 'CANCELLED')) opening.then(close, () => {})
     throw openFailure(error, source)
   }
@@ -215,7 +215,7 @@ async function requireTar(blob: Blob, { signal }: SourceOptions): Promise<void> 
     const block = createBlock()
     const length = await readBlock(plain, block.bytes)
     if (length === BLOCK && classifyBlock(block) !== 'neither') return
-    // Damaged compression may be why.
+    // The cause may be damaged compression, which reading to the end reports.
     if (compression !== 'none') while ((await readAsync(plain.fd, Buffer.alloc(CHUNK), null)) > 0);
     await plain.finished
     const what = compression === 'none' ? 'not a tar archive' : `not a tar archive in its ${compression}`
@@ -226,7 +226,7 @@ async function requireTar(blob: Blob, { signal }: SourceOptions): Promise<void> 
   }
 }
 
-/** How many bytes there were. */
+/** Reads the first block; returns how many bytes there were. */
 async function readBlock({ fd, offset, size }: Plain, block: Buffer): Promise<number> {
   const wanted = block.subarray(0, Math.min(BLOCK, size ?? BLOCK))
   let done = 0

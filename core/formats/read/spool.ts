@@ -1,4 +1,4 @@
-/** What can't be read twice, or only after decompression, as a file in the scratch directory that nobody else sees. */
+/** Spools what can't be read twice, or only decompressed, to a file in the scratch directory that nobody else sees. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { Progress } from '../../api/options.js'
@@ -25,7 +25,10 @@ export interface Spooled {
   close(): void
 }
 
-/** All of `bytes`, in a file; of what can be no archive, only the part that shows it. @throws VarveError RESOURCE_EXHAUSTED (disk full), CANCELLED */
+/**
+ * Writes `bytes` to a file: all of them or, if they can be no archive, the part that shows it.
+ * @throws VarveError RESOURCE_EXHAUSTED (disk full), CANCELLED
+ */
 export async function spool(
   bytes: AsyncIterable<Uint8Array>,
   label: string,
@@ -51,7 +54,7 @@ export async function spool(
   return { blob: { fd: reader, offset: 0, size, label }, close: () => close(reader) }
 }
 
-/** The plain bytes of a compressed blob, whole and proved so, in a file. */
+/** Decompresses a blob to a file, and verifies that it is complete. */
 export async function spoolDecompressed(
   blob: Blob,
   compression: 'gzip' | 'zstd',
@@ -74,7 +77,7 @@ export async function spoolDecompressed(
   }
 }
 
-/** The same chunks. Leaves at once on abort, also where the next chunk never comes (a pipe that nobody writes to). */
+/** The same chunks. Ends at once on abort, even if the next chunk never comes (a pipe that nobody writes to). */
 async function* untilAborted(
   bytes: AsyncIterable<Uint8Array>,
   label: string,

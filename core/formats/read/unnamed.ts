@@ -6,11 +6,11 @@ import { type Files, readDocumentBlob } from '../files.js'
 import { hasField, invalid, type JsonObject, optionalField, parseObject } from '../json.js'
 import type { Found } from './found.js'
 
-/** Manifests are small; what is larger is not looked into. */
+/** Manifests are small; larger files are not looked into. */
 const MAX_SIZE = 256 * 1024
 const MAX_LOOKS = 1_000
 
-/** Those of images that came in another way (docker names configs) are no news. Call it when all documents were read. */
+/** Passes over those manifests, except of images that were found otherwise (docker names configs). After all documents. */
 export function passOverUnnamed(files: Files, found: Found): void {
   const read = new Set([...files.documents.known.values()].map(({ digest }) => digest))
   const configs = new Set(found.images().map((image) => image.configDigest))
@@ -28,7 +28,7 @@ export function passOverUnnamed(files: Files, found: Found): void {
   }
 }
 
-/** The digest of the config that a manifest names; undefined for what is none. */
+/** The digest of the config that a manifest names; undefined if the blob is no manifest. */
 function configOf(files: Files, blob: Blob): string | undefined {
   try {
     const { bytes, where } = readDocumentBlob(files, blob)
@@ -37,7 +37,7 @@ function configOf(files: Files, blob: Blob): string | undefined {
     const config = optionalField(object, 'config', 'object', where)
     return config && optionalField(config, 'digest', 'string', where)
   } catch (error) {
-    // Something else, and nobody asked for it.
+    // Something else, which no document refers to.
     if (isCode(error, 'INVALID_ARGUMENT') || isCode(error, 'RESOURCE_EXHAUSTED')) return undefined
     throw error
   }

@@ -49,7 +49,7 @@ export async function writeWholeFile(file: string, write: (emit: Emit) => Promis
   syncDirectory(parentOf(path) || (path.startsWith('/') ? '/' : '.'))
 }
 
-/** Undefined if nothing is there yet, or a dangling symlink. ENOTDIR shows when the file is made. */
+/** Undefined if nothing is there yet, or a dangling symlink. For ENOTDIR too: making the file reports it. */
 export function statOrUndefined(file: string): Stat | undefined {
   try {
     return stat(fromText(file))
