@@ -1,4 +1,4 @@
-/** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (see core/graph/graph.ts). */
+/** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (core/graph/graph.ts). */
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import { isCode, messageOf, VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
@@ -17,7 +17,7 @@ import {
 } from './rules.js'
 import type { Begun, GraphContext, PrepareOptions, TarFacts } from './types.js'
 
-/** Ids that may be taken by layers the database lost, one after the other. */
+/** How many ids in a row may be taken by layers that the database lost. */
 const TRIES = 1000
 
 export interface MakingTools {
@@ -31,8 +31,8 @@ export function createMaking(
   { erase, sync }: MakingTools,
 ) {
   /**
-   * Row 'creating' under a lock that is held before anybody can see the row. Should a power cut take it and leave what the
-   * driver made, that is a layer nobody knows, and goes at the next open.
+   * Inserts the row 'creating', under a lock that is held before anybody can see the row. Where a power cut takes the row
+   * and leaves what the driver made, the next open removes that layer (core/recover/orphans.ts).
    */
   const insert = (options: PrepareOptions & { readonly kind: NodeRow['kind'] }): Begun => {
     let held: Lock | undefined
@@ -59,14 +59,14 @@ export function createMaking(
     const lineage = db.meta.get('lineage') ?? ''
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const layer = layerIdOf(lineage, db.nodes.last() + 1, attempt)
-      // Whoever sweeps up what nobody holds has each lock for a moment: then another name will do.
+      // Recovery takes each lock that nobody holds for a moment; then another id is tried.
       const lock = db.nodes.byLayer(layer) === undefined ? locks.tryLockLayer(layer) : undefined
       if (lock !== undefined) return { layer, lock }
     }
     throw new VarveError('UNAVAILABLE', `a new layer: ${ATTEMPTS} ids were all taken; try again`)
   }
 
-  /** An engine whose layer was here already has its ids at one that somebody else brought: that layer tells so. */
+  /** Moves the names to a layer that was here already. If they are an engine's, a layer of others is labelled as shared. */
   const moveNames = (from: NodeId, to: NodeId): void => {
     for (const { space, name } of db.names.byNode(from)) {
       db.names.delete(space, name)
@@ -86,12 +86,12 @@ export function createMaking(
   }
 
   /**
-   * Where that fails, the error that led here matters more, and the next open tries again: so it is a warning.
+   * A failure here is a warning: the error that led here matters more, and the next open tries again.
    *
-   * A node that is ready stays, whatever the error was (that the disk did not take the log, say): everybody can see it, and
-   * another process may have put a child on it or mounted it. To ask for those and remove it would take one more
-   * transaction of the same disk. The caller's error says that it may not be on disk; its name, or its claim, is how it is
-   * found and removed.
+   * A node that is ready stays, whatever the error was (the disk did not take the log, say): everybody can see it, and
+   * another process may have put a child on it or mounted it. To check for those and remove it would take one more
+   * transaction on the same disk. The caller's error says that the node may not be on disk; it can be found and removed by
+   * its name or its claim.
    */
   const abandon = async (begun: Begun): Promise<void> => {
     const { node, layer, lock } = begun
@@ -102,14 +102,14 @@ export function createMaking(
         lock.release()
       }
     } catch (error) {
-      warn(`layer ${layer}: could not be taken back, the next start will try again: ${messageOf(error)}`)
+      warn(`layer ${layer}: could not be removed, the next start will try again: ${messageOf(error)}`)
     }
   }
 
-  /** Runs the making of a node; on failure nothing of it stays, unless it is ready by then. */
+  /** Does the work that makes a node; on failure nothing of the node stays, unless it is ready by then. */
   const make = async <T>(begun: Begun, work: () => Promise<T>): Promise<T> => {
     const result = await orAbandon(begun, work)
-    // Not in the try: by now the node is ready, and others may use it.
+    // Outside orAbandon: by now the node is ready, and others may use it.
     begun.lock.release()
     return result
   }
@@ -124,8 +124,8 @@ export function createMaking(
   }
 
   /**
-   * A row and what `inDriver` makes of it. An id that the driver has already is that of a layer which this database lost: then
-   * the row alone goes, and the next id is tried.
+   * Inserts a row and lets `inDriver` make the layer. If the driver has the id already, it is that of a layer which this
+   * database lost: then only the row is deleted, and the next id is tried.
    */
   const create = async (
     options: PrepareOptions & { readonly kind: NodeRow['kind'] },
@@ -166,8 +166,8 @@ export function createMaking(
     },
 
     /**
-     * Takes a writable layer that nobody wrote to back to where `begin` leaves one, under its name: from now on it goes
-     * with whatever interrupts its filling. The caller holds its lock, which is the begun layer's from here on.
+     * Takes a writable layer that nobody wrote to back to where `begin` leaves one, but with its name: from now on it is
+     * removed if its filling is interrupted. The caller holds its lock, which becomes the begun layer's.
      * @throws VarveError FAILED_PRECONDITION (not active, or mounted)
      */
     rebegin(node: NodeId, held: Lock): Begun {
@@ -180,9 +180,9 @@ export function createMaking(
     },
 
     /**
-     * Makes the content durable, seals the layer and declares it ready, with its digests (where it has any), in one
-     * transaction. Where the same chain is here already, ours goes, that one takes over its names and is the answer
-     * (`existed`). On failure nothing of the node stays, unless it is ready by then.
+     * Makes the content durable, seals the layer, and makes it ready, together with its digests (if any) in one transaction.
+     * Where the same chain is here already, that node takes over the names and is returned (`existed`), and the new one is
+     * removed. On failure nothing of the node stays, unless it is ready by then.
      */
     finish(
       begun: Begun,
@@ -215,10 +215,10 @@ export function createMaking(
       })
     },
 
-    /** Takes a begun node away, completely, unless it is ready by now; what fails about it is a warning, never an error. */
+    /** Removes a begun node completely, unless it is ready by now; a failure is a warning, never an error. */
     abandon,
 
-    /** Does `work` on a begun node; what goes wrong in it takes the node with it. */
+    /** Does `work` on a begun node; if that fails, the node is abandoned. */
     orAbandon,
 
     /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
@@ -257,7 +257,7 @@ export function createMaking(
   }
 }
 
-/** The layer is gone, and nobody ever knew its id. */
+/** The error without the layer's id: the layer is gone, and nobody ever knew its id. */
 function withoutId(error: unknown, layer: LayerId): unknown {
   if (!(error instanceof VarveError)) return error
   const message = error.message.replaceAll(`layer ${layer}`, 'the new layer')

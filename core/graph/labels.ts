@@ -6,19 +6,19 @@ const MAX_SIZE = 4096
 
 /** Which engine made the layer, where that was not the admin. */
 export const ENGINE = 'varve.engine'
-/** Which engine has ids of a layer that somebody else made (an admin's import, say). */
+/** Which engine has ids for a layer that somebody else made (by an admin's import, say). */
 export const SHARED = 'varve.engine.shared'
 /** In which of that engine's runs the layer was made: RawLayers.begin counts them. */
 export const RUN = 'varve.engine.run'
 /** The backend's options that a writable layer was made with: `key=value`, sorted, a line each. */
 export const OPTIONS = 'varve.options'
-/** When the layer was made again, empty, because its directory was missing after a boot (core/recover/remake.ts); ISO time. */
+/** When the layer was made again, empty, since its directory was missing after a boot (core/recover/remake.ts); ISO time. */
 export const REMADE = 'varve.remade'
 
 /** When the layer was found in the driver, unknown to the database, and taken up by a repair; ISO time. */
 export const FOUND = 'varve.found'
 
-/** Which engine the ids of a layer are of; undefined where they are the admin's. */
+/** The engine that the ids of a layer belong to; undefined where they are the admin's. */
 export function engineOf(labels: Readonly<Record<string, string>>): string | undefined {
   return labels[ENGINE] ?? labels[SHARED]
 }
@@ -31,7 +31,7 @@ export function optionsLabel(
   return lines.length === 0 ? {} : { [OPTIONS]: lines.sort().join('\n') }
 }
 
-/** What {@link optionsLabel} was given. */
+/** The options that {@link optionsLabel} was given. */
 export function optionsOf(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
   const lines = labels[OPTIONS]?.split('\n') ?? []
   return new Map(
@@ -42,7 +42,7 @@ export function optionsOf(labels: Readonly<Record<string, string>>): ReadonlyMap
   )
 }
 
-/** What StoreOptions.engine says. @throws VarveError INVALID_ARGUMENT */
+/** Parses StoreOptions.engine. @throws VarveError INVALID_ARGUMENT */
 export function parseEngine(engine = 'library'): string {
   if (/^[a-z0-9][a-z0-9._-]{0,62}$/.test(engine)) return engine
   throw new VarveError(
@@ -62,6 +62,6 @@ function parseLabel(key: string, value: unknown): readonly [key: string, value: 
   if (key === '') throw refuse('a label needs a key')
   if (typeof value !== 'string') throw refuse(`its value is of type ${typeof value}, want a string`)
   const size = Buffer.byteLength(key) + Buffer.byteLength(value)
-  if (size > MAX_SIZE) throw refuse(`key and value have ${size} bytes, at most ${MAX_SIZE} will do`)
+  if (size > MAX_SIZE) throw refuse(`key and value have ${size} bytes, at most ${MAX_SIZE} are allowed`)
   return [key, value]
 }

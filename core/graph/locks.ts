@@ -1,6 +1,7 @@
 /**
- * The locks that long work on a data root holds: of a layer, of a chain that is imported, of a name that is committed to.
- * They are names in one file (core/sys/lock.ts). Who needs two takes the name's or the chain's first, the layer's after it.
+ * The locks for long work on a data root: of a layer, of a chain that is being imported, of a name that is being committed
+ * to. All are named locks in one file (core/sys/lock.ts). Whoever needs two takes the name's or the chain's before the
+ * layer's.
  */
 import { toText } from '../bytes.js'
 import type { NameOf } from '../db/names.js'
@@ -12,9 +13,9 @@ import { type Lock, lockIn, tryLockIn, type WaitOptions } from '../sys/lock.js'
 export interface LayerLocks {
   /** Waits for the lock of a layer. */
   lockLayer(layer: LayerId, options?: WaitOptions): Promise<Lock>
-  /** Undefined where a living process, or another part of this one, has the layer in hand. It may be no layer's name. */
+  /** Undefined where a living process, or another part of this one, holds the lock. The layer need not exist. */
   tryLockLayer(layer: string): Lock | undefined
-  /** Does `work` under the lock of a layer; undefined, and nothing is done, where {@link tryLockLayer} can't have it. */
+  /** Does `work` under the lock of a layer; where somebody else holds the lock, does nothing and returns undefined. */
   ifFree<T>(layer: string, work: () => Promise<T> | T): Promise<T | undefined>
   /** Held while a chain is being imported; a second importer waits here, and then finds it. */
   lockChain(chain: ChainId, options?: WaitOptions): Promise<Lock>
@@ -53,12 +54,12 @@ export function createLayerLocks(root: string): LayerLocks {
   }
 }
 
-/** What can be told of the file itself; a full disk and the like have their own words. */
+/** Adds advice to errors of the lock file itself; a full disk and the like have messages of their own. */
 function explained(file: string, error: unknown): unknown {
   if (!['EACCES', 'EPERM', 'EISDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) return error
   return new VarveError(
     'FAILED_PRECONDITION',
-    `lock ${toText(file)}: ${messageOf(error)}; it must be an empty file of the root's owner: where nothing works on the root, remove it, and it is made anew`,
+    `lock ${toText(file)}: ${messageOf(error)}; it must be an empty file that belongs to the root's owner; if nothing uses the root, remove it, and it is made again`,
     { cause: error },
   )
 }

@@ -9,27 +9,27 @@ import type { GraphContext } from './types.js'
 
 export interface RemoveUnneededOptions {
   /**
-   * Happens in the same transaction as the decision, so a crash leaves all or nothing of it to do. What was read before
-   * the locks may be wrong by then: read it again here. `false` leaves everything as it is, a throw undoes it.
+   * Runs in the transaction that decides, so a crash leaves all of it done or nothing. What was read before the locks were
+   * taken may be wrong by now: read it again here. `false` means that no layer is removed; a throw rolls back.
    */
   readonly before?: () => boolean
   /** A node with such a name stays; default any. */
   readonly keep?: (name: NameRow, row: NodeRow) => boolean
-  /** Only nodes that still wait for one of these imports (`NodeRow.claim`): another one is somebody else's by now. */
+  /** Only nodes that still wait for one of these imports (`NodeRow.claim`): any other is somebody else's by now. */
   readonly claims?: ReadonlySet<string>
-  /** Ends the waiting for locks; what is decided is done. */
+  /** Ends the waiting for locks; a removal that is decided is completed. */
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RemoveOptions extends Pick<RemoveUnneededOptions, 'before'> {
-  /** Takes the layer's mounts down, once it is sure that it goes: then they are no reason to keep it. */
+  /** Unmounts the layer once its removal is decided. If given, mounts don't keep the layer. */
   readonly release?: ((row: NodeRow) => Promise<void>) | undefined
 }
 
 export type Removal = ReturnType<typeof createRemoval>
 
 export function createRemoval({ db, driver, locks, records }: GraphContext) {
-  /** Takes away all of a node that nobody may use any more. Its lock is held. */
+  /** Removes all of a node that nobody may use any more. The caller holds its lock. */
   const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
     await step('remove:driver', () => driver.remove(layer))
     await step('remove:rows', () => {
@@ -38,7 +38,7 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
     })
   }
 
-  /** Holds the locks of all `nodes`, marks those that `decide` names (children first) in one transaction, then erases them. */
+  /** Locks all `nodes`, marks those that `decide` names (children first) in one transaction, then erases them. */
   const removeMarked = async (
     nodes: readonly NodeId[],
     decide: () => readonly NodeId[],
@@ -51,7 +51,7 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
         if (row !== undefined) held.push(await locks.lockLayer(row.layer, { signal }))
       }
       const doomed = await step('remove:mark', () => db.tx(() => decide().map(mark)))
-      // All at once, for one wait for the disk.
+      // All at once, so that there is only one wait for the disk.
       records.remove(doomed.map(({ layer }) => layer))
       for (const row of doomed) {
         await release?.(row)
@@ -72,7 +72,7 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
   }
 
   return {
-    /** For recovery: takes away a node that is not ready and whose lock the caller holds. */
+    /** For recovery: removes a node that is not ready. The caller holds its lock. */
     erase,
 
     /**
@@ -90,7 +90,7 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
     },
 
     /**
-     * Removes those of the nodes that nothing but the others needs. Gives what went, children before parents.
+     * Removes those of the nodes that nothing but the others needs. Returns the removed rows, children before parents.
      * @throws VarveError CANCELLED, and what `before` throws; nothing has changed then
      */
     removeUnneeded(

@@ -1,4 +1,4 @@
-/** What must hold before the graph changes; each is asked inside the transaction that changes it. */
+/** What must hold before the graph changes; each rule is checked inside the transaction that makes the change. */
 import { createHash } from 'node:crypto'
 import type { Database } from '../db/database.js'
 import type { NameOf } from '../db/names.js'
@@ -7,9 +7,9 @@ import { VarveError } from '../errors.js'
 import { type LayerId, parseLayerId } from '../ids.js'
 
 /**
- * The id for the layer of node `node`: 8 of a-z and 0-9, a letter first (41 bits). It is told by the database's lineage, so
- * that a layer without a row can be known for one that this database began, and no other ({@link ofLineage}). `attempt`:
- * the n-th choice, where the first are taken.
+ * The id for the layer of node `node`: 8 of a-z and 0-9, a letter first (41 bits). It is derived from the database's
+ * lineage, so that a layer without a row can be recognised as one that this very database began ({@link ofLineage}).
+ * `attempt`: the nth choice, where the earlier ones are taken.
  */
 export function layerIdOf(lineage: string, node: NodeId, attempt: number): LayerId {
   const letters = 'abcdefghijklmnopqrstuvwxyz'
@@ -21,10 +21,10 @@ export function layerIdOf(lineage: string, node: NodeId, attempt: number): Layer
 
 /** Choices for the id of one layer. */
 export const ATTEMPTS = 4
-/** Nodes of which a power cut may have taken the rows: more than any machine begins between two fdatasync(2). */
+/** How many nodes may have lost their rows in a power cut: more than any machine begins between two fdatasync(2). */
 const LOST = 10_000
 
-/** Those of the layers that this database began to make, by their ids. */
+/** Those of the layers that this database began, judging by their ids. */
 export function ofLineage(db: Database, layers: readonly LayerId[]): ReadonlySet<LayerId> {
   const lineage = db.meta.get('lineage')
   const wanted = new Set(layers)
@@ -43,7 +43,7 @@ export function ofLineage(db: Database, layers: readonly LayerId[]): ReadonlySet
 export function requireNode(db: Database, node: NodeId): NodeRow {
   const row = db.nodes.get(node)
   if (row === undefined || row.state !== 'ready') {
-    throw new VarveError('NOT_FOUND', `layer ${row?.layer ?? `#${node}`}: not here (any more)`)
+    throw new VarveError('NOT_FOUND', `layer ${row?.layer ?? `#${node}`}: is not here (any more)`)
   }
   return row
 }
@@ -64,7 +64,7 @@ export function requireParent(db: Database, parent: NodeId | undefined): void {
 export function requireFree(db: Database, { space, name }: NameOf): void {
   if (db.names.get(space, name) === undefined) return
   const what = space === 'id' ? 'layer' : 'snapshot'
-  throw new VarveError('ALREADY_EXISTS', `${what} ${JSON.stringify(name)}: there is one of that name already`)
+  throw new VarveError('ALREADY_EXISTS', `${what} ${JSON.stringify(name)}: there is one with that name already`)
 }
 
 /** @throws VarveError FAILED_PRECONDITION where it is not active, or somebody may write to it (Mounts.freeze) */
@@ -95,7 +95,7 @@ export function usersOf(db: Database, node: NodeId, except?: ReadonlySet<NodeId>
   return [...needersOf(db, node, except), ...several(mounts)]
 }
 
-/** The same but for the mounts. */
+/** {@link usersOf} without the mounts. */
 export function needersOf(
   db: Database,
   node: NodeId,
@@ -120,8 +120,8 @@ export function nameOf(db: Database, row: NodeRow): string {
 }
 
 /**
- * All rows of a node that is not ready, a few thousand at a time, the node's own last. Without waiting for the disk: should
- * a power cut bring rows back, the next open takes them away again.
+ * Deletes all rows of a node that is not ready, a few thousand at a time, the node's own last. Does not wait for the disk:
+ * if a power cut brings rows back, the next open deletes them again.
  */
 export function eraseRows(db: Database, node: NodeId): void {
   const isGone = () =>
@@ -133,12 +133,12 @@ export function eraseRows(db: Database, node: NodeId): void {
   while (!isGone());
 }
 
-/** The index and the split record of a node, in short transactions. */
+/** Deletes the index, split record, payloads and left-out entries of a node, in short transactions. */
 export function clearContent(db: Database, node: NodeId): void {
   while (!db.draft(() => clearSome(db, node)));
 }
 
-/** A few thousand rows of its content; was that all? */
+/** Deletes a few thousand rows of its content; returns whether those were the last. */
 function clearSome(db: Database, node: NodeId): boolean {
   const limit = 5_000
   return (

@@ -1,8 +1,8 @@
 /**
- * Copies of the database, in `backup/`: made beside whatever process has the store open for a while, at most one a day and
- * only where something changed; the last {@link KEPT} stay. A child process makes them (db/backup-main.ts), at the lowest
- * priority, so that closing the store can end one at once. It writes to scratch space, where nothing of it stays, and a copy
- * gets its place only when it is whole, verified and on disk.
+ * Copies of the database, in `backup/`. A process that has the store open for a while makes them, at most one a day and
+ * only if something changed; the last {@link KEPT} are kept. The work is done in a child process at the lowest priority
+ * (db/backup-main.ts), so that closing the store can end it at once. It writes to scratch space, which leaves nothing
+ * behind, and a copy is moved to its place only when it is whole, verified and on disk.
  */
 import { fileURLToPath } from 'node:url'
 import { fromText, toText } from '../bytes.js'
@@ -30,7 +30,7 @@ export interface BackupContext {
 
 export interface Backup {
   readonly path: string
-  /** What the database had counted when the copy was begun: it has at least that. */
+  /** The database's generation when the copy was begun; that of the copy is at least this. */
   readonly generation: number
 }
 
@@ -39,10 +39,10 @@ export const KEPT = 3
 const TIMES = { first: 5_000, look: 3_600_000 }
 /** Milliseconds between two copies. */
 const AGE = 86_400_000
-/** Bytes that must be free besides the copy and as much again. */
+/** Bytes that must be free on top of twice the database's size. */
 const FREE = 64 << 20
 
-/** Looks now and then whether a copy is due, and makes it. Gives what ends that. */
+/** Checks now and then whether a copy is due, and makes it. Returns the function that ends this. */
 export function keepBackups(context: BackupContext, { first, look } = TIMES): Closer {
   const ending = new AbortController()
   let current: Promise<void> | undefined
@@ -59,7 +59,7 @@ export function keepBackups(context: BackupContext, { first, look } = TIMES): Cl
   }
 }
 
-/** The copies that are there, the last first. */
+/** The copies that are there, the latest first. */
 export function backupsIn(root: string): readonly Backup[] {
   const folder = `${fromText(root)}/${BACKUP}`
   if (lstatOrUndefined(folder) === undefined) return []
@@ -71,7 +71,7 @@ export function backupsIn(root: string): readonly Backup[] {
     .sort((a, b) => b.generation - a.generation)
 }
 
-/** One copy, unless another process is at one. @throws VarveError; CANCELLED on abort */
+/** Makes one copy, unless another process is making one. @throws VarveError; CANCELLED on abort */
 export async function backUp({ db, root, scratch }: BackupContext, signal?: AbortSignal): Promise<void> {
   const lock = tryLock(`${fromText(root)}/locks/backup`)
   if (lock === undefined) return
@@ -106,7 +106,7 @@ function isDue({ db, root }: BackupContext): boolean {
   return bavail * bsize > 2 * size + FREE
 }
 
-/** By a clock that went back since, none is. */
+/** Not if its time is in the future: then the clock was set back since. */
 function isYoung({ path }: Backup): boolean {
   const made = lstatOrUndefined(path)
   const age = made === undefined ? AGE : Date.now() - made.mtimeSec * 1000

@@ -1,4 +1,4 @@
-/** `--storage-opt` words, sorted to the backends they are for. */
+/** Assigns `--storage-opt` words to the backends that they are for. */
 
 import { didYouMean } from '../did-you-mean.js'
 import type { DriverModule } from '../driver.js'
@@ -6,7 +6,7 @@ import { VarveError } from '../errors.js'
 
 /**
  * The options meant for `module`: `KEY=VALUE` with a key of its own, or `NAME.KEY=VALUE`. Those that name another backend
- * are left out; the last of equal keys holds.
+ * are left out; of equal keys the last one counts.
  * @throws VarveError INVALID_ARGUMENT for a word without `=`, or a key no backend has
  */
 export function optionsFor(
@@ -35,7 +35,7 @@ function ownKey(module: DriverModule, key: string): string | undefined {
   return rest !== undefined && has(rest) ? rest : undefined
 }
 
-/** `btrfs.x=1` is no mistake where overlay was chosen, if btrfs has an `x`; a bare key must be the chosen backend's. */
+/** `btrfs.x=1` is not a mistake where overlay was chosen, if btrfs has an `x`; a bare key must be the chosen backend's. */
 function isForAnother(module: DriverModule, modules: readonly DriverModule[], key: string): boolean {
   return modules.some(
     (other) => other !== module && key.startsWith(`${other.name}.`) && ownKey(other, key) !== undefined,

@@ -12,11 +12,11 @@ import { lstatOrUndefined, stat } from '../sys/stat.js'
 import { refuseForeignMembers, refuseForeignRoot } from './ownership.js'
 import { createReserve, RESERVE } from './reserve.js'
 
-/** `mnt`: mount points; `tmp`: scratch space; `locks`: of scratch spaces and of opening. The layers' are in layers.lock. */
+/** `mnt`: mount points; `tmp`: scratch space; `locks`: all locks but those of layers, which are in layers.lock. */
 const FOLDERS = ['locks', 'tmp', 'mnt'] as const
 /** Folders that are made when they are needed. */
 const LATER_FOLDERS = [RESERVE, RECORDS, BACKUP, `${RECORDS}/begun`, `${RECORDS}/made`] as const
-/** What else is of ours there, but for the drivers' homes. */
+/** The store's files in the root. */
 const FILES = [
   'varve.db',
   'varve.db-wal',
@@ -27,7 +27,7 @@ const FILES = [
 ] as const
 const MAX_TRIES = 100
 
-/** What making sure of a root made. */
+/** What preparing a root has made or changed. */
 export interface Made {
   /** The root itself. */
   readonly made: boolean
@@ -50,8 +50,8 @@ export function prepareRoot(root: string, warn?: Warn): Made {
 }
 
 /**
- * {@link prepareRoot}, and the lock `open` that keeps {@link removeRoot} off: to be held until the database says which
- * driver the root is of. @throws VarveError FAILED_PRECONDITION
+ * {@link prepareRoot}, which also takes the lock `open` that keeps {@link removeRoot} off: to be held until the database
+ * says which driver the root belongs to. @throws VarveError FAILED_PRECONDITION
  */
 export async function openRoot(
   root: string,
@@ -62,7 +62,7 @@ export async function openRoot(
       const made = make(root, options)
       return { ...made, opening: await lock(`${fromText(root)}/locks/open`) }
     } catch (error) {
-      // ENOENT where the parent is there: its maker took the root away just now; so we make it.
+      // ENOENT although the parent exists: whoever made the root has just removed it again, so we make it.
       if (errnoOf(error) !== 'ENOENT' || tries === MAX_TRIES || isMissing(dirname(root)))
         throw explained(root, error)
     }
@@ -77,7 +77,7 @@ interface OpenRootOptions {
   readonly homes?: readonly string[]
 }
 
-/** Makes a folder of the root's. @throws VarveError FAILED_PRECONDITION */
+/** Makes a folder in the root, if it is missing; returns its path, a byte string. @throws VarveError FAILED_PRECONDITION */
 export function ensureFolder(root: string, name: string): string {
   const path = `${fromText(root)}/${name}`
   try {
@@ -90,9 +90,9 @@ export function ensureFolder(root: string, name: string): string {
 }
 
 /**
- * Takes a root away that {@link prepareRoot} made and that turned out to be of no use, unless another process is at it:
- * whoever opens a fresh root has a lock in it, or waits for one. It goes by one rename, so that nobody sees half of it.
- * `isUnused` is asked when nobody can make a store of it any more. False: it stays.
+ * Removes a root that {@link prepareRoot} made and that turned out useless, unless another process uses it: whoever opens a
+ * fresh root holds a lock in it, or waits for one. One rename takes it away, so that nobody sees half of it. `isUnused` is
+ * called when nobody can make a store in it any more. Returns whether the root was removed.
  */
 export function removeRoot(root: string, isUnused: () => boolean = () => true): boolean {
   const path = fromText(root)
@@ -106,8 +106,8 @@ export function removeRoot(root: string, isUnused: () => boolean = () => true): 
 }
 
 /**
- * The same for a root that was there before, empty or with other people's things: only what was `made` there goes, with
- * the `files` of the same opening. Who waits for the lock `open` finds it gone, and makes all anew.
+ * The same for a root that existed before, empty or with other people's files: removes only what was `made` there, and the
+ * `files` of the same opening. A process that waits for the lock `open` finds it gone, and starts over.
  */
 export function clearRoot(
   root: string,
@@ -116,7 +116,7 @@ export function clearRoot(
   isUnused: () => boolean,
 ): boolean {
   const path = fromText(root)
-  // Without a folder of locks that is ours others may be at it whom no lock tells of.
+  // If the folder of locks existed before, others may use the root and hold no lock at the moment.
   if (!made.folders.includes('locks')) return false
   return withAllLocks(path, () => {
     if (!isUnused()) return false
@@ -131,7 +131,7 @@ export function clearRoot(
   })
 }
 
-/** False, and nothing done, where another process has one of them. */
+/** False, and nothing done, where another process holds one of them. */
 function withAllLocks(path: string, work: () => boolean): boolean {
   const locks: Lock[] = []
   try {
@@ -157,8 +157,8 @@ function make(root: string, { warn = () => {}, homes = [] }: OpenRootOptions): M
 }
 
 /**
- * Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. Gives
- * the mode it had, where that changed.
+ * Layers hold setuid programs and other people's secrets. A folder that holds other things too (`/`) stays as it is. Returns
+ * the old mode, where that was changed.
  */
 function keepPrivate(root: string, warn: Warn): number | undefined {
   const path = fromText(root)

@@ -1,7 +1,7 @@
 /**
- * A data root is its owner's alone. Whoever else may write there can put a symlink or a file of theirs in the place of what
- * is made there, before or while we look; so such a root is refused, and what is in one that is ours is looked at before
- * it is used: nobody can change it then. What is deeper down is in directories that were made 0700 by us.
+ * A data root belongs to its owner alone. Anybody else who may write there could replace what we make by a symlink or a
+ * file of their own, even while we check it. So such a root is refused. In a root that is ours everything is checked before
+ * it is used, and nobody can change it after that. What is deeper down is in directories that we made 0700.
  */
 import { fromText, toText } from '../bytes.js'
 import { VarveError } from '../errors.js'
@@ -13,15 +13,18 @@ export interface Members {
   readonly files: readonly string[]
 }
 
-/** @throws VarveError FAILED_PRECONDITION with the command that mends it; SysError */
+/** @throws VarveError FAILED_PRECONDITION with the command that puts it right; SysError */
 export function refuseForeignRoot(root: string): void {
-  const found = stat(fromText(root)) // the root's own name may be a symlink: that is the caller's
+  const found = stat(fromText(root)) // the root itself may be a symlink: that is the caller's choice
   if (!isDirectory(found.mode)) throw refused(root, 'not a directory')
   const wrong = ownership(found, root)
   if (wrong !== undefined) throw refused(root, `${wrong.what}; ${wrong.mend}`)
 }
 
-/** What of `members` is there must be ours, and what its name says. @throws VarveError FAILED_PRECONDITION; SysError */
+/**
+ * Those of `members` that are there must be ours, and of the right type.
+ * @throws VarveError FAILED_PRECONDITION; SysError
+ */
 export function refuseForeignMembers(root: string, { folders, files }: Members): void {
   for (const name of [...folders, ...files]) {
     const path = `${root}/${name}`
@@ -41,12 +44,12 @@ interface Wrong {
 function kindOf({ mode, nlink }: Stat, path: string, isFolder: boolean): Wrong | undefined {
   if (isSymlink(mode)) {
     const instead = isFolder ? `, or bind-mount the directory on ${quoted(path)}` : ''
-    return { what: 'is a symlink, and none is followed here', mend: `rm ${quoted(path)}${instead}` }
+    return { what: 'is a symlink, which is not allowed here', mend: `rm ${quoted(path)}${instead}` }
   }
-  if (isFolder && !isDirectory(mode)) return { what: 'is no directory', mend: `rm ${quoted(path)}` }
+  if (isFolder && !isDirectory(mode)) return { what: 'is not a directory', mend: `rm ${quoted(path)}` }
   if (isFolder) return undefined
-  if (!isFile(mode)) return { what: 'is no file', mend: `mv ${quoted(path)} elsewhere` }
-  // Written to, it would change under that name too.
+  if (!isFile(mode)) return { what: 'is not a regular file', mend: `mv ${quoted(path)} elsewhere` }
+  // Writing to it would change the file under its other names too.
   if (nlink > 1) return { what: `has ${nlink} names (hard links)`, mend: `make it a copy: ${copyOver(path)}` }
   return undefined
 }
@@ -55,14 +58,14 @@ function ownership({ uid, mode }: Stat, path: string): Wrong | undefined {
   const me = process.geteuid?.() ?? 0
   if (uid !== me) {
     return {
-      what: `belongs to user ${uid}, and this is user ${me}`,
+      what: `belongs to user ${uid}, but varve runs as user ${me}`,
       mend: `run varve as its owner, or make it yours: chown ${me} ${quoted(path)}`,
     }
   }
   if ((mode & 0o022) === 0) return undefined
   return {
     what: `can be written to by others than its owner (its mode is ${(mode & 0o7777).toString(8).padStart(4, '0')})`,
-    mend: `see that nobody put anything there, then: chmod ${isDirectory(mode) ? '0700' : '0600'} ${quoted(path)}`,
+    mend: `check that nobody put anything there, then: chmod ${isDirectory(mode) ? '0700' : '0600'} ${quoted(path)}`,
   }
 }
 
@@ -74,7 +77,7 @@ function refused(root: string, why: string): VarveError {
   return new VarveError('FAILED_PRECONDITION', `root ${root}: ${why}`)
 }
 
-/** As a shell reads it. */
+/** Quoted for a shell, where that is needed. */
 function quoted(path: string): string {
   const shown = toText(fromText(path))
   return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`

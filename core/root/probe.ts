@@ -1,4 +1,4 @@
-/** What the drivers say to a root that need not be there: a question makes no root. */
+/** Probes the drivers for a root that need not exist: asking does not make one. */
 import { dirname } from 'node:path'
 import type { DriverVerdict } from '../api/store.js'
 import { fromText } from '../bytes.js'
@@ -23,9 +23,9 @@ export function isRoot(root: string): boolean {
 }
 
 /**
- * Every driver's verdict, in the order of selection. Test mounts need a directory on the root's file system, so one is
- * made, `.varve-probe-PID-…`, in the nearest folder above that there is, and removed again; what a killed process left of
- * this kind goes at the next call.
+ * Every driver's verdict, in the order of selection. Test mounts need a directory on the root's file system, so one is made
+ * in the root or the nearest folder above it (`.varve-probe-PID-…`), and removed again. What a killed process left of this
+ * kind is removed at a later call.
  * @throws VarveError INVALID_ARGUMENT (unknown driver)
  */
 export async function probeDrivers(options: ProbeOptions): Promise<readonly DriverVerdict[]> {
@@ -55,7 +55,7 @@ function nearestFolder(root: string): string {
   return folder
 }
 
-/** Of processes of this user that are gone. Another PID namespace's look gone too, so only what is older than an hour. */
+/** Those of this user's dead processes. Other PID namespaces' look dead too, so only directories older than an hour go. */
 function purge(folder: string): void {
   const path = fromText(folder)
   for (const name of namesIn(path)) {
@@ -73,7 +73,7 @@ function namesIn(path: string): readonly string[] {
   try {
     return readdir(path)
   } catch (error) {
-    // Not a folder, or not to be read: the drivers will say so.
+    // Not a folder, or not readable: the drivers will say so.
     if (['ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return []
     throw error
   }

@@ -1,7 +1,7 @@
 /**
  * A data root on a read-only file system (a medium, a snapshot, one that the kernel made so after an error) is open for
- * looking only. SQLite needs its log and memory in files that can be written, also to read what a crash left in the log; so
- * the database is copied with its log to a place of this process's own, and read there.
+ * looking only. SQLite needs writable files for its log and its shared memory, even to read what a crash left in the log.
+ * So the database is copied with its log to a directory of this process's own, and read there.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -13,20 +13,20 @@ import { close, mkdir, open, read, readdir, removeTree, writeAll } from '../sys/
 import { type Lock, lockFresh, tryLockDirectory } from '../sys/lock.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 
-/** Did opening the root fail for its file system alone, and is a store there? */
+/** Did opening the root fail only because its file system is read-only, and is a store there? */
 export function isReadOnlyStore(root: string, error: unknown): boolean {
   const errno = errnoOf(error) ?? (error instanceof Error ? errnoOf(error.cause) : undefined)
   return errno === 'EROFS' && lstatOrUndefined(fromText(`${root}/varve.db`)) !== undefined
 }
 
-/** What stands for a read-only root where something is written: its database, scratch space, locks. */
+/** A writable stand-in for a read-only root: it has the database, scratch space and locks. */
 export interface Copy {
   /** Text. */
   readonly root: string
   remove(): void
 }
 
-/** Its lock, on the directory, dies with this process: the next one removes what a killed one left. @throws SysError */
+/** The lock on the copy's directory dies with this process: the next one removes what a killed one left. @throws SysError */
 export function copyToLookInto(root: string): Copy {
   sweep()
   const { name: path, lock } = lockFresh(
@@ -53,7 +53,7 @@ export function copyToLookInto(root: string): Copy {
   return { root: toText(path), remove }
 }
 
-/** Nothing is mounted below a copy: views are attached nowhere. */
+/** Removes the copies of dead processes. Nothing is mounted below a copy: views are attached nowhere. */
 function sweep(): void {
   const prefix = PLACE.slice(PLACE.lastIndexOf('/') + 1)
   for (const name of readdir(dirname(PLACE)).filter((each) => each.startsWith(prefix))) {
@@ -70,17 +70,17 @@ function sweep(): void {
   }
 }
 
-/** Undefined where somebody has it, or it is gone. */
+/** Undefined where somebody holds it, or the directory is gone. */
 function lockOf(path: string): Lock | undefined {
   try {
     return tryLockDirectory(path)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined // another one swept it up just now
+    if (errnoOf(error) === 'ENOENT') return undefined // another process has just removed it
     throw error
   }
 }
 
-/** A byte string, as all paths of copies. */
+/** The beginning of a copy's path; a byte string, as all paths of copies. */
 const PLACE = fromText(`${tmpdir()}/varve-look-`)
 
 function copyFile(from: string, to: string): void {

@@ -1,9 +1,9 @@
 /**
- * Room that is kept for the way out of a full disk. Whoever removes something needs a little himself: the log of the
- * database, its shared memory, a lock, a name to move a layer to. So the root has `reserve/`: some files of allocated
- * bytes, and more that are there for their inodes (on btrfs, which has no such limit, they hold metadata).
- * When the file system is full, as many of them go as the way out takes; whoever frees space, or closes the store, makes
- * them again where there is room. What goes wrong with it is nobody's failure.
+ * Space that is kept for the way out of a full disk. A removal needs a little itself: for the log of the database, its
+ * shared memory, a lock, a name to move a layer to. So the root has `reserve/`: some files of allocated bytes, and more
+ * that only hold inodes (on btrfs, which has no limit on those, they hold metadata). When the file system is full, as many
+ * of them are deleted as the removal needs. Freeing space or closing the store makes them again, where there is room. A
+ * failure of the reserve never fails a call.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -16,13 +16,13 @@ import { syncFileSystem } from '../sys/sync.js'
 import { fsetxattr } from '../sys/xattr.js'
 
 export interface Reserve {
-  /** Gives up what it takes, where the file system is full. */
+  /** Gives up as much as a removal needs, where the file system is full. */
   makeRoom(): void
   /** Makes what is missing, where there is plenty of room. */
   fill(): void
   /**
-   * Makes again what was given up, as far as it goes: on a full disk what is free now is taken by somebody else soon. Where
-   * something was, `settle` gives back first what the work itself took.
+   * Makes again what was given up, as far as there is room, and at once: on a full disk others soon take what is free. Where
+   * something was given up, `settle` first gives back what the call itself took.
    */
   refill(settle?: () => void): void
 }
@@ -30,14 +30,14 @@ export interface Reserve {
 /** The name of its folder in the root. */
 export const RESERVE = 'reserve'
 
-/** What a removal takes, with the store's opening before it. */
+/** What a removal needs, including the opening of the store before it. */
 const NEEDED = { bytes: 1 << 20, files: 12 } as const
 const PLENTY = { bytes: 16 << 20, files: 200 } as const
 const SPACE_FILES = 4
 const INODE_FILES = 32
 const SPACE = Array.from({ length: SPACE_FILES }, (_, i) => `space-${i}`)
 const INODES = Array.from({ length: INODE_FILES }, (_, i) => `inode-${i}`)
-/** Bytes of each of the first: a part of the file system, within limits. */
+/** Bytes of each space file: a part of the file system, within limits. */
 const PART = 1 / 256
 const SMALLEST = 256 << 10
 const LARGEST = 2 << 20
@@ -83,7 +83,7 @@ function isShort(root: string, folder: string): boolean {
   return files === 0 ? !canRename(folder) : ffree < NEEDED.files
 }
 
-/** btrfs does not tell how much metadata it can still take, and a rename wants the most of it. */
+/** btrfs does not say how much metadata it can still take, and a rename needs most of it. */
 function canRename(folder: string): boolean {
   const path = `${folder}/probe-${randomBytes(6).toString('hex')}`
   try {
@@ -134,7 +134,7 @@ function make(root: string, folder: string): void {
   })
 }
 
-/** There with its content or not at all. */
+/** Makes the file with its content, or not at all. */
 function makeFile(path: string, fill: (fd: number) => void): void {
   const fd = open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
   try {
@@ -147,7 +147,7 @@ function makeFile(path: string, fill: (fd: number) => void): void {
   }
 }
 
-/** ENOSPC and EDQUOT: there is no room for it. EROFS, EACCES, EOPNOTSUPP …: it can't be had here, and the store goes without. */
+/** Ignores ENOSPC and EDQUOT: no room for a reserve. Also EROFS, EACCES, EOPNOTSUPP …: the store does without one here. */
 function quietly(work: () => void): void {
   try {
     work()

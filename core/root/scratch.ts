@@ -7,7 +7,7 @@ import { mkdir, readdir, removeTree } from '../sys/files.js'
 import { type Lock, lockFresh, tryLock } from '../sys/lock.js'
 
 export interface Scratch {
-  /** Of its directory below `tmp/`, which is made by asking. */
+  /** Of its directory below `tmp/`, which reading this makes. */
   readonly name: string
   /** An empty directory of this process, 0700; made at the first call. Byte string. */
   directory(): string
@@ -52,17 +52,17 @@ export function createScratch(root: string): Scratch {
   }
 }
 
-/** The scratch spaces that are there, whoever has them; what has another name is none, and nothing of the store's. */
+/** All scratch spaces, whoever has them. Anything with another kind of name does not belong to the store. */
 export function scratchNames(root: string): readonly string[] {
   return readdir(`${root}/tmp`).filter((name) => NAME.test(name))
 }
 
-/** What lies where scratch space is, and is none. */
+/** What lies in `tmp/` and is no scratch space. */
 export function strangersIn(root: string): readonly string[] {
   return readdir(`${root}/tmp`).filter((name) => !NAME.test(name))
 }
 
-/** Removes a scratch space whose process is gone. False: it lives. */
+/** Removes a scratch space whose process is gone. False: the process lives. */
 export function purgeScratch(root: string, name: string): boolean {
   const lock = tryLock(`${root}/locks/tmp-${name}`)
   if (lock === undefined) return false
@@ -81,7 +81,7 @@ export function isScratchInUse(root: string, name: string): boolean {
   return lock === undefined
 }
 
-/** As `randomName` makes it. */
+/** The names that `randomName` makes. */
 const NAME = /^\d+-[0-9a-f]+$/
 
 function randomName(): string {

@@ -1,8 +1,8 @@
 /**
- * A folder beside the layers with one of everything that a careless copy loses: `sentinel~` in the driver's home, made with
- * the root, what it was then is in the database. After `rsync -a`, a plain `tar` or `cp -r` of the root it differs, and so
- * it is known that layers do, also writable ones, which no digest vouches for. Not in it: holes, since a copy without them
- * has lost nothing but space.
+ * A folder beside the layers, `sentinel~` in the driver's home, with one of everything that a careless copy loses. It is
+ * made with the root, and its facts are kept in the database. After `rsync -a`, a plain `tar` or `cp -r` of the root it
+ * differs, and so do the layers, even writable ones, for which there is no digest. It has no holes, since a copy without
+ * them has lost nothing but space.
  */
 import { constants } from 'node:fs'
 import type { Database } from '../db/database.js'
@@ -28,7 +28,7 @@ import { syncFileSystem } from '../sys/sync.js'
 import { setxattr } from '../sys/xattr.js'
 import { readXattrs } from '../tree/attributes.js'
 
-/** What each part of it stands for, in words. */
+/** What each part of it stands for, in the words of a message. */
 const PARTS = {
   whiteout: 'devices 0:0, the marks of deleted files',
   opaque: 'trusted.* attributes, the marks of opaque directories',
@@ -52,11 +52,11 @@ interface SentinelContext {
 }
 
 const NAME = 'sentinel~'
-/** With a name of each of them a copy by names would find a user; these have none. */
+/** Numbers that no user and no group has, so that no copy finds a name for them. */
 const [UID, GID] = [65_431, 65_432]
 const TIME = { sec: 1_234_567_890, nsec: 123_456_789 }
 
-/** Makes it at the first opening of a root; what fails about that keeps nobody from the store, and the next one tries again. */
+/** Makes it at the first opening of a root. A failure is a warning only, and the next opening tries again. */
 export async function ensureSentinel({ db, graph, home, warn }: SentinelContext): Promise<void> {
   if (db.meta.get('sentinel') !== undefined) return
   try {
@@ -64,11 +64,11 @@ export async function ensureSentinel({ db, graph, home, warn }: SentinelContext)
       if (db.meta.get('sentinel') === undefined) db.meta.set('sentinel', makeSentinel(home))
     })
   } catch (error) {
-    warn(`the mark by which a careless copy of the root is known could not be made: ${messageOf(error)}`)
+    warn(`the sentinel that shows a careless copy of the root could not be made: ${messageOf(error)}`)
   }
 }
 
-/** Makes it, durably, where there is none; gives what is to be kept of it. `home`: the driver's, byte string. */
+/** Makes a new one, durably, and returns the facts to keep of it. `home`: the driver's, byte string. */
 export function makeSentinel(home: string): string {
   const path = `${home}/${NAME}`
   for (const name of readdir(home)) if (name.startsWith(NAME)) removeTree(`${home}/${name}`)
@@ -77,7 +77,7 @@ export function makeSentinel(home: string): string {
   for (const name of ['owner', 'mode', 'time', 'link']) touch(`${fresh}/${name}`)
   link(`${fresh}/link`, `${fresh}/link-2`)
   mkdir(`${fresh}/opaque`, 0o700)
-  // What the file system or the caller's rights don't allow here no layer has either.
+  // What the file system or the caller's rights don't allow here, no layer has either.
   ifAllowed(() => mknod(`${fresh}/whiteout`, constants.S_IFCHR, 0, 0))
   ifAllowed(() => setxattr(`${fresh}/opaque`, 'trusted.overlay.opaque', 'y'))
   ifAllowed(() => setxattr(`${fresh}/opaque`, 'user.varve', 'sentinel'))
@@ -87,7 +87,7 @@ export function makeSentinel(home: string): string {
   try {
     renameat2(fresh, path, RENAME_NOREPLACE)
   } catch (error) {
-    // Another process that opened the root was faster: its one is as good.
+    // Another process that opened the root was faster: its sentinel is as good.
     if (errnoOf(error) !== 'EEXIST') throw error
     removeTree(fresh)
   }

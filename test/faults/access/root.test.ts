@@ -16,7 +16,10 @@ import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 const USER = 65_534
 
-/** What is done to a sound root, with `away` a place beside it; then what the refusal says, and whether its command mends it. */
+/**
+ * What is done to a sound root, with `away` a place beside it; then what the refusal says, and whether its command mends
+ * it.
+ */
 interface Planted {
   readonly what: string
   readonly plant: (root: string, away: string) => void
@@ -61,7 +64,7 @@ const CASES: readonly Planted[] = [
   {
     what: 'a root of another user',
     plant: owner(''),
-    says: /belongs to user 65534, and this is user 0.*: chown 0 \S+$/,
+    says: /belongs to user 65534, but varve runs as user 0.*: chown 0 \S+$/,
   },
   {
     what: 'a root that its group may write to',
@@ -77,7 +80,7 @@ const CASES: readonly Planted[] = [
   ...[...FILES, ...FOLDERS].map((name) => ({
     what: `a symlink in place of ${name}`,
     plant: link(name),
-    says: new RegExp(`/${name} is a symlink, and none is followed here; rm \\S+`),
+    says: new RegExp(`/${name} is a symlink, which is not allowed here; rm \\S+`),
   })),
   {
     what: 'a symlink to nothing in place of varve.db-wal',
@@ -108,13 +111,13 @@ const CASES: readonly Planted[] = [
   {
     what: 'a pipe in place of layers.lock',
     plant: (root) => replace(root, 'layers.lock', (path) => execFileSync('mkfifo', [path])),
-    says: /layers\.lock is no file/,
+    says: /layers\.lock is not a regular file/,
     mends: false,
   },
   {
     what: 'a file in place of a folder',
     plant: (root) => replace(root, 'mnt', (path) => fs.writeFileSync(path, '')),
-    says: /mnt is no directory; rm \S+$/,
+    says: /mnt is not a directory; rm \S+$/,
   },
   ...['vfs/dir', 'locks/open'].map((name) => ({
     what: `a symlink in place of ${name}`,

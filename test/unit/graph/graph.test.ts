@@ -117,7 +117,7 @@ test('Where taking back fails too, the first error is told and the next start ta
     async ({ commit, db, recover, warnings }) => {
       await assert.rejects(commit(undefined, digest('aa')), fails('UNAVAILABLE', /seal failed/))
       assert.equal(db.nodes.unready().length, 1)
-      assert.match(warnings.join(), /could not be taken back/)
+      assert.match(warnings.join(), /could not be removed/)
       broken = false
       await recover()
       assert.equal(db.nodes.unready().length, 0)
