@@ -1,4 +1,4 @@
-/** The raw face of the store (core/api/graph-driver.ts says what it promises): names of space `id` over the graph. */
+/** The store's raw layers (core/api/graph-driver.ts says what they promise): names of space `id` over the graph. */
 
 import type { RawLayers } from '../api/graph-driver.js'
 import { asText } from '../bytes.js'
@@ -22,31 +22,31 @@ export interface RawLayersContext {
   readonly mounts: Mounts
   readonly views: Views
   readonly layers: () => Promise<Layers>
-  /** What goes wrong beside an error that is told. */
+  /** Gets failures that come on top of the error that is thrown. */
   readonly warn: (message: string) => void
 }
 
 const inIdSpace = (id: string) => ({ space: 'id', name: parseLayerId(id) }) as const
 
-/** `engine` is what its layers are labelled with. */
+/** `engine`: the label of its layers. */
 export function createRawLayers(context: RawLayersContext, engine: string): RawLayers {
   const { db, driver, graph, mounts, layers, warn } = context
 
-  const find = (id: string, missing = `layer ${id}: there is none of that id`): NodeRow => {
+  const find = (id: string, missing = `layer ${id}: there is no layer with that id`): NodeRow => {
     const row = graph.find(inIdSpace(id))
     if (row !== undefined) return row
     throw new VarveError('NOT_FOUND', missing)
   }
   const findParent = (id: string | undefined): NodeRow | undefined =>
-    id === undefined ? undefined : find(id, `parent ${id}: there is no layer of that id`)
+    id === undefined ? undefined : find(id, `parent ${id}: there is no layer with that id`)
   const isEngines = (row: NodeRow) => row.labels[ENGINE] === engine
   const runKey = `service.${engine}.run` as const
   const run = () => db.meta.get(runKey) ?? '0'
   const hasId = (row: NodeRow) => db.names.byNode(row.id).some(({ space }) => space === 'id')
-  /** Does the engine know of it, for all we can tell? */
+  /** Does the engine still know the layer, as far as we can tell? */
   const isKnown = (row: NodeRow) => isEngines(row) && row.labels[RUN] === run() && hasId(row)
 
-  /** Under the layer's lock, with the layer as it is then. */
+  /** Does `work` under the layer's lock, with the row as it is then. */
   const locked = async <T>(id: string, work: (row: NodeRow) => Promise<T>): Promise<T> => {
     for (;;) {
       const { layer } = find(id)
@@ -60,7 +60,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
     }
   }
 
-  /** A parent must be sealed; whoever reads there goes on. */
+  /** Seals a layer that becomes a parent; those who read there can go on. */
   const seal = (id: string): Promise<NodeRow> =>
     locked(id, async (row) => {
       if (row.kind !== 'active') return row
@@ -69,7 +69,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         await mounts.requireUnmounted(row)
         return await graph.commit(row.id, { labels: row.labels })
       } catch (error) {
-        // That error is the one to tell; what fails of the undoing is told beside it.
+        // That error is thrown; a failure to undo is only a warning.
         await thaw().catch((also: unknown) =>
           warn(`layer ${row.layer}: its mounts could not be made writable again: ${messageOf(also)}`),
         )
@@ -78,8 +78,8 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
     })
 
   /**
-   * In a transaction: does the layer outlive the id? Then only that goes. An engine asks for a parent's removal when it
-   * knows of no child: those that were made before it began it has forgotten.
+   * In a transaction: does the layer outlive the id? Then only the id is deleted. An engine asks for a parent's removal
+   * only when it knows of no child, so it has forgotten the children that were made before its last start.
    */
   const leave = (id: string, row: NodeRow): boolean => {
     const others = db.names.byNode(row.id).filter((each) => each.space !== 'id' || each.name !== id)
@@ -90,7 +90,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
     return true
   }
 
-  /** The nearest ancestors that were left without an id. */
+  /** The nearest ancestors that have lost their ids to {@link leave}. */
   const leftBelow = (row: NodeRow): readonly NodeId[] => {
     const below = row.parent === null ? undefined : db.nodes.get(row.parent)
     if (below === undefined || !isEngines(below) || hasId(below)) return []
@@ -172,7 +172,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
       try {
         await mounts.unmount(row, target)
       } catch (error) {
-        if (count() > 0) throw error // else somebody else's put came first
+        if (count() > 0) throw error // otherwise another put came first
       }
     },
 
@@ -199,7 +199,7 @@ export function createRawLayers(context: RawLayersContext, engine: string): RawL
         await mounts.requireUnmounted(row)
         await requireUnwritten(id, row)
         const filling = await layers()
-        // From here on it goes with whatever fails.
+        // From here on any failure removes the layer.
         const begun = graph.rebegin(row.id, lock)
         const { size } = await filling.fill(begun, tar, { label: `layer ${id}`, ...options })
         return size
@@ -227,6 +227,6 @@ function requireSameOptions(id: string, { labels }: NodeRow, options?: ReadonlyM
   const told = (text = 'no options') => text.replaceAll('\n', ', ').slice(0, 300)
   throw new VarveError(
     'ALREADY_EXISTS',
-    `layer ${id}: is here already, made with ${told(has)}, not ${told(wanted)}; remove it first`,
+    `layer ${id}: exists already, made with ${told(has)}, not ${told(wanted)}; remove it first`,
   )
 }

@@ -1,10 +1,10 @@
-/** What comes from outside about a snapshot: its name, which labels to change, and what a filter asks for. */
+/** The parts of requests about snapshots: names, the labels to change, and the fields that a filter asks for. */
 
 import type { Labels, SnapshotInfo } from '../api/snapshots.js'
 import { VarveError } from '../errors.js'
 import type { FieldOf } from './filter/filter.js'
 
-/** Of a name, in bytes of UTF-8: bolt, where containerd keeps its own, takes 32,768, and no engine comes near this. */
+/** Bytes of UTF-8. bolt, where containerd keeps its names, takes 32,768, but no engine comes near even this. */
 const MAX_NAME = 4096
 
 /** @throws VarveError INVALID_ARGUMENT */
@@ -14,13 +14,13 @@ export function parseName(name: string): string {
   if (name === '') throw refuse('it is empty')
   if (name.includes('\0')) throw refuse('it has a NUL character')
   // A lone surrogate has no UTF-8, so it would come back as something else.
-  if (/\p{Surrogate}/u.test(name)) throw refuse('it is no well-formed text')
+  if (/\p{Surrogate}/u.test(name)) throw refuse('it is not well-formed text')
   const size = Buffer.byteLength(name)
-  if (size > MAX_NAME) throw refuse(`it has ${size} bytes, at most ${MAX_NAME} will do`)
+  if (size > MAX_NAME) throw refuse(`it has ${size} bytes, at most ${MAX_NAME} are allowed`)
   return name
 }
 
-/** The keys of the labels that an update mask means; undefined is all of them. @throws VarveError INVALID_ARGUMENT */
+/** The keys of the labels that an update mask selects; undefined is all of them. @throws VarveError INVALID_ARGUMENT */
 export function parseMask(name: string, mask: readonly string[]): readonly string[] | undefined {
   const prefix = 'labels.'
   const wrong = mask.find((path) => path !== 'labels' && !(path.startsWith(prefix) && path !== prefix))
@@ -34,7 +34,7 @@ export function parseMask(name: string, mask: readonly string[]): readonly strin
   return mask.map((path) => path.slice(prefix.length))
 }
 
-/** `keys` as of parseMask. */
+/** `keys`: as parseMask returns them. */
 export function changeLabels(old: Labels, given: Labels, keys: readonly string[] | undefined): Labels {
   if (keys === undefined) return given
   const changed = new Map(Object.entries(old))
@@ -46,7 +46,7 @@ export function changeLabels(old: Labels, given: Labels, keys: readonly string[]
   return Object.fromEntries(changed)
 }
 
-/** As containerd's filters see a snapshot: `parent` is there also where it is empty. */
+/** A snapshot as containerd's filters see it: `parent` exists even where it is empty. */
 export function fieldsOf(info: SnapshotInfo): FieldOf {
   return ([field = '', ...rest]) => {
     if (field === 'name' || field === 'kind') return info[field]

@@ -1,4 +1,4 @@
-/** A writable layer sealed into a committed one, and an image made of it. */
+/** Seals a writable layer into a committed one, and makes an image of it. */
 import { createHash } from 'node:crypto'
 import type { LongOptions } from '../api/options.js'
 import type { Database } from '../db/database.js'
@@ -33,8 +33,8 @@ export interface Committed {
 }
 
 /**
- * Records the tar of the layer's changes, then seals it; with `name` (as it is to be kept) the image of it and all below
- * is there at the same moment. A layer that is committed already just gets that image. The layer is locked meanwhile.
+ * Records the tar of the layer's changes, then seals the layer. With `name` (normalised) the same transaction makes an image
+ * of it and all layers below. A layer that is committed already only gets the image. The layer is locked meanwhile.
  * @throws VarveError FAILED_PRECONDITION
  */
 export async function commit(
@@ -74,7 +74,7 @@ async function commitLayer(
     return await graph.commit(id, { tar, labels, also })
   } catch (error) {
     try {
-      // Still writable: its record is of no use, as it may change again.
+      // Still writable, so it may change again: its record is useless.
       if (db.nodes.get(id)?.kind === 'active') clearContent(db, id)
     } catch (clearing) {
       warn(`layer ${layer}: the record of its failed commit could not be cleared: ${messageOf(clearing)}`)
@@ -83,7 +83,7 @@ async function commitLayer(
   }
 }
 
-/** Names an image of exactly this layer and those below, the one that is here or a new one. */
+/** Gives the name to the image of exactly this layer and those below it: an existing one, or else a new one. */
 function nameImage(db: Database, images: Images, node: NodeId, name: string): ImageRow | undefined {
   const here = imageOf(db, chainOf(db, node))
   if (here === undefined) return addImage(db, images, node, name)
@@ -115,7 +115,7 @@ function diffIdOf(db: Database, node: NodeId): Digest {
   )
 }
 
-/** Fields of a config that are made anew. */
+/** Fields of a config that a commit sets itself. */
 const MADE = ['created', 'rootfs', 'history']
 
 /** An OCI image config (image-spec, config.md). */
@@ -125,7 +125,7 @@ function makeConfig(db: Database, nodes: readonly NodeId[]): Omit<NewImage, 'nod
   const [os = 'linux', architecture = 'amd64', variant] = (base?.platform ?? hostPlatform()).split('/')
   const told = base && Object.entries(base.config).find(([key]) => isField(key, 'history'))?.[1]
   const history: readonly unknown[] = Array.isArray(told) ? told : unknownHistory(nodes.length - 1)
-  // Whatever their case, which no reader minds.
+  // In upper or lower case: readers don't distinguish them.
   const kept = Object.entries(base?.config ?? {}).filter(([key]) => !MADE.some((name) => isField(key, name)))
   const config = {
     architecture,

@@ -1,4 +1,4 @@
-/** Whole images out. */
+/** Exports whole images. */
 
 import type { ArchiveFormat, Compression, LongOptions } from '../api/options.js'
 import type { Database } from '../db/database.js'
@@ -21,7 +21,7 @@ export interface ExportOptions extends LongOptions {
   readonly compress?: Compression
 }
 
-/** Store.exportImage. The archive has the name that the image was asked for by; all its names where that was its id. */
+/** Store.exportImage. The archive has the name that the image was asked for by, or all its names if that was its id. */
 export async function exportImage(
   context: ExportContext,
   image: ImageRow,

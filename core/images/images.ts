@@ -21,23 +21,23 @@ export interface NewImage {
   readonly created: string | undefined
   /** Base first, committed and ready. */
   readonly nodes: readonly NodeId[]
-  /** As they are to be kept. */
+  /** Normalised. */
   readonly names: readonly string[]
 }
 
 export interface Images {
   /**
-   * The images and their names in one transaction (or in the caller's); one that is here already just gets the names. A
-   * name moves here from wherever it pointed.
+   * Adds the images and their names in one transaction, or in the caller's. An image that exists already only gets the
+   * names. A name that another image has moves.
    * @throws VarveError NOT_FOUND where a layer was removed meanwhile
    */
   add(images: readonly NewImage[]): readonly ImageRow[]
   tag(image: ImageRow, name: string): void
   /**
-   * A name: untags, and the last one takes the image with it. An image by id: the image. Layers that only it used go
-   * too. Gives names, image ids and layer ids of what went.
-   * @throws VarveError FAILED_PRECONDITION: who uses it, or that it has several names; `force` removes it all the same.
-   * NOT_FOUND where image or name went, or the name moved, meanwhile
+   * By name: removes that name, and with the last name the image. By id: removes the image. Layers that only it used are
+   * removed too. Returns the names, image ids and layer ids that were removed.
+   * @throws VarveError FAILED_PRECONDITION where it is in use or has several names (`force` removes it all the same),
+   * NOT_FOUND where the image or the name was removed, or the name moved, meanwhile
    */
   remove(
     image: ImageRow,
@@ -45,8 +45,8 @@ export interface Images {
     options?: { readonly force?: boolean },
   ): Promise<readonly string[]>
   /**
-   * Layers that no image, name, mount or other layer needs; `all`: also images without a name.
-   * @throws VarveError CANCELLED, between two images or layers; what went until then is gone
+   * Removes layers that no image, name, mount or other layer needs; with `all` also images without a name.
+   * @throws VarveError CANCELLED, between two images or layers; what was removed until then stays removed
    */
   prune(options?: LongOptions & { readonly all?: boolean }): Promise<{
     readonly layers: readonly LayerId[]
@@ -58,8 +58,8 @@ export interface Images {
 /** `isLiving` tells whether the import behind a node's claim still runs. */
 export function createImages(db: Database, graph: Graph, isLiving: (claim: string) => boolean): Images {
   /**
-   * The image, where `stillDoomed` says so in the transaction that deletes it. The raw id of a layer that was committed
-   * into the image is no reason to keep it, unless it is an engine's.
+   * Removes the image, if `stillDoomed` says so in the transaction that deletes it, and the layers that nothing else needs.
+   * The raw id of a layer that was committed into the image does not keep that layer, unless it is an engine's.
    */
   const removeImage = (
     image: ImageRow,
@@ -76,7 +76,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
       signal,
     })
 
-  /** Images that nobody names or works on. */
+  /** Is the image here, without a name, and does nobody work on it? */
   const isIdle = (image: ImageRow): boolean =>
     isHere(db, image) && db.references.byImage(image.key).length === 0 && workersOf(db, image).length === 0
 
@@ -140,7 +140,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
       }
       const committed = db.nodes.ready().filter((row) => row.kind === 'committed')
       const bare = unneeded(db, committed, isLiving)
-      // One at a time, children first: no pile of locks, and an abort is heeded between any two.
+      // One at a time, children first: few locks are held at once, and an abort takes effect between any two.
       for (const [done, node] of [...bare].sort((a, b) => b - a).entries()) {
         progress?.({ step: 'prune', done, total: bare.length, unit: 'layers' })
         for (const row of await graph.removeUnneeded([node], { signal })) layers.push(row)
@@ -151,7 +151,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
   }
 }
 
-/** The committed nodes that are not in the chain of anything that is wanted. */
+/** The committed nodes that are in no chain of an image, a name, a mount, a living import or an uncommitted node. */
 function unneeded(
   db: Database,
   committed: readonly NodeRow[],
@@ -186,7 +186,7 @@ function requireNames(db: Database, image: ImageRow, asked: string | undefined):
   throw new VarveError('NOT_FOUND', `image ${asked}: the name was removed or moved meanwhile`)
 }
 
-/** Keys are used again, so the digest must be the same too. */
+/** Keys are reused, so the digest must be the same too. */
 function isHere(db: Database, image: ImageRow): boolean {
   return db.images.get(image.key)?.digest === image.digest
 }
@@ -221,7 +221,7 @@ function workersOf(db: Database, image: ImageRow): readonly string[] {
   ]
 }
 
-/** Another image with the same layers: what works on it can go on. */
+/** Is it another image with the same layers? Then whatever works on them can go on. */
 function isTopOf(db: Database, other: ImageRow, top: NodeId, image: ImageRow): boolean {
   return other.key !== image.key && db.images.layers(other.key).at(-1) === top
 }

@@ -1,17 +1,17 @@
 /**
- * What a person types to mean an image or a layer.
+ * Resolves what a person types to an image or a layer.
  *
  * - IMAGE: `name[:tag]` in any of its forms, or its id (the config's digest) or a prefix of it.
  * - LAYER: a chain id, a diff id, or a prefix of one; a layer id; `IMAGE#N`, counted from 0 at the base; a writable
  *   layer's name.
- * - An engine's layer: its id or key; what follows the last slash of a key (`default/7/web` is `web`); a prefix of an id of
- *   64 hex digits, and one of a key that goes to its first slash at least.
+ * - An engine's layer: its id or key; the part of a key after its last slash (`web` for `default/7/web`); a prefix of an id
+ *   of 64 hex digits; a prefix of a key that goes beyond its first slash.
  * - TARGET: any of these.
  *
- * A prefix of a digest has two hex digits or more, with or without `sha256:`; a prefix must be unique. What several of
- * these fit means, in this order: a layer's own id or name, exactly; an image's name; an id or a prefix. `sha256:…` and
- * 64 hex digits are ids before anything else. A digest that is the diff id of several layers means none of them, unless
- * it is a base layer's chain id in full.
+ * A prefix of a digest has two hex digits or more, with or without `sha256:`; a prefix must be unique. Where several of
+ * these fit, the first in this order is meant: a layer's own id or name, exactly; an image's name; an id or a prefix. But
+ * `sha256:…` is an id before anything else, and neither that nor 64 hex digits is ever an image's name. A digest that is
+ * the diff id of several layers is ambiguous, unless it is, in full, the chain id of a base layer.
  */
 import type { Database } from '../db/database.js'
 import type { ImageRow } from '../db/images.js'
@@ -74,13 +74,13 @@ export function createResolver(db: Database): Resolver {
 
 function requireWord(what: string, reference: string): void {
   if (reference !== '') return
-  throw new VarveError('INVALID_ARGUMENT', `no ${what} is named: the word is empty`)
+  throw new VarveError('INVALID_ARGUMENT', `no ${what} is given: the word is empty`)
 }
 
 interface Called {
   /** The digest or the name by which it was found. */
   readonly by: string
-  /** That is a chain id. */
+  /** `by` is a chain id, or an image's id. */
   readonly chain: boolean
 }
 
@@ -95,7 +95,7 @@ function findImageByName(db: Database, reference: string): Referent | undefined 
   return undefined
 }
 
-/** The names that a reference may be a form of, the likeliest first; `localhost/` is what podman puts before its own. */
+/** The names that a reference may stand for, the likeliest first; podman puts `localhost/` before its own. */
 export function formsOf(reference: string): readonly string[] {
   if (isIdSpelling(reference)) return []
   return [
@@ -152,7 +152,7 @@ function layersByPrefix(db: Database, reference: string): readonly Match[] {
   ]
 }
 
-/** What engines call their layers: by the last part of a snapshot's key, and by the beginning of what is long. */
+/** Layers by engines' names: by the last part of a snapshot's key, and by a prefix of a long id or key. */
 function layersByName(db: Database, reference: string): readonly Match[] {
   const isPath = reference.includes('/')
   const isPrefix = hexOf(reference) !== undefined
@@ -168,7 +168,7 @@ function layersByName(db: Database, reference: string): readonly Match[] {
     const row = db.nodes.get(node)
     return row?.state === 'ready' ? [{ kind: 'layer', node: row, by: name, chain: false }] : []
   })
-  // dockerd makes `ID-init` below `ID`, and `ID-parent-view-…` to compare: what all begin with means the container's.
+  // dockerd makes `ID-init` below `ID`, and `ID-parent-view-…` to compare: their common prefix means the container's layer.
   const containers = matches.map(({ by }) => lastOf(by)).filter((last) => /^[0-9a-f]{64}$/.test(last))
   return matches.filter(({ by }) => !containers.some((id) => lastOf(by).startsWith(`${id}-`)))
 }
@@ -178,8 +178,8 @@ function lastOf(key: string): string {
 }
 
 /**
- * The one thing that all matches mean. One digest may be the chain id of a base layer and the diff id of others: in full
- * it means the base layer, a prefix of it may mean any.
+ * The one image or layer that all matches mean. One digest may be the chain id of a base layer and the diff id of others: in
+ * full it means the base layer, but a prefix of it may mean any.
  */
 function one(reference: string, matches: readonly Match[]): Referent | undefined {
   const things = new Map(matches.map((match) => [keyOf(match), match]))
@@ -214,7 +214,7 @@ function notFound(db: Database, what: 'image' | 'layer' | 'image or layer', refe
   return new VarveError('NOT_FOUND', `no such ${what}: ${JSON.stringify(reference)}${near}`)
 }
 
-/** What there is that is spelled much like it; of a repository without the tag that was meant, a name with a tag. */
+/** An existing name with a similar spelling; for a repository that lacks the wanted tag, a name with another tag. */
 function suggestion(
   db: Database,
   what: 'image' | 'layer' | 'image or layer',
@@ -233,7 +233,7 @@ function suggestion(
     for (const { name } of db.names.all()) known.set(name, name)
     for (const { layer } of db.nodes.ready()) known.set(layer, layer)
   }
-  // What is there but can't be used (a layer in the making) is no answer.
+  // The reference itself is no suggestion: it exists but can't be used (a layer in the making).
   if (known.get(reference) === reference) known.delete(reference)
   const near = nearest(reference, known.keys())
   if (near !== undefined) return known.get(near)

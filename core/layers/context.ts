@@ -1,4 +1,4 @@
-/** What the modules of this folder work with. */
+/** The context of the modules in this folder. */
 import type { Database } from '../db/database.js'
 import type { Driver } from '../driver.js'
 import type { Graph } from '../graph/graph.js'

@@ -1,4 +1,4 @@
-/** Layers out again: the identical tar, verified as it leaves, and the scrub that reads every stored byte. */
+/** Exports a layer: the identical tar, verified as it leaves. Also the scrub that reads every stored byte. */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { LongOptions } from '../api/options.js'
@@ -25,10 +25,10 @@ export interface LayerReader {
   /**
    * The layer's tar, byte for byte as it came. The last piece is held back until the digest is known to be right, so a
    * damaged layer never looks complete. Pieces are reused: copy to keep.
-   * @throws VarveError CORRUPT names what is wrong; FAILED_PRECONDITION where the layer was never a tar
+   * @throws VarveError CORRUPT, saying what is wrong; FAILED_PRECONDITION where the layer was never a tar
    */
   export(node: NodeId, options?: LongOptions): AsyncGenerator<Uint8Array, void>
-  /** Reads every stored byte of the layer; what is wrong with it, in words, nothing where all is well. */
+  /** Reads every stored byte of the layer. Returns what is wrong with it, in words; nothing where all is well. */
   verify(node: NodeId, options?: LongOptions): Promise<readonly string[]>
 }
 
@@ -79,14 +79,14 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
         signal: options.signal,
         ...(options.damaged && { damaged: options.damaged }),
       })
-      done.catch(() => {}) // awaited below; an early failure is not unhandled until then
+      done.catch(() => {}) // awaited below; until then a failure must not count as unhandled
       try {
         yield* drain(tar)
       } catch (error) {
-        await done // its reason is the one to tell
+        await done // throws the actual reason
         throw error
       } finally {
-        // Left early as well: the thread reads through the view until it ends.
+        // Also where the reader stops early: the thread reads through the view until it ends.
         await done.catch(() => {})
         recycle(tar)
       }
@@ -118,7 +118,7 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
         const { layer } = graph.get(node)
         throw new VarveError(
           'CORRUPT',
-          `layer ${layer}: what is stored has the digest ${actual}, but it was imported as ${row.diffId}; 'varve check --data' names the files; to mend it, remove what is made of it ('varve rm') and import that again`,
+          `layer ${layer}: the stored content has the digest ${actual}, but it was imported as ${row.diffId}; 'varve check --data' names the files; to repair it, use 'varve repair --from SOURCE', or remove the images that contain it ('varve rm') and import them again`,
         )
       }
       if (held) yield held

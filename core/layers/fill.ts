@@ -1,5 +1,5 @@
 /**
- * The content of a layer that is being made: its tar through recorder and driver at once (core/README.md draws it).
+ * Fills a new layer: its tar goes through recorder and driver at once (drawn in core/README.md).
  *
  *     blob or stream ─► recorder thread ─ hashes, split record, file index → database
  *                              └─ channel → driver.apply → the layer
@@ -32,7 +32,7 @@ interface FillingContext {
 interface FillOptions extends LongOptions {
   /** What the tar must hash to. */
   readonly diffId?: Digest | undefined
-  /** What the blob, as it is, must hash to. */
+  /** What the blob must hash to, before it is decompressed. */
   readonly digest?: Digest | undefined
   readonly step?: string
   readonly limits?: LayerLimits | undefined
@@ -43,7 +43,7 @@ interface Filled {
   readonly applied: Omit<Applied, 'replaced'>
 }
 
-/** Of no bytes: layers that old docker and other builders wrote as an empty file. */
+/** The digest of no bytes: old docker and other builders wrote some layers as an empty file. */
 const EMPTY = digestOf(createHash('sha256').digest())
 
 export function createFilling({ db, driver, scratch, warn }: FillingContext) {
@@ -90,7 +90,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     }
   }
 
-  /** What fails about it hides no error: the files go with the scratch space. */
+  /** A failure is only a warning, and hides no error: the files go with the scratch space. */
   const drop = (payloads: Applied['replaced']): void => {
     for (const { file } of payloads) {
       try {
@@ -118,8 +118,8 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   }
 
   /**
-   * The tar named directories through symlinks, so its paths are not all where the files are: the index is made from
-   * what the driver says the layer has.
+   * Rebuilds the index of a layer from `tar`. That is the driver's own, not the imported one, where the imported tar named
+   * directories through symlinks, so that its paths are not all where the files are.
    */
   const reindex = async (node: NodeId, tar: AsyncIterable<Uint8Array>): Promise<void> => {
     while (db.files.clear(node, 5_000) > 0);
@@ -127,12 +127,12 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       limits: UNLIMITED,
       rows: (rows) => void db.files.insertMany(node, rows),
       split: () => {},
-      mayBeEmpty: true, // it is what the layer came as
+      mayBeEmpty: true, // the layer may have come as an empty file
     })
   }
 
   return {
-    /** Lays the tar into the begun layer, and records it. @throws VarveError CORRUPT, INVALID_ARGUMENT, CANCELLED … */
+    /** Applies the tar to the begun layer, and records it. @throws VarveError CORRUPT, INVALID_ARGUMENT, CANCELLED … */
     async fill(begun: Begun, source: TarSource, options: FillOptions = {}): Promise<Filled> {
       const { label } = source
       const { recorded, applied, digest } = await transfer(begun, source, options)
@@ -148,10 +148,9 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       return { recorded, applied }
     },
 
-    /** Makes the index of a layer anew from that tar. */
     reindex,
 
-    /** Makes the record alone, of a layer whose content is there. On failure nothing of it stays. */
+    /** Makes only the record of a layer whose content is there already. On failure nothing of it stays. */
     async record(
       node: NodeId,
       tar: AsyncIterable<Uint8Array>,
@@ -174,7 +173,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
   }
 }
 
-/** The digest of a blob's content, decompressed: what a layer's diff id is. @throws VarveError CORRUPT, CANCELLED */
+/** The digest of a blob's decompressed content, which is a layer's diff id. @throws VarveError CORRUPT, CANCELLED */
 export async function digestOfBlob(blob: Blob, { signal }: LongOptions): Promise<Digest> {
   const { input, finished, confirm, cancel, close: end } = blobSource(blob, signal)
   finished.catch(cancel)
@@ -203,7 +202,7 @@ async function recordStream(
   throw firstCause(results)
 }
 
-/** The error to tell: not the CANCELLED of a side that another one's failure stopped. */
+/** The error to report: not the CANCELLED of a side that was stopped by the failure of another. */
 function firstCause(results: readonly PromiseSettledResult<unknown>[]): unknown {
   const reasons = results.flatMap((result): readonly unknown[] =>
     result.status === 'rejected' ? [result.reason] : [],
@@ -211,7 +210,7 @@ function firstCause(results: readonly PromiseSettledResult<unknown>[]): unknown 
   return reasons.find((error) => !isCode(error, 'CANCELLED')) ?? reasons[0]
 }
 
-/** Of what was broken off from outside the reason is told, whatever came of it where. */
+/** An aborted transfer reports the reason of the abort, whatever error that caused inside. */
 function told(label: string, error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted !== true || !isCode(error, 'CANCELLED')) return labelled(label, error)
   const why = signal.reason instanceof VarveError ? signal.reason.message : 'interrupted'

@@ -15,10 +15,10 @@ export interface Indexer {
   content(sha256: Buffer): void
 }
 
-/** Of the directories that are remembered, about: bytes. */
+/** Bytes of memory, about, for the directories that are remembered. */
 const MAX_SEEN = 6 << 20
 
-/** Calls `emit` for each row, in the order of the tar; an implied directory's may come again. */
+/** Calls `emit` for each row, in the order of the tar; the row of an implied directory may come again. */
 export function createIndexer(emit: (row: FileRow) => void): Indexer {
   /** Directories that have a row, as far as they are remembered; one leaves when something else takes its place. */
   const seen = new Map<string, Seen>()
@@ -36,7 +36,7 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
     seen.set(path, { real, below: [] })
     seen.get(parentOf(path))?.below.push(path)
   }
-  /** Rows for the directories above `path`; those above a mark alone are there only if a lower layer has them. */
+  /** Rows for the directories above `path`. Those above a mark only (not `real`) exist only if a lower layer has them. */
   const ensureParents = (path: string, real: boolean) => {
     const missing: string[] = []
     for (let at = parentOf(path); at !== '' && at !== lastReal; at = parentOf(at)) {
@@ -95,9 +95,9 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
 }
 
 interface Seen {
-  /** It, or something in it, is told; not marks alone. */
+  /** The tar has an entry for it or for something in it, other than marks. */
   real: boolean
-  /** Directories right in it that were noted. */
+  /** Its direct subdirectories that were noted. */
   readonly below: string[]
 }
 

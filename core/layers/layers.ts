@@ -1,6 +1,6 @@
 /**
- * Layers as tars: in (import), out (export), and the record of one that was written here (commit). The order of events
- * and the locks are the graph's (core/graph/graph.ts), the way of the bytes is core/layers/fill.ts.
+ * Layers as tars: import, export, and the record of a layer that was written here (for a commit). The order of events and
+ * the locks are in core/graph/graph.ts, the way of the bytes is in core/layers/fill.ts.
  */
 
 import type { LayerLimits, LongOptions } from '../api/options.js'
@@ -22,13 +22,13 @@ export interface ImportLayerOptions extends LongOptions {
   readonly parent?: NodeId | undefined
   /** What the content must hash to. */
   readonly diffId?: Digest | undefined
-  /** What the blob, as it is, must hash to. */
+  /** What the blob must hash to, before it is decompressed. */
   readonly digest?: Digest | undefined
-  /** The scratch space of an import that may fail yet: until its image is there, the layer is nobody else's business. */
+  /** The scratch space of an image import: if that fails before its image is there, the layer is removed again. */
   readonly claim?: string | undefined
-  /** What progress calls it. */
+  /** Its name in reports of progress. */
   readonly step?: string
-  /** What is not in it has its default. */
+  /** Missing limits have their defaults. */
   readonly limits?: LayerLimits | undefined
 }
 
@@ -39,7 +39,7 @@ export interface ImportedLayer {
   readonly diffId: Digest
   /** It was here before, or another process brought it meanwhile. */
   readonly existed: boolean
-  /** It was here, damaged, and the tar mended it. */
+  /** It was here, but damaged, and was healed from the tar. */
   readonly healed?: boolean
 }
 
@@ -50,21 +50,21 @@ export interface LayerSource {
 
 export interface Layers extends LayerReader, Healing {
   /**
-   * Lays the blob, of whatever compression, on top of `parent`. Two processes that import the same layer share the work
-   * where `diffId` is given. On failure nothing of the layer stays.
+   * Imports the blob, in any compression, as a layer on top of `parent`. Two processes that import the same layer share the
+   * work where `diffId` is given. On failure nothing of the layer stays.
    * @throws VarveError CORRUPT, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, CANCELLED
    */
   import(blob: Blob, options?: ImportLayerOptions): Promise<ImportedLayer>
   /**
-   * Where the layer with the last of these diff ids, on top of the others, can be had without an archive: the layer itself
-   * (`isChain`), or one with the same content on top of others.
+   * A source, other than an archive, of the layer with the last of these diff ids on top of the others: that layer itself
+   * (`isChain`), or one with the same content on another parent.
    */
   source(diffIds: readonly Digest[]): LayerSource | undefined
-  /** A layer that is here, as one that an import found. @throws VarveError NOT_FOUND */
+  /** An existing layer, as the result of an import. @throws VarveError NOT_FOUND */
   use(node: NodeId): ImportedLayer
   /**
-   * Lays a plain tar into a layer that was begun, and declares it ready: with digests where all below it have theirs. Gives
-   * the bytes of file content. On failure nothing of the layer stays.
+   * Applies a plain tar to a begun layer, and makes it ready: with digests, if all layers below have theirs. Returns the
+   * bytes of file content. On failure nothing of the layer stays.
    * @throws VarveError as `import` does
    */
   fill(
@@ -77,7 +77,7 @@ export interface Layers extends LayerReader, Healing {
    * caller holds the layer's lock. On failure nothing of the record stays.
    */
   record(node: NodeId, tar: AsyncIterable<Uint8Array>, options?: LongOptions): Promise<TarFacts>
-  /** Makes the index of a committed layer with a tar anew, from its split record and its files. @throws VarveError CORRUPT */
+  /** Rebuilds the index of a committed layer with a tar, from its split record and its files. @throws VarveError CORRUPT */
   reindex(node: NodeId): Promise<void>
 }
 
@@ -118,7 +118,7 @@ export function createLayers(context: LayersContext): Layers {
     return { ...finished, chainId: facts.chainId, diffId: facts.diffId }
   }
 
-  /** A layer that is here already, as long as it seems to be what it was; a damaged one is mended, and that is told. */
+  /** A layer that is here already, if it passes a quick check; a damaged one is healed, with a warning. */
   const soundOrHealed = async (
     here: ImportedLayer,
     blob: Blob,

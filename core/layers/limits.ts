@@ -1,6 +1,6 @@
 /**
- * How much one layer may bring. A small archive can say that it is as large as it likes (a bomb of gzip, of holes, of
- * directories that long paths imply), so the sum is bounded, and whoever has larger layers says so.
+ * Limits on the size of one layer. A small archive can claim any size (a bomb of gzip, of holes, of directories that long
+ * paths imply), so the total is bounded; larger layers need a higher limit at the import.
  */
 
 import type { LayerLimits } from '../api/options.js'
@@ -21,7 +21,7 @@ export const UNLIMITED: LayerLimits = {
   maxEntries: Number.POSITIVE_INFINITY,
 }
 
-/** Each method throws RESOURCE_EXHAUSTED where it is too much. */
+/** Each method throws RESOURCE_EXHAUSTED past its limit. */
 export function createLimitCounter({
   maxSize = MAX_SIZE,
   maxEntries = MAX_ENTRIES,
@@ -45,7 +45,7 @@ export function createLimitCounter({
   }
 }
 
-/** Counts entries, or what they make with the directories that their paths imply; throws where it is too much. */
+/** Counts entries, with or without the directories that their paths imply; throws RESOURCE_EXHAUSTED past the limit. */
 export function createEntryCounter({ maxEntries = MAX_ENTRIES }: LayerLimits): (more: number) => void {
   let entries = 0
   return (more) => {
@@ -58,6 +58,6 @@ export function createEntryCounter({ maxEntries = MAX_ENTRIES }: LayerLimits): (
 function exhausted(what: string, limit: string): VarveError {
   return new VarveError(
     'RESOURCE_EXHAUSTED',
-    `the layer has ${what}, which is refused; if it is meant to be so large, import it with a higher limit (--${limit})`,
+    `the layer has ${what}, which is refused; if it really is that large, import it with a higher limit (--${limit})`,
   )
 }

@@ -70,7 +70,7 @@ serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
 
   /**
    * Where the entry's file is now. A directory that the tar named through a symlink may have become another one later in
-   * the same tar, so among the places it may be, the content decides.
+   * the same tar, so of several possible places the one with the right content is taken.
    */
   function placeOf(item: StoredItem, path: string): string {
     for (let named = aliases.size > 0 ? parentOf(path) : ''; named !== ''; named = parentOf(named)) {

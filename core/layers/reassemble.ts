@@ -1,6 +1,6 @@
 /**
- * The way back from a split record and a layer's files to the identical tar, in a thread of its own. The caller judges
- * the result by the digest of what comes out; `verify` also checks every file on the way and can say which one is wrong.
+ * Rebuilds the identical tar from a split record and a layer's files, in a thread of its own. The caller judges the result
+ * by its digest. With `damaged` every file is checked on the way too, so that the wrong ones can be named.
  */
 
 import { isCode } from '../errors.js'
@@ -17,7 +17,7 @@ export interface ReassembleOptions {
   readonly replaced: ReadonlyMap<string, string>
   /** Directories that the tar named through a symlink (Applied.aliases). */
   readonly aliases: readonly (readonly [named: string, real: string])[]
-  /** Check each file against its digest, and tell the ones that differ; the tar then has zeros in their place. */
+  /** If given, each file's digest is checked. Gets the files that differ; the tar then has zeros in their place. */
   readonly damaged?: (path: string, reason: string) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -25,7 +25,7 @@ export interface ReassembleOptions {
 export interface Reassembly {
   /** The tar's bytes; broken where `done` rejects. */
   readonly tar: ByteChannel
-  /** Settles when the thread is over. @throws VarveError CORRUPT: a file is missing, another type, or too short */
+  /** Settles when the thread has ended. @throws VarveError CORRUPT: a file is missing, another type, or too short */
   readonly done: Promise<void>
 }
 
@@ -56,7 +56,7 @@ export function reassemble(options: ReassembleOptions): Reassembly {
     onAbort: stop,
     message: ({ path, reason }) => options.damaged?.(path, reason),
   }).finally(() => openProducer(record.sink).fail())
-  // Each of the two that fails ends the other one, which then only says that it was cancelled.
+  // If one of the two fails it ends the other, which then only says that it was cancelled.
   const done = Promise.allSettled([working, feeding.catch(ignoreCancelled)]).then(([worked, fed]) => {
     const failed = [fed, worked].find(({ status }) => status === 'rejected')
     if (failed?.status !== 'rejected') return
@@ -66,7 +66,7 @@ export function reassemble(options: ReassembleOptions): Reassembly {
   return { tar, done }
 }
 
-/** Frames: each chunk behind its length (4 bytes, little endian), since a channel keeps no boundaries. */
+/** Frames: each chunk after its length (4 bytes, little endian), since a channel keeps no boundaries. */
 async function* framed(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for (const chunk of chunks) {
     const frame = Buffer.alloc(4 + chunk.length)

@@ -19,7 +19,7 @@ export interface RecordTask {
   readonly input: TarInput
   readonly output: ByteSink | undefined
   readonly limits: LayerLimits
-  /** No bytes at all are an empty layer, and not a tar that is cut off. */
+  /** No bytes at all mean an empty layer, not a tar that is cut off. */
   readonly mayBeEmpty: boolean
 }
 
@@ -37,7 +37,7 @@ export interface RecordResult {
 }
 
 const ROWS_A_MESSAGE = 2048
-/** Of rows in a message, about: a path or an attribute may be long. */
+/** Bytes of rows in a message, about: paths and attributes may be long. */
 const BYTES_A_MESSAGE = 256 * 1024
 const PROGRESS_EVERY = 4 * 1024 * 1024
 

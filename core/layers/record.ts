@@ -18,7 +18,7 @@ export interface RecordOptions {
   readonly rows: (rows: readonly FileRow[]) => void
   /** Chunks of the split record, in order. */
   readonly split: (chunk: Uint8Array) => void
-  /** Take no bytes at all for an empty layer: where the digest that is announced says so. */
+  /** Accept no bytes at all as an empty layer, where the announced digest says so. */
   readonly mayBeEmpty?: boolean
   /** Bytes of tar read so far. */
   readonly progress?: ((bytes: number) => void) | undefined
@@ -27,7 +27,7 @@ export interface RecordOptions {
 
 export interface Recorded {
   readonly diffId: Digest
-  /** Bytes of the tar, all that follows its last entry included. */
+  /** Bytes of the tar, including all that follows its last entry. */
   readonly tarSize: number
   readonly entries: number
   /** Bytes of file content. */

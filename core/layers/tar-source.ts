@@ -1,4 +1,4 @@
-/** A layer's tar on its way in: out of a blob of whatever compression, or as it comes. */
+/** Sources of a layer's tar: a blob in any compression, or a plain stream. */
 
 import type { Blob } from '../compress/blob.js'
 import { openDecompressed } from '../compress/decompress.js'
@@ -8,23 +8,23 @@ import type { Digest } from '../ids.js'
 import { type ByteChannel, createChannel, pump, recycle } from '../threads/channel.js'
 import type { TarInput } from './record-worker.js'
 
-/** A plain tar on its way in. */
+/** A plain tar, to be read once. */
 export interface TarSource {
   /** What it is and where from, for messages. */
   readonly label: string
   readonly input: TarInput
   /** Bytes, for progress. */
   readonly total: number | undefined
-  /** The other end of the input; `digest` is that of the compressed bytes, where there are such. Never unhandled. */
+  /** Settles when the input was sent; `digest` is that of the compressed bytes, if any. A rejection is never unhandled. */
   readonly finished: Promise<{ readonly digest: Digest | undefined }>
-  /** After `finished`: that these bytes are all there is. @throws VarveError CORRUPT */
+  /** After `finished`: checks that these are all the bytes there are. @throws VarveError CORRUPT */
   confirm(tarSize: number): Promise<void>
-  /** Nobody wants it any more; `finished` settles. Idempotent. */
+  /** Stops the source; `finished` settles. Idempotent. */
   cancel(): void
   close(): Promise<void>
 }
 
-/** A blob of whatever compression. */
+/** A blob in any compression. */
 export function blobSource(blob: Blob, signal: AbortSignal | undefined): TarSource {
   const compression = sniffBlob(blob)
   const plain = openDecompressed(blob, compression, { signal })
@@ -33,18 +33,18 @@ export function blobSource(blob: Blob, signal: AbortSignal | undefined): TarSour
   return { label: blob.label, input: plain, total, finished, confirm, cancel, close: end }
 }
 
-/** A plain tar as it comes in. An error of `tar` is the source's. */
+/** A plain tar from a stream. An error of `tar` rejects `finished`. */
 export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): TarSource {
   const { sink, channels } = createChannel()
   const stop = new AbortController()
   const stopped = new Promise<never>((_, reject) => {
     stop.signal.addEventListener('abort', () =>
-      reject(new VarveError('CANCELLED', `${label}: nobody reads on`)),
+      reject(new VarveError('CANCELLED', `${label}: the reader has stopped`)),
     )
   })
   const pumping = pump(tar, sink)
   const finished = Promise.race([pumping, stopped]).then(() => ({ digest: undefined }))
-  finished.catch(() => {}) // told by `finished`; what still comes after a cancel is nobody's
+  finished.catch(() => {}) // whoever awaits `finished` gets it; after a cancel nobody does
   return {
     label,
     input: { channel: sole(channels) },
@@ -53,7 +53,7 @@ export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): Tar
     confirm: async () => {},
     cancel: () => stop.abort(),
     async close() {
-      // A sender that hangs has its slot as long as it does.
+      // A sender that hangs keeps its slot until it ends.
       const over = () => recycle(sink)
       void pumping.then(over, over)
     },

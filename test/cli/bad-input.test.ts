@@ -457,7 +457,7 @@ test('a layer that was damaged in the store is told, and mended by what the mess
   const exported = await store.attempt(['export', 'damaged:1', '-o', join(work, 'never.tar')])
   oneMessage(exported, {
     status: 9,
-    says: /check --data.*remove what is made of it \('varve rm'\) and import/,
+    says: /check --data.*remove the images that contain it \('varve rm'\) and import/,
   })
   await store.varve('rm', 'damaged:1')
   assert.match(await store.varve('import', input), /2 layers, all new/)

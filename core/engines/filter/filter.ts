@@ -1,34 +1,34 @@
 /**
  * containerd's filters (its package pkg/filters), as `ctr snapshots ls` and the List calls have them:
  *
- *     filter   := selector ("," selector)*          all of them hold; of several filters one has to
- *     selector := path [operator value]             without an operator: the field is there
- *     path     := field ("." field)*                a label's key may be parted by dots or quoted: labels."a.b" is labels.a.b
+ *     filter   := selector ("," selector)*          all of them must hold; of several filters one must
+ *     selector := path [operator value]             without an operator: the field exists
+ *     path     := field ("." field)*                labels.a.b is labels."a.b": a label's key with dots in it
  *     field    := [A-Za-z0-9_-]+ | quoted
  *     operator := "==" | "!=" | "~="                ~=: a regular expression that matches somewhere
  *     value    := quoted | characters but "," and white space
  *     quoted   := " with Go's escapes "; after ~= also / or | around it
  *
- * White space between these does not count. A field that is not there has the value '': it is `!=` any text. The empty
- * filter, and no filter, take everything. Stricter than containerd: a malformed regular expression is an error, not a
- * filter that takes nothing. More lenient: white space before `,`, and an escape that a regular expression knows (`/\d/`).
+ * White space between these does not count. A missing field has the value '', so it is `!=` any text. The empty filter, and
+ * no filter, match everything. Stricter than containerd: a malformed regular expression is an error, not a filter that
+ * matches nothing. More lenient: white space is allowed before `,`, and so are the escapes of regular expressions (`/\d/`).
  */
 import { asText, fromText } from '../../bytes.js'
 import { messageOf, VarveError } from '../../errors.js'
 import { compilePattern } from './pattern.js'
 
-/** The value of a field of what is looked at; undefined where it has none. */
+/** The value of a field of the object that is filtered; undefined where it has none. */
 export type FieldOf = (path: readonly string[]) => string | undefined
 export type Filter = (field: FieldOf) => boolean
 
-/** What a request may ask for: characters of all its filters, and states of all their regular expressions. */
+/** Limits of one request: characters of all its filters, and states of all their regular expressions. */
 const MAX_LENGTH = 65_536
 const MAX_STATES = 10_000
 
-/** One filter of all these texts. @throws VarveError INVALID_ARGUMENT, with the place and what is wanted there */
+/** One filter of all these texts. @throws VarveError INVALID_ARGUMENT, with the position and what is expected there */
 export function parseFilters(filters: readonly string[]): Filter {
   const length = filters.reduce((sum, text) => sum + text.length, 0)
-  if (length > MAX_LENGTH) throw tooMuch(`have ${length} characters, at most ${MAX_LENGTH} will do`)
+  if (length > MAX_LENGTH) throw tooMuch(`have ${length} characters, at most ${MAX_LENGTH} are allowed`)
   const parsed = filters.map(parseFilter)
   const states = parsed.reduce((sum, each) => sum + each.states, 0)
   if (states > MAX_STATES) throw tooMuch('have regular expressions that are too large together')
@@ -117,7 +117,7 @@ function createReader(text: string) {
   }
   const skip = () => void takeRaw(/\s+/)
 
-  /** An escape in a quoted text, its bytes. */
+  /** The bytes of an escape in a quoted text. */
   const escaped = (quote: string): string => {
     const long = takeRaw(/\\(?:x[0-9A-Fa-f]{2}|[0-7]{3}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})/)
     if (long !== undefined) {
@@ -139,7 +139,7 @@ function createReader(text: string) {
 
   return {
     fail,
-    /** Of what comes next that is no white space: from 0. */
+    /** Position of the next character that is not white space, from 0. */
     place(): number {
       skip()
       return at
@@ -156,7 +156,7 @@ function createReader(text: string) {
       skip()
       return takeRaw(what)
     },
-    /** A text between two of one of these quotes. Go's \x and octal escapes are bytes, of which the text is UTF-8. */
+    /** A text enclosed in one of these quotes. Go's \x and octal escapes are bytes; together the bytes are UTF-8. */
     quoted(quotes: string): string | undefined {
       skip()
       const quote = text[at]

@@ -13,8 +13,8 @@ export function posixClass(name: string): CharSet | undefined {
 }
 
 /**
- * `\p{name}`: a general category (`L`, `Lu`), a script (`Greek`) or `Any`, as Unicode has them. Their other names are taken
- * too (`Letter`, `Grek`), where Go takes one alone; no other property is (`Alphabetic`).
+ * `\p{name}`: a general category (`L`, `Lu`), a script (`Greek`) or `Any`, as Unicode has them. Unlike in Go, where each has
+ * one name, their other names (`Letter`, `Grek`) are accepted too. Other properties (`Alphabetic`) are not.
  */
 export function unicodeClass(name: string): CharSet | undefined {
   if (!/^\w+$/.test(name)) return undefined
@@ -46,7 +46,7 @@ export function union(sets: readonly CharSet[]): CharSet {
   return (code) => sets.some((set) => set(code))
 }
 
-/** In upper or lower case, whichever fits. */
+/** The set, and each character whose upper or lower case is in it. */
 export function ignoringCase(set: CharSet): CharSet {
   return (code) => {
     if (set(code)) return true
@@ -71,7 +71,7 @@ const ALPHA = union([LOWER, UPPER])
 const ALNUM = union([ALPHA, DIGIT])
 const GRAPH = span('!~')
 
-// Maps: the names come from outside, and `constructor` is one of every object's.
+// Maps, not objects: the names come from outside, and every object has a `constructor`.
 const PERL: ReadonlyMap<string, CharSet> = new Map([
   ['d', DIGIT],
   ['s', among('\t\n\f\r ')],

@@ -1,4 +1,4 @@
-/** RE2's syntax (github.com/google/re2/wiki/Syntax), as Go's regexp takes it, read into a tree. Captures are plain groups. */
+/** Parses RE2's syntax (github.com/google/re2/wiki/Syntax), as in Go's regexp, into a tree. Captures are plain groups. */
 import { VarveError } from '../../errors.js'
 import {
   type CharSet,
@@ -28,7 +28,7 @@ interface Flags {
   readonly s: boolean
 }
 
-/** Ours, where Go has 1000: how deep groups may be. Both parser and compiler go down by calls, and nobody means so many. */
+/** How deep groups may be nested; Go allows 1000. Parser and compiler recurse, and no real pattern needs as many. */
 const MAX_DEPTH = 100
 /** As in RE2: how often a part may be repeated. Repetitions inside repetitions are bounded by the states that they make. */
 const MAX_REPEAT = 1000
@@ -38,7 +38,7 @@ const REPETITION = /[*+?]|\{(0|[1-9]\d*)(?:(,)(0|[1-9]\d*|))?\}/
 
 const CONTROLS: Readonly<Record<string, number>> = { a: 7, f: 12, n: 10, r: 13, t: 9, v: 11 }
 
-/** @throws VarveError INVALID_ARGUMENT, with the place */
+/** @throws VarveError INVALID_ARGUMENT, with the position */
 export function parsePattern(source: string): Expression {
   let at = 0
   let depth = 0
@@ -58,7 +58,7 @@ export function parsePattern(source: string): Expression {
   }
   const char = (): string => String.fromCodePoint(source.codePointAt(at) ?? 0)
   const fold = (set: CharSet, flags: Flags): CharSet => (flags.i ? ignoringCase(set) : set)
-  /** Case is ignored in what a class names, and what is left is the opposite of that. */
+  /** A negated class is the opposite of the case-folded one. */
   const classOf = (found: CharSet, flags: Flags, negated: boolean): CharSet =>
     negated ? not(fold(found, flags)) : fold(found, flags)
   const literal = (code: number, flags: Flags): Expression => ({ kind: 'set', set: fold(only(code), flags) })
@@ -80,7 +80,7 @@ export function parsePattern(source: string): Expression {
     return { kind: 'choice', options }
   }
 
-  /** `\Q…\E`: a repetition after it is its last character's. */
+  /** `\Q…\E`: a repetition after it applies to its last character. */
   const quoted = (flags: Flags): readonly Expression[] | undefined => {
     const found = take(/\\Q([\s\S]*?)(?:\\E|$)/)
     return found && Array.from(found[1] ?? '', (each) => literal(each.codePointAt(0) ?? 0, flags))
@@ -90,7 +90,7 @@ export function parsePattern(source: string): Expression {
     const start = at
     const found = take(REPETITION)
     if (found === undefined) return expression
-    take(/\?/) // what is preferred makes no difference to whether it matches
+    take(/\?/) // greedy or lazy makes no difference to whether it matches
     const again = take(REPETITION)
     if (again !== undefined) throw fail('a repetition of a repetition; use a group', at - again[0].length)
     const [min, max] = boundsOf(found)
@@ -215,7 +215,7 @@ function boundsOf([text, min, comma, max]: RegExpExecArray): readonly [min: numb
   if (text === '?') return [0, 1]
   if (min === undefined) return [text === '+' ? 1 : 0, Number.POSITIVE_INFINITY]
   if (comma === undefined) return [Number(min), Number(min)]
-  // So many digits that the number is Infinity are no "without end".
+  // A number so long that it becomes Infinity must not mean "without end".
   return [Number(min), max === '' ? Number.POSITIVE_INFINITY : Math.min(Number(max), Number.MAX_SAFE_INTEGER)]
 }
 

@@ -1,7 +1,7 @@
 /**
- * Regular expressions that come from outside. JavaScript's own engine goes back and tries again, so that a few characters
- * of pattern can keep it busy for years; here all ways of matching are followed at once (Thompson's simulation, as RE2
- * does), so the time is at most states × characters, whatever the pattern. Whether it matches is all that is asked for.
+ * Regular expressions that come from outside. JavaScript's own engine backtracks, so that a few characters of pattern can
+ * keep it busy for years. Here all ways of matching are followed at once (Thompson's simulation, as in RE2), so the time is
+ * at most states × characters, whatever the pattern. The only answer is whether a text matches.
  */
 import { VarveError } from '../../errors.js'
 import { type CharSet, WORD } from './pattern-class.js'
@@ -44,7 +44,7 @@ function compile(
     return states.push(state) - 1
   }
 
-  /** Gives the state to begin with; `next` is where it goes on. */
+  /** Returns the first state of the expression; `next` is the state that follows it. */
   const emit = (expression: Expression, next: number): number => {
     if (expression.kind === 'set' || expression.kind === 'assertion') return push({ ...expression, next })
     if (expression.kind === 'sequence')
@@ -63,7 +63,7 @@ function compile(
   ): number => {
     let start = next
     if (max === Number.POSITIVE_INFINITY) {
-      start = push({ kind: 'match' }) // its place, for the body to come back to
+      start = push({ kind: 'match' }) // a placeholder, for the body to come back to
       states[start] = { kind: 'split', next: [emit(expression, start), next] }
     } else {
       for (let count = max; count > min; count--) {
@@ -72,7 +72,7 @@ function compile(
     }
     for (let count = min; count > 0; count--) {
       const before = emit(expression, start)
-      if (before === start) break // nothing, however often
+      if (before === start) break // an empty expression, however often it is repeated
       start = before
     }
     return start

@@ -22,7 +22,7 @@ export const MUTANTS: readonly Mutant[] = [
     to: '      void fdatasync\n',
     file: 'faults/power-cut',
     tests: 'vfs on ext4',
-    says: /none of that name|does not have it|power cut: /,
+    says: /no snapshot with that name|does not have it|power cut: /,
   },
   {
     title: 'no confinement of a tar',

@@ -100,7 +100,7 @@ test('Where taking back fails too, the import’s own error is told.', () => {
       const small = `${dirname(world.root)}/small.tar`
       await writeSmallImage(small)
       await assert.rejects(importImages(context, small), fails('CORRUPT', /second layer is bad/))
-      assert.match(world.warnings.join(), /could not be taken back.*remove failed/)
+      assert.match(world.warnings.join(), /could not be removed.*remove failed/)
       broken = false
       context.scratch.close()
       await world.recover()

@@ -176,7 +176,7 @@ test('To abandon a layer never throws: what failed about it is a warning.', () =
   return inWorld(
     async ({ graph, warnings, recover }) => {
       await graph.abandon(await graph.begin(undefined))
-      assert.match(warnings.join(), /could not be taken back.*remove failed/)
+      assert.match(warnings.join(), /could not be removed.*remove failed/)
       broken = false
       await recover()
     },
