@@ -1,13 +1,14 @@
 /**
- * The process that copies the database (core/root/backup.ts): by SQLite's own backup, some pages at a time, so that it never keeps
- * anybody from writing; then the copy is read through. Arguments: the database, and the copy, which must not be there.
+ * The process that copies the database (core/root/backup.ts): by SQLite's own backup, some pages at a time, so that it never
+ * keeps anybody from writing; then it checks the copy's integrity. Arguments: the database, and the copy, which must not
+ * exist.
  */
 import { constants, setPriority } from 'node:os'
 import Sqlite from 'better-sqlite3'
 
 /** 1 MiB. */
 const PAGES = 256
-/** A change begins the copy anew. Where that goes on and on, another time will do. */
+/** A change restarts the copy. If that goes on and on, it gives up: the next backup will do. */
 const TIMES = 4
 
 const [from = '', to = ''] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 /**
- * What a transaction changes in the small tables (all but the layers' contents, and mounts, which no boot outlives), told
- * row by row as it happens: temporary triggers call a function of ours. So whatever code changes a row, the journal
- * (core/journal) has it.
+ * What a transaction changes in the small tables (all but the layers' contents, and mounts, which end with the boot),
+ * collected row by row as it happens: temporary triggers call a function of ours. So whatever code changes a row, the
+ * journal (core/journal) gets it.
  */
 import type Sqlite from 'better-sqlite3'
 import type { Change, Value } from '../journal/change.js'
@@ -19,7 +19,7 @@ export const JOURNALED = [
 ] as const
 
 export interface Watched<T> {
-  /** What changed since it was last asked; whatever was rolled back is among it. */
+  /** The changes since the last call, including those that were rolled back. */
   take(): readonly T[]
 }
 
@@ -29,10 +29,10 @@ export interface Columns {
   readonly key: readonly string[]
 }
 
-/** Facts of `meta` that are of one moment: the journal's own number, and the boot. */
+/** Keys of `meta` that are not journaled, as they are true for the moment only: the journal's own number, and the boot. */
 export const MOMENTARY = "('generation', 'boot')"
 
-/** `keep` makes of each change what is kept until it is taken: a transaction may have hundreds of thousands. */
+/** `keep` turns each change into what is kept until it is taken: a transaction may have hundreds of thousands. */
 export function watchChanges<T>(database: Sqlite.Database, keep: (change: Change) => T): Watched<T> {
   let changes: T[] = []
   const tables = new Map(JOURNALED.map((table) => [table as string, columnsOf(database, table)]))

@@ -1,20 +1,20 @@
 /** Both in milliseconds. */
 export interface Clocks {
-  /** The wall's, in whole ones. It may be set. */
+  /** The wall clock, in whole milliseconds. It may be set. */
   readonly coarse: () => number
-  /** With fractions, from wherever. It stands still while the host sleeps, is never set, and never goes back. */
+  /** With fractions, from any origin. It stands still while the host sleeps, is never set, and never goes back. */
   readonly fine: () => number
 }
 
-/** Reads of the fine clock that are further apart tell nothing about the coarse one between them. */
+/** If two reads of the fine clock are further apart, the coarse one read between them can't be compared with either. */
 const CLOSE = 0.5
-/** More than the fine clock can be off by the coarse one's cut fraction (1) and by twice CLOSE. */
+/** More than the clocks can differ by the coarse one's missing fraction (1) and by twice CLOSE. */
 const DRIFT = 2
 const TRIES = 3
 
 /**
- * Milliseconds since 1970 with fractions: engines want better than whole milliseconds. It goes back only where the wall's
- * clock did, however long the process is put aside between its reads.
+ * Milliseconds since 1970 with fractions: engines want better than whole milliseconds. It goes back only if the wall clock
+ * did, however long the process is suspended between its reads.
  */
 export const now = createClock({ coarse: () => Date.now(), fine: () => performance.now() })
 
@@ -23,7 +23,7 @@ export function createClock({ coarse, fine }: Clocks): () => number {
   let origin: number | undefined
   let last = Number.NEGATIVE_INFINITY
   let lastWall = Number.NEGATIVE_INFINITY
-  /** The wall's clock was set back, and the origin is still that of before. */
+  /** The wall clock was set back, and the origin is still the old one. */
   let mayGoBack = false
 
   const read = (): { before: number; wall: number; after: number } => {
@@ -40,7 +40,7 @@ export function createClock({ coarse, fine }: Clocks): () => number {
     if (wall < lastWall) mayGoBack = true
     lastWall = wall
     const isCertain = after - before <= CLOSE
-    // If in doubt, too early: it can be set right without going back.
+    // If uncertain, rather too early: that can be corrected without going back.
     if (origin === undefined) origin = wall - (isCertain ? before : after)
     else if (isCertain && Math.abs(origin + after - wall) > DRIFT) {
       origin = wall - before

@@ -1,4 +1,4 @@
-/** All that the store knows of a layer's tar (split record, payloads, file index), given from one node to another. */
+/** All that the store knows of a layer's tar (split record, payloads, file index): compared, and moved between nodes. */
 import type { NodeId } from './nodes.js'
 import type { Sql } from './sql.js'
 
@@ -22,7 +22,7 @@ export function createContent(sql: Sql) {
   )
   return {
     isSame: (a: NodeId, b: NodeId): boolean => differences({ a, b })?.count === 0,
-    /** `to` has what `from` had, in one transaction, and `from` nothing. */
+    /** Moves it all from `from` to `to`, in one transaction; what `to` had is deleted. */
     move(from: NodeId, to: NodeId): void {
       sql.tx(() => {
         for (const clear of clears) clear({ node: to })

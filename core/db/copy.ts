@@ -5,15 +5,15 @@ import { chmod } from '../sys/files.js'
 import type { Sql } from './sql.js'
 import { mapSqliteError } from './sqlite-errors.js'
 
-/** As it is at this moment. Waits until it is written; `file` must not be there. @throws VarveError */
+/** Copies the database as it is now to `file`, which must not exist. Returns when it is written. @throws VarveError */
 export function copyDatabase(sql: Sql, file: string): void {
   sql.exec(`VACUUM INTO ${quoted(file)}`)
   chmod(fromText(file), 0o600)
 }
 
 /**
- * Makes `file` (text, not there) of a copy (byte string), if that is whole, but for what was true of its moment alone: mounts
- * and the boot. @throws VarveError where it can't be read
+ * Makes `file` (text, must not exist) from a copy (byte string) that is intact, without what was only true when the copy was
+ * made: mounts and the boot. @throws VarveError if the copy can't be read
  */
 export function restoreDatabase(copy: string, file: string): void {
   try {

@@ -35,9 +35,9 @@ export interface Database {
   readonly content: Content
   /** One short transaction; no await inside. Joins the one it is called in. */
   tx<T>(work: () => T): T
-  /** The same for what counts only once a later one says so: it does not wait for the disk (see Sql.draft). */
+  /** The same without waiting for the disk: for changes that count only once a later `tx` says so (see Sql.draft). */
   draft<T>(work: () => T): T
-  /** Brings the log into the database and empties it, where nobody reads in it just now. */
+  /** Copies the log into the database and empties it, unless somebody is reading in it. */
   shorten(): void
   close(): void
 }

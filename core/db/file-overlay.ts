@@ -11,23 +11,23 @@ export interface PathRange {
 
 type Of<P, R = unknown> = (params: { readonly node: NodeId } & P) => R
 
-/** The statements that it takes. */
+/** The statements that {@link createOverlay} needs. */
 export interface OverlayStatements {
   readonly get: Of<{ readonly path: Buffer }, Stored | undefined>
   readonly replace: Of<Stored>
   readonly removeRange: Of<PathRange>
-  /** Some row outside the range that is a hard link to `path` in this layer; of very many, one that can't be foreseen. */
+  /** Some row outside the range that is a hard link to `path` in this layer; if there are very many, a random one. */
   readonly heirOf: Of<{ readonly path: Buffer } & PathRange, { readonly path: Buffer } | undefined>
-  /** What rows outside the range are hard links to in it. */
+  /** The paths in the range that rows outside it are hard links to. */
   readonly linksInto: Of<PathRange, readonly { readonly hardlink: Buffer }[]>
   readonly relink: Of<{ readonly from: Buffer; readonly to: Buffer }>
 }
 
-/** Gives the function that lays a row over the one that is there; to be called in a transaction. */
+/** Returns the function that applies a row where there is one already; to be called in a transaction. */
 export function createOverlay(statements: OverlayStatements): (node: NodeId, row: FileRow) => void {
   const { get, replace, removeRange, heirOf, linksInto, relink } = statements
 
-  /** Before the inode at `path` goes: where other names of it stay, one of them inherits its attributes. */
+  /** To be called before the inode at `path` is removed: if other names of it stay, one of them inherits its attributes. */
   const bequeath = (node: NodeId, path: Buffer, outside: PathRange = NOWHERE) => {
     const heir = heirOf({ node, path, ...outside })
     const old = heir && get({ node, path })
@@ -66,7 +66,7 @@ export function createOverlay(statements: OverlayStatements): (node: NodeId, row
     if (old.type === 'whiteout') {
       replace({ node, ...storeRow({ ...row, opaque: true, implied: false }) })
     } else if (old.type !== 'directory') {
-      // What it replaces had taken the place of a lower directory and all in it.
+      // What it replaces had itself replaced any lower directory and all in it.
       bequeath(node, path)
       replace({ node, ...storeRow({ ...row, opaque: true, implied: false }) })
     } else if (row.implied) {

@@ -1,4 +1,4 @@
-/** A row of the table `file` as code has it, and as SQLite does. */
+/** A row of the table `file`, as code uses it and as SQLite stores it. */
 import { toBytes } from '../bytes.js'
 import { parseJson } from './json.js'
 
@@ -10,10 +10,10 @@ export type FileType =
   | 'block'
   | 'fifo'
   | 'socket'
-  /** Hides this path of the layers below. */
+  /** Hides this path in the layers below. */
   | 'whiteout'
 
-/** What a directory is that no entry names and no layer below has: 0755 root:root of 1970. */
+/** A directory that no entry names and no layer below has: 0755 root:root of 1970. */
 export const IMPLIED_DIRECTORY = {
   type: 'directory',
   mode: 0o755,
@@ -41,7 +41,7 @@ export interface FileRow {
   readonly target?: string | undefined
   /**
    * Another name of the same inode: the path of its first name. The other attributes of such a row mean nothing: those of
-   * the first name hold. Where `implied` is true too, the first name is one of a lower layer.
+   * the first name hold. If `implied` is true too, the first name is in a lower layer.
    */
   readonly hardlink?: string | undefined
   readonly devMajor?: number
@@ -53,7 +53,7 @@ export interface FileRow {
   readonly opaque?: boolean
   /** A directory the tar has no entry for: its attributes come from below, else 0755 0:0, time 0. */
   readonly implied?: boolean
-  /** An implied directory of which only marks are told (whiteouts, opaque): it is there only where a lower layer has it. */
+  /** An implied directory that only marks need (whiteouts, opaque): it exists only if a lower layer has it. */
   readonly marksOnly?: boolean
 }
 
@@ -80,7 +80,7 @@ export type Stored = {
   implied: number
 }
 
-/** The columns, in SQL's words, and the parameters that fill them. */
+/** The columns in SQL, and the parameters that fill them. */
 export const COLUMNS =
   'path, type, mode, uid, gid, size, mtime_sec, mtime_nsec, target, hardlink, dev_major, dev_minor, xattrs, sha256, opaque, implied'
 export const VALUES =

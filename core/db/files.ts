@@ -19,7 +19,7 @@ export type { FileRow, FileType, StoredFile } from './file-row.js'
 export type Files = ReturnType<typeof createFiles>
 
 const PAGE = 512
-/** Names of one inode: pointing fewer of them to another is no work. */
+/** Names of one inode: with fewer, pointing them all to another name is cheap. */
 const MANY_LINKS = 64
 
 export function createFiles(sql: Sql) {
@@ -68,8 +68,8 @@ export function createFiles(sql: Sql) {
   )
   const someHeir = sql.one<Heirs, { path: Buffer }>(`SELECT path ${heirs} ORDER BY random() LIMIT 1`)
   /**
-   * The first of some names; of very many, one by the dice: an archive that knew who inherits could have all of them pointed
-   * anew for each of its entries.
+   * The first name or, of very many, a random one: an archive that knew which one inherits could replace that name again and
+   * again, and have all the others pointed anew each time.
    */
   const heirOf = (params: Heirs) => {
     const first = firstHeirs({ ...params, limit: MANY_LINKS })
@@ -92,8 +92,8 @@ export function createFiles(sql: Sql) {
   const overlay = createOverlay({ get, replace, removeRange, heirOf, linksInto, relink })
 
   /**
-   * A link to a link is one to the inode's first name, so that no chain has to be followed or mended later. Where the layer
-   * does not have the target, a lower one has it.
+   * Turns a link to a link into one to the inode's first name, so that no chain has to be followed or mended later. If this
+   * layer does not have the target, a lower one has it.
    */
   const linkOf = (node: NodeId, row: FileRow, target: Buffer): FileRow => {
     const to = get({ node, path: target })
@@ -105,7 +105,7 @@ export function createFiles(sql: Sql) {
   return {
     /**
      * Adds rows in one transaction, in the tar's order: a later one replaces an earlier of the same path. A whiteout
-     * never replaces what its own layer has, and a non-directory over a directory takes all below it away. Gives how many
+     * never replaces what its own layer has, and a non-directory over a directory removes all below it. Returns how many
      * paths are new.
      */
     insertMany(node: NodeId, rows: Iterable<FileRow>): number {
@@ -146,7 +146,7 @@ export function createFiles(sql: Sql) {
         after = last.path
       }
     },
-    /** The rows right in the directory `path`, sorted. */
+    /** The rows directly in the directory `path`, sorted. */
     *children(node: NodeId, path: string): Generator<StoredFile, void> {
       const low = path === '' ? Buffer.alloc(0) : toBytes(`${path}/`)
       const end = path === '' ? null : toBytes(`${path}0`)
@@ -170,7 +170,7 @@ export function createFiles(sql: Sql) {
         after = last.path
       }
     },
-    /** The paths that rows of this layer are hard links to; undefined where they are more than `limit`. */
+    /** The paths that rows of this layer are hard links to; undefined if there are more than `limit`. */
     linkTargets(node: NodeId, limit: number): ReadonlySet<string> | undefined {
       const found = linkTargets({ node, limit: limit + 1 })
       if (found.length > limit) return undefined
@@ -182,7 +182,7 @@ export function createFiles(sql: Sql) {
     linksTo: (node: NodeId, path: string): readonly string[] =>
       linksTo({ node, path: toBytes(path) }).map((row) => row.path.toString('latin1')),
     count: (node: NodeId): number => totals({ node })?.rows ?? 0,
-    /** Deletes up to `limit` rows; gives how many went. */
+    /** Deletes up to `limit` rows; returns how many. */
     clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }

@@ -1,22 +1,21 @@
 /**
- * Whether this store may be changed. One that may not is open for looking only: every call that changes something is refused
- * before it begins (core/face/guarded.ts), and no transaction begins but that of a repair (core/db/open.ts), so that nothing
- * slips by.
+ * Whether this store may be changed. If not, it is open for looking only: every call that changes something is refused
+ * before it begins (core/face/guarded.ts), and so is every transaction (core/db/open.ts), until a repair lifts the gate.
  */
 import { VarveError } from '../errors.js'
 
 export interface Gate {
-  /** Why it is open for looking only; undefined where it may be changed. */
+  /** Why it is open for looking only; undefined if it may be changed. */
   readonly reason: string | undefined
-  /** `reason` ends a sentence: what is wrong, and which command mends it. The first one stays. */
+  /** `reason` completes a sentence: what is wrong, and which command mends it. The first reason stays. */
   shut(reason: string): void
-  /** What it was shut for is mended. */
+  /** The reason is mended. */
   lift(): void
   /** @throws VarveError FAILED_PRECONDITION where it is shut */
   pass(): void
 }
 
-/** `what` is guarded, as messages name it. */
+/** `what` is the guarded thing's name in messages. */
 export function createGate(what: string): Gate {
   let reason: string | undefined
   return {

@@ -1,6 +1,6 @@
 /**
- * Which transactions the journal gets: those that are brought to disk, in whole, with what drafts before them in this process
- * changed. Each is counted in `meta.generation`, in the transaction itself.
+ * Decides what the journal gets: every transaction that is brought to disk, together with the changes of earlier drafts in
+ * this process. Each is counted in `meta.generation`, in the transaction itself.
  */
 import type Sqlite from 'better-sqlite3'
 import type { Journal } from '../journal/journal.js'
@@ -8,11 +8,11 @@ import { encodeChange } from '../journal/line.js'
 import { watchChanges } from './changes.js'
 
 export interface Journaling {
-  /** At the end of a transaction that will be brought to disk, inside it. */
+  /** To be called last in a transaction that will be brought to disk. */
   count(): void
   committed(): void
   rolledBack(): void
-  /** The last one counted is on disk. */
+  /** The last transaction counted is on disk: appends it to the journal. */
   tell(): void
 }
 
@@ -25,11 +25,11 @@ export function createJournaling(database: Sqlite.Database, journal: Journal): J
      ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value`,
   )
   const uuid = database.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'uuid'")
-  /** Of transactions that are committed and not yet told. */
+  /** Changes of transactions that are committed and not yet in the journal. */
   let untold: string[] = []
   let current: readonly string[] = []
   let counted: { readonly generation: number; readonly uuid: string } | undefined
-  /** The first generation that is committed and not yet told: where the disk did not take the log there may be several. */
+  /** The first generation that is committed and not in the journal: after a failed sync of the log there may be several. */
   let since: number | undefined
   return {
     count() {

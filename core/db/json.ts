@@ -1,7 +1,7 @@
 /** JSON that a column holds. */
 import { jsonFault, VarveError } from '../errors.js'
 
-/** `what`: of what row, for the message. @throws VarveError CORRUPT where it is none, or no object or array */
+/** `what` names the value in the message. @throws VarveError CORRUPT if it is not JSON, or neither an object nor an array */
 export function parseJson<T extends object>(text: string, what: string): T {
   try {
     const value: unknown = JSON.parse(text)

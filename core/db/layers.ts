@@ -1,4 +1,4 @@
-/** Table `layer`: digests and sizes of committed nodes that are (or became) a tar. */
+/** Table `layer`: digests and sizes of the tars of committed nodes. */
 import { type ChainId, type Digest, digestBytes, digestOf } from '../ids.js'
 import { parseJson } from './json.js'
 import type { NodeId } from './nodes.js'
@@ -65,7 +65,7 @@ export function createLayers(sql: Sql) {
       const row = byChain({ chain: digestBytes(chainId) })
       return row && parseRow(row)
     },
-    /** Takes the digests from a node, so that its chain may be imported anew. */
+    /** Removes a node's digests, so that its chain can be imported again. */
     delete: (node: NodeId): void => void remove({ node }),
     /** Those whose chain id starts with these hex digits; at most 50. */
     byChainPrefix: (hex: string): readonly LayerRow[] => chainRange(prefixRange(hex)).map(parseRow),

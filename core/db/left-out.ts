@@ -3,7 +3,7 @@ import { toBytes } from '../bytes.js'
 import type { NodeId } from './nodes.js'
 import type { Sql } from './sql.js'
 
-/** A LeftOut of core/driver.ts, or that nobody knows. `path`: byte string. */
+/** A LeftOut of core/driver.ts, or {@link UNRECORDED}. `path`: byte string. */
 export interface LeftOutRow {
   readonly path: string
   readonly what: string
@@ -11,7 +11,7 @@ export interface LeftOutRow {
 
 export type LeftOuts = ReturnType<typeof createLeftOuts>
 
-/** Of a root: the layer is older than this table, so nobody knows. */
+/** `what` of the root's row for a layer older than this table: what it lacks is not known. */
 export const UNRECORDED = 'unrecorded'
 
 export function createLeftOuts(sql: Sql) {
@@ -35,10 +35,10 @@ export function createLeftOuts(sql: Sql) {
         for (const { path, what } of found) insert({ node, path: toBytes(path), what })
       })
     },
-    /** What is not there of one path; of '' also what holds for all. */
+    /** What is missing at one path; '' also has what is missing everywhere. */
     of: (node: NodeId, path: string): ReadonlySet<string> =>
       new Set(of({ node, path: toBytes(path) }).map(({ what }) => what)),
-    /** All of a node, some at a time. */
+    /** All rows of a node, in pages. */
     *pages(node: NodeId): Generator<readonly LeftOutRow[], void> {
       let last: { readonly path: Buffer; readonly what: string } = { path: Buffer.alloc(0), what: '' }
       for (;;) {
@@ -49,7 +49,7 @@ export function createLeftOuts(sql: Sql) {
         yield rows.map(({ path, what }) => ({ path: path.toString('latin1'), what }))
       }
     },
-    /** Deletes up to `limit` rows; gives how many went. */
+    /** Deletes up to `limit` rows; returns how many. */
     clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }

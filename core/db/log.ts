@@ -1,18 +1,18 @@
 /**
  * The write-ahead log, brought to disk by us. With `synchronous=NORMAL` SQLite keeps its writes in order (the log is on
  * disk before a page of it is in the database, and its header before its pages), so a power cut leaves the database whole
- * and takes at most its last transactions (sqlite.org/pragma.html, sqlite.org/wal.html). Whoever reports one waits for
- * {@link Log.sync}, which brings it to disk with all before it.
+ * and takes at most its last transactions (sqlite.org/pragma.html, sqlite.org/wal.html). Before a transaction is reported
+ * as done, {@link Log.sync} brings it to disk with all before it.
  *
- * `synchronous=FULL` would do that by fsync(2) of a file that grows, so that each transaction waits for the journal of the
- * file system, and with it for what others wrote. The log is written over from its beginning after every checkpoint; until
- * then {@link Log.makeRoom} puts zeros where it will grow to. No frame is valid there, so whoever reads it after a crash
- * stops before them. fdatasync(2) then waits for the log's own pages only.
+ * `synchronous=FULL` would do that by fsync(2) of a growing file, so that each transaction waits for the journal of the
+ * file system, and with it for what others wrote. SQLite writes over the log from its beginning after every checkpoint;
+ * while it grows, {@link Log.makeRoom} puts zeros where it will grow to. Zeros are no valid frame, so recovery after a
+ * crash stops before them. fdatasync(2) then waits for the log's own pages only.
  *
- * The kernel tells of a failed write once, then takes the pages for written: after a failed fdatasync(2) a second one says
+ * The kernel reports a failed write once, then takes the pages for written: after a failed fdatasync(2) a second one says
  * nothing about what the first should have brought to disk, and frames behind a lost one are lost with it. So from then on
- * {@link Log.sync} has all of the log brought into the database, which SQLite syncs after; only where that went well has
- * the log a new beginning. (It may fail once more just because SQLite's own descriptor has that error still to tell.)
+ * {@link Log.sync} has the whole log copied into the database, which SQLite then syncs; only if that succeeds is the log
+ * used again. (It may fail once more just because SQLite's own descriptor still has that error to report.)
  *
  * SQLite removes the file when its last connection closes, and its locks are on other files: it may be held open for as
  * long as there is a connection.
@@ -27,8 +27,8 @@ import { logError } from './sqlite-errors.js'
 
 export interface Log {
   /**
-   * All that was committed is on disk. Not in a transaction.
-   * @throws VarveError RESOURCE_EXHAUSTED, UNAVAILABLE: then it may not be
+   * Brings all that was committed to disk. Not in a transaction.
+   * @throws VarveError RESOURCE_EXHAUSTED, UNAVAILABLE: it may not be on disk
    */
   sync(): void
   /** To be called in a transaction, when nobody else can write. @throws VarveError UNAVAILABLE: a failing disk */
@@ -36,14 +36,14 @@ export interface Log {
   close(): void
 }
 
-/** Bytes of zeros at a time, at most; before that the log doubles, so that a short command's stays short. */
+/** Bytes of zeros at a time, at most; a smaller log is doubled, so that a short command's log stays short. */
 const ROOM = 1 << 20
-/** That much of the file system must be free: nobody's transaction fails for want of what was only put by. */
+/** Room is made only if so many bytes are free: no transaction may fail for lack of what is merely reserved. */
 const FREE = 64 << 20
 
 /**
- * Of the database `file`, to which there is a connection in WAL mode. `checkpoint` brings the whole log into the database,
- * on disk, and empties it; false: not all of it.
+ * The log of the database `file`, to which there is a connection in WAL mode. `checkpoint` copies the whole log into the
+ * database, syncs that, and empties the log; false: not all was copied.
  */
 export function openLog(file: string, checkpoint: () => boolean): Log {
   const path = `${fromText(file)}-wal`
@@ -91,7 +91,7 @@ export function openLog(file: string, checkpoint: () => boolean): Log {
         const room = Math.min(size, ROOM)
         size += write(fd, new Uint8Array(room), 0, room, size)
       } catch (error) {
-        // ENOSPC, EDQUOT: there is none, and what the transaction needs is SQLite's to find out.
+        // ENOSPC, EDQUOT: there is no room to spare; SQLite finds out whether the transaction itself has enough.
         if (errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT') return
         throw logError(file, 'nothing was written: make room in its log', error)
       }
@@ -104,5 +104,5 @@ export function openLog(file: string, checkpoint: () => boolean): Log {
   }
 }
 
-/** Where SQLite brings each transaction to disk itself: in memory, or on a file system that takes no WAL. */
+/** For a database without WAL (in memory, or on a file system that can't have it): SQLite syncs each transaction itself. */
 export const NO_LOG: Log = { sync() {}, makeRoom() {}, close() {} }

@@ -3,8 +3,8 @@ import type { Sql } from './sql.js'
 
 /**
  * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last
- * opened (core/recover/remake.ts); `generation`: how many transactions the journal was told of (journaling.ts); `lineage`: what the ids
- * of layers are told by (core/graph/rules.ts); `sentinel`: what core/root/sentinel.ts made; `service.…`: what services keep.
+ * opened (core/recover/remake.ts); `generation`: how many transactions went to the journal (journaling.ts); `lineage`: the
+ * seed of the layers' ids (core/graph/rules.ts); `sentinel`: what core/root/sentinel.ts made; `service.…`: services' own.
  */
 export type MetaKey =
   | 'driver'

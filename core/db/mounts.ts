@@ -1,6 +1,6 @@
 /**
- * Table `mount`: where nodes are mounted by the store's doing, and how often each was asked for. No mount outlives a power
- * cut, so no row of one waits for the disk by itself.
+ * Table `mount`: where the store has mounted nodes, and how often each mount was asked for. No mount outlives a power cut,
+ * so writing a row does not wait for the disk.
  */
 import type { MountIdentity } from '../sys/mount-id.js'
 import type { NodeId } from './nodes.js'
@@ -8,15 +8,15 @@ import type { Sql } from './sql.js'
 
 export interface MountRow {
   readonly node: NodeId
-  /** An absolute path, as text: where it was when somebody last looked. What it is now, `identity` tells. */
+  /** An absolute path, as text: where the mount was last seen. `identity` recognises it where it is now. */
   readonly target: string
   readonly count: number
   /** The boot it was made in: a mount does not survive a reboot, its row does. */
   readonly bootId: string
   readonly readonly: boolean
-  /** At the store's own place, by the driver's recipe; a node has one of these. The others show it elsewhere. */
+  /** The mount at the store's own place, made as the driver says; at most one of a node. The others show it elsewhere. */
   readonly own: boolean
-  /** Of the mount, once it is there; undefined too for what an older varve mounted. */
+  /** Of the mount, once it exists; also undefined if an older varve made it. */
   readonly identity: MountIdentity | undefined
 }
 
@@ -91,12 +91,12 @@ export function createMountTable(sql: Sql) {
     all: (): readonly MountRow[] => all({}).map(parseRow),
     setCount: (node: NodeId, target: string, count: number): void =>
       void sql.draft(() => setCount({ node, target, count })),
-    /** Of all of the node's mounts: `true` where nobody can write through them any more. */
+    /** For all of the node's mounts; true: nobody can write through them any more. */
     setReadonly: (node: NodeId, readonly: boolean): void =>
       void sql.draft(() => setReadonly({ node, readonly: readonly ? 1 : 0 })),
     setIdentity: (node: NodeId, target: string, { unique, ...identity }: MountIdentity): void =>
       void sql.draft(() => setIdentity({ node, target, uniqueId: unique ?? null, ...identity })),
-    /** Its place has another name now. */
+    /** Its mount point has another path now. */
     move: (node: NodeId, target: string, to: string): void =>
       void sql.draft(() => move({ node, target, to })),
     delete: (node: NodeId, target: string): void => void sql.draft(() => remove({ node, target })),

@@ -1,4 +1,4 @@
-/** Table `name`: raw ids and snapshot keys, names of nodes in spaces of their own. */
+/** Table `name`: names of nodes, in one space for raw ids and one for snapshot keys. */
 import type { NodeId } from './nodes.js'
 import type { Sql } from './sql.js'
 
@@ -50,12 +50,12 @@ export function createNames(sql: Sql) {
     get: (space: NameSpace, name: string): NodeId | undefined => get({ space, name })?.node,
     byNode: (node: NodeId): readonly NameRow[] => byNode({ node }),
     all: (): readonly NameRow[] => all({}),
-    /** In order of their bytes, those past `after`. */
+    /** At most `limit` names after `name`, in the order of their bytes. */
     after: (space: NameSpace, name: string, limit: number): readonly string[] =>
       after({ space, after: name, limit }).map((row) => row.name),
-    /** That begin with `prefix`, by the index. */
+    /** The names that begin with `prefix`, by the index. */
     byPrefix: (space: NameSpace, prefix: string): readonly NameRow[] => byPrefix({ space, prefix }),
-    /** Of which a part between slashes begins so: SQLite looks at all names of the space. */
+    /** The names with a part between slashes that begins so: SQLite looks at all names of the space. */
     withPart: (space: NameSpace, beginning: string): readonly NameRow[] => withPart({ space, beginning }),
     delete: (space: NameSpace, name: string): boolean => remove({ space, name }).changes > 0,
   }

@@ -24,9 +24,9 @@ export interface NodeRow {
   readonly labels: Readonly<Record<string, string>>
   /** The scratch space of the image import that brought it, until its image is there or somebody else wants it. */
   readonly claim: string | null
-  /** It was mounted for writing, or was there for long: it must not be made up where it is missing. */
+  /** It was mounted for writing, or has existed for long: if its files are missing, it must not be made anew. */
   readonly settled: boolean
-  /** The boot in which its last unmount made its own file system read-only, for copies of the mount too; till the next mount. */
+  /** The boot in which its last unmount made its file system read-only, for copies of the mount too; null once remounted. */
   readonly closedBoot: string | null
 }
 
@@ -123,9 +123,9 @@ export function createNodes(sql: Sql) {
       const labels = JSON.stringify(row.labels ?? {})
       return insert({ ...row, parent: row.parent ?? null, labels, now: now() }).rowid
     },
-    /** The highest id that was ever given; 0 before the first. */
+    /** The highest id that was ever assigned; 0 before the first. */
     last: (): NodeId => last({})?.seq ?? 0,
-    /** So many ids are never given. */
+    /** Skips so many ids: they are never assigned. */
     skip: (count: number): void => void skip({ count }),
     get: (id: NodeId): NodeRow | undefined => parse(byId({ id })),
     byLayer: (layer: string): NodeRow | undefined => parse(byLayer({ layer })),
@@ -151,7 +151,7 @@ export function createNodes(sql: Sql) {
     },
     /** Layers that an import brought and whose image is not there: if that process is gone, nobody wants them. */
     claimed: (): readonly { readonly id: NodeId; readonly claim: string }[] => claimed({}),
-    /** The node is wanted for its own sake. */
+    /** The node is wanted for its own sake: it has no claim any more. */
     unclaim: (id: NodeId): void => void unclaim({ id }),
     /** An active node becomes a committed one: `created` is reset and labels replaced (containerd's Commit). */
     commit(
@@ -160,23 +160,23 @@ export function createNodes(sql: Sql) {
     ): void {
       commit({ id, size: row.size, inodes: row.inodes, labels: JSON.stringify(row.labels), now: now() })
     },
-    /** For labels of the store's own: to whoever asked for the layer it is as it was made. */
+    /** For labels of the store's own: the time of the last update stays. */
     setLabels(id: NodeId, labels: Readonly<Record<string, string>>): void {
       setLabels({ id, labels: JSON.stringify(labels) })
     },
-    /** The same, and it was updated just now. */
+    /** Sets the labels and the time of the last update. */
     update(id: NodeId, labels: Readonly<Record<string, string>>): void {
       update({ id, labels: JSON.stringify(labels), now: now() })
     },
     setClosed: (id: NodeId, boot: string | null): void => void sql.draft(() => setClosed({ id, boot })),
     settle: (id: NodeId): void => void sql.draft(() => settle({ id })),
-    /** Those made before that time. It takes no lock where there are none. */
+    /** Settles the nodes made before that time. Takes no lock if there are none. */
     settleOld(before: number): void {
       if (unsettled({ before }) !== undefined) sql.draft(() => settleOld({ before }))
     },
     /**
-     * The row and, by cascade, its layer, names, index and split record. Only of one that is not ready, and so without
-     * waiting for the disk: should a power cut bring the row back, the next open takes it away again.
+     * Deletes the row and, by cascade, its layer, names, index and split record. Only for a node that is not ready, so it
+     * does not wait for the disk: should a power cut bring the row back, the next open deletes it again.
      */
     delete: (id: NodeId): void => void sql.draft(() => remove({ id })),
   }

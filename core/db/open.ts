@@ -21,9 +21,9 @@ import { mapSqliteError } from './sqlite-errors.js'
 export interface OpenOptions {
   /** How long to wait for another process's transaction, milliseconds; default 10,000. */
   readonly busyTimeout?: number
-  /** Default one that is open. */
+  /** Default: an open one. */
   readonly gate?: Gate
-  /** Is told of every transaction of the small tables; default none. */
+  /** Gets every transaction of the small tables; default none. */
   readonly journal?: Journal
 }
 
@@ -62,20 +62,20 @@ export function openSql(file: string, options: OpenOptions = {}): Sql {
 }
 
 /**
- * SQLite makes its files 0644, and -wal and -shm with the mode that the database has. One that is here is never opened:
- * closing it would drop the locks that this process has on it (fcntl(2)).
+ * SQLite would make the database 0644, and makes -wal and -shm with its mode; so the database is made here. An existing one
+ * is never opened: closing it would drop the locks that this process has on it (fcntl(2)).
  */
 function keepPrivate(file: string): void {
   try {
     close(open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600))
     return
   } catch (error) {
-    // EEXIST: it is here. Of anything else SQLite says in a moment what there is to say.
+    // EEXIST: the usual case. Any other error SQLite is about to report itself.
     if (errnoOf(error) !== 'EEXIST') return
   }
   for (const each of [file, `${file}-wal`, `${file}-shm`]) {
     const stat = lstatOrUndefined(each)
-    // SQLite would follow it, and put its log beside what it leads to.
+    // SQLite would follow it, and put its log beside the target.
     if (stat !== undefined && isSymlink(stat.mode))
       throw new VarveError('FAILED_PRECONDITION', `database ${asText(each)}: is a symlink; remove it`)
     if (stat === undefined || !isFile(stat.mode) || (stat.mode & 0o077) === 0) continue
@@ -84,13 +84,13 @@ function keepPrivate(file: string): void {
 }
 
 /**
- * On btrfs each page that SQLite writes in its memory-mapped -shm is copied to a new place on disk; where that is full
- * there is none, and the kernel kills the process with SIGBUS. So the file is made here, to be overwritten in place:
- * SQLite takes the one it finds. Where it is already, somebody has it open or had it made so.
+ * On btrfs each page that SQLite writes in its memory-mapped -shm is copied to a new place on disk; on a full disk there is
+ * none, and the kernel kills the process with SIGBUS. So the file is made here, to be overwritten in place: SQLite takes
+ * the one it finds. If it exists already, another process has it open, or made it like this.
  */
 function holdMemory(file: string): void {
   const database = lstatOrUndefined(file)
-  // Somebody else's: SQLite gives -shm the owner of the database, this would not.
+  // Another user's database: SQLite gives -shm its owner, this would not.
   if (database === undefined || !isFile(database.mode) || database.uid !== process.geteuid?.()) return
   try {
     if (fsName(statfs(file).type) !== 'btrfs') return
@@ -102,8 +102,8 @@ function holdMemory(file: string): void {
       close(fd)
     }
   } catch (error) {
-    // EEXIST: it is here. EOPNOTSUPP, ENOTTY, EINVAL: this kernel doesn't take the flag; it goes without. EACCES, EPERM,
-    // EROFS, ENOSPC, EDQUOT: SQLite says in a moment what there is to say.
+    // EEXIST: it exists. EOPNOTSUPP, ENOTTY, EINVAL: this kernel doesn't take the flag; do without. EACCES, EPERM, EROFS,
+    // ENOSPC, EDQUOT: SQLite is about to report it itself.
     if (!IGNORED.has(errnoOf(error) ?? '')) throw error
   }
 }
@@ -142,7 +142,7 @@ function wrap(database: Sqlite.Database, { file, guard, log, gate, journaling }:
     return () => void guard(() => statement().run({}))
   }
   const [begin, commit, rollback] = [word('BEGIN IMMEDIATE'), word('COMMIT'), word('ROLLBACK')]
-  /** `atEnd` is the last thing in it. */
+  /** `atEnd` is called last in the transaction. */
   const transact = <T>(work: () => T, atEnd: () => void): T => {
     if (database.inTransaction) return work()
     gate.pass()
@@ -201,9 +201,9 @@ function wrap(database: Sqlite.Database, { file, guard, log, gate, journaling }:
 
 function configure(database: Sqlite.Database, file: string, guard: Connection['guard']): Log {
   const pragma = (text: string) => guard(() => database.pragma(text, { simple: true }))
-  // Written only where it is not WAL yet: the change wants the database for itself.
+  // Set only if it is not WAL yet: the change needs the database for itself.
   const mode = pragma('journal_mode') === 'wal' ? 'wal' : pragma('journal_mode = WAL')
-  // SQLite keeps what it writes in order; when it has to be on disk, `tx` says.
+  // SQLite keeps its writes in order; `tx` decides when they must be on disk.
   pragma(`synchronous = ${mode === 'wal' ? 'NORMAL' : 'FULL'}`)
   pragma('foreign_keys = ON')
   pragma('cache_size = -16384')
@@ -211,7 +211,7 @@ function configure(database: Sqlite.Database, file: string, guard: Connection['g
   // A layer's rows should not be copied into the database file in the middle of its import: pages of 4 KiB.
   pragma('wal_autocheckpoint = 8000')
   pragma('journal_size_limit = 67108864')
-  // SQLite syncs the database after it has copied the whole log into it, and only then takes that for done.
+  // SQLite syncs the database after it has copied the whole log into it, and only then returns 0.
   const checkpoint = () => database.pragma('wal_checkpoint(TRUNCATE)', { simple: true }) === 0
   return mode === 'wal' ? openLog(file, checkpoint) : NO_LOG
 }

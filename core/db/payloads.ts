@@ -39,7 +39,7 @@ export function createPayloads(sql: Sql) {
     },
     list: (node: NodeId): readonly { readonly sha256: string; readonly size: number }[] =>
       list({ node }).map((row) => ({ sha256: row.sha256.toString('hex'), size: row.size })),
-    /** Deletes up to `limit` chunks; gives how many went. */
+    /** Deletes up to `limit` chunks; returns how many. */
     clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }

@@ -1,10 +1,10 @@
-/** The rows of all small tables (changes.ts), out of a database and into one. */
+/** Reads and replaces the rows of all small tables (changes.ts). */
 
 import type { Row } from '../journal/change.js'
 import { JOURNALED, MOMENTARY } from './changes.js'
 import type { Sql } from './sql.js'
 
-/** Rows by table; each table's in no order. */
+/** Rows by table, in no order. */
 export type Rows = ReadonlyMap<string, readonly Row[]>
 
 /** All of them, as they are now. */
@@ -18,8 +18,8 @@ export function readRows(sql: Sql): Rows {
 }
 
 /**
- * Makes these the rows of the small tables. What is known of a layer besides (its index, its record, its mounts) stays where
- * its row stays, and goes with a row that is another layer's. To be called in a transaction.
+ * Makes these the rows of the small tables. A layer's other data (its index, its record, its mounts) stays if its row stays,
+ * and is deleted if the row goes or becomes another layer's. To be called in a transaction.
  */
 export function replaceRows(sql: Sql, rows: Rows): void {
   sql.pragma('defer_foreign_keys = ON')

@@ -190,8 +190,8 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE node ADD COLUMN closed_boot TEXT;
   CREATE INDEX node_unsettled ON node (created) WHERE settled = 0 AND kind <> 'committed';
   `,
-  // From here on a journal beside the database tells what it lacks (core/journal); a varve that does not know of it would
-  // remove layers. The lineage: what the ids of layers are told by.
+  // From here on a journal beside the database shows what the database lacks (core/journal); a varve that does not know of
+  // it would remove layers. The lineage is the seed of the layers' ids.
   `
   INSERT INTO meta (key, value) VALUES ('generation', '0'), ('lineage', lower(hex(randomblob(16))))
     ON CONFLICT (key) DO NOTHING;

@@ -37,7 +37,7 @@ export function createSplit(sql: Sql) {
       }
     },
     size: (node: NodeId) => sizes({ node }) ?? { size: 0, chunks: 0 },
-    /** Deletes up to `limit` chunks; gives how many went. */
+    /** Deletes up to `limit` chunks; returns how many. */
     clear: (node: NodeId, limit: number): number => sql.draft(() => clear({ node, limit }).changes),
   }
 }

@@ -18,14 +18,14 @@ export function mapSqliteError(error: unknown, file: string): unknown {
 
 const LOG_ERRORS = new WeakSet<VarveError>()
 
-/** Did it come out of SQLite, mapped or not, or of its log? */
+/** Is it an error of SQLite, mapped or not, or of its log? */
 export function isDatabaseError(error: unknown): boolean {
   if (error instanceof Database.SqliteError) return true
   if (!(error instanceof VarveError)) return false
   return error.cause instanceof Database.SqliteError || LOG_ERRORS.has(error)
 }
 
-/** `error` came while something was done with the log of the database `file`; `what` came of it, in words. */
+/** The error to throw when an operation on the log of the database `file` failed; `what` says the consequence. */
 export function logError(file: string, what: string, error: unknown): VarveError {
   const isFull =
     error instanceof Database.SqliteError
@@ -45,7 +45,7 @@ export function logError(file: string, what: string, error: unknown): VarveError
 
 type Rule = readonly [pattern: RegExp, code: ErrorCode, advice: string]
 
-/** SQLite tells ENOSPC by SQLITE_FULL of its write(2)s only; of a file that can't be made, by CANTOPEN. */
+/** SQLite returns SQLITE_FULL only for an ENOSPC of write(2); of other calls these (CANTOPEN: a file can't be made). */
 const MAY_BE_FULL = /^SQLITE_(IOERR_(SHM(SIZE|MAP|OPEN)|FSYNC|DIR_FSYNC)|CANTOPEN)/
 
 function fullRule(ranOut: RanOut): Rule {

@@ -1,4 +1,4 @@
-/** A change of one row of the small tables, as the database tells it and the journal keeps it. */
+/** A change of one row of the small tables, as the database reports it and the journal keeps it. */
 export type Value = number | string | Buffer | null
 
 export type Row = Readonly<Record<string, Value>>

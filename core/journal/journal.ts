@@ -1,11 +1,12 @@
 /**
  * `records/journal`, beside the database: every transaction of the small tables (core/db/changes.ts), one line each, written
- * after the database has it on disk. So the journal is never ahead of a database that lost nothing: where it is, the database
- * is an older one (put back from a copy, or cut short by a damaged log), and the journal knows what it lacks.
+ * after the database has it on disk. So the journal is never ahead of a database that lost nothing. If it is ahead, the
+ * database is an older one (put back from a copy, or cut short by a damaged log), and the journal has what it lacks.
  *
- * Nobody waits for it. A power cut may take its last lines, and a full disk may keep one from being written: then it is
- * behind the database, and the next open begins it anew, with all rows as they are. That is one rename, made while no other
- * process can change a row; who still has the old file open sees so after its line, and writes that once more.
+ * Nobody waits for it to be on disk. A power cut may take its last lines, and a full disk may keep one from being written:
+ * then it is behind the database, and the next open begins it anew, with all rows as they are. That is one rename, made
+ * while no other process can change a row; a process that still has the old file open notices it after writing its line,
+ * and writes that once more.
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
@@ -20,7 +21,7 @@ export interface Journal {
   append(entry: Omit<NewEntry, 'isBase'>): void
   /** Begins it anew with these, all of one generation. To be called in a transaction. @throws SysError */
   begin(entries: Iterable<NewEntry>): void
-  /** How far it is; undefined where there is none. @throws SysError */
+  /** The head of its newest entry; undefined if there is none. @throws SysError */
   last(): Head | undefined
   /** All that can be read. @throws SysError */
   read(): Reading
@@ -32,18 +33,18 @@ export interface Journal {
 export interface Reading {
   /** By generation, those of the base first. */
   readonly entries: readonly Entry[]
-  /** Do they tell all of it: a base, and every transaction since? */
+  /** Are they complete: a base, and every transaction since? */
   readonly isComplete: boolean
 }
 
-/** `varve journal 1 `, the bytes that its base takes in 12 digits. */
+/** The header: this, and in 12 digits how many bytes the base takes. */
 const MAGIC = 'varve journal 1 '
 const HEADER = MAGIC.length + 13
 function headerOf(base: number): Buffer {
   return Buffer.from(`${MAGIC}${String(base).padStart(12, '0')}\n`)
 }
 
-/** Bytes of lines over those of the base that are nobody's trouble. */
+/** Outgrown: with more than so many bytes, plus TIMES the base, beyond the base. */
 const SMALL = 1 << 20
 const TIMES = 4
 
@@ -52,7 +53,7 @@ export function openJournal(folder: string): Journal {
   const path = `${folder}/journal`
   let fd: number | undefined
   let late: Buffer[] = []
-  /** What was written last may have come to a part of it. */
+  /** The last write may have been cut short. */
   let isHalf = false
 
   const isCurrent = (opened: number): boolean => {
@@ -60,7 +61,7 @@ export function openJournal(folder: string): Journal {
     const mine = fstat(opened)
     return there !== undefined && there.ino === mine.ino && there.dev === mine.dev
   }
-  /** For appending; undefined where there is none, and so no base either. */
+  /** The file opened for appending; undefined if there is none, and so no base either. */
   const current = (): number | undefined => {
     if (fd !== undefined && !isCurrent(fd)) {
       close(fd)
@@ -87,7 +88,7 @@ export function openJournal(folder: string): Journal {
           }
           const [only] = late
           const bytes = late.length === 1 && only !== undefined && !isHalf ? only : joined(late, isHalf)
-          // One call, so that two processes' lines don't mix; of a short one the rest follows at once.
+          // One call, so that two processes' lines don't mix; after a short write the rest follows at once.
           isHalf = true
           writeAll(opened, bytes)
           isHalf = false
@@ -95,8 +96,8 @@ export function openJournal(folder: string): Journal {
         }
         late = []
       } catch {
-        // Whatever it is (a full disk, say): the transaction has happened, and its line is written with the next one, or the
-        // next open finds that it is missing.
+        // Whatever the error (a full disk, say): the transaction has happened, and its line is written with the next one, or
+        // the next open finds that it is missing.
       }
     },
 
@@ -156,7 +157,7 @@ export function openJournal(folder: string): Journal {
         const lines = linesOf(readBytes(file, 0, size))
         const decoded = lines.slice(1).map(decodeEntry)
         const entries = decoded.filter((entry) => entry !== undefined)
-        // Behind the base, half a line is no harm where a later one tells it again; what none tells is a gap.
+        // After the base a damaged line does no harm if a later one repeats it; otherwise it is a gap.
         const base = linesWithin(lines, baseOf(lines[0]))
         const sorted = entries.sort(
           (a, b) => a.generation - b.generation || Number(b.isBase) - Number(a.isBase),
@@ -188,7 +189,7 @@ export function openJournal(folder: string): Journal {
   }
 }
 
-/** Where a journal would be of no use: a database in memory. */
+/** For a database in memory, which needs no journal. */
 export const NO_JOURNAL: Journal = {
   append() {},
   begin() {},
@@ -209,13 +210,13 @@ function hasNoGap(entries: readonly Entry[]): boolean {
   return true
 }
 
-/** Bytes of the base's lines, by the header; undefined where that is none. */
+/** Bytes of the base's lines, by the header; undefined if the header is damaged. */
 function baseOf(header: string | undefined): number | undefined {
   const digits = header?.startsWith(MAGIC) === true ? header.slice(MAGIC.length) : ''
   return /^\d{12}$/.test(digits) ? Number(digits) : undefined
 }
 
-/** How many lines behind the header those bytes are; undefined where there are not so many. */
+/** How many lines after the header make up those bytes; undefined if there are fewer bytes. */
 function linesWithin(lines: readonly string[], bytes: number | undefined): number | undefined {
   if (bytes === undefined) return undefined
   let [left, count] = [bytes, 0]
@@ -227,7 +228,7 @@ function linesWithin(lines: readonly string[], bytes: number | undefined): numbe
   return left > 0 ? undefined : count
 }
 
-/** The lines in one piece, on a new line where the last one may be cut short. */
+/** The lines in one buffer, beginning with a newline if the last write may have been cut short. */
 function joined(lines: readonly Buffer[], isHalf: boolean): Buffer {
   return Buffer.concat(isHalf ? [Buffer.from('\n'), ...lines] : lines)
 }
@@ -236,7 +237,7 @@ function fileAt(path: string): number | undefined {
   try {
     return open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined // a root of before there was one
+    if (errnoOf(error) === 'ENOENT') return undefined // a root from before there were journals
     throw error
   }
 }

@@ -1,4 +1,4 @@
-/** JSON of a file that has a checksum. A right one is no proof: somebody may have written the file. */
+/** JSON from a file with a checksum. A correct checksum proves nothing about the JSON: anybody may have written the file. */
 
 /** Undefined where it is no JSON. */
 export function jsonOrUndefined(text: string): unknown {

@@ -1,4 +1,4 @@
-/** A line of the journal: a checksum of 16 hex digits, a space, one entry as JSON. What is damaged is no line. */
+/** A line of the journal: a checksum of 16 hex digits, a space, one entry as JSON. A damaged line does not count. */
 import { createHash } from 'node:crypto'
 import type { Change, Row, Value } from './change.js'
 import { jsonOrUndefined } from './json.js'
@@ -7,7 +7,7 @@ import { jsonOrUndefined } from './json.js'
 export interface Entry {
   /** The transaction's number: the database counts them. */
   readonly generation: number
-  /** How many it tells of, up to that one: more than one where those before could not be told when they came. */
+  /** How many transactions it covers, up to that one: more than one if earlier ones could not be written in their time. */
   readonly covers: number
   /** Of the store. */
   readonly uuid: string
@@ -20,7 +20,7 @@ export interface NewEntry extends Omit<Entry, 'changes'> {
   readonly changes: readonly string[]
 }
 
-/** Of an {@link Entry}, what tells how far a journal is. */
+/** The part of an {@link Entry} that says how far a journal goes. */
 export type Head = Pick<Entry, 'generation' | 'uuid'>
 
 type Stored = readonly [
@@ -37,7 +37,7 @@ const SUM = 16
 export function encodeEntry({ generation, covers, uuid, isBase, changes }: NewEntry): Buffer {
   const head = JSON.stringify([generation, covers, uuid, isBase ? 1 : 0]).slice(0, -1)
   const start = SUM + 1
-  // Laid into one buffer, change by change: together they may be large, and so may one (an image's config).
+  // Written into one buffer, change by change: together they may be large, and so may one (an image's config).
   const length = changes.reduce((sum, change) => sum + 1 + Buffer.byteLength(change), Buffer.byteLength(head))
   const line = Buffer.allocUnsafe(start + length + 2)
   let at = start + line.write(head, start)
