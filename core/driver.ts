@@ -37,6 +37,28 @@
  *
  * An image layer need not be a directory (it may be a dataset, a device, or a file that is mounted): core reaches its
  * files only through `get`.
+ *
+ * ## Activation
+ *
+ * Where a layer must be *activated* before its mounts can be performed (a device attached, a base image mounted below
+ * `home` for all that stack on it), the driver has {@link Driver.active}; one without it has nothing to put. Then:
+ *
+ * - Whatever uses a layer holds a shared use lock on it and on all its ancestors, in whichever process, while it does; the
+ *   lock dies with the process. The store takes it around every call of the driver that reads or writes layers as well.
+ * - A layer also counts as used while it, or a layer on it, is mounted by the store, or its mounts were handed to an engine:
+ *   until the engine removes or commits it, also across a reboot, after which the next `get` activates it again.
+ * - `put` is called only where nobody uses the layer, under the exclusive use lock, children before their parents.
+ * - At every open the store asks `active` and puts what nobody needs: what a killed process left.
+ *
+ * A driver's own mounts lie below its `home`, in the mount namespace of whoever called `get`. Each belongs to a layer, is
+ * told by `active`, made anew by `get` where a reboot took it, and gone after that layer's `put` and `remove`.
+ *
+ * ## Layers that are no directories
+ *
+ * `create` and `remove` are atomic also where a tool makes a device or a dataset. One way are temporaries that are
+ * renamed (`drivers/temporary.ts`); the other is an *intent*: what was begun is in {@link DriverState} before the tool is
+ * called, `open` finishes or undoes it, and the entry goes when the layer is there or gone. Numbers that a backend hands
+ * out come from {@link DriverState.claim}.
  */
 
 import type { LayerId } from './ids.js'
@@ -55,6 +77,8 @@ export interface DriverModule {
    * leaves nothing. Never throws for "not here": that is a verdict.
    */
   probe(host: Host): Promise<Probe>
+  /** Are layers of this driver in `home` (which may be missing)? Looks only; asked of a root without a database. */
+  holdsLayers(home: string): Promise<boolean>
   /** Opens (and makes) `context.home`; purges its own temporaries. @throws VarveError */
   open(context: DriverContext): Promise<Driver>
 }
@@ -99,6 +123,11 @@ export interface DriverState {
   get(key: string): string | undefined
   set(key: string, value: string): void
   delete(key: string): void
+  /**
+   * Sets `PREFIX + N` for the lowest free number N from `from` (default 0) on, and gives N: no two processes get the same.
+   * It is free again after `delete`.
+   */
+  claim(prefix: string, value: string, options?: { readonly from?: number }): number
   entries(prefix: string): Iterable<readonly [key: string, value: string]>
 }
 
@@ -114,6 +143,8 @@ export interface CreateOptions {
 export interface Mount {
   readonly type: string
   readonly source: string
+  /** A path in what the mounts before this one show, where it is mounted; default: at the root of it. */
+  readonly target?: string
   readonly options: readonly string[]
 }
 
@@ -209,8 +240,10 @@ export interface Driver {
    * `readonly`; a writable one also is, to be looked into.
    */
   get(id: LayerId, options: { readonly readonly: boolean }): Promise<readonly Mount[]>
-  /** Undoes what `get` needed (a device activation …), once nobody uses the mounts. Idempotent. */
+  /** Deactivates the layer. Idempotent; called only while nobody uses the layer or one on it. */
   put(id: LayerId): Promise<void>
+  /** The layers that are active now, whoever activated them. Absent: no layer needs it, and `put` does nothing. */
+  active?(): Promise<readonly LayerId[]>
   /**
    * What `id` has and `parent` has not (default: its own parent, or the empty tree): sorted by path bytes, complete, or
    * an error. Parent directories of a change are listed only where they changed themselves. A replaced type is
@@ -224,8 +257,8 @@ export interface Driver {
   diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Lays the uncompressed tar into a layer that was just created and never written. */
   apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>
-  /** Makes the layer and all that was written in it durable. Absent: the store syncs the whole file system of `home`. */
-  sync?(id: LayerId): Promise<void>
+  /** Makes the layer and all that was written in it durable. */
+  sync(id: LayerId): Promise<void>
   /** No more writes. Idempotent. */
   seal(id: LayerId): Promise<void>
   /**

@@ -25,6 +25,7 @@ import { createResolver } from './images/resolve.js'
 import type { Looking } from './inspect/context.js'
 import type { Layers } from './layers/layers.js'
 import { createMounts } from './mount/mounts.js'
+import { createUses, withUses } from './mount/uses.js'
 import { createViews } from './mount/views.js'
 import { recover } from './recover/recover.js'
 import { keepSettling } from './recover/remake.js'
@@ -83,20 +84,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 async function assemble(
   options: StoreOptions,
-  { db, gate, journal, records, isJournaled, scratch, held, driver, home, reserve }: Opened,
+  { db, gate, journal, records, isJournaled, scratch, held, driver: plain, reserve }: Opened,
 ): Promise<Store> {
   const { root, warn = () => {} } = options
-  // One name for it, whatever symlinks led here: the kernel's list of mounts has only that.
+  // The real path, without symlinks: the kernel's list of mounts has no other.
   const rootBytes = realpath(fromText(root))
-  const graph = createGraph({ db, driver, home, locks: createLayerLocks(rootBytes), records, warn })
-  const recoverNow = () => recover({ db, graph, driver, records, isJournaled, root: rootBytes, warn })
+  const uses = createUses({ db, driver: plain, root: rootBytes })
+  const driver = withUses(plain, uses)
+  const graph = createGraph({ db, driver, locks: createLayerLocks(rootBytes), records, warn })
+  const recoverNow = () => recover({ db, graph, driver, uses, records, isJournaled, root: rootBytes, warn })
   if (gate.reason === undefined) {
     await recoverNow()
     await ensureSentinel({ db, graph, home: `${rootBytes}/${driver.name}`, warn })
     held.push(keepSettling({ db }), keepBackups({ db, root, scratch, warn }))
   } else warn(`open for looking only: ${gate.reason}`)
-  const mounts = createMounts({ db, graph, driver, root: rootBytes, scratch })
-  const views = createViews(driver, (layer) => mounts.placeOf(layer))
+  const mounts = createMounts({ db, graph, driver, uses, root: rootBytes, scratch })
+  const views = createViews({ driver, uses }, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
   const images = createImages(db, graph, (claim) => isScratchInUse(rootBytes, claim))
   const looking: Looking = { db, driver, graph, views, resolver }
@@ -110,7 +113,7 @@ async function assemble(
   }
   const working = async () => ({ db, driver, graph, images, mounts, layers: await layers(), scratch, warn })
   const layerOf = (reference: string) => resolver.layer(reference)
-  /** A layer, or an image's top one. */
+  /** The layer, or the top layer of the image. */
   const nodeOf = (reference: string): NodeRow => {
     const node = topOf(db, resolver.target(reference))
     if (node !== undefined) return node
@@ -265,7 +268,10 @@ async function assemble(
     drivers: () => verdicts(selection(options, db, scratch), driver.name),
     async *check(checkOptions) {
       const { check } = await import('./check/check.js')
-      yield* check({ ...looking, gate, journal, records, mounts, layers, root: rootBytes }, checkOptions)
+      yield* check(
+        { ...looking, gate, journal, records, mounts, uses, layers, root: rootBytes },
+        checkOptions,
+      )
     },
     async *repair(repairOptions) {
       const { repair } = await import('./check/repair.js')

@@ -29,6 +29,7 @@ export function unavailable(
         facts,
       }
     },
+    holdsLayers: async (home) => (await import('./layers-in-home.js')).holdsLayersIn(home),
     async open() {
       throw new VarveError('UNIMPLEMENTED', `${name}: ${later}; use overlay or vfs`)
     },

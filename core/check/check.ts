@@ -7,6 +7,7 @@ import type { CheckOptions } from '../api/options.js'
 import type { Finding } from '../api/store.js'
 import { isCode, messageOf, VarveError } from '../errors.js'
 import { nodesOf } from '../inspect/context.js'
+import { checkActivation } from './activation.js'
 import { checkData } from './data.js'
 import { checkDatabase } from './database.js'
 import { checkHistory } from './history.js'
@@ -31,6 +32,7 @@ const CHECKS: readonly {
   { name: 'marks', run: checkMarks },
   { name: 'images', ofStore: true, run: checkImages },
   { name: 'mounts', run: checkMounts },
+  { name: 'activation', ofStore: true, run: checkActivation },
   { name: 'leftovers', ofStore: true, run: checkLeftovers },
   { name: 'damage', run: checkKnownDamage },
   { name: 'data', needsData: true, run: checkData },

@@ -6,6 +6,7 @@ import type { Looking } from '../inspect/context.js'
 import type { Journal } from '../journal/journal.js'
 import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
+import type { Uses } from '../mount/uses.js'
 import type { Records } from '../records/records.js'
 
 export interface CheckContext extends Looking {
@@ -13,6 +14,7 @@ export interface CheckContext extends Looking {
   readonly journal: Journal
   readonly records: Records
   readonly mounts: Mounts
+  readonly uses: Uses
   readonly layers: () => Promise<Layers>
   /** The data root, byte string. */
   readonly root: string

@@ -15,6 +15,16 @@ export function createDriverState(sql: Sql): DriverState {
     get: (key) => get({ key })?.value,
     set: (key, value) => void set({ key, value }),
     delete: (key) => void remove({ key }),
+    claim(prefix, value, { from = 0 } = {}) {
+      // In one transaction, which no other process's can overlap.
+      return sql.tx(() => {
+        const taken = new Set(entries({ prefix }).map((row) => row.key))
+        let free = from
+        while (taken.has(`${prefix}${free}`)) free++
+        set({ key: `${prefix}${free}`, value })
+        return free
+      })
+    },
     entries: (prefix) => entries({ prefix }).map((row) => [row.key, row.value] as const),
   }
 }

@@ -69,6 +69,14 @@ export function createNodes(sql: Sql) {
      ) SELECT ${COLUMNS} FROM up JOIN node ON node.id = up.node ORDER BY depth`,
   )
   const layers = sql.all<Record<never, never>, { layer: LayerId }>('SELECT layer FROM node')
+  const inUse = sql.one<{ id: number }, { id: number }>(
+    `WITH RECURSIVE above (id) AS (SELECT :id UNION SELECT node.id FROM node JOIN above ON node.parent = above.id)
+     SELECT id FROM above
+     WHERE EXISTS (SELECT 1 FROM mount WHERE mount.node = above.id)
+        OR EXISTS (SELECT 1 FROM name JOIN node ON node.id = name.node
+                   WHERE name.node = above.id AND name.space = 'snapshot' AND node.kind <> 'committed')
+     LIMIT 1`,
+  )
   const parentOf = sql.one<{ layer: string }, { layer: LayerId }>(
     'SELECT above.layer FROM node JOIN node AS above ON above.id = node.parent WHERE node.layer = :layer',
   )
@@ -141,6 +149,10 @@ export function createNodes(sql: Sql) {
     /** The driver's names of all nodes, in whatever state. */
     layers: (): ReadonlySet<LayerId> => new Set(layers({}).map((row) => row.layer)),
     parentOf: (layer: LayerId): LayerId | undefined => parentOf({ layer })?.layer,
+    /**
+     * Is the node, or one on it, mounted by the store, or an active snapshot or a view, whose mounts an engine has?
+     */
+    isInUse: (id: NodeId): boolean => inUse({ id }) !== undefined,
     setState: (id: NodeId, state: NodeState): void => void setState({ id, state }),
     /** It was made just now. `claim` names the scratch space of the import that the node waits for (see {@link claimed}). */
     setReady(

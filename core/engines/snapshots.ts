@@ -1,4 +1,4 @@
-/** The snapshot face of the store (core/api/snapshots.ts says what it promises): names of space `snapshot` over the graph. */
+/** The store's snapshots (core/api/snapshots.ts says what they promise): names of space `snapshot` over the graph. */
 
 import type { SnapshotInfo, SnapshotOptions, Snapshots } from '../api/snapshots.js'
 import type { Database } from '../db/database.js'
@@ -32,7 +32,7 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
   const find = (name: string): NodeRow => {
     const row = graph.find({ space: SPACE, name: parseName(name) })
     if (row !== undefined) return row
-    throw new VarveError('NOT_FOUND', `snapshot ${quote(name)}: there is none of that name`)
+    throw new VarveError('NOT_FOUND', `snapshot ${quote(name)}: there is no snapshot with that name`)
   }
   const infoOf = (name: string, row: NodeRow): SnapshotInfo => {
     const { kind, created, updated, labels } = row
@@ -45,11 +45,11 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
     const what = row.kind === 'view' ? 'a view' : 'still active: commit it first'
     throw new VarveError(
       'INVALID_ARGUMENT',
-      `parent ${quote(name)}: is ${what}, and only a committed one can be a parent`,
+      `parent ${quote(name)}: is ${what}, and only a committed snapshot can be a parent`,
     )
   }
 
-  /** What `make` made under `key`, and its mounts; where these can't be had nothing stays. */
+  /** Makes a snapshot under `key`, and returns its mounts; where these can't be had, the snapshot is removed again. */
   const makeAndTell = async (
     make: Graph['prepare'],
     key: string,
@@ -66,7 +66,7 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
       try {
         await graph.remove(row.id)
       } catch (second) {
-        warn(`snapshot ${quote(key)}: could not be taken back: ${messageOf(second)}`)
+        warn(`snapshot ${quote(key)}: could not be removed again: ${messageOf(second)}`)
       }
       throw error
     }
@@ -110,18 +110,18 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
     async commit(name, key, { labels = {} } = {}) {
       const wanted = { space: SPACE, name: parseName(name) } as const
       const parsed = parseLabels(labels)
-      // Two commits to one name: the second must know before it seals its layer, which has to stay writable then.
+      // Of two commits to one name, the second must fail before it seals its layer, which has to stay writable.
       const nameLock = await graph.lockName(wanted)
       try {
         requireFree(db, wanted)
         const { layer } = find(key)
         const lock = await graph.lockLayer(layer)
         try {
-          const row = find(key) // it may be another's by now
+          const row = find(key) // the key may be another layer's by now
           if (row.layer !== layer) throw changed(key)
           requireActive(db, row)
           await mounts.requireUnmounted(row)
-          await graph.commit(row.id, { name: wanted, labels: parsed })
+          await mounts.letGo(await graph.commit(row.id, { name: wanted, labels: parsed }))
         } finally {
           lock.release()
         }
@@ -131,7 +131,8 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
     },
 
     async remove(key) {
-      const { id } = find(key)
+      const removed = find(key)
+      const { id } = removed
       await graph.remove(id, {
         before() {
           const row = find(key)
@@ -139,6 +140,7 @@ export function createSnapshots({ db, graph, mounts, resolver, warn, recover }: 
           return !leave(key, row)
         },
       })
+      await mounts.letGo(removed)
     },
 
     stat: (key) => infoOf(key, find(key)),

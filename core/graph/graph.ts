@@ -1,19 +1,18 @@
 /**
  * One graph of nodes. Raw ids, snapshot keys and chain ids are three kinds of names for them; the driver knows a node by
- * its layer id. Everything that makes, seals or removes a layer goes through here, in the order that a crash can't hurt:
+ * its layer id. Everything that makes, seals or removes a layer goes through here, in an order that a crash can't hurt:
  *
  *     make:    lock → row 'creating' → driver.create → content → driver.sync → driver.seal → row 'ready' → unlock
  *     remove:  lock → row 'removing' → driver.remove → row gone → unlock
  *
  * The layer's lock (core/graph/locks.ts) dies with its process, so a row that is not ready and whose lock is free belongs to
- * nobody: core/recover/recover.ts takes it away.
+ * nobody: core/recover/recover.ts removes it.
  */
 
 import type { NameOf } from '../db/names.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Usage } from '../driver.js'
 import type { LayerId } from '../ids.js'
-import { syncFileSystem } from '../sys/sync.js'
 import { createMaking } from './create.js'
 import { step } from './fault-points.js'
 import { createRemoval } from './remove.js'
@@ -23,12 +22,9 @@ import type { CommitOptions, GraphContext } from './types.js'
 export type Graph = ReturnType<typeof createGraph>
 
 export function createGraph(context: GraphContext) {
-  const { db, driver, home, locks, records } = context
+  const { db, driver, locks, records } = context
 
-  const sync = async (layer: LayerId): Promise<void> => {
-    if (driver.sync !== undefined) return driver.sync(layer)
-    syncFileSystem(home)
-  }
+  const sync = (layer: LayerId): Promise<void> => driver.sync(layer)
 
   const removal = createRemoval(context)
   const { erase } = removal
@@ -38,7 +34,7 @@ export function createGraph(context: GraphContext) {
     ...createMaking(context, { erase, sync }),
     ...removal,
     sync,
-    /** Writes the record beside a committed layer anew, as its rows are now. */
+    /** Rewrites the record beside a committed layer from its rows. */
     keepRecord(node: NodeId): void {
       const { layer, size, inodes } = requireNode(db, node)
       const row = db.layers.get(node)
@@ -50,7 +46,7 @@ export function createGraph(context: GraphContext) {
 
     /**
      * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.
-     * Where that chain is here already, that node is the answer: it takes over the names, and ours goes.
+     * Where the same chain is here already, that node takes over the names and is returned, and this one is removed.
      * @throws VarveError ALREADY_EXISTS (the new name), FAILED_PRECONDITION (not active, or mounted), and what `also` throws
      */
     async commit(node: NodeId, options: CommitOptions = {}): Promise<NodeRow> {
@@ -89,7 +85,7 @@ export function createGraph(context: GraphContext) {
       return requireNode(db, row.parent).layer
     },
 
-    /** Disk that the layer's own content takes: as kept for a committed one, measured now for an active one. */
+    /** Disk usage of the layer's own content: as recorded for a committed one, measured now for an active one. */
     async usage(node: NodeId): Promise<Usage> {
       const row = requireNode(db, node)
       if (row.size !== null && row.inodes !== null) return { size: row.size, inodes: row.inodes }

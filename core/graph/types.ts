@@ -1,4 +1,4 @@
-/** What the halves of the graph are given, and what they give (graph.ts). */
+/** The context, options and results of the two halves of the graph (graph.ts). */
 import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NameOf } from '../db/names.js'
@@ -12,8 +12,6 @@ import type { LayerLocks } from './locks.js'
 export interface GraphContext {
   readonly db: Database
   readonly driver: Driver
-  /** The driver's home: what has to be made durable. Byte string. */
-  readonly home: string
   readonly locks: LayerLocks
   readonly records: Records
   readonly warn: (message: string) => void
@@ -44,6 +42,6 @@ export interface CommitOptions {
   /** The name it goes by from now on, instead of all it had. */
   readonly name?: NameOf
   readonly labels?: Readonly<Record<string, string>>
-  /** What becomes true together with the commit: called in its transaction, with the node that has the content then. */
+  /** Called in the commit's transaction, with the node that has the content then. */
   readonly also?: (committed: NodeId) => void
 }

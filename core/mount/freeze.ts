@@ -9,11 +9,13 @@ import { nameOf } from '../graph/rules.js'
 import { makeReadonly, makeWritable } from '../sys/mount.js'
 import { failed } from './errors.js'
 import { createMountSpace, IN_PLACE } from './space.js'
+import type { Uses } from './uses.js'
 
 export interface FreezeContext {
   readonly db: Database
   readonly graph: Graph
   readonly driver: Driver
+  readonly uses: Uses
   /** @throws VarveError where one of its mounts is in another mount namespace */
   readonly refuseStrangers: (row: NodeRow) => void
 }
@@ -27,11 +29,11 @@ export interface Freeze {
   freeze(row: NodeRow): Promise<() => Promise<void>>
 }
 
-export function createFreeze({ db, graph, driver, refuseStrangers }: FreezeContext): Freeze {
+export function createFreeze({ db, graph, driver, uses, refuseStrangers }: FreezeContext): Freeze {
   /** Can the driver no longer give an active layer out for writing? */
   const isSealed = async (row: NodeRow): Promise<boolean> => {
     try {
-      await driver.get(graph.sourceOf(row), { readonly: false })
+      await uses.during(graph.sourceOf(row), () => driver.get(graph.sourceOf(row), { readonly: false }))
       return false
     } catch (error) {
       if (isCode(error, 'FAILED_PRECONDITION')) return true
@@ -46,7 +48,8 @@ export function createFreeze({ db, graph, driver, refuseStrangers }: FreezeConte
       refuseStrangers(row)
       const space = createMountSpace()
       const places = rows.map((each) => space.placeOf(each) ?? fromText(each.target))
-      const recipe = await driver.get(graph.sourceOf(row), { readonly: false })
+      const source = graph.sourceOf(row)
+      const recipe = await uses.during(source, () => driver.get(source, { readonly: false }))
       // A bind is one mount of many of somebody's file system; anything else is the layer's own file system.
       const scope = recipe.at(-1)?.type === 'bind' ? 'mount' : 'file system'
       for (const [i, place] of places.entries()) {

@@ -40,11 +40,13 @@ import {
 import { createQuiet, type Quiet } from './quiet.js'
 import { createMountSpace, IN_PLACE } from './space.js'
 import { onlyMount, realTarget, requireTarget } from './target.js'
+import type { Uses } from './uses.js'
 
 export interface MountsContext {
   readonly db: Database
   readonly graph: Graph
   readonly driver: Driver
+  readonly uses: Uses
   /** The data root, absolute and without symlinks, as a byte string. */
   readonly root: string
   /** For asking the kernel who uses an overlay's directory (quiet.ts); without it only the lists of mounts are looked at. */
@@ -73,12 +75,14 @@ export interface Mounts extends Freeze, Quiet {
   takeDown(row: NodeRow): Promise<void>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
+  /** Nobody has the node's mounts any more that {@link recipe} gave: an engine committed or removed it. */
+  letGo(row: NodeRow): Promise<void>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
   placeOf(layer: LayerId): string | undefined
 }
 
 export function createMounts(context: MountsContext): Mounts {
-  const { db, graph, driver, root } = context
+  const { db, graph, driver, uses, root } = context
   const primaryOf = (layer: LayerId) => `${asText(root)}/mnt/${layer}`
   /** The node's mount at `place`, however that was called when it was mounted. */
   const mountAt = (row: NodeRow, place: string): MountRow | undefined => {
@@ -109,7 +113,7 @@ export function createMounts(context: MountsContext): Mounts {
       { target: primaryOf(row.layer), own: true },
       async (place, readonly) => {
         makeMountPoint(place)
-        attach(await recipeOf(row, readonly), place)
+        await uses.during(graph.sourceOf(row), async () => attach(await recipeOf(row, readonly), place))
       },
     )
 
@@ -227,7 +231,7 @@ export function createMounts(context: MountsContext): Mounts {
     if (rows.some((each) => each.count > 0)) return
     for (const mount of rows.filter((each) => !each.own)) await takeDownAt(row, mount, how)
     for (const mount of rows.filter((each) => each.own)) await takeDownAt(row, mount, how)
-    await driver.put(graph.sourceOf(row))
+    await uses.settle(graph.sourceOf(row))
   }
 
   /** After an error that matters more; what is left here is core/recover/mounts.ts's. */
@@ -321,12 +325,20 @@ export function createMounts(context: MountsContext): Mounts {
       const row = graph.get(node.id)
       const readonly = row.kind !== 'active'
       try {
-        return await driver.get(graph.sourceOf(row), { readonly })
+        const source = graph.sourceOf(row)
+        return await uses.during(source, () => driver.get(source, { readonly }))
       } catch (error) {
         if (readonly || !isCode(error, 'FAILED_PRECONDITION')) throw error
       }
       // A commit is under way, or was interrupted.
-      return locked(row, (now) => recipeOf(now, now.kind !== 'active'))
+      return locked(row, (now) =>
+        uses.during(graph.sourceOf(now), () => recipeOf(now, now.kind !== 'active')),
+      )
+    },
+
+    async letGo({ layer, parent }) {
+      const below = parent === null ? undefined : db.nodes.get(parent)?.layer
+      await uses.settle(db.nodes.byLayer(layer) === undefined && below !== undefined ? below : layer)
     },
   }
 }

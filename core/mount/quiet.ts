@@ -23,11 +23,13 @@ import { parseLayers } from '../sys/overlay-data.js'
 import { isUpperInUse } from '../sys/overlay-in-use.js'
 import { inUse } from '../tree/open-files.js'
 import { inProcess, type Place, placesOfDirectory, placesOfUpper } from './places.js'
+import type { Uses } from './uses.js'
 
 export interface QuietContext {
   readonly db: Database
   readonly graph: Graph
   readonly driver: Driver
+  readonly uses: Uses
   readonly scratch?: Pick<Scratch, 'directory'>
 }
 
@@ -44,14 +46,15 @@ const TRIES = 50
 const PAUSE = 20
 
 /** The two questions of {@link Quiet}, over one store. */
-export function createQuiet({ db, graph, driver, scratch }: QuietContext): Quiet {
+export function createQuiet({ db, graph, driver, uses, scratch }: QuietContext): Quiet {
   const recipeOf = async (row: NodeRow): Promise<Mount | undefined> => {
     const layer = graph.sourceOf(row)
+    const get = (readonly: boolean) => uses.during(layer, () => driver.get(layer, { readonly }))
     try {
-      return (await driver.get(layer, { readonly: false })).at(-1)
+      return (await get(false)).at(-1)
     } catch (error) {
       // A commit was interrupted after its seal.
-      if (isCode(error, 'FAILED_PRECONDITION')) return (await driver.get(layer, { readonly: true })).at(-1)
+      if (isCode(error, 'FAILED_PRECONDITION')) return (await get(true)).at(-1)
       throw error
     }
   }
@@ -74,7 +77,7 @@ export function createQuiet({ db, graph, driver, scratch }: QuietContext): Quiet
   const requireNoOverlay = async (row: NodeRow, upper: string): Promise<void> => {
     const devices = new Set(db.mounts.byNode(row.id).map((each) => each.identity?.device))
     for (let tries = 1; ; tries++) {
-      const used = scratch === undefined ? undefined : isUpperInUse(upper, scratch.directory())
+      const used = scratch === undefined ? undefined : await isUpperInUse(upper, scratch.directory())
       if (used === false) return
       const places = placesOfUpper(upper, devices)
       if (used === undefined || places.length > 0) return refusePlaces(row, places)

@@ -4,14 +4,20 @@
  */
 import type { Driver } from '../driver.js'
 import type { LayerId } from '../ids.js'
+import { detached } from '../sys/detached.js'
 import { close } from '../sys/files.js'
-import { detached } from '../sys/mount.js'
 import { openRoot } from '../tree/confined.js'
+import type { Uses } from './uses.js'
 
 export interface View {
   /** Descriptor of the root directory; use it with *At calls, or as `/proc/self/fd/N`. */
   readonly fd: number
   close(): Promise<void>
+}
+
+export interface ViewsContext {
+  readonly driver: Driver
+  readonly uses: Uses
 }
 
 export interface Views {
@@ -21,40 +27,34 @@ export interface Views {
 
 /**
  * `placeOf` tells where a layer is mounted by the store: it is read there, so that a writable layer shows what is being
- * written, and `put` is left to the unmount.
+ * written.
  */
-export function createViews(driver: Driver, placeOf?: (layer: LayerId) => string | undefined): Views {
-  /** Open views by layer, in this process: the last one gives back what `get` took. */
-  const users = new Map<LayerId, number>()
-  const release = async (layer: LayerId): Promise<void> => {
-    const left = (users.get(layer) ?? 1) - 1
-    if (left > 0) users.set(layer, left)
-    else {
-      users.delete(layer)
-      if (placeOf?.(layer) === undefined) await driver.put(layer)
-    }
-  }
+export function createViews(
+  { driver, uses }: ViewsContext,
+  placeOf?: (layer: LayerId) => string | undefined,
+): Views {
   const openView = async (layer: LayerId): Promise<number> => {
     const place = placeOf?.(layer)
     if (place !== undefined) return openRoot(place)
     const mounts = await driver.get(layer, { readonly: true })
     const [only] = mounts
-    return mounts.length === 1 && only?.type === 'bind' ? openRoot(only.source) : detached(mounts).fd
+    if (mounts.length === 1 && only?.type === 'bind') return openRoot(only.source)
+    return (await detached(mounts)).fd
   }
   return {
     async open(layer) {
-      users.set(layer, (users.get(layer) ?? 0) + 1)
+      const use = await uses.begin(layer)
       try {
         const fd = await openView(layer)
         return {
           fd,
           async close() {
             close(fd)
-            await release(layer)
+            await use.end()
           },
         }
       } catch (error) {
-        await release(layer)
+        await use.end()
         throw error
       }
     },

@@ -1,15 +1,17 @@
-/** What every part of recovery is given, and how it goes over many things. */
+/** The context of every part of recovery, and its loop over many items. */
 import type { Database } from '../db/database.js'
 import { isDatabaseError } from '../db/sqlite-errors.js'
 import type { Driver } from '../driver.js'
 import { messageOf } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
+import type { Uses } from '../mount/uses.js'
 import type { Records } from '../records/records.js'
 
 export interface RecoverContext {
   readonly db: Database
   readonly graph: Graph
   readonly driver: Driver
+  readonly uses: Uses
   readonly records: Records
   /** See Opened.isJournaled. */
   readonly isJournaled: boolean
@@ -18,7 +20,10 @@ export interface RecoverContext {
   readonly warn: (message: string) => void
 }
 
-/** Does `work` for every item, whatever becomes of the others; did all go well? @throws VarveError of the database's alone */
+/**
+ * Does `work` for every item, even if others fail; returns whether all went well.
+ * @throws VarveError of the database only
+ */
 export async function each<T>(
   { warn }: RecoverContext,
   items: readonly T[],

@@ -1,6 +1,6 @@
 /**
- * Mounts that a crash or a reboot left half done: rows without a mount, mounts that nobody counts, empty mount points. What
- * is mounted and has no row (an older database was put back, say) is taken up again; it is never unmounted here.
+ * Mounts that a crash or a reboot left half done: rows without a mount, mounts whose count is 0, empty mount points. A mount
+ * without a row (an older database was put back, say) gets its row again; it is never unmounted here.
  */
 import { asText, toText } from '../bytes.js'
 import type { NodeRow } from '../db/nodes.js'
@@ -11,11 +11,17 @@ import { bootId, mountInfo, unmount } from '../sys/mount.js'
 import { identityAt } from '../sys/mount-id.js'
 import { each, type RecoverContext } from './context.js'
 
-/** Rows, mounts and mount points, in that order. */
+/** Rows, mounts and mount points, in that order; then what is active and nobody uses. */
 export async function recoverMounts(context: RecoverContext): Promise<void> {
   await dropStaleMounts(context)
   await finishUnmounts(context)
   await each(context, readdir(`${context.root}/mnt`), (name) => dropMountPoint(context, name))
+  await each(context, ['active'], () => putUnused(context))
+}
+
+/** A process that was killed never put what it used. */
+async function putUnused({ uses }: RecoverContext): Promise<void> {
+  for (const layer of await uses.unused()) await uses.settle(layer)
 }
 
 async function dropStaleMounts(context: RecoverContext): Promise<void> {
@@ -45,7 +51,7 @@ async function dropStaleMounts(context: RecoverContext): Promise<void> {
   })
 }
 
-/** Mounts that nobody counts any more: an unmount was interrupted after its count was down. */
+/** Mounts whose count is 0: their unmount was interrupted after the count went down. */
 async function finishUnmounts(context: RecoverContext): Promise<void> {
   const { db, graph } = context
   const uncounted = db.mounts.all().filter((row) => row.count === 0)
@@ -56,13 +62,13 @@ async function finishUnmounts(context: RecoverContext): Promise<void> {
   }
 }
 
-/** Not lazily: a row that stays keeps the layer from being committed while somebody can still write there. */
+/** Not lazily: where an unmount fails, its row keeps the layer from being committed while somebody can still write there. */
 async function finishUnmount(
-  { db, graph, driver, root, warn }: RecoverContext,
+  { db, graph, uses, root, warn }: RecoverContext,
   { id, layer }: NodeRow,
 ): Promise<void> {
   const rows = db.mounts.byNode(id)
-  // While a bind mount counts, the store's own mount that it shows stays, with a count of 0.
+  // While a bind mount of it is counted, the store's own mount stays, with a count of 0.
   const inUse = rows.some((row) => row.count > 0)
   const doomed = rows.filter((row) => row.count === 0 && !(inUse && row.own))
   for (const { target } of doomed.sort((a, b) => Number(a.own) - Number(b.own))) {
@@ -74,26 +80,26 @@ async function finishUnmount(
       if (place !== undefined) {
         if (!row.own) unmount(place)
         else if (unmountLayer(place)) db.nodes.setClosed(id, bootId())
-      } else if (space.isMounted(row)) continue // another living namespace's, which this process can't reach
+      } else if (space.isMounted(row)) continue // in another living namespace, which this process can't reach
       if (row.own) removeMountPoint(place ?? `${root}/mnt/${layer}`)
     }
     db.mounts.delete(id, target)
-    warn(`layer ${layer}: unmounted from ${target}, which had been interrupted`)
+    warn(`layer ${layer}: unmounted from ${target}, since an earlier unmount was interrupted`)
   }
   const now = db.nodes.get(id)
-  if (now !== undefined && db.mounts.byNode(id).length === 0) await driver.put(graph.sourceOf(now))
+  if (now !== undefined && db.mounts.byNode(id).length === 0) await uses.settle(graph.sourceOf(now))
 }
 
-/** A mount point of the store's that no row names: a crash between unmount and rmdir, or before the mount. */
+/** A mount point of the store's without a row: left by a crash between unmount and rmdir, or before the mount. */
 async function dropMountPoint({ db, graph, root, warn }: RecoverContext, name: string): Promise<void> {
   const path = `${root}/mnt/${name}`
   await graph.ifFree(name, () => {
     const node = db.nodes.byLayer(name)
     if (node !== undefined && db.mounts.own(node.id) !== undefined) return
     if (isMountPoint(path)) {
-      // What no layer has is for `varve check`.
+      // A mount of no layer is left to `varve check`.
       if (node?.state === 'ready' && takeUp({ db }, node, path)) {
-        warn(`layer ${name}: is mounted at ${toText(path)}, which the database did not know; it does now`)
+        warn(`layer ${name}: is mounted at ${toText(path)}, which the database did not know; recorded now`)
       }
       return
     }
@@ -103,7 +109,7 @@ async function dropMountPoint({ db, graph, root, warn }: RecoverContext, name: s
   })
 }
 
-/** Counts a mount that is there as one that somebody asked for once. */
+/** Adds the row of a mount that is there, with a count of 1; false where that can't be done. */
 function takeUp({ db }: Pick<RecoverContext, 'db'>, { id, kind }: NodeRow, path: string): boolean {
   const identity = identityAt(path)
   const mount = mountInfo().find((each) => each.id === identity?.id)

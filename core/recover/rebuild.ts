@@ -1,4 +1,4 @@
-/** A database made from what lies beside the layers, where the one there is gone, garbage, or of no use. */
+/** Makes a new database from what lies beside the layers, where the old one is missing, garbage or useless. */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { fromText } from '../bytes.js'
@@ -9,7 +9,7 @@ import type { DriverModule } from '../driver.js'
 import { VarveError } from '../errors.js'
 import { type Journal, openJournal, type Reading } from '../journal/journal.js'
 import { BACKUP, RECORDS, stamp } from '../journal/place.js'
-import { holdsLayersOf } from '../records/gone.js'
+import { holdersIn } from '../records/gone.js'
 import { generationOf, restart } from '../records/history.js'
 import { replay } from '../records/replay.js'
 import { type Backup, backupsIn } from '../root/backup.js'
@@ -28,9 +28,9 @@ export interface RebuildOptions {
 }
 
 /**
- * Makes varve.db anew, of the last good copy of it and with all rows that the journal tells; the one that was there is kept in
- * `backup/`. What only the records of the layers tell comes back by the check that is to follow, with repairs. Nothing else
- * may use the root meanwhile.
+ * Makes a new varve.db from the last good copy of it and all rows in the journal; the old one is kept in `backup/`. What
+ * only the records of layers have comes back by a check with repairs, which is to follow. Nothing else may use the root
+ * meanwhile.
  * @throws VarveError FAILED_PRECONDITION where no layer of any of the drivers is there
  */
 export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<void> {
@@ -41,7 +41,7 @@ export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<
     journal = openJournal(ensureFolder(root, RECORDS))
     const reading = journal.read()
     const copies = backupsIn(root)
-    const driver = driverOf(reading) ?? drivers.find(({ name }) => holdsLayersOf(root, name))?.name
+    const driver = driverOf(reading) ?? (await holdersIn(root, drivers))[0]?.name
     if (driver === undefined) {
       throw new VarveError(
         'FAILED_PRECONDITION',
@@ -62,7 +62,7 @@ export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<
   }
 }
 
-/** Of the last copy that is whole and this store's; else a new one. `file` is not there. */
+/** Makes `file` from the last copy that is whole and belongs to this store, else as a new database, and opens it. */
 function openLastGood(file: string, copies: readonly Backup[], { entries }: Reading): Database {
   const uuids = new Set(entries.map(({ uuid }) => uuid))
   for (const { path } of copies) {
@@ -72,7 +72,7 @@ function openLastGood(file: string, copies: readonly Backup[], { entries }: Read
       db = openDatabase(file)
       if (uuids.size === 0 || uuids.has(db.meta.get('uuid') ?? '')) return db
     } catch (error) {
-      if (!(error instanceof VarveError)) throw error // a damaged one: the one before it is older, and may be whole
+      if (!(error instanceof VarveError)) throw error // a damaged copy; an older one may be whole
     }
     db?.close()
     for (const name of FILES) removeIfThere(fromText(file.replace(/varve\.db$/, name)))
@@ -80,7 +80,7 @@ function openLastGood(file: string, copies: readonly Backup[], { entries }: Read
   return openDatabase(file)
 }
 
-/** A copy may be further than a journal that a power cut took lines of. */
+/** A copy may be ahead of a journal that lost lines in a power cut. */
 function rowsOf(db: Database, reading: Reading): Rows {
   const generation = generationOf(db)
   if (reading.isComplete && lastOf(reading) >= generation) return replay(reading.entries)
@@ -94,7 +94,7 @@ function driverOf({ entries }: Reading): string | undefined {
   return row === undefined ? undefined : String(row.value)
 }
 
-/** Where the journal doesn't tell. */
+/** Sets what neither copy nor journal has. */
 function nameStore(db: Database, driver: string): void {
   db.tx(() => {
     if (db.meta.get('driver') === undefined) db.meta.set('driver', driver)

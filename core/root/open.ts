@@ -1,6 +1,6 @@
 /**
- * The first half of opening a store: root, database and driver, in that order; where one of them can't be had, what this
- * opening made goes again.
+ * The first half of opening a store: root, database and driver, in that order. Where one of them fails, what this opening
+ * made is removed again.
  */
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
@@ -31,23 +31,21 @@ interface Parts {
   readonly gate: Gate
   readonly journal: Journal
   readonly records: Records
-  /** There was one when the store was opened, so that what it doesn't tell never was. */
+  /** At the opening there was a journal, and it had nothing that the database lacked: so the database is not an old one. */
   readonly isJournaled: boolean
   readonly scratch: Scratch
-  /** Whatever must be closed in the end, the last first. */
+  /** What must be closed in the end, the last first. */
   readonly held: Closer[]
 }
 
 export interface Opened extends Parts {
   readonly driver: Driver
-  /** The driver's own directory. */
-  readonly home: string
   readonly reserve: Reserve
 }
 
 /**
- * Opens all that a store stands on and calls `use` with it, the root absolute. Where either fails, all is closed again, and
- * a root that no store was made in is as it was.
+ * Opens all that a store stands on and calls `use` with it and the absolute root. Where either fails, all is closed again,
+ * and a root in which no store was made is left as it was.
  */
 export async function withOpened<T>(
   options: StoreOptions,
@@ -72,23 +70,23 @@ export async function withOpened<T>(
   let db: Database | undefined
   let files: readonly string[] = []
   try {
-    // Whoever else opens it waits for the lock: what is missing now is this opening's to make.
+    // Whoever else opens the root waits for the lock, so this opening makes what is missing now.
     files = filesMissing(root, options.drivers)
     const gate = createGate(`store ${root}`)
-    requireDatabase(root, options.drivers)
+    await requireDatabase(root, options.drivers)
     const inRoot = openParts(root, { gate, held })
     const { journal } = inRoot
     db = inRoot.db
     const verdict = judge(db, journal)
     if (verdict.kind === 'behind') gate.shut(`${verdict.why}; "varve check --repair" takes up what it lacks`)
     const parts = { ...inRoot, isJournaled: verdict.kind === 'whole' }
-    const { driver, home } = await openDriver({ ...options, root }, parts, opening)
+    const driver = await openDriver({ ...options, root }, parts, opening)
     if (gate.reason === undefined) catchUp(db, journal)
     say()
     const reserve = createReserve(fromText(root))
     reserve.fill()
     held.unshift(() => reserve.refill()) // when all else is closed
-    return await use({ ...options, root }, { ...parts, driver, home, reserve })
+    return await use({ ...options, root }, { ...parts, driver, reserve })
   } catch (error) {
     const undo = () => {
       const isUnused = () => isUnusedNow(root)
@@ -99,7 +97,7 @@ export async function withOpened<T>(
   }
 }
 
-/** Opens what lies in a root; `held` gets what closes it. */
+/** Opens what lies in a root; `held` gets the functions that close it. */
 function openParts(root: string, { gate, held }: Pick<Parts, 'gate' | 'held'>): Omit<Parts, 'isJournaled'> {
   const scratch = createScratch(fromText(root))
   held.push(() => scratch.close())
@@ -111,7 +109,7 @@ function openParts(root: string, { gate, held }: Pick<Parts, 'gate' | 'held'>): 
   return { db, gate, journal, records: createRecords(folder, db), scratch, held }
 }
 
-/** A store on a read-only file system: it is read by a copy of its database, and nothing can be changed. */
+/** Opens a store on a read-only file system: it is read through a copy of its database, and nothing can be changed. */
 async function lookInto<T>(
   options: StoreOptions,
   use: (options: StoreOptions, opened: Opened) => Promise<T>,
@@ -125,14 +123,14 @@ async function lookInto<T>(
     const { opening } = await openRoot(copy.root)
     held.push(() => opening.release())
     const parts = { ...openParts(copy.root, { gate, held }), isJournaled: false }
-    const { driver, home } = await openDriver(options, parts, opening)
-    return await use(options, { ...parts, driver, home, reserve: createReserve(fromText(copy.root)) })
+    const driver = await openDriver(options, parts, opening)
+    return await use(options, { ...parts, driver, reserve: createReserve(fromText(copy.root)) })
   } catch (error) {
     return await closeAfter(error, held, options.warn)
   }
 }
 
-/** Of what an opening may make in a root beside its folders, what isn't there. */
+/** What an opening may make in a root besides its folders, and what isn't there yet. */
 function filesMissing(root: string, drivers: StoreOptions['drivers']): readonly string[] {
   const database = ['varve.db', 'varve.db-wal', 'varve.db-shm', RECORDS]
   return [...database, ...drivers.map((driver) => driver.name)].filter(
@@ -140,7 +138,7 @@ function filesMissing(root: string, drivers: StoreOptions['drivers']): readonly 
   )
 }
 
-/** A root that no store was made in. Where that can't be told it is not. */
+/** Was no store ever made in the root? False where that can't be told. */
 function isUnused(db: Database | undefined): boolean {
   try {
     return db?.meta.get('driver') === undefined
@@ -149,7 +147,7 @@ function isUnused(db: Database | undefined): boolean {
   }
 }
 
-/** The same, of a database that was closed again: another process may have come in between. */
+/** The same, after the database was closed: another process may have made a store in between. */
 function isUnusedNow(root: string): boolean {
   const file = `${root}/varve.db`
   if (lstatOrUndefined(fromText(file)) === undefined) return true
@@ -164,17 +162,13 @@ function isUnusedNow(root: string): boolean {
   }
 }
 
-/** What can be told before anything is made. */
+/** Refuses mistakes that can be found before anything is made. */
 function refuseMistakes({ drivers, driver, storageOptions = [] }: StoreOptions): void {
   if (driver !== undefined) optionsFor(moduleNamed(drivers, driver), drivers, storageOptions)
 }
 
 /** The backend of this root; the first opening of a root decides, and the others wait for its lock `opening`. */
-async function openDriver(
-  options: StoreOptions,
-  parts: Parts,
-  opening: Lock,
-): Promise<{ readonly driver: Driver; readonly home: string }> {
+async function openDriver(options: StoreOptions, parts: Parts, opening: Lock): Promise<Driver> {
   const { db, scratch } = parts
   try {
     if (db.meta.get('driver') !== undefined) {
@@ -184,10 +178,10 @@ async function openDriver(
     const opened = await openSelected(options, parts, await select(options, db, scratch))
     db.tx(() => {
       if (db.meta.get('driver') !== undefined) return
-      db.meta.set('driver', opened.driver.name)
+      db.meta.set('driver', opened.name)
       db.meta.set('uuid', randomUUID())
       db.meta.set('created', new Date().toISOString())
-      // Should the power go before the next opening, that one is to know of it (core/recover/remake.ts).
+      // So that the next opening notices if the power fails before it (core/recover/remake.ts).
       db.meta.set('boot', bootId())
     })
     return opened
@@ -217,7 +211,7 @@ async function openSelected(
   { root, warn = () => {} }: StoreOptions,
   { db, held }: Parts,
   { module, options }: Selected,
-): Promise<{ readonly driver: Driver; readonly home: string }> {
+): Promise<Driver> {
   const home = ensureFolder(root, module.name)
   const driver = await module.open({
     home,
@@ -227,5 +221,5 @@ async function openSelected(
     warn,
   })
   held.push(() => driver.close())
-  return { driver, home }
+  return driver
 }

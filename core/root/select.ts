@@ -4,11 +4,10 @@
  */
 
 import type { DriverVerdict } from '../api/store.js'
-import { fromText } from '../bytes.js'
 import { didYouMean } from '../did-you-mean.js'
 import type { DriverModule, Probe } from '../driver.js'
-import { errnoOf, messageOf, VarveError } from '../errors.js'
-import { readdir } from '../sys/files.js'
+import { messageOf, VarveError } from '../errors.js'
+import { holdersIn } from '../records/gone.js'
 import { optionsFor } from './driver-options.js'
 
 export interface SelectOptions {
@@ -30,13 +29,13 @@ export interface Selected {
 }
 
 /**
- * @throws VarveError INVALID_ARGUMENT (unknown driver or option), FAILED_PRECONDITION (the root belongs to another one, no
- * or no such backend works here: every reason is in the message)
+ * @throws VarveError INVALID_ARGUMENT (unknown driver or option), FAILED_PRECONDITION (the root belongs to another driver,
+ * or the one asked for, or every one, does not work here; all reasons are in the message)
  */
 export async function selectDriver(context: SelectOptions): Promise<Selected> {
   const { drivers, driver, prior, storageOptions } = context
   const asked = driver === undefined ? undefined : moduleNamed(drivers, driver)
-  refuseForeignState(context, prior ?? asked?.name)
+  await refuseForeignState(context, prior ?? asked?.name)
   if (prior !== undefined) {
     const module = drivers.find((each) => each.name === prior)
     if (module === undefined) {
@@ -69,7 +68,7 @@ export async function verdicts(
   const found: DriverVerdict[] = []
   for (const module of inOrder(context.drivers)) {
     const probe = await probeQuietly(module, context)
-    const hasState = module.name === context.prior || holdsLayers(context.root, module.name)
+    const hasState = module.name === context.prior || (await holdersIn(context.root, [module])).length > 0
     found.push({ name: module.name, priority: module.priority, ...probe, hasState, selected: false })
   }
   const selected = current ?? found.find((each) => each.verdict === 'supported')?.name
@@ -93,7 +92,7 @@ async function byPriority(context: SelectOptions): Promise<Selected> {
   )
 }
 
-/** For a probe in search of a backend: words that are not for it don't count against it. */
+/** The options for a probe in search of a backend: words that are not for it are ignored. */
 function optionsOfAny(module: DriverModule, context: SelectOptions): ReadonlyMap<string, string> {
   const mine = context.storageOptions.flatMap((word) => {
     try {
@@ -125,15 +124,15 @@ export function moduleNamed(drivers: readonly DriverModule[], name: string): Dri
 }
 
 /**
- * Layers of a backend that is not this root's: somebody lost a database, or mixed two roots. Never just ignored.
+ * Refuses layers of a backend that is not this root's: somebody lost a database, or mixed two roots.
  * @throws VarveError FAILED_PRECONDITION
  */
-export function refuseForeignState(
+export async function refuseForeignState(
   context: Pick<SelectOptions, 'root' | 'drivers' | 'prior'>,
   mine: string | undefined,
-): void {
+): Promise<void> {
   const { root, prior } = context
-  const holders = context.drivers.filter((each) => holdsLayers(root, each.name)).map((each) => each.name)
+  const holders = (await holdersIn(root, context.drivers)).map((each) => each.name)
   const others = holders.filter((name) => name !== mine)
   if (prior !== undefined && others.length > 0) {
     throw new VarveError(
@@ -147,22 +146,6 @@ export function refuseForeignState(
       `root ${root}: holds layers of ${holders.join(', ')}, but its database has no memory of them; put varve.db back from a ` +
         `backup, or remove ${holders.map((name) => `${root}/${name}`).join(', ')} to start anew`,
     )
-  }
-}
-
-/** Whether something is two levels below the backend's home; backends make their first level when they open. */
-function holdsLayers(root: string, name: string): boolean {
-  const home = `${fromText(root)}/${name}`
-  return entries(home).some((entry) => !entry.startsWith('.') && entries(`${home}/${entry}`).length > 0)
-}
-
-function entries(directory: string): readonly string[] {
-  try {
-    return readdir(directory)
-  } catch (error) {
-    // ENOENT, ENOTDIR: not a folder, so nothing in it.
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return []
-    throw error
   }
 }
 

@@ -74,7 +74,7 @@ export function lock(file: string, options?: WaitOptions): Promise<Lock> {
 export function tryLockIn(file: string, name: string): Lock | undefined {
   const fd = openShared(file)
   try {
-    if (lockByte(fd, placeOf(name), file)) return { release: once(() => close(fd)) }
+    if (lockByte(fd, { place: placeOf(name), file, type: F_WRLCK })) return { release: once(() => close(fd)) }
   } catch (error) {
     close(fd)
     throw error
@@ -86,6 +86,27 @@ export function tryLockIn(file: string, name: string): Lock | undefined {
 /** Waits for the lock of a name in `file`. @throws SysError; CANCELLED on abort */
 export function lockIn(file: string, name: string, options?: WaitOptions): Promise<Lock> {
   return waitFor(() => tryLockIn(file, name), options)
+}
+
+/**
+ * Shared locks of these names in `file`, all at once: with other shared ones, not beside {@link tryLockIn}'s; waits for that
+ * one's end. @throws SysError; CANCELLED on abort
+ */
+export function shareIn(file: string, names: readonly string[], options?: WaitOptions): Promise<Lock> {
+  const places = names.map(placeOf)
+  return waitFor(() => {
+    const fd = openShared(file)
+    try {
+      if (places.every((place) => lockByte(fd, { place, file, type: F_RDLCK }))) {
+        return { release: once(() => close(fd)) }
+      }
+    } catch (error) {
+      close(fd)
+      throw error
+    }
+    close(fd)
+    return undefined
+  }, options)
 }
 
 /**
@@ -126,6 +147,7 @@ const FRESH_NAMES = 32
 const LOCK_EX_NB = 2 | 4
 /** Of fcntl(2), for a `struct flock` of 64 bit: type and whence, 16 bit each; from byte 8 start and length; then a pid of 0. */
 const F_OFD_SETLK = 37
+const F_RDLCK = 0
 const F_WRLCK = 1
 const FLOCK_BYTES = 32
 
@@ -165,9 +187,12 @@ function flock(fd: number, file: string): boolean {
   })
 }
 
-function lockByte(fd: number, place: bigint, file: string): boolean {
+function lockByte(
+  fd: number,
+  { place, file, type }: { readonly place: bigint; readonly file: string; readonly type: number },
+): boolean {
   const range = Buffer.alloc(FLOCK_BYTES)
-  new Int16Array(range.buffer, range.byteOffset, 1)[0] = F_WRLCK
+  new Int16Array(range.buffer, range.byteOffset, 1)[0] = type
   new BigInt64Array(range.buffer, range.byteOffset + 8, 2).set([place, 1n])
   return isTaken(() => {
     enter('fcntl', file)

@@ -14,6 +14,7 @@ export const btrfs: DriverModule = {
   priority: 20,
   options,
   probe: async (host) => (await import('./probe.js')).probe(host),
+  holdsLayers: async (home) => (await import('../layers-in-home.js')).holdsLayersIn(home),
   async open(context) {
     refuseUnknown('btrfs', context.options, options)
     return (await import('./open.js')).openBtrfs(context)

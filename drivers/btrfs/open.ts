@@ -135,6 +135,9 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
           : applyToCopy(need(id), need(parent), tar, options)
       }),
 
+    // btrfs brings to disk whole file systems only.
+    sync: (id) => attempt(`btrfs: sync layer ${id}`, () => syncFileSystem(need(id))),
+
     seal: (id) =>
       attempt(`btrfs: seal layer ${id}`, () => {
         const path = need(id)

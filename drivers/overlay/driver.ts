@@ -19,6 +19,7 @@ export const overlay: DriverModule = {
   priority: 50,
   options,
   probe: async (host) => (await import('./probe.js')).probe(host),
+  holdsLayers: async (home) => (await import('../layers-in-home.js')).holdsLayersIn(home),
   async open(context) {
     refuseUnknown('overlay', context.options, options)
     return (await import('./open.js')).openOverlay(context)

@@ -6,6 +6,7 @@ export const vfs: DriverModule = {
   priority: 60,
   options: [],
   probe: async (host) => (await import('./probe.js')).probe(host),
+  holdsLayers: async (home) => (await import('../layers-in-home.js')).holdsLayersIn(home),
   async open(context) {
     refuseUnknown('vfs', context.options, [])
     return (await import('./open.js')).openVfs(context)

@@ -1,7 +1,7 @@
 /**
- * A backend by way of dockerd's plug-in: what a case does to a driver it then does to a service, which is another process.
- * What the protocol has no word for is done as an engine does it: a layer is sealed by the first layer made on it, and what is
- * got is a place, from where it is bound. Which layers there are is asked of the store itself, by a process beside the service.
+ * A backend by way of dockerd's plug-in: what a case does to a driver is done by a service in another process. What the
+ * protocol lacks is done as an engine does it: the first child of a layer seals it, and `Get` returns a path, which is
+ * bind-mounted. The list of layers comes from the store itself, opened in this process beside the service.
  */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
@@ -16,14 +16,14 @@ import { drain } from '../../../core/threads/channel.js'
 import { type Answer, type DockerClient, parsed, responseOf } from './client.js'
 
 export interface RemoteOptions {
-  /** Of services on one root: the driver that is opened first is at the first, the next one at the next. */
+  /** Clients of services on one root; each driver that is opened uses the next one, in turn. */
   readonly clients: readonly DockerClient[]
-  /** The same root, opened here. */
+  /** The same root, opened in this process. */
   readonly store: Store
   readonly supports: Driver['supports']
 }
 
-/** `module`, as whoever has only the services' sockets has it. */
+/** `module`, used through the services' sockets. */
 export function remoteModule(module: DriverModule, options: RemoteOptions): DriverModule {
   let opened = 0
   const ended = new Set<LayerId>()
@@ -39,7 +39,7 @@ export function remoteModule(module: DriverModule, options: RemoteOptions): Driv
 
 interface DriverOptions extends RemoteOptions {
   parentOf(id: LayerId): LayerId | undefined
-  /** Layers that nobody is to write to any more, which their service was not told yet: the next layer on one does so. */
+  /** Layers that the case sealed, but that their service still regards as writable: the next child seals them there. */
   readonly ended: Set<LayerId>
 }
 
@@ -72,10 +72,11 @@ function remoteDriver(
     async get(id, { readonly }) {
       await requireSealed(id)
       const { Dir } = await ask('Get', { ID: id, MountLabel: '' })
-      // Of one that is sealed the place is read-only by itself.
+      // The path of a sealed layer is read-only already.
       const protect = readonly && isWritable(id) ? ['ro'] : []
       return [{ type: 'bind', source: fromText(String(Dir)), options: ['rbind', ...protect] }]
     },
+    sync: async () => {}, // the service's store does it
     async put(id) {
       await ask('Put', { ID: id })
     },
@@ -106,8 +107,8 @@ function remoteDriver(
       if (answered.status === 'rejected') throw sent.status === 'rejected' ? sent.reason : answered.reason
       const { Size } = good('ApplyDiff', await parsed(answered.value))
       const { Size: again } = await ask('DiffSize', { ID: id, Parent: parentOf(id) ?? '' })
-      assert.equal(again, Size, 'DiffSize is what ApplyDiff said')
-      // The size is all that is told.
+      assert.equal(again, Size, 'DiffSize is the size that ApplyDiff returned')
+      // The protocol returns the size only.
       return { size: Number(Size), inodes: 0, entries: 0, replaced: [], aliases: [], notices: [] }
     },
     async seal(id) {
@@ -118,7 +119,7 @@ function remoteDriver(
       for (const ID of found) {
         const { Exists } = await ask('Exists', { ID })
         if (Exists !== true && ids().includes(ID))
-          throw new Error(`the store has a layer ${ID}, the service has not`)
+          throw new Error(`the store has a layer ${ID}, but the service does not`)
       }
       return found.map(parseLayerId)
     },
@@ -130,7 +131,7 @@ function remoteDriver(
       return (await ask('GetMetadata', { ID: id })).Metadata as Readonly<Record<string, string>>
     },
     async close() {
-      // Its service is somebody else's.
+      // The caller ends the service.
     },
   }
 }
@@ -158,7 +159,7 @@ function good(method: string, { status, body }: Answer): Answer['body'] {
   if (status === 200 && Err === '') return body
   const text = String(Err)
   const code = (Object.keys(STATUS) as ErrorCode[]).find((each) => STATUS[each].http === status)
-  // What is no VarveError there is told as a mistake, with the status that CORRUPT has too.
+  // An internal error of the service has the same status as CORRUPT.
   if (code === undefined || text.startsWith('internal error')) throw new Error(`${method}: ${status} ${text}`)
   throw new VarveError(code, text)
 }

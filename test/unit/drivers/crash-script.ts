@@ -1,7 +1,9 @@
 /** What crash.test.ts runs and kills: layers made and removed, each reported when it is done. */
+
 import { writeSync } from 'node:fs'
 import { parseLayerId } from '../../../core/ids.js'
 import { drivers } from '../../../drivers/all.js'
+import { createDriverState } from '../../conformance/driver-state.js'
 
 const [, , name = '', home = ''] = process.argv
 const module = drivers.find((driver) => driver.name === name)
@@ -11,7 +13,7 @@ const driver = await module.open({
   home,
   options: new Map(),
   parentOf: (id) => (id === child ? base : undefined),
-  state: { get: () => undefined, set() {}, delete() {}, entries: () => [] },
+  state: createDriverState(),
   warn() {},
 })
 const done = (what: string) => writeSync(1, `${what}\n`)

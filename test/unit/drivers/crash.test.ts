@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseLayerId } from '../../../core/ids.js'
 import { overlay } from '../../../drivers/overlay/driver.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
+import { createDriverState } from '../../conformance/driver-state.js'
 
 const SCRIPT = fileURLToPath(new URL('./crash-script.js', import.meta.url))
 const DONE = ['create base', 'create child', 'remove child', 'remove base']
@@ -44,7 +45,7 @@ for (const module of [overlay, vfs]) {
       home,
       options: new Map(),
       parentOf: () => undefined,
-      state: { get: () => undefined, set() {}, delete() {}, entries: () => [] },
+      state: createDriverState(),
       warn() {},
     })
     const layers = await driver.list()

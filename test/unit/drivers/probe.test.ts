@@ -8,6 +8,7 @@ import type { Probe } from '../../../core/driver.js'
 import { selectDriver } from '../../../core/root/select.js'
 import { mountInfo } from '../../../core/sys/mount.js'
 import { drivers } from '../../../drivers/all.js'
+import { createDriverState } from '../../conformance/driver-state.js'
 
 const ALL = new URL('../../../drivers/all.js', import.meta.url).href
 
@@ -79,7 +80,7 @@ describe('probes', () => {
           home: scratch,
           options: new Map(),
           parentOf: () => undefined,
-          state: { get: () => undefined, set() {}, delete() {}, entries: () => [] },
+          state: createDriverState(),
           warn() {},
         }
         await assert.rejects(open(context), { code: 'UNIMPLEMENTED', message: new RegExp(words) })

@@ -1,10 +1,12 @@
 /** What rootless.test.ts runs as a user who is not root: layers on vfs, written without a mount. */
+
 import * as fs from 'node:fs'
 import type { Driver } from '../../../core/driver.js'
 import { type LayerId, parseLayerId } from '../../../core/ids.js'
 import { createTarPacker } from '../../../core/tar/pack.js'
 import { createChannel, pump } from '../../../core/threads/channel.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
+import { createDriverState } from '../../conformance/driver-state.js'
 
 const [, , folder = ''] = process.argv
 const home = `${folder}/home`
@@ -17,7 +19,7 @@ const driver = await vfs.open({
   home,
   options: new Map(),
   parentOf: (id) => (id === base ? undefined : base),
-  state: { get: () => undefined, set() {}, delete() {}, entries: () => [] },
+  state: createDriverState(),
   warn() {},
 })
 await driver.create(base, { writable: false })

@@ -284,16 +284,16 @@ test('The store says whose its raw layers are', async () => {
 })
 
 test('What fails of undoing a seal that failed is a warning beside it', { skip: NEEDS_ROOT }, () =>
-  inWorld(async ({ db, driver, graph, root }) => {
+  inWorld(async ({ db, driver, graph, root, uses }) => {
     const warnings: string[] = []
     const stuck = {
-      ...createMounts({ db, graph, driver, root }),
+      ...createMounts({ db, graph, driver, uses, root }),
       freeze: async () => async () => fail('thaw'),
     }
     const failing = { ...graph, commit: async () => fail('commit') }
     const raw = createRawLayers(
       {
-        ...{ db, driver, graph: failing, mounts: stuck, views: createViews(driver) },
+        ...{ db, driver, graph: failing, mounts: stuck, views: createViews({ driver, uses }) },
         layers: () => fail('never asked for'),
         warn: (message) => void warnings.push(message),
       },
@@ -312,10 +312,10 @@ test('What fails of undoing a seal that failed is a warning beside it', { skip: 
 )
 
 test('A layer whose filling could not even begin is as it was', () =>
-  inWorld(async ({ db, driver, graph, root }) => {
-    const mounts = createMounts({ db, graph, driver, root })
+  inWorld(async ({ db, driver, graph, root, uses }) => {
+    const mounts = createMounts({ db, graph, driver, uses, root })
     const layers = () => Promise.reject(new Error('out of memory'))
-    const context = { db, driver, graph, mounts, views: createViews(driver), layers, warn: fail }
+    const context = { db, driver, graph, mounts, views: createViews({ driver, uses }), layers, warn: fail }
     const raw = createRawLayers(context, 'docker')
     await raw.create('a')
     await assert.rejects(raw.apply('a', once(TAR)), /out of memory/)

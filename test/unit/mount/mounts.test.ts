@@ -33,9 +33,10 @@ const fails = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === code && words.test(error.message)
 
 test('A mount that waited for a commit shows the committed layer, read-only.', { skip: NEEDS_ROOT }, () =>
-  inWorld(async ({ db, graph, driver, root }) => {
+  inWorld(async ({ db, graph, driver, root, uses }) => {
     const mounts = createMounts({
       db,
+      uses,
       graph,
       root,
       driver: {
@@ -123,7 +124,7 @@ test(
 )
 
 test('What cannot be recovered is warned of, and the rest is.', () =>
-  inWorld(async ({ db, root, graph, records, driver }) => {
+  inWorld(async ({ db, root, graph, records, driver, uses }) => {
     // What a power cut left of two layers that this database began: they go at the first open after it.
     const [stuck, free] = [1, 2].map((node) => layerIdOf(db.meta.get('lineage') ?? '', node, 0))
     db.meta.set('boot', 'the one before')
@@ -147,6 +148,7 @@ test('What cannot be recovered is warned of, and the rest is.', () =>
       graph,
       records,
       isJournaled,
+      uses,
       driver: busy,
       warn: (message) => warnings.push(message),
     })
@@ -166,6 +168,7 @@ test('What cannot be recovered is warned of, and the rest is.', () =>
         graph,
         records,
         isJournaled,
+        uses,
         driver,
         warn: assert.fail,
       }),
@@ -349,7 +352,7 @@ test('A store with a stuck mount point opens, and check tells.', async () => {
     writeFileSync(join(root, 'mnt/foo/file'), '')
     assert.equal((await attempt(['layers'])).status, 0)
     const checked = await attempt(['check', '--repair'])
-    assert.match(checked.stdout, /mount point that no mount is known of.*ENOTEMPTY/)
+    assert.match(checked.stdout, /mount point without a known mount.*ENOTEMPTY/)
     unlinkSync(join(root, 'mnt/foo/file'))
     assert.equal((await attempt(['layers'])).status, 0)
     assert.deepEqual(readdirSync(join(root, 'mnt')), [])

@@ -20,6 +20,7 @@ export function plainModule(options: PlainOptions = {}): DriverModule {
     priority,
     options: [{ key: 'colour', help: 'A colour', example: 'colour=red' }],
     probe: async () => ({ verdict, reason: verdict === 'supported' ? '' : 'as the test has it', facts: [] }),
+    holdsLayers: async (home) => existsSync(`${home}/layers`) && readdirSync(`${home}/layers`).length > 0,
     open: async ({ home }) => plainDriver(home, options),
   }
 }
@@ -60,6 +61,7 @@ function plainDriver(home: string, { name = 'plain', before = () => {} }: PlainO
       for await (const _ of drain(tar));
       return { size: 0, inodes: 0, entries: 0, replaced: [], aliases: [], notices: [] }
     },
+    sync: async () => {},
     async seal(id) {
       await before('seal', id)
     },

@@ -17,6 +17,7 @@ import { createImages, type Images } from '../../../core/images/images.js'
 import { createResolver, type Resolver } from '../../../core/images/resolve.js'
 import { NO_JOURNAL } from '../../../core/journal/journal.js'
 import { createMounts, type Mounts } from '../../../core/mount/mounts.js'
+import { createUses, type Uses } from '../../../core/mount/uses.js'
 import { createViews } from '../../../core/mount/views.js'
 import { createRecords, type Records } from '../../../core/records/records.js'
 import { recover } from '../../../core/recover/recover.js'
@@ -33,6 +34,7 @@ export interface World {
   readonly images: Images
   readonly resolver: Resolver
   readonly mounts: Mounts
+  readonly uses: Uses
   readonly snapshots: Snapshots
   readonly warnings: string[]
   recover(): Promise<void>
@@ -79,11 +81,12 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     warn,
   })
   const records = createRecords(ensureFolder(root, 'records'), db)
-  const graph = createGraph({ db, driver, home, locks: createLayerLocks(root), records, warn })
-  const mounts = createMounts({ db, graph, driver, root })
-  const views = createViews(driver)
+  const graph = createGraph({ db, driver, locks: createLayerLocks(root), records, warn })
+  const uses = createUses({ db, driver, root })
+  const mounts = createMounts({ db, graph, driver, uses, root })
+  const views = createViews({ driver, uses })
   const resolver = createResolver(db)
-  const recoverNow = () => recover({ db, graph, driver, records, isJournaled: true, root, warn })
+  const recoverNow = () => recover({ db, graph, driver, uses, records, isJournaled: true, root, warn })
   const context: CheckContext = {
     db,
     driver,
@@ -94,6 +97,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     views,
     resolver,
     mounts,
+    uses,
     root,
     layers: () => Promise.reject(new Error('no data check here')),
   }
@@ -106,6 +110,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     images: createImages(db, graph, () => false),
     resolver,
     mounts,
+    uses,
     snapshots: createSnapshots({ db, graph, mounts, resolver, warn, recover: recoverNow }),
     warnings,
     recover: recoverNow,

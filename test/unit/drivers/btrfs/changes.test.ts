@@ -40,7 +40,7 @@ const CASES: readonly Case[] = [
     changes: [],
   },
   {
-    title: 'two directories that change places are compared with what was there',
+    title: 'two directories that swap places are compared with what was there',
     edit(root) {
       fs.renameSync(`${root}/d`, `${root}/moved`)
       fs.renameSync(`${root}/e`, `${root}/d`)
@@ -64,7 +64,7 @@ const CASES: readonly Case[] = [
     ],
   },
   {
-    title: 'a directory and the one in it change places',
+    title: 'a directory and its subdirectory swap places',
     edit(root) {
       fs.renameSync(`${root}/d/deep`, `${root}/moved`)
       fs.renameSync(`${root}/d`, `${root}/moved/down`)

@@ -6,6 +6,7 @@ import { parseLayerId } from '../../../../core/ids.js'
 import { counts, resetCounts, totalCalls } from '../../../../core/sys/seam.js'
 import { compareTrees } from '../../../../core/tree/compare.js'
 import { btrfs } from '../../../../drivers/btrfs/driver.js'
+import { createDriverState } from '../../../conformance/driver-state.js'
 import { differences, snapshot } from '../../../support/oracle.js'
 import type { Bench } from '../bench.js'
 import { runChild } from './child.js'
@@ -293,7 +294,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
       home: bench.home,
       parentOf: () => undefined,
       warn: () => {},
-      state: { get: () => undefined, set: () => {}, delete: () => {}, entries: () => [] },
+      state: createDriverState(),
     }
     await assert.rejects(btrfs.open({ ...context, options: new Map([['colour', 'red']]) }), {
       code: 'INVALID_ARGUMENT',

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { describe, it } from 'node:test'
 import { overlay } from '../../../../drivers/overlay/driver.js'
+import { createDriverState } from '../../../conformance/driver-state.js'
 import { differences, snapshot } from '../../../support/oracle.js'
 import { withBench } from '../bench.js'
 
@@ -205,7 +206,7 @@ describe('overlay, its own ways', () => {
           ['redirect_dir', 'off'],
         ]),
         parentOf: (id) => (id === grandchild ? child : id === child ? base : undefined),
-        state: { get: () => undefined, set() {}, delete() {}, entries: () => [] },
+        state: createDriverState(),
         warn: (message) => warnings.push(message),
       })
       assert.match(warnings.join(), /metacopy=off is not followed/)
