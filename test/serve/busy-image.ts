@@ -1,4 +1,4 @@
-/** A small image to run containers of: busybox out of Debian's package, and what layers find hard to keep. */
+/** A small image to run containers from: busybox of Debian's package, and files that are hard for a layer to keep. */
 import { join } from 'node:path'
 import { baseImage } from '../../fixtures/base.js'
 import { commandBytes } from '../../fixtures/command.js'
@@ -15,7 +15,7 @@ export async function writeBusyImage(file: string): Promise<void> {
   await writeDockerArchive(file, IMAGE, await busyLayers())
 }
 
-/** Its layers' tars, from the base up. */
+/** The tars of its layers, from the base up. */
 export async function busyLayers(): Promise<readonly Buffer[]> {
   const base = join(await baseImage('small'), 'base.tar')
   const busybox = await commandBytes('tar', ['-xOf', base, './usr/bin/busybox'])
@@ -40,7 +40,7 @@ function below(busybox: Buffer): readonly CodeEntry[] {
   ]
 }
 
-/** Deletes, empties a directory, and changes. */
+/** Deletes a file, empties a directory, and changes files. */
 const ABOVE: readonly CodeEntry[] = [
   { header: { name: 'srv/' } },
   { header: { name: 'srv/gone/' } },

@@ -1,4 +1,4 @@
-/** The backends that a service is tried on, each with a place on a file system that it takes. */
+/** The backends that a service is tested on, each with a directory on a suitable file system. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,9 +8,9 @@ import { NEEDS_ROOT } from '../support/needs-root.js'
 
 export interface ServeCell {
   readonly driver: string
-  /** Why it can't be tried here. */
+  /** Why it can't be tested here; false where it can. */
   readonly skip: string | false
-  /** Runs `use` with an empty directory of its own, gone afterwards. */
+  /** Runs `use` with a new empty directory, which is removed afterwards. */
   within<T>(use: (place: string) => Promise<T>): Promise<T>
 }
 
@@ -20,7 +20,7 @@ export const SERVE_CELLS: readonly ServeCell[] = [
   { driver: 'btrfs', skip: whyNoFileSystem('btrfs') ?? false, within: withinBtrfs },
 ]
 
-/** Why an engine that needs `commands` can't be tried on it. */
+/** Why an engine that needs `commands` can't be tested on this cell; false where it can. */
 export function whyNoEngine({ skip }: ServeCell, commands: readonly string[]): string | false {
   const missing = missingCommands(commands)
   return skip || (missing.length > 0 ? `there is no ${missing.join(', ')}` : false)

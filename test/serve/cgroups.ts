@@ -1,14 +1,14 @@
-/** The control groups that an engine makes: they outlive the world it was in. */
+/** The control groups that an engine creates. They outlive its world. */
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from './until.js'
 
-/** The name, in every hierarchy, of the group for an engine whose files are in `place`. */
+/** The name of the group, in every hierarchy, for an engine with its files in `place`. */
 export function groupOf(place: string): string {
   return `varve${place.replaceAll('/', '-')}`
 }
 
-/** Removes it, with all groups in it. Its processes are about to end, or have. */
+/** Removes it with all groups in it. Its processes have ended or are about to. */
 export async function removeGroup(place: string): Promise<void> {
   for (const root of hierarchies()) {
     const group = join(root, groupOf(place))
@@ -16,7 +16,7 @@ export async function removeGroup(place: string): Promise<void> {
   }
 }
 
-/** The groups of all engines whose files are somewhere below `directory`. */
+/** The groups of all engines with their files anywhere below `directory`. */
 export function groupsBelow(directory: string): readonly string[] {
   return hierarchies().flatMap((root) =>
     readdirSync(root)
@@ -25,16 +25,16 @@ export function groupsBelow(directory: string): readonly string[] {
   )
 }
 
-/** Of a run that is over: what a process is still in stays. */
+/** Removes the groups of a finished run. A group that still has a process stays. */
 export function removeEmptyGroups(group: string): void {
   try {
     removeTree(group)
   } catch {
-    // EBUSY: a process that ends right now; an empty group costs nothing.
+    // EBUSY: a process in it is just ending. The group may stay, since an empty one costs nothing.
   }
 }
 
-/** The mount points of all hierarchies, of either version. */
+/** The mount points of all hierarchies, of cgroup v1 and v2. */
 function hierarchies(): readonly string[] {
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n')
   return mounts.flatMap((line) => {

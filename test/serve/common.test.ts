@@ -1,4 +1,4 @@
-/** What both services share: the log, metrics, the socket's place, and who is told that it is ready. */
+/** What both services share: the log, metrics, the socket's place, and readiness. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,7 +32,7 @@ import { dockerClient, parsed, responseOf } from './docker/client.js'
 import { startServing } from './serving.js'
 
 const lib = koffi.load(null)
-/** Node has no sockets for datagrams of this family. */
+/** Node has no unix datagram sockets. */
 const libc = {
   socket: lib.func('int socket(int, int, int)') as (family: number, type: number, protocol: number) => number,
   bind: lib.func('int bind(int, const void *, uint32)') as (fd: number, name: Buffer, size: number) => number,
@@ -67,7 +67,7 @@ test('A log line is text or JSON, and nothing in it can steer a terminal or begi
   }
 })
 
-test('Only what is loud enough is written.', () => {
+test('Only lines of the level or above are written.', () => {
   const lines: string[] = []
   const log = createLog({ level: 'warn', json: false, write: (line) => void lines.push(line), now: NOW })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) log[level](level)
@@ -77,7 +77,7 @@ test('Only what is loud enough is written.', () => {
   )
 })
 
-test('A call is counted, timed and logged as loud as its failure is, and waited for.', async () => {
+test('A call is counted, timed, logged at the level of its failure, and waited for.', async () => {
   const lines: string[] = []
   const log = createLog({ level: 'debug', json: false, write: (line) => void lines.push(line), now: NOW })
   const metrics = createMetrics()
@@ -123,7 +123,7 @@ test('A call is counted, timed and logged as loud as its failure is, and waited 
   }
 })
 
-test('Where metrics are served: a path, a port of this machine alone, or an address that was said.', () => {
+test('Metrics are served at a path, at a port on 127.0.0.1, or at a given address.', () => {
   const cases: readonly (readonly [text: string, endpoint: ReturnType<typeof parseEndpoint> | undefined])[] =
     [
       ['/run/m.sock', { kind: 'socket', path: '/run/m.sock' }],
@@ -145,7 +145,7 @@ test('Where metrics are served: a path, a port of this machine alone, or an addr
   }
 })
 
-test('A socket is there at once and whole, for its owner alone; a stale one is replaced, a living one not.', () =>
+test('A socket is visible only when ready, for its owner alone; a stale one is replaced, a living one is not.', () =>
   inFolder(async (folder) => {
     const path = join(folder, 'new', 'deep', 'v.sock')
     const place = await reserveSocket(path)
@@ -162,13 +162,13 @@ test('A socket is there at once and whole, for its owner alone; a stale one is r
     server.close()
     assert.deepEqual(readdirSync(join(folder, 'new/deep')), [])
 
-    // One that nobody listens at: its maker was killed.
+    // A stale socket: the process that listened was killed.
     const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
     await once(spawn(process.execPath, ['-e', script]), 'close')
     assert.ok(statSync(path).isSocket())
     const again = await reserveSocket(path)
     again.withdraw()
-    assert.ok(statSync(path).isSocket(), 'what was there stays until it is replaced')
+    assert.ok(statSync(path).isSocket(), 'the old socket stays until it is replaced')
 
     const other = createServer()
     rmSync(path)
@@ -181,7 +181,7 @@ test('A socket is there at once and whole, for its owner alone; a stale one is r
     await assert.rejects(reserveSocket(join(folder, 'x'.repeat(100))), { code: 'INVALID_ARGUMENT' })
   }))
 
-test('The word for a descriptor is told as it was given.', () => {
+test('The error about a descriptor quotes the word that was given.', () => {
   const log = createLog({ level: 'error', json: false, write: () => {} })
   for (const [word, told] of [
     ['abc', '--ready-fd "abc": want the number'],
@@ -201,7 +201,7 @@ test('The word for a descriptor is told as it was given.', () => {
   }
 })
 
-test('systemd is told by a datagram, at a path or an abstract name; without it nothing is.', () =>
+test('systemd is notified by a datagram to a path or an abstract name, and nothing happens without it.', () =>
   inFolder(async (folder) => {
     notify('READY=1', undefined)
     notify('READY=1', '')
@@ -218,7 +218,7 @@ test('systemd is told by a datagram, at a path or an abstract name; without it n
   }))
 
 test(
-  'A service tells the manager that it is ready and that it stops, logs JSON, and has metrics at a port.',
+  'A service notifies the manager when it is ready and when it stops, logs JSON, and serves metrics at a port.',
   {
     skip: NEEDS_ROOT,
   },
@@ -269,7 +269,7 @@ test(
 )
 
 test(
-  'A service that is told to end breaks off in ten seconds what would not, and leaves nothing of it.',
+  'A service that gets SIGTERM breaks off after ten seconds what does not end, and leaves nothing of it.',
   {
     skip: NEEDS_ROOT,
   },
@@ -284,7 +284,7 @@ test(
       asking.write(Buffer.alloc(100))
       const deadline = Date.now() + 180_000
       while ((await client.done('Exists', { ID: 'endless' })).Exists !== false) {
-        assert.ok(Date.now() < deadline, 'it was not taken on in three minutes')
+        assert.ok(Date.now() < deadline, 'the request was not accepted within three minutes')
       }
       assert.equal(await service.end('SIGTERM'), 0, service.log())
       const { status, body } = await answer
@@ -301,14 +301,14 @@ const STORE = {
   info: async () => ({ driver: 'overlay', layers: 3, images: 1, mounts: 2, size: 4096 }),
 } as unknown as Store
 
-/** A socket such as a service manager has; `@` begins an abstract name. */
+/** A socket like a service manager's; `@` begins an abstract name. */
 function listenForDatagrams(address: string) {
   const fd = libc.socket(1, 2, 0)
   const name = Buffer.from(address.replace('@', '\0'))
   const bytes = Buffer.concat([Buffer.from(new Uint16Array([1]).buffer), name])
   assert.equal(libc.bind(fd, bytes, bytes.length), 0)
   return {
-    /** One that is there already; empty where there is none. */
+    /** The next waiting message; '' where there is none. */
     next(): string {
       const got = Buffer.alloc(100)
       return got.toString('utf8', 0, Math.max(0, libc.recv(fd, got, got.length, MSG_DONTWAIT)))

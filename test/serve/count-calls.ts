@@ -1,6 +1,6 @@
 /**
- * Preloaded by a service (`callsOf`), which then writes how many changing calls it made to a file as it ends: what
- * `kill:call:N` of VARVE_FAULT counts.
+ * Counts the changing calls of a service, as `kill:call:N` of VARVE_FAULT does. The service preloads this file (`callsOf`)
+ * and writes the count to a file as it ends.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,9 @@ interface Service {
   end(signal: 'SIGTERM'): Promise<number | string>
 }
 
-/** Those that a service makes from its start to its end, while `work` is done with it. Another one runs before and after. */
+/**
+ * The number of changing calls of a service from its start to its end, while `work` uses it; another runs before and after.
+ */
 export async function callsOf(
   {
     service,

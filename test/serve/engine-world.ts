@@ -1,6 +1,6 @@
 /**
- * A world (fixtures/world.ts) for an engine and all that belongs to it: its processes are started in there one by one, so that
- * each can be ended, killed and started again.
+ * A world (fixtures/world.ts) for an engine and all that belongs to it. The processes in it are started one by one, so that
+ * each can be ended, killed and restarted.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
@@ -13,17 +13,17 @@ import { until } from './until.js'
 export interface EngineWorldOptions {
   /** An existing directory, for the logs. */
   readonly place: string
-  /** Of every process in there, beside this one's. */
+  /** For every process in the world, in addition to this process's environment. */
   readonly env: Readonly<Record<string, string>>
-  /** Whether it has a network and a host name of its own; else the host's. */
+  /** Does it have its own network and host name? Otherwise it has the host's. */
   readonly hasNetwork: boolean
-  /** Another system to be in; default the host's. */
+  /** The system to run on; default: the host. */
   readonly system: OtherSystem | undefined
 }
 
 /** A process of the world. */
 export interface Running {
-  /** 0 where it had ended before it was looked for. */
+  /** 0 where the process ended before its pid was known. */
   readonly pid: number
   /** The exit status, or 128 and the signal's number. */
   end(signal: NodeJS.Signals): Promise<number | string>
@@ -31,25 +31,25 @@ export interface Running {
 }
 
 export interface StartOptions {
-  /** Tried until it does not fail. The child has a pipe as descriptor 3. */
+  /** Retried until it succeeds. The child has a pipe as descriptor 3. */
   answers(child: ChildProcess): Promise<unknown>
   readonly env?: Readonly<Record<string, string>>
 }
 
 export interface EngineWorld {
-  /** Runs a command in there; its standard output. */
+  /** Runs a command in the world. Resolves to its standard output. */
   inside(args: readonly string[], options?: CommandOptions): Promise<Buffer>
-  /** Starts one that stays. What it says is added to NAME.log. @throws Error where it ends before it answers */
+  /** Starts a daemon; its output is appended to NAME.log. @throws Error where it ends before it answers */
   start(name: string, args: readonly string[], options: StartOptions): Promise<Running>
-  /** The last one that was started by this name. */
+  /** The process that was started last under this name. */
   running(name: string): Running
-  /** Its root directory as this process sees it. */
+  /** The path of its root directory for this process. */
   root(): Promise<string>
-  /** Ends all that was started in there. */
+  /** Ends all that was started in it. */
   end(): Promise<void>
 }
 
-/** Makes the world's own network and host name; enters them. */
+/** Creates the world's own network and host name, and enters them. */
 const NETWORK = {
   start: ['unshare', '--net', '--uts', '/bin/sh', '-ec', 'ip link set lo up; hostname own; exec "$@"', 'own'],
   enter: ['--net', '--uts'],
@@ -88,12 +88,12 @@ export function openEngineWorld({ place, env, hasNetwork, system }: EngineWorldO
   }
 }
 
-/** Ends all that was started in a world (fixtures/world.ts); `over` is its own end. */
+/** Ends all that was started in a world (fixtures/world.ts); `over` resolves when the world has ended. */
 export async function endWorld(world: ChildProcess, over: Promise<unknown>): Promise<void> {
   const [init] = childrenOf(world.pid ?? 0)
   world.kill('SIGKILL')
   await over
-  // The first process of the world is the last to go; its files are open until then.
+  // The world's first process ends last; its files stay open until then.
   await until('the world has ended', async () => {
     if (init !== undefined && existsSync(`/proc/${init}`)) throw new Error(`process ${init} is there`)
   })
@@ -112,7 +112,7 @@ function spawnLogged(
   return child
 }
 
-/** Once it answers. `child` is nsenter, which ends as what it started does. */
+/** Waits until it answers. `child` is nsenter, which ends with the status of the process it started. */
 async function answered(
   child: ChildProcess,
   name: string,
@@ -129,7 +129,7 @@ async function answered(
     pid,
     async end(signal) {
       try {
-        // 0 is our own process group to kill(2).
+        // To kill(2), 0 is the caller's own process group.
         if (pid > 0) process.kill(pid, signal)
       } catch (error) {
         if (errnoOf(error) !== 'ESRCH') throw error // it has ended already
@@ -144,7 +144,7 @@ async function answered(
 async function initOf(world: ChildProcess): Promise<number> {
   return until('the world is there', async () => {
     const [init] = childrenOf(world.pid ?? 0)
-    // Until then it is the shell that prepares the world.
+    // Before that, it is the shell that prepares the world.
     if (init === undefined || readFileSync(`/proc/${init}/comm`, 'utf8').trim() !== 'sleep')
       throw new Error('not yet')
     return init

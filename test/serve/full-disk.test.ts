@@ -1,4 +1,7 @@
-/** A container filled the disk to the last byte, or made its last file: what frees works, by the services and beside them. */
+/**
+ * A container has used the last byte or the last inode of the disk: whatever frees space works, through a service or beside
+ * it.
+ */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,10 +16,10 @@ import { withClient } from './containerd/snapshot-client.js'
 import { dockerClient } from './docker/client.js'
 import { startServing } from './serving.js'
 
-/** What frees, in this order; the disk is filled again before each. */
+/** A call that frees space. The disk is filled again before each. */
 type Step = readonly [what: string, work: () => Promise<unknown>]
 
-/** Makes what a container has mounted: where that is, and the way out. */
+/** Mounts a container's layer. Resolves to its path, and the calls that remove it, in order. */
 type Engine = (
   socket: string,
   place: string,
@@ -59,7 +62,7 @@ for (const [engine, start] of Object.entries(ENGINES)) {
       try {
         await tryAll({ engine, start, full, disk: disk.path, place })
       } catch (error) {
-        t.diagnostic(String(error)) // closing the disk says only that it is busy
+        t.diagnostic(String(error)) // closing the disk fails too then, only because it is busy
         throw error
       } finally {
         disk.close()
@@ -110,6 +113,6 @@ function commands({ varve }: Varve): readonly Step[] {
     ['check --repair', () => varve('check', '--repair')],
     ['umount', () => varve('umount', 'work')],
     ['rm', () => varve('rm', 'work')],
-    ['rm --force of what is mounted', () => varve('rm', '--force', 'other')],
+    ['rm --force of a mounted layer', () => varve('rm', '--force', 'other')],
   ]
 }

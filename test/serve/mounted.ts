@@ -1,16 +1,16 @@
-/** What an engine does with the mounts that it is given: performs them, and works there. */
+/** Performs the mounts that an engine gets, and works in them. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
 import { attach, unmount } from '../../core/sys/mount.js'
 import type { SnapshotClient } from './containerd/snapshot-client.js'
 
-/** Else containerd's garbage collector takes a snapshot that nothing refers to. */
+/** Keeps containerd's garbage collector from removing a snapshot that nothing refers to. */
 export const KEPT = { 'containerd.io/gc.root': 'now' }
-/** The key of a view that is there while it is looked at. */
+/** The key of a temporary view. */
 export const LOOK = 'a look'
 
-/** Runs `use` with the mounts performed in `place`. Synchronous, so that one place does for everybody. */
+/** Runs `use` with the mounts performed in `place`. Synchronous, so that one mount point is enough for all callers. */
 export function mounted<T>(place: string, mounts: readonly Mount[], use: (path: string) => T): T {
   const path = join(place, 'mnt')
   mkdirSync(path, { recursive: true })
@@ -22,7 +22,7 @@ export function mounted<T>(place: string, mounts: readonly Mount[], use: (path: 
   }
 }
 
-/** What `use` makes of a look at a snapshot. */
+/** Runs `use` with a view of a snapshot. */
 export async function viewed<T>(
   { client, place, name }: { readonly client: SnapshotClient; readonly place: string; readonly name: string },
   use: (path: string) => T,

@@ -1,9 +1,9 @@
-/** Writes an OCI layout of given layer tars, uncompressed: as much of one as a pull needs. */
+/** Writes an OCI layout of uncompressed layer tars, with as much as a pull needs. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The media type of a layer's tar, not compressed. */
+/** The media type of an uncompressed layer tar. */
 export const LAYER_TAR = 'application/vnd.oci.image.layer.v1.tar'
 
 export interface LayoutImage {
@@ -12,7 +12,7 @@ export interface LayoutImage {
   readonly layers: readonly Buffer[]
 }
 
-/** `directory` is made. */
+/** Creates `directory`. */
 export function writeLayout(directory: string, images: readonly LayoutImage[]): void {
   const blobs = join(directory, 'blobs', 'sha256')
   mkdirSync(blobs, { recursive: true })

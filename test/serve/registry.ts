@@ -1,4 +1,4 @@
-/** As much of a registry as a pull needs: the images of an OCI layout by their tags, the first one under every other. */
+/** As much of a registry as a pull needs: the images of an OCI layout by tag, and the first image for any other tag. */
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 export interface Registry {
   /** `127.0.0.1:PORT` */
   readonly host: string
-  /** What was asked for, in order: `GET blobs sha256:…`. */
+  /** The requests, in order: `GET blobs sha256:…`. */
   readonly requests: readonly string[]
   close(): void
 }

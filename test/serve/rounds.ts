@@ -1,4 +1,4 @@
-/** How often a kill test kills on each backend: seven rounds go through every phase; `VARVE_ROUNDS=20` for more. */
+/** The rounds of a kill test on each backend. Seven rounds go through every phase; `VARVE_ROUNDS=20` for more. */
 export const ROUNDS = roundsIn(process.env.VARVE_ROUNDS ?? '7')
 
 function roundsIn(text: string): number {

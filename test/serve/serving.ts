@@ -1,4 +1,4 @@
-/** Runs the built `varve serve`, as systemd would, until the test has had enough. */
+/** Runs the built `varve serve` as systemd would, until the test ends it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
@@ -9,31 +9,31 @@ export interface ServeOptions {
   readonly root: string
   readonly driver: string
   readonly socket: string
-  /** More words for the command. */
+  /** Additional arguments of the command. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Of its log; default `debug`. */
+  /** The level of its log; default: `debug`. */
   readonly level?: string
 }
 
 export interface Serving {
   readonly socket: string
   readonly pid: number
-  /** What it said on standard error. */
+  /** Its standard error so far. */
   log(): string
-  /** Bytes of memory that it has now, and had at most. */
+  /** Its memory in bytes, now and at most. */
   memory(): { readonly now: number; readonly peak: number }
-  /** Sends the signal and waits for the end; the exit status, or the signal's name. */
+  /** Sends the signal and waits for the end. Resolves to the exit status, or the signal's name. */
   end(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | string>
-  /** The exit status, when it ends. */
+  /** Resolves to the exit status, or the signal's name, when it ends. */
   readonly ended: Promise<number | string>
 }
 
-/** Resolves when it says that it is ready. @throws Error with its words where it ends before */
+/** Resolves when the service is ready. @throws Error with its output where it ends before that */
 export async function startServing(engine: string, options: ServeOptions): Promise<Serving> {
   const { root, driver, socket, args = [], env = {}, level = 'debug' } = options
   const words = ['--root', root, '--driver', driver, 'serve', engine, '--socket', socket, '--ready-fd', '3']
-  // It ends with the test, however that ends.
+  // The service is killed if the test process dies.
   const outlived = ['--pdeathsig', 'KILL', process.execPath]
   const child = spawn('setpriv', [...outlived, CLI, ...words, '--log-level', level, ...args], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
@@ -62,7 +62,7 @@ export async function startServing(engine: string, options: ServeOptions): Promi
 async function ready(child: ChildProcess): Promise<void> {
   const line = child.stdio[3] as Readable
   for await (const chunk of line) if (String(chunk).includes('ready\n')) return
-  throw new Error('it never was ready')
+  throw new Error('the service never became ready')
 }
 
 function memoryOf(pid: number): { readonly now: number; readonly peak: number } {

@@ -1,19 +1,19 @@
-/** Between an engine and us: passes every byte on, counts the pieces, and stops at the one that a test waits for. */
+/** A proxy between an engine and the service: passes every byte on, counts the pieces, and calls back at a given one. */
 import { once } from 'node:events'
 import { createConnection, createServer, type Socket } from 'node:net'
 
-/** Of what stands between: where it listens for an engine, and where it finds us. */
+/** A proxy's sockets: where it listens for the engine, and where the service listens. */
 export interface Sockets {
   readonly listen: string
   readonly forward: string
 }
 
 export interface Tap {
-  /** Pieces that have passed, of questions and of answers. */
+  /** The number of pieces that have passed, of requests and of answers. */
   passed(): number
   /**
-   * Resolves with what it was when `then` was called, right before the `nth` piece from now is passed on: of dockerd's
-   * HTTP/1 with the method, which containerd's HTTP/2 does not show.
+   * Calls `then` right before the `nth` piece from now is passed on. Resolves to a description of that piece; in dockerd's
+   * HTTP/1 it has the method, in containerd's HTTP/2 it does not.
    */
   at(nth: number, then: () => void): Promise<string>
   close(): void
@@ -53,7 +53,7 @@ export async function openTap({ listen, forward }: Sockets): Promise<Tap> {
       [service, engine],
     ] as const) {
       open.add(one)
-      one.on('error', () => {}) // who went away closes, and so does the other
+      one.on('error', () => {}) // 'close' follows, and destroys the other side
       one.on('end', () => other.end())
       one.on('close', () => {
         open.delete(one)

@@ -1,4 +1,4 @@
-/** What real engines said to us and were told, once more without them: on the backend of the recording, and on others. */
+/** Replays recorded traffic of real engines without them, on the backend of the recording and on others. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -51,7 +51,7 @@ for (const cell of SERVE_CELLS) {
   )
 }
 
-test('every request of the real containerd is read and written as it was on the wire', async () => {
+test('every request of the real containerd is parsed, and serialized again as it was on the wire', async () => {
   const service = await loadService()
   const lines = readTranscript('containerd-wire')
   const kinds = new Set(lines.map(({ request }) => request))
@@ -62,7 +62,7 @@ test('every request of the real containerd is read and written as it was on the 
     assert.ok(message)
     const read = message.requestDeserialize(wire)
     assert.deepEqual(JSON.parse(JSON.stringify(read)), fields)
-    // What snapshots.proto did not know would be lost on the way.
+    // A field that snapshots.proto lacks would be lost.
     const set = filled(fields)
     assert.equal(message.requestSerialize(set).toString('hex'), bytes, request)
     assert.deepEqual(byNumbers(wire, PUBLIC[request] ?? {}), set, request)

@@ -1,4 +1,4 @@
-/** Peers that speak the protocol badly, or not at all: each gets an error, and the service goes on in bounded memory. */
+/** Peers that violate the protocol: each gets an error, and the service goes on with bounded memory. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -22,7 +22,7 @@ import {
 } from './snapshot-client.js'
 
 const MIB = 1024 * 1024
-/** A service at rest has some 100 MiB. */
+/** An idle service has about 100 MiB. */
 const MOST = 400 * MIB
 
 describe('bad input', { skip: NEEDS_ROOT }, () => {
@@ -54,16 +54,16 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
       assert.ok(service.memory().peak < MOST, `it took ${service.memory().peak / MIB} MiB`)
     })
 
-  bad('The socket is for its owner alone.', async () => {
+  bad('Only the owner can use the socket.', async () => {
     assert.equal(statSync(service.socket).mode & 0o777, 0o600)
   })
 
-  bad('Bytes that are no HTTP/2, and a peer that says nothing.', async () => {
+  bad('Bytes that are not HTTP/2, and a silent peer.', async () => {
     const silent = await connected(service.socket)
     for (const bytes of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', '{"Method":"Prepare"}', '\0'.repeat(100_000)]) {
       const peer = await connected(service.socket)
       peer.on('error', () => {
-        // The service ends it.
+        // The service closes it.
       })
       peer.end(bytes)
       peer.resume()
@@ -72,17 +72,17 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
     silent.destroy()
   })
 
-  bad('An unknown method, a body that is no message, and one that is cut off.', async () => {
+  bad('An unknown method, a body that is not a message, and a truncated one.', async () => {
     assert.equal(await rawCall(service.socket, 'Explode', Buffer.alloc(0)), UNIMPLEMENTED)
     for (const body of ['ffffffffff', '0a0576', '12ff', '5a'].map((hex) => Buffer.from(hex, 'hex'))) {
       const status = await rawCall(service.socket, 'Prepare', body)
       assert.ok([INTERNAL, INVALID_ARGUMENT].includes(status), `${body.toString('hex')}: ${status}`)
     }
-    // No field at all: it lacks the snapshotter's name.
+    // An empty message: it lacks the snapshotter's name.
     assert.equal(await rawCall(service.socket, 'Prepare', Buffer.alloc(0)), INVALID_ARGUMENT)
   })
 
-  bad('A peer that hangs up in the middle of its request: nothing is done.', async () => {
+  bad('If a peer hangs up in the middle of its request, nothing is done.', async () => {
     const request = Buffer.concat([field(1, 'varve'), field(2, 'half')])
     for (let sent = 0; sent < request.length; sent++) {
       await hungUp(service.socket, 'Prepare', request, sent)
@@ -91,7 +91,7 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
     assert.deepEqual(await varve.json('layers'), [])
   })
 
-  bad('A request of more than 4 MiB, and one that says it has a gigabyte.', async () => {
+  bad('A request of more than 4 MiB, and one that claims a gigabyte.', async () => {
     const labels = Object.fromEntries(Array.from({ length: 1200 }, (_, n) => [`k${n}`, 'x'.repeat(4000)]))
     await refused(connection.call('Prepare', { key: 'key', labels }), RESOURCE_EXHAUSTED)
     assert.equal(
@@ -101,37 +101,37 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
     assert.deepEqual(await connection.list(), [])
   })
 
-  bad('Filters: malformed, unknown operators, expressions made to take forever, far too many.', async () => {
-    const refusedFilters = [
-      ['name=='],
-      ['name=base'],
-      ['name~=/(/'],
-      ['kind==active', 'name=~x'],
-      ['name~=/((((x{9}){9}){9}){9}){9}/'],
-      Array.from({ length: 7000 }, (_, n) => `name==name${n}`),
-    ]
-    for (const filters of refusedFilters) await refused(connection.list(filters), INVALID_ARGUMENT)
-    await connection.call('Prepare', { key: 'a'.repeat(4000) })
-    assert.deepEqual(await connection.list(['name~=/^(a|a)*b$/', 'name~=/(a*)*c/']), [])
-    await connection.call('Remove', { key: 'a'.repeat(4000) })
-  })
-
   bad(
-    'Text that is no Unicode is never told to anybody: containerd would not read a message with it.',
+    'Filters that are malformed, have unknown operators, would take forever, or are far too many.',
     async () => {
-      const half = Buffer.from('eda080', 'hex') // half a character
-      const request = [
-        field(1, 'varve'),
-        field(2, half),
-        field(4, Buffer.concat([field(1, 'a'), field(2, half)])),
+      const refusedFilters = [
+        ['name=='],
+        ['name=base'],
+        ['name~=/(/'],
+        ['kind==active', 'name=~x'],
+        ['name~=/((((x{9}){9}){9}){9}){9}/'],
+        Array.from({ length: 7000 }, (_, n) => `name==name${n}`),
       ]
-      await rawCall(service.socket, 'Prepare', Buffer.concat(request))
-      for (const { name, labels } of await connection.list()) {
-        for (const text of [name, ...Object.values(labels)]) assert.doesNotMatch(text, /\p{Surrogate}/u)
-        await connection.call('Remove', { key: name })
-      }
+      for (const filters of refusedFilters) await refused(connection.list(filters), INVALID_ARGUMENT)
+      await connection.call('Prepare', { key: 'a'.repeat(4000) })
+      assert.deepEqual(await connection.list(['name~=/^(a|a)*b$/', 'name~=/(a*)*c/']), [])
+      await connection.call('Remove', { key: 'a'.repeat(4000) })
     },
   )
+
+  bad('Text that is not Unicode is never sent, because containerd could not read the message.', async () => {
+    const half = Buffer.from('eda080', 'hex') // half a character
+    const request = [
+      field(1, 'varve'),
+      field(2, half),
+      field(4, Buffer.concat([field(1, 'a'), field(2, half)])),
+    ]
+    await rawCall(service.socket, 'Prepare', Buffer.concat(request))
+    for (const { name, labels } of await connection.list()) {
+      for (const text of [name, ...Object.values(labels)]) assert.doesNotMatch(text, /\p{Surrogate}/u)
+      await connection.call('Remove', { key: name })
+    }
+  })
 
   bad('1,000 idle connections.', async () => {
     const peers = await Promise.all(Array.from({ length: 1000 }, () => connected(service.socket)))
@@ -139,23 +139,26 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
     for (const peer of peers) peer.destroy()
   })
 
-  bad('A reader of 24 MB of snapshots that stops, one that hangs up, and removals meanwhile.', async () => {
-    const labels = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`k${n}`, 'x'.repeat(4000)]))
-    for (let n = 0; n < 300; n++) await connection.call('View', { key: `view ${n}`, labels })
-    const before = service.memory().now
-    const others = await Promise.all(Array.from({ length: 20 }, () => openClient(service.socket)))
-    const stalled = others.map((each) => each.stalled())
-    const batches = await connection.batches()
-    assert.equal(batches.flat().length, 300)
-    assert.ok(batches.every((batch) => JSON.stringify(batch).length < 3 * MIB))
-    assert.ok(service.memory().now - before < 200 * MIB, 'what nobody reads is not waiting in memory')
-    for (const each of stalled.slice(0, 10)) each.cancel()
-    for (let n = 0; n < 300; n++) await connection.call('Remove', { key: `view ${n}` })
-    for (const each of others) each.close()
-    for (const each of stalled.slice(10)) each.cancel()
-  })
+  bad(
+    'A reader of 24 MB of snapshots that stops, another that hangs up, and removals meanwhile.',
+    async () => {
+      const labels = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`k${n}`, 'x'.repeat(4000)]))
+      for (let n = 0; n < 300; n++) await connection.call('View', { key: `view ${n}`, labels })
+      const before = service.memory().now
+      const others = await Promise.all(Array.from({ length: 20 }, () => openClient(service.socket)))
+      const stalled = others.map((each) => each.stalled())
+      const batches = await connection.batches()
+      assert.equal(batches.flat().length, 300)
+      assert.ok(batches.every((batch) => JSON.stringify(batch).length < 3 * MIB))
+      assert.ok(service.memory().now - before < 200 * MIB, 'unread answers do not wait in memory')
+      for (const each of stalled.slice(0, 10)) each.cancel()
+      for (let n = 0; n < 300; n++) await connection.call('Remove', { key: `view ${n}` })
+      for (const each of others) each.close()
+      for (const each of stalled.slice(10)) each.cancel()
+    },
+  )
 
-  bad('A peer that is gone before its answer: what it asked for is done, whole.', async () => {
+  bad('If a peer is gone before its answer, its request is still carried out.', async () => {
     for (let n = 0; n < 20; n++) {
       const other = await openClient(service.socket)
       const call = other.call('Prepare', { key: `key ${n}` }).catch(() => undefined)
@@ -166,31 +169,34 @@ describe('bad input', { skip: NEEDS_ROOT }, () => {
     assert.deepEqual(await varve.json('layers'), [])
   })
 
-  bad('A second service: refused at the same socket, welcome at another of the same root.', async () => {
-    const options = { root: varve.root, driver: 'vfs' }
-    await assert.rejects(
-      startServing('containerd', { ...options, socket: service.socket }),
-      /another varve serve listens there/,
-    )
-    const second = await startServing('containerd', {
-      ...options,
-      socket: join(place, 'second'),
-      args: ['--name', 'other'],
-    })
-    const other = await openClient(second.socket)
-    await refused(other.call('Prepare', { key: 'key' }), INVALID_ARGUMENT)
-    await other.call('Prepare', { snapshotter: 'other', key: 'key' })
-    assert.deepEqual(
-      (await connection.list()).map(({ name }) => name),
-      ['key'],
-    )
-    await connection.call('Remove', { key: 'key' })
-    other.close()
-    assert.equal(await second.end('SIGINT'), 0, second.log())
-    assert.ok(existsSync(service.socket))
-  })
+  bad(
+    'A second service is refused at the same socket, but may use another one for the same root.',
+    async () => {
+      const options = { root: varve.root, driver: 'vfs' }
+      await assert.rejects(
+        startServing('containerd', { ...options, socket: service.socket }),
+        /another varve serve listens there/,
+      )
+      const second = await startServing('containerd', {
+        ...options,
+        socket: join(place, 'second'),
+        args: ['--name', 'other'],
+      })
+      const other = await openClient(second.socket)
+      await refused(other.call('Prepare', { key: 'key' }), INVALID_ARGUMENT)
+      await other.call('Prepare', { snapshotter: 'other', key: 'key' })
+      assert.deepEqual(
+        (await connection.list()).map(({ name }) => name),
+        ['key'],
+      )
+      await connection.call('Remove', { key: 'key' })
+      other.close()
+      assert.equal(await second.end('SIGINT'), 0, second.log())
+      assert.ok(existsSync(service.socket))
+    },
+  )
 
-  bad('A socket that somebody left is replaced, another file is not.', async () => {
+  bad('A stale socket is replaced, another file is not.', async () => {
     const options = { root: varve.root, driver: 'vfs', socket: join(place, 'stale') }
     const killed = await startServing('containerd', options)
     assert.equal(await killed.end('SIGKILL'), 'SIGKILL')

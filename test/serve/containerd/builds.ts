@@ -1,4 +1,4 @@
-/** Images out of what containers changed, by hand, as BuildKit and `nerdctl commit` make them. */
+/** Images made from the changes of containers, step by step as BuildKit and `nerdctl commit` make them. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,8 +17,8 @@ const IMAGE = 'varve.test/built:1'
 const EDIT = 'rm -r /srv/swap; mv /srv/script.sh /srv/moved; echo new >/srv/new'
 
 export const BUILDS: Cases = {
-  /** By the layers that the admin takes out of the store, and by containerd's diff of the container. */
-  async 'what a container changed becomes an image, for both snapshotters'(stage) {
+  /** Once with the layers that the admin exports from the store, and once with containerd's diff of the container. */
+  async 'the changes of a container become an image, for both snapshotters'(stage) {
     const { containerd, varve, place } = stage
     const { ctr, ctrBytes, socket } = containerd
     await ctr('run', SIBLING, 'built', '/bin/sh', '-ec', EDIT)
@@ -58,7 +58,7 @@ export const BUILDS: Cases = {
   },
 }
 
-/** The layers that a container's own is on, from the base up. */
+/** The layers below a container's own, from the base up. */
 async function chainBelow(varve: Varve, container: string): Promise<readonly LayerLine[]> {
   const layers = await layersOf(varve)
   const byId = new Map(layers.map((layer) => [layer.id, layer]))

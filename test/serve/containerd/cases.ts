@@ -1,4 +1,4 @@
-/** What a real containerd does on us to images and containers, and what an admin sees of it; at the end nothing is left. */
+/** A real containerd's images and containers on varve, and what an admin sees of them. At the end nothing is left. */
 import { BUILDS } from './builds.js'
 import { COLLECTION } from './collection.js'
 import { CONTAINERS } from './containers.js'

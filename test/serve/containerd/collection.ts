@@ -1,4 +1,4 @@
-/** What containerd's garbage collector takes away is gone from the disk. */
+/** Snapshots that containerd's garbage collector removes are gone from the disk. */
 import assert from 'node:assert/strict'
 import { until } from '../until.js'
 import { diskUseOf } from './disk.js'
@@ -6,7 +6,7 @@ import { layersOf } from './layers.js'
 import { type Cases, RICH, SIBLING } from './stage.js'
 
 export const COLLECTION: Cases = {
-  async 'what is removed is gone from the disk'({ containerd: { ctr }, varve, empty }) {
+  async 'removed snapshots are gone from the disk'({ containerd: { ctr }, varve, empty }) {
     const before = diskUseOf(varve.root)
     await ctr('images', 'rm', '--sync', RICH, SIBLING)
     await until('nothing is left', async () => assert.deepEqual(await layersOf(varve), []))

@@ -1,4 +1,4 @@
-/** Every case about snapshots that a backend must pass, again through the socket: the service is a process of its own. */
+/** Every case about snapshots that a backend must pass, through the socket of a service in another process. */
 import { mkdirSync, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -12,7 +12,7 @@ import { SERVE_CELLS } from '../cells.js'
 import { startServing } from '../serving.js'
 import { openRemoteSnapshots } from './remote-snapshots.js'
 
-/** What a List tells is a batch old: that all may be removed meanwhile is in containerd-protocol.test.ts. */
+/** A List sends batches, so what it lists may be removed meanwhile; bad-input.test.ts has a case for that. */
 const BATCHED = 'everything may be removed inside a walk'
 const CASES = [...snapshotCases, ...snapshotFileCases].filter((each) => each.title !== BATCHED)
 
@@ -36,7 +36,7 @@ for (const { driver, skip, within } of SERVE_CELLS) {
   })
 }
 
-/** A store that another process opens too, and whose snapshots are asked for there. */
+/** A store that a service in another process opens too; its snapshots are used through that service. */
 function served(cell: Cell): (use: (bench: StoreBench) => Promise<void>) => Promise<void> {
   return async (use) => {
     const directory = mkdtempSync(join(cell.root, 's'))

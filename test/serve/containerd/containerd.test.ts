@@ -1,4 +1,4 @@
-/** Debian's containerd on us. */
+/** Debian's containerd on varve. */
 import { CONTAINERD_CASES } from './cases.js'
 import { testContainerd } from './stage.js'
 

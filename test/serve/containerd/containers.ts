@@ -1,4 +1,4 @@
-/** Containers that run on us, and what an admin sees of them. */
+/** Containers that run on varve, and what an admin sees of them. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ export const CONTAINERS: Cases = {
     )
   },
 
-  async "a running container's layer can be looked into, by the container's name"(stage) {
+  async "a running container's layer can be read by the container's name"(stage) {
     const { containerd, varve } = stage
     const script = 'echo hi >/srv/hi; rm -r /usr/share; chmod 711 /root; echo done; sleep 1000'
     await containerd.ctr('run', '--detach', RICH, 'web', '/bin/sh', '-ec', script)
@@ -42,9 +42,9 @@ export const CONTAINERS: Cases = {
   },
 }
 
-/** By which names the admin reaches `web`, and what of it is told. */
+/** The names by which the admin reaches `web`, and what the commands print about it. */
 async function named({ varve }: Stage): Promise<void> {
-  // The layer's key has the namespace and a number before it.
+  // The layer's key is the name after a namespace and a number.
   const layer = (await layersOf(varve)).find(({ kind }) => kind === 'active')
   const [key = ''] = layer?.snapshots ?? []
   assert.match(key, /^default\/\d+\/web$/)
@@ -68,7 +68,7 @@ async function named({ varve }: Stage): Promise<void> {
   assert.equal(
     (await varve.attempt(['rm', 'web'])).status,
     5,
-    'an engine’s layer is not the admin’s to remove',
+    'an admin can not remove an engine’s layer without force',
   )
 }
 
@@ -79,7 +79,7 @@ async function changed({ containerd, varve, place }: Stage): Promise<void> {
   const tar = await containerd.ctrBytes('snapshots', 'diff', '--media-type', LAYER_TAR, 'web')
   writeFileSync(theirs, tar)
   for (const file of [ours, theirs]) {
-    // Of directories where only something in them has changed, one may tell or not.
+    // A diff may or may not list a directory in which only a file has changed.
     assert.deepEqual(
       entriesOf(file).filter((line) => !/ (\.|srv|usr)\/$/.test(line)),
       ['---------- 0/0 usr/.wh.share', '-rw-r--r-- 0/0 srv/hi', 'drwx--x--x 0/0 root/'],
@@ -89,7 +89,7 @@ async function changed({ containerd, varve, place }: Stage): Promise<void> {
   }
 }
 
-/** As GNU tar lists them, without sizes and times. */
+/** The entries as GNU tar lists them, without sizes and times. */
 function entriesOf(tar: string): readonly string[] {
   return lines(execFileSync('tar', ['--numeric-owner', '-tvf', tar], { encoding: 'utf8' }))
     .map((line) => line.replace(/^(\S+ \S+) +\d+ \S+ \S+ /, '$1 '))

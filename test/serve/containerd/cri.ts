@@ -1,8 +1,8 @@
-/** Kubernetes' way to pull an image: one call of the CRI service in containerd, its two messages written by hand. */
+/** How Kubernetes pulls an image: one call of containerd's CRI service, with its two messages encoded by hand. */
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { field } from '../wire.js'
 
-/** Pulls `image` as a kubelet has it done. @throws ServiceError */
+/** Pulls `image` as a kubelet does. @throws ServiceError */
 export async function criPull(socket: string, image: string): Promise<void> {
   const client = new Client(`unix:${socket}`, credentials.createInsecure())
   try {

@@ -1,8 +1,8 @@
-/** What a store has on the disk when containerd is done with it. */
+/** What a store leaves on the disk when containerd is done with it. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 
-/** Of all but what a store has for as long as it lives: its database, copies and journal, its locks, and the scratch of who runs. */
+/** Excludes what every store has: database, backups, journal, locks, and the temporary files of running processes. */
 export interface DiskUse {
   /** KiB. */
   readonly size: number

@@ -1,6 +1,6 @@
 /**
- * A real containerd in a world of its own (fixtures/world.ts), all its directories and sockets in one place, that uses us.
- * The first process of the world starts it again whenever it ends, as systemd would.
+ * A real containerd on varve, in its own world (fixtures/world.ts), with all its directories and sockets in one place. The
+ * world's first process restarts it whenever it ends, as systemd would.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,31 +12,31 @@ import { until } from '../until.js'
 export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
 
 export interface ContainerdOptions {
-  /** An existing directory; what containerd makes is below it. */
+  /** An existing directory for all of containerd's files. */
   readonly place: string
-  /** Our socket. */
+  /** The socket of `varve serve`. */
   readonly snapshotter: string
-  /** Kubernetes' part of it, off where not said: it is told to take images by way of us. */
+  /** Enables the CRI plug-in (default: off), with varve as its snapshotter. */
   readonly cri?: boolean
-  /** More of its configuration. */
+  /** Further configuration. */
   readonly config?: string
-  /** Another system whose containerd it is (fixtures/newest.ts); default the host's. */
+  /** The system whose containerd it is (fixtures/newest.ts); default: the host. */
   readonly system?: OtherSystem
 }
 
 export interface Containerd {
   readonly socket: string
-  /** Runs `ctr`, by way of us where it does not say another snapshotter; its standard output. */
+  /** Runs `ctr`, on varve where the arguments name no other snapshotter. Resolves to its standard output. */
   ctr(...args: readonly string[]): Promise<string>
   /** The same as bytes. */
   ctrBytes(...args: readonly string[]): Promise<Buffer>
-  /** SIGKILL to containerd alone: what it started lives on. Then wait for the next one's `answers`. */
+  /** SIGKILL to containerd alone: the processes that it started live on. Then wait for the next one's `answers`. */
   kill(): void
   answers(): Promise<void>
   log(): string
 }
 
-/** Starts it, lets `use` use it, and ends it with all that it started. A failure tells its log. Needs root. */
+/** Starts it, runs `use`, and ends it with all that it started. An error includes its log. Needs root. */
 export async function withContainerd<T>(
   options: ContainerdOptions,
   use: (containerd: Containerd) => Promise<T>,
@@ -56,14 +56,14 @@ export async function withContainerd<T>(
   )
   const over = ended(world)
   const log = () => (existsSync(logFile) ? readFileSync(logFile, 'utf8') : '')
-  /** The world's first process, and containerd; 0 until they are there. */
+  /** The pids of the world's first process and of containerd; 0 until they run. */
   let [init, pid] = [0, 0]
   const inside = () => ['--target', `${init}`, '--mount', '--pid', '--', 'ctr', '--address', socket]
   const answers = () =>
     until('containerd answers', async () => {
       init = childrenOf(world.pid ?? 0)[0] ?? 0
       const next = childrenOf(init).find((each) => nameOf(each) === 'containerd')
-      if (next === undefined || next === pid) throw new Error('it has not begun')
+      if (next === undefined || next === pid) throw new Error('containerd has not started yet')
       await command('nsenter', [...inside(), 'version'])
       pid = next
     })
@@ -88,21 +88,21 @@ export async function withContainerd<T>(
   }
 }
 
-/** It looks for our service again at most 3 s after it failed to find it. */
+/** containerd looks for the service again at most 3 s after it failed to find it. */
 export async function foundBy({ ctr }: Containerd): Promise<void> {
   await until('containerd has found the service', () => ctr('snapshots', 'usage'))
 }
 
 /**
- * Lets containerd collect garbage, and waits for it. By itself it does so now and then, the later the more time its last one
- * took.
+ * Makes containerd collect garbage, and waits for it. By itself it does so from time to time, later if the last collection
+ * took long.
  */
 export async function collectGarbage({ ctr }: Containerd): Promise<void> {
   await ctr('leases', 'create', '--id', 'garbage')
   await ctr('leases', 'delete', '--sync', 'garbage')
 }
 
-/** SIGKILL to a container that runs, and its removal; its snapshot is garbage then. */
+/** Kills and removes a running container; its snapshot is garbage then. */
 export async function endContainer({ ctr }: Containerd, id: string): Promise<void> {
   await ctr('tasks', 'kill', '--signal', 'SIGKILL', id)
   await until('the container is stopped', () => ctr('containers', 'rm', id))

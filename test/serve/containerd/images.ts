@@ -1,4 +1,4 @@
-/** containerd's images: unpacked by way of us as by way of the snapshotter that containerd brings. */
+/** containerd's images: unpacked on varve as on containerd's own snapshotter. */
 import assert from 'node:assert/strict'
 import { differences, type Snapshot, snapshot } from '../../support/oracle.js'
 import { viewed } from '../mounted.js'
@@ -7,7 +7,7 @@ import type { Cases } from './stage.js'
 import { comparable } from './trees.js'
 
 export const IMAGES: Cases = {
-  async 'images are imported, to what the built-in snapshotter makes of them'(stage) {
+  async 'imported images are the same as on the built-in snapshotter'(stage) {
     const { containerd, images, driver, place } = stage
     const { ctr, socket } = containerd
     for (const snapshotter of ['varve', 'overlayfs'])

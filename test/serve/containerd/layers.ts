@@ -1,11 +1,11 @@
-/** What `varve layers` says, as far as somebody who looks at containerd's snapshots wants to know. */
+/** The fields of `varve layers --json` that matter for containerd's snapshots. */
 import type { Varve } from '../../support/varve.js'
 
 export interface LayerLine {
   readonly id: string
   readonly kind: string
   readonly parent?: string
-  /** The snapshots that it is, each by its namespace, a number and the name that containerd's client gave. */
+  /** Its names as a snapshot: a namespace, a number and the name that containerd's client gave. */
   readonly snapshots: readonly string[]
 }
 

@@ -1,4 +1,4 @@
-/** Images that containerd pulls: what the admin imported is not downloaded, and pulls do not disturb each other. */
+/** Images that containerd pulls: imported layers are not downloaded, and pulls do not disturb each other. */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ import { type Cases, type Stage, said } from './stage.js'
 const SIXTEEN = Array.from({ length: 16 }, (_, n) => n)
 
 export const PULLS: Cases = {
-  async 'an image that the admin imported is not unpacked, nor downloaded'(stage) {
+  async 'an image that the admin imported is neither downloaded nor unpacked'(stage) {
     const { containerd, images, varve } = stage
     const layout = images['skopeo-layout'].path
     await varve.varve('import', layout, '--name', 'imported:1')
@@ -33,7 +33,7 @@ export const PULLS: Cases = {
       assert.deepEqual(idsOf(await layersOf(varve)), idsOf(before), 'nothing new')
       const container = { image, script: 'echo imported', namespace: 'k8s.io' }
       assert.equal(await said(stage, container), 'imported\n')
-      // The engine's copy goes; the image stays the admin's.
+      // The engine's image is removed; the admin's stays.
       const names = lines(await kubernetes('images', 'ls', '-q'))
       await kubernetes('images', 'rm', '--sync', ...names)
       await until('the snapshots are gone', async () => {
@@ -51,8 +51,8 @@ export const PULLS: Cases = {
   },
 
   /**
-   * 16 images on one that is there already; one of them 16 times into one namespace; one into each of 16 namespaces. Into one
-   * namespace, containerd lets pulls wait for one another's blobs.
+   * 16 images with a common base that was pulled before; one image 16 times into one namespace; one image into each of 16
+   * namespaces. Within a namespace, containerd's pulls wait for each other's blobs.
    */
   async '16 pulls at once: of one image and of many, in one namespace and in many'(stage) {
     const { containerd, varve, place } = stage
@@ -85,7 +85,7 @@ export const PULLS: Cases = {
   },
 }
 
-/** `base`, and 16 images on it with a layer of their own. */
+/** `base`, and 16 images with one more layer each. */
 async function writeSixteen(layout: string): Promise<void> {
   const file = (name: string, content: string): CodeEntry => ({ header: { name }, content })
   const shared = await Promise.all([
@@ -103,11 +103,11 @@ async function writeSixteen(layout: string): Promise<void> {
 interface Pulled {
   readonly namespace: string
   readonly images: readonly number[]
-  /** How many. */
+  /** Their number. */
   readonly layers: number
 }
 
-/** Each image is whole, and nothing else is in the namespace. */
+/** The namespace has each image complete, and nothing else. */
 async function isThere({ containerd, place }: Stage, { namespace, images, layers }: Pulled): Promise<void> {
   await withClient(containerd.socket, { namespace }, async (client) => {
     const all = await client.list()

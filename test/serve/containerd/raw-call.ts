@@ -1,4 +1,4 @@
-/** Calls byte by byte: what a client of gRPC would not send. */
+/** Sends calls byte by byte that no gRPC client would send. */
 import { once } from 'node:events'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2'
 import { createConnection, type Socket } from 'node:net'
@@ -9,7 +9,7 @@ export async function connected(path: string): Promise<Socket> {
   return socket
 }
 
-/** The status of a call with this very body; `length` is what its frame says, where that is another. */
+/** Returns the status of a call with exactly this body. `length` is the length in its frame, if it shall be wrong. */
 export async function rawCall(
   path: string,
   method: string,
@@ -36,16 +36,16 @@ export async function rawCall(
   }
 }
 
-/** Sends the head of a call's body and `sent` bytes of it, and is gone. */
+/** Sends the head of a call's body and `sent` bytes of it, and hangs up. */
 export async function hungUp(path: string, method: string, body: Buffer, sent: number): Promise<void> {
   const socket = await connected(path)
   const session = connectHttp2('http://localhost', { createConnection: () => socket })
   session.on('error', () => {
-    // It is gone.
+    // It was destroyed.
   })
   const stream = callIn(session, method)
   stream.on('error', () => {
-    // So is this.
+    // This too.
   })
   const bytes = Buffer.concat([frameOf(body.length), body.subarray(0, sent)])
   await new Promise((resolve) => stream.write(bytes, resolve))
@@ -62,7 +62,7 @@ function callIn(session: ClientHttp2Session, method: string): ClientHttp2Stream 
   })
 }
 
-/** What is before a message: that it is not compressed, and how long it is. */
+/** The header of a message: not compressed, and its length. */
 function frameOf(length: number): Buffer {
   const frame = Buffer.alloc(5)
   frame.writeUInt32BE(length, 1)

@@ -1,6 +1,6 @@
 /**
- * `Store.snapshots` by way of the socket: what a case does to a store it then does to the service, which is another process.
- * Some of that interface answers at once, so those calls are made by a thread, and waited for.
+ * `Store.snapshots` by way of the socket: what a case does to a store is done by a service in another process. Some methods
+ * of that interface are synchronous, so a thread makes those calls while this one waits.
  */
 import { once } from 'node:events'
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
@@ -77,7 +77,7 @@ function createSyncCalls(socket: string) {
     },
     async close() {
       const exit = once(worker, 'exit')
-      port.close() // then it ends by itself; ended while it loads a native library, it would take us with it
+      port.close() // makes the thread end; terminating it while it loads a native library would crash this process
       await exit
     },
   }

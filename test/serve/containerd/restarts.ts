@@ -1,4 +1,4 @@
-/** Our service starts again beneath a containerd that goes on. */
+/** The service is restarted beneath a running containerd. */
 import assert from 'node:assert/strict'
 import { until } from '../until.js'
 import { endContainer, foundBy } from './engine.js'

@@ -1,4 +1,4 @@
-/** A client of the containerd service: grpc-js and snapshots.proto, without a line of the service's own code. */
+/** A client of the containerd service: grpc-js and snapshots.proto, without any of the service's own code. */
 import { Client, credentials, Metadata, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
 import { loadService } from '../../../cli/serve/containerd/snapshot-messages.js'
 
@@ -21,12 +21,12 @@ export interface Mount {
 }
 
 export interface SnapshotClient {
-  /** One call; `snapshotter` is the client's where the request has none. @throws ServiceError */
+  /** One call; `snapshotter` defaults to the client's. @throws ServiceError */
   call<A = Message>(method: string, request?: Message): Promise<A>
   /** The messages of a List. @throws ServiceError */
   batches(filters?: readonly string[]): Promise<readonly (readonly Info[])[]>
   list(filters?: readonly string[]): Promise<readonly Info[]>
-  /** Begins a List whose answers nobody reads until `cancel`. */
+  /** Begins a List whose answers are not read until `cancel`. */
   stalled(): { cancel(): void }
   close(): void
 }
@@ -43,7 +43,7 @@ export const UNAVAILABLE = 14
 export interface ClientOptions {
   /** Default `varve`. */
   readonly snapshotter?: string
-  /** For containerd's own service. */
+  /** A namespace, for containerd's own service. */
   readonly namespace?: string
 }
 
@@ -54,7 +54,7 @@ export async function openClient(
   const service = await loadService()
   const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
-    // Each client has a connection of its own.
+    // Each client has its own connection.
     'grpc.use_local_subchannel_pool': 1,
   })
   const withName = (request: Message) => ({ snapshotter, ...request })
@@ -99,7 +99,7 @@ export async function openClient(
     stalled() {
       const call = stream([])
       call.on('error', () => {
-        // It is cancelled in the end.
+        // It is cancelled at the end.
       })
       call.pause()
       return { cancel: () => call.cancel() }
@@ -108,7 +108,7 @@ export async function openClient(
   }
 }
 
-/** Lets `use` use a client of its own, and closes it. */
+/** Runs `use` with a new client, and closes it. */
 export async function withClient<T>(
   socket: string,
   options: ClientOptions,
@@ -122,7 +122,7 @@ export async function withClient<T>(
   }
 }
 
-/** For `catch`: the error, if it has one of these codes; else it is thrown. */
+/** For `catch`: returns an error with one of these codes, and throws any other. */
 export function unlessStatus(...codes: readonly number[]): (error: unknown) => unknown {
   return (error) => {
     if (isStatus(error) && codes.includes(error.code)) return error

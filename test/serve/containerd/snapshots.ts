@@ -1,4 +1,4 @@
-/** containerd's snapshots, by hand: what one can do with them, and that a namespace has its own. */
+/** containerd's snapshots, used by hand through `ctr`, and the separation of namespaces. */
 import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -24,7 +24,7 @@ export const SNAPSHOTS: Cases = {
     await ctr('snapshots', 'prepare', 'mine', top)
     await withClient(socket, { namespace: 'default' }, async ({ call }) => {
       const { mounts } = await call<{ mounts: readonly Mount[] }>('Mounts', { key: 'mine' })
-      // Some backends count the root from when something in it changed.
+      // Some backends count the root only after a change in it.
       mounted(place, mounts, (path) => writeFileSync(join(path, 'first'), ''))
       const empty = await usageOf('mine')
       const blocks = mounted(place, mounts, (path) => {
@@ -57,7 +57,7 @@ export const SNAPSHOTS: Cases = {
     })
   },
 
-  async 'two namespaces have their own'(stage) {
+  async 'two namespaces are separate'(stage) {
     const { containerd, images, varve } = stage
     const { ctr } = containerd
     const other = (...args: string[]) => ctr('--namespace', 'other', ...args)
@@ -75,7 +75,7 @@ export const SNAPSHOTS: Cases = {
   },
 }
 
-/** A snapshot in each namespace, of the same key and name. */
+/** A snapshot with the same key and name in each namespace. */
 async function sameNames({ containerd: { socket }, place }: Stage): Promise<void> {
   for (const namespace of NAMESPACES) {
     await withClient(socket, { namespace }, async ({ call }) => {
@@ -94,7 +94,7 @@ async function sameNames({ containerd: { socket }, place }: Stage): Promise<void
   }
 }
 
-/** The name of a committed snapshot that nothing is on. */
+/** The name of a committed snapshot without children. */
 async function topOf(varve: Varve): Promise<string> {
   const layers = await layersOf(varve)
   const parents = new Set(layers.map(({ parent }) => parent))

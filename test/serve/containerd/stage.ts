@@ -1,4 +1,4 @@
-/** A real containerd on our backends, and the cases that are done with it one after the other. */
+/** A real containerd on our backends, and the runner of its cases, which build on each other. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,15 +14,15 @@ import { CONTAINERD_COMMANDS, type Containerd, withContainerd } from './engine.j
 
 export interface Stage {
   readonly driver: string
-  /** A directory of the test's own. */
+  /** A directory for the test's own files. */
   readonly place: string
   readonly varve: Varve
   readonly containerd: Containerd
   readonly images: Readonly<Record<ImageName, RealImage>>
-  /** What was on the disk before anything. */
+  /** The disk use of the new store. */
   readonly empty: DiskUse
   service(): Serving
-  /** The service, gently, while containerd goes on. */
+  /** Restarts the service by SIGTERM while containerd goes on. */
   restart(): Promise<void>
 }
 
@@ -33,7 +33,7 @@ export type Cases = Readonly<Record<string, (stage: Stage) => Promise<void>>>
 
 export interface ContainerdTests {
   readonly cases: Cases
-  /** Whose containerd it is; default the host's. */
+  /** The system whose containerd it is; default: the host. */
   system?(): Promise<OtherSystem>
 }
 
@@ -41,7 +41,7 @@ export interface ContainerdTests {
 export const RICH = 'varve.test/rich:1'
 export const SIBLING = 'varve.test/sibling:2'
 
-/** BuildKit works on us by way of dockerd (dockerd-builds.ts). */
+/** BuildKit is tested by way of dockerd (dockerd/builds.ts). */
 const OTHER_CLIENTS = 'not tried, as Debian 12 has no package of them: nerdctl, buildctl'
 /** The makers of the images. */
 const MAKERS = FIXTURES.filter(({ name }) => name === 'docker' || name === 'skopeo')
@@ -66,7 +66,7 @@ export function testContainerd(name: string, { cases, system }: ContainerdTests)
               throw new Error(`${cause}\ncontainerd:\n${said}`, { cause })
             }
           })
-          if (isBroken) throw new Error(`${title}: the others build on it`)
+          if (isBroken) throw new Error(`${title}: later cases build on it`)
         }
       })
     })
@@ -127,8 +127,8 @@ export interface Script {
 const END = 'that was all'
 
 /**
- * What a script writes to its standard output in a container of its own, gone afterwards. By way of a file: `ctr run` may end
- * before it has copied all of what came through a pipe.
+ * The standard output of a script in a new container, which is removed afterwards. It goes through a file, since `ctr run`
+ * may end before it has copied everything from a pipe.
  */
 export async function said({ containerd, place }: Stage, container: Script): Promise<string> {
   const { image, script, snapshotter = 'varve', namespace = 'default' } = container

@@ -1,9 +1,9 @@
-/** What must be equal in the trees that containerd unpacks on two snapshotters. */
+/** The parts of trees that must be equal when containerd unpacks on two snapshotters. */
 import type { Snapshot } from '../../support/oracle.js'
 
 /**
- * What the unpacker is not bound to make equal: the root's time on overlay, where no layer tells it; elsewhere a directory
- * that a later layer has again keeps what the tar does not say of it (its xattrs), and has the time of what was deleted.
+ * Leaves out what the unpacker need not make equal. On overlay that is the root's time, which no layer sets. Elsewhere a
+ * directory that occurs again in a later layer keeps attributes that its entry lacks, and a deletion in it changes its time.
  */
 export function comparable(tree: Snapshot, driver: string): Snapshot {
   const line = (path: string, text: string) =>
@@ -13,7 +13,7 @@ export function comparable(tree: Snapshot, driver: string): Snapshot {
   return new Map([...tree].map(([path, text]) => [path, line(path, text)]))
 }
 
-/** Across backends. containerd's tars have no finer times, and of directories not all. */
+/** For different backends: containerd's tars have times in whole seconds, and lack some directories. */
 export function withSeconds(tree: Snapshot): Snapshot {
   return new Map(
     [...comparable(tree, 'any')].map(([path, line]) => [path, line.replace(/(mtime=\d+)\d{9}/, '$1')]),

@@ -1,4 +1,6 @@
-/** Peers that speak the plug-in protocol badly, hang up or stop reading: an error or the end, and nothing is left of it. */
+/**
+ * Peers that violate the plug-in protocol, hang up or stop reading get an error or a closed connection, and leave nothing.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
@@ -17,10 +19,10 @@ import { collect, type DockerClient, dockerClient, parsed, responseOf } from './
 import { type DockerWorld, withDocker } from './world.js'
 
 const MIB = 1024 * 1024
-/** A service at rest has some 100 MiB. */
+/** An idle service has about 100 MiB. */
 const MOST = 400 * MIB
 const SMALL = await tarOf([{ header: { name: 'file' }, content: 'content\n' }])
-/** More than all buffers on the way hold together. */
+/** More than all buffers along the way can hold. */
 const LARGE = await tarOf([{ header: { name: 'large' }, content: Buffer.alloc(48 * MIB, 'large ') }])
 
 for (const cell of SERVE_CELLS.filter(({ driver }) => driver !== 'btrfs')) {
@@ -41,7 +43,7 @@ for (const cell of SERVE_CELLS.filter(({ driver }) => driver !== 'btrfs')) {
             )
             const { peak } = world.service().memory()
             assert.ok(peak < MOST, `it took ${peak / MIB} MiB`)
-            // Kept threads and pools may have made their own meanwhile; a leak would show in each of the cases.
+            // Threads and pools may have opened a few; a leak would show in each of the cases.
             await until('its files are closed', async () => assert.ok(openFiles(world) <= before + 24))
           })
         }
@@ -51,7 +53,7 @@ for (const cell of SERVE_CELLS.filter(({ driver }) => driver !== 'btrfs')) {
 }
 
 const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
-  async 'What is no request.'({ client }) {
+  async 'Requests that are malformed.'({ client }) {
     const cases: readonly (readonly [method: string, body: unknown, status: number, words: RegExp])[] = [
       ['Get', 'not JSON', 400, /no JSON/],
       ['Get', '{"ID":"x"', 400, /no JSON/],
@@ -93,7 +95,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Remove', { ID: 'x'.repeat(255) })
   },
 
-  async 'What no layer can hold is a fault of what was sent, not of the service.'({ client }) {
+  async 'What no layer can hold is an error of the request, not of the service.'({ client }) {
     const cases: readonly (readonly [title: string, tar: readonly Buffer[]])[] = [
       ['a NUL in a name', [pax([['path', 'a\0b']]), header({ name: 'x' })]],
       ['a NUL in a link', [pax([['linkpath', 'a\0b']]), header({ name: 'x', type: '2', linkname: 'y' })]],
@@ -114,7 +116,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     }
   },
 
-  async 'Nothing but POST is served, and nothing but the plug-in.'({ client }) {
+  async 'Only POST and only the plug-in’s methods are served.'({ client }) {
     for (const [method, path, status] of [
       ['GET', '/GraphDriver.Status', 501],
       ['PUT', '/GraphDriver.ApplyDiff?id=x', 501],
@@ -135,7 +137,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     }
   },
 
-  async 'JSON of a gigabyte, announced or not, is refused before it is there.'({ client }) {
+  async 'JSON of a gigabyte, announced or not, is refused before it has arrived.'({ client }) {
     for (const headers of [{ 'content-length': 1024 * MIB }, { 'transfer-encoding': 'chunked' }]) {
       const asking = client.open('/GraphDriver.Create', headers)
       const answer = responseOf(asking)
@@ -148,7 +150,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     }
   },
 
-  async 'A tar that is none or is cut off takes its layer with it.'({ client }) {
+  async 'An invalid or truncated tar removes its layer.'({ client }) {
     const cases = [Buffer.from('x'.repeat(3000)), SMALL.subarray(0, 515), LARGE.subarray(0, 5 * MIB)]
     for (const tar of cases) {
       await client.done('Create', { ID: 'cut' })
@@ -156,7 +158,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       assert.notEqual(status, 200, `${tar.length} bytes`)
       assert.notEqual(String(body.Err ?? ''), '')
       assert.equal((await client.done('Exists', { ID: 'cut' })).Exists, false)
-      // What a second try has left to send must not become the layer.
+      // The rest of the tar, which a second try sends, must not become the layer.
       assert.equal((await client.applyDiff('cut', '', SMALL)).status, 404)
     }
     await client.done('Create', { ID: 'cut' })
@@ -164,7 +166,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Remove', { ID: 'cut' })
   },
 
-  async 'No bytes are an empty layer, unless they are what is left of a tar that was sent before.'({
+  async 'An empty body is an empty layer, unless it is the rest of a tar that was sent before.'({
     client,
     restart,
   }) {
@@ -172,7 +174,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Create', { ID: 'empty' })
     assert.deepEqual(await client.applyDiff('empty', '', none), { status: 200, body: { Size: 0 } })
     await client.done('Remove', { ID: 'empty' })
-    // No last chunk, or fewer bytes than it said: nobody knows what would have come.
+    // Without the last chunk, or with fewer bytes than announced, the body is truncated.
     await client.done('Create', { ID: 'cut' })
     for (const headers of [{}, { 'content-length': 1024 }]) {
       const asking = client.open('/GraphDriver.ApplyDiff?id=cut&parent=', headers)
@@ -180,7 +182,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       asking.flushHeaders()
       const [socket] = (await once(asking, 'socket')) as [Socket]
       socket.end()
-      // It took its layer with it: there is room for another.
+      // The layer was removed, so it can be created again.
       await until('it is gone', async () => void (await client.done('Create', { ID: 'cut' })))
     }
     await client.done('Remove', { ID: 'cut' })
@@ -191,7 +193,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.match(String(body.Err), /no bytes/)
   },
 
-  async 'A tar that is refused is not read by anybody, and the answer arrives.'({ client }) {
+  async 'A refused tar is not read, and the answer arrives.'({ client }) {
     await client.done('Create', { ID: 'full' })
     await client.applyDiff('full', '', SMALL)
     const { status, body } = await client.applyDiff('full', '', LARGE)
@@ -204,7 +206,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       await client.done('Create', { ID: 'hung' })
       const asking = client.open('/GraphDriver.ApplyDiff?id=hung', { 'transfer-encoding': 'chunked' })
       asking.on('error', () => {
-        // We are the ones who hang up.
+        // The test hangs up itself.
       })
       await written(asking, LARGE.subarray(0, bytes))
       await fillingOf(client, 'hung')
@@ -214,7 +216,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     }
   },
 
-  async 'A tar is not read faster than it is laid down.'({ client, varve }) {
+  async 'A tar is not read faster than it is extracted.'({ client, varve }) {
     await client.done('Create', { ID: 'slow' })
     const { Layer } = (await client.done('GetMetadata', { ID: 'slow' })).Metadata as Record<string, string>
     const inTheWay = createLayerLocks(varve.root).tryLockLayer(Layer ?? '')
@@ -233,7 +235,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       assert.equal((await client.applyDiff('meanwhile', '', LARGE)).status, 200)
       assert.deepEqual(await client.diff('meanwhile'), LARGE)
       await client.done('Remove', { ID: 'meanwhile' })
-      assert.ok(sent < 32, `${sent} MiB were taken of a tar that nobody wants yet`)
+      assert.ok(sent < 32, `${sent} MiB of a tar were accepted before they could be extracted`)
     } finally {
       inTheWay?.release()
     }
@@ -256,11 +258,11 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
         return { one, response }
       }),
     )
-    assert.ok(service().memory().now < before + 200 * MIB, 'nothing of it is held')
+    assert.ok(service().memory().now < before + 200 * MIB, 'no tar is held in memory')
     assert.deepEqual(await client.diff('large'), LARGE)
     for (const { one, response } of asking) {
       response.on('error', () => {
-        // We are the ones who hang up.
+        // The test hangs up itself.
       })
       one.destroy()
     }
@@ -268,7 +270,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Remove', { ID: 'large' })
   },
 
-  async 'A tar that turns out damaged on its way breaks the connection.'({ client }) {
+  async 'A layer that turns out damaged while it is sent breaks the connection.'({ client }) {
     await client.done('Create', { ID: 'damaged' })
     await client.applyDiff('damaged', '', LARGE)
     const { UpperDir, Directory } = (await client.done('GetMetadata', { ID: 'damaged' })).Metadata as Record<
@@ -297,7 +299,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     for (const peer of idle) peer.destroy()
   },
 
-  async 'Bytes that are no HTTP.'({ service }) {
+  async 'Bytes that are not HTTP.'({ service }) {
     for (const bytes of [
       '\0'.repeat(100_000),
       'GET / HTTP/9\r\n\r\n',
@@ -305,7 +307,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     ]) {
       const peer = await connected(service().socket)
       peer.on('error', () => {
-        // The service ends it.
+        // The service closes it.
       })
       peer.resume()
       peer.end(bytes)
@@ -313,7 +315,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     }
   },
 
-  async 'A second service: not on the same socket, but on the same root.'({
+  async 'A second service can not use the same socket, but can use the same root.'({
     driver,
     varve,
     place,
@@ -343,7 +345,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.equal(long.status, 2, long.stderr)
   },
 
-  async 'SIGTERM lets a tar come to its end; kill -9 leaves nothing of one.'({ client, restart, service }) {
+  async 'SIGTERM lets a tar finish; kill -9 leaves nothing of it.'({ client, restart, service }) {
     await client.done('Create', { ID: 'ending' })
     const begun = await beginTar(client, 'ending')
     const ending = restart('SIGTERM')
@@ -362,7 +364,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
   },
 }
 
-/** The first 600 bytes of a small tar are on their way, and the service is at it. */
+/** Sends the first 600 bytes of a small tar, and waits until the service is extracting it. */
 async function beginTar(client: DockerClient, id: string) {
   const asking = client.open(`/GraphDriver.ApplyDiff?id=${id}`, { 'transfer-encoding': 'chunked' })
   const answer = responseOf(asking)
@@ -374,14 +376,14 @@ async function beginTar(client: DockerClient, id: string) {
   return { asking, answer }
 }
 
-/** Until the service is at its tar. */
+/** Waits until the service is extracting the layer's tar. */
 function fillingOf(client: DockerClient, id: string): Promise<void> {
   return until('it is being filled', async () => {
     assert.equal((await client.done('Exists', { ID: id })).Exists, false)
   })
 }
 
-/** Sends up to so many MiB, until nobody takes more; how many bytes went out. */
+/** Sends up to `most` MiB, until the service accepts no more. Returns the number of bytes sent. */
 async function writeUntilRefused(asking: ClientRequest, most: number): Promise<number> {
   const piece = Buffer.alloc(MIB, ' ')
   let sent = 0
@@ -390,7 +392,7 @@ async function writeUntilRefused(asking: ClientRequest, most: number): Promise<n
     isOver = true
   })
   asking.on('error', () => {
-    // The service ends the connection.
+    // The service closes the connection.
   })
   for (let i = 0; i < most && !isOver; i++) {
     const room = asking.write(piece)
@@ -416,7 +418,7 @@ async function connected(path: string): Promise<Socket> {
   return socket
 }
 
-/** Descriptors of the service that are files, pipes or sockets; what its event loop has does not count. */
+/** The service's descriptors of files, pipes and sockets, without those of its event loop. */
 function openFiles({ service }: DockerWorld): number {
   const folder = `/proc/${service().pid}/fd`
   return readdirSync(folder).filter((fd) => {
@@ -428,7 +430,7 @@ function openFiles({ service }: DockerWorld): number {
   }).length
 }
 
-/** Diffs that began and did not end, by the log: each had been answered, so each has a line when it is over. */
+/** The number of diffs that began but did not end, according to the log, which gets a line at the end of each. */
 function runningCalls(log: string): number {
   const over = log.split('\n').filter((line) => / Diff id=large /.test(line)).length
   return 9 - over

@@ -1,4 +1,4 @@
-/** Cases about layers that only whoever asks by dockerd's protocol can get wrong, or that no driver alone can show. */
+/** Cases that only concern dockerd's protocol, or that a driver alone can't show. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -16,7 +16,7 @@ const makeSubvolume = (path: string) =>
 export const dockerCases: readonly Case[] = [
   {
     group: 'driver',
-    title: 'a layer with children is not removed, and it and they stay what they are',
+    title: 'a layer with children is not removed, and all of them stay as they are',
     run: (world) =>
       world.withDriver(async (bench) => {
         const parent = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -36,7 +36,7 @@ export const dockerCases: readonly Case[] = [
   {
     group: 'driver',
     title:
-      'layers made after the tars of others have the same content, and are one layer where they are the same',
+      'layers made from the tars of others have the same content, and equal ones are one layer of the store',
     run: (world) =>
       world.withDriver(async (bench) => {
         const base = await bench.written(undefined, (root) => makeTree(root, SAMPLE))
@@ -56,14 +56,14 @@ export const dockerCases: readonly Case[] = [
         )
         assert.ok(kept[0] !== undefined && kept[0] === kept[1], `one layer of the store: ${kept}`)
         for (const { below, top } of copies) {
-          for (const id of [top, below]) await bench.driver.remove(id) // which leaves the other one its layers
+          for (const id of [top, below]) await bench.driver.remove(id) // the other copy keeps its layers
         }
         assert.deepEqual(await bench.driver.list(), [base, template].sort())
       }),
   },
   {
     group: 'driver',
-    title: 'a size is refused where the backend has no quota, with that reason',
+    title: 'a size is refused, with the reason, where the backend has no quota',
     impossible: ({ supports }) => (supports.quota ? 'the backend has a quota' : undefined),
     run: (world) =>
       world.withDriver(async (bench) => {
@@ -76,7 +76,7 @@ export const dockerCases: readonly Case[] = [
   },
   {
     group: 'driver',
-    title: 'subvolumes that were made in a layer are removed with it',
+    title: 'subvolumes that were created in a layer are removed with it',
     async impossible(world) {
       const has = await lets((root) => makeSubvolume(`${root}/nested`))(world)
       return has ? undefined : 'the layers of this backend hold no subvolumes (nested)'
@@ -98,7 +98,7 @@ export const dockerCases: readonly Case[] = [
   },
   {
     group: 'changes',
-    title: 'names are told as JSON can: UTF-8 as it is, other bytes as U+FFFD; the diff has them all',
+    title: 'names in JSON are UTF-8, with other bytes as U+FFFD; the diff has the exact names',
     run: (world) =>
       world.withDriver(async (bench) => {
         const odd = ['"', '\\', '\n', '\x01', '\x7f', ' ', 'ä', '\u2028', '😀', '\ufffd'].map(

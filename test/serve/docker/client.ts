@@ -1,4 +1,4 @@
-/** The plug-in protocol as dockerd speaks it, by a client of our own: HTTP at a unix socket, one connection a request. */
+/** Our own client of the plug-in protocol: HTTP on a unix socket, one connection for each request. */
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -9,15 +9,15 @@ export interface Answer {
 }
 
 export interface DockerClient {
-  /** `POST /GraphDriver.METHOD` (or `/METHOD` where it has a dot) with JSON. */
+  /** `POST /GraphDriver.METHOD` (or `/METHOD` if that has a dot) with JSON. */
   call(method: string, body?: unknown): Promise<Answer>
   /** The same, which must answer 200 without Err. */
   done(method: string, body?: unknown): Promise<Answer['body']>
-  /** The place where a layer is mounted. */
+  /** The path at which a layer is mounted. */
   get(id: string): Promise<string>
   diff(id: string, parent?: string): Promise<Buffer>
   applyDiff(id: string, parent: string, tar: Buffer): Promise<Answer>
-  /** A request on its way: its body is the caller's to send. */
+  /** Opens a request; the caller sends its body. */
   open(path: string, headers?: Readonly<Record<string, string | number>>, method?: string): ClientRequest
 }
 

@@ -1,4 +1,4 @@
-/** Every case about drivers that a backend must pass, again through the plug-in's socket, by two services on one root. */
+/** Every case about drivers that a backend must pass, through the plug-in's sockets of two services on one root. */
 import assert from 'node:assert/strict'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ import { dockerCases } from './cases.js'
 import { type DockerClient, dockerClient } from './client.js'
 import { remoteModule } from './remote-driver.js'
 
-/** What every driver must do, in the words of the public suites, and the cases of ours that say so. */
+/** What every driver must do, in the words of the public suites, and our cases that show it. */
 const LINES: Readonly<Record<string, readonly string[]>> = {
   'create empty: root 0755 root:root, nothing inside': [
     'an empty layer has a root 0755 root:root and nothing inside, whatever the umask',
@@ -51,21 +51,19 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   ],
   'quota: 50 MiB, half fits, more is ENOSPC or EDQUOT': [
     'half of its size fits into a layer of 50 MiB, and more than all of it does not (quota)',
-    'a size is refused where the backend has no quota, with that reason',
+    'a size is refused, with the reason, where the backend has no quota',
   ],
-  'list: every id': [
-    'ids of every legal form work and are listed in order, and nothing else is listed',
-  ],
+  'list: every id': ['ids of every legal form work and are listed in order, and nothing else is listed'],
   'template: same content': [
-    'layers made after the tars of others have the same content, and are one layer where they are the same',
+    'layers made from the tars of others have the same content, and equal ones are one layer of the store',
   ],
   'remove: gone, the id is free again; a layer with children is refused': [
     'a removed layer is gone with all its files, and its id is free again',
-    'a layer with children is not removed, and it and they stay what they are',
+    'a layer with children is not removed, and all of them stay as they are',
   ],
   'zfs, and every other: remove of what is missing succeeds': ['removing a missing layer succeeds'],
   'btrfs: nested subvolumes go with their layer': [
-    'subvolumes that were made in a layer are removed with it',
+    'subvolumes that were created in a layer are removed with it',
   ],
   'copy: mode, mtime in ns, xattrs, hard links (with and without shared blocks: the last test here)': [
     'a copy keeps hard links, and links no files that were separate',
@@ -75,28 +73,28 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-/** What is not for this socket. */
+/** Cases that can't be run through the socket, with the reason. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
-  'its probe says that it works here, and leaves nothing behind': 'nobody probes through a service',
+  'its probe says that it works here, and leaves nothing behind': 'a service is not probed',
   'a layer whose seal is undone, as after an interrupted commit, is writable as it was, and can be sealed again':
     'an engine commits nothing',
   'a layer whose seal is undone keeps its size (quota)': 'an engine commits nothing',
   'a write to a sealed layer past its read-only mount is refused or shown as a problem':
-    'an engine has the place and not the mount',
+    'an engine gets a path and not the mount',
   'a directory whose owner changes in a child keeps all that is in it':
-    'a name that is no UTF-8: docker-cases.ts',
-  'names of every byte are added as they are': 'names that are no UTF-8: docker-cases.ts',
-  'names of every byte are modified and deleted as they are': 'names that are no UTF-8: docker-cases.ts',
+    'a name that is not UTF-8: see cases.ts',
+  'names of every byte are added as they are': 'names that are not UTF-8: see cases.ts',
+  'names of every byte are modified and deleted as they are': 'names that are not UTF-8: see cases.ts',
   'names with a special meaning elsewhere are plain names of files, directories and link targets':
-    'names that are no UTF-8: docker-cases.ts',
+    'names that are not UTF-8: see cases.ts',
   'a socket is listed, reported in a notice, and left out of the diff, since no tar can hold it':
-    'notices are in the log of the service',
+    'notices go to the log of the service',
   'opening a driver purges nothing that another is working on': 'a service is opened once',
   '500 layers show the files of the lowest one, can be compared with it, and can be removed':
     'overlayfs has no room for the layer on top that would seal them',
 }
 
-/** One backend does for what the protocol says of a change, once the backends themselves are right. */
+/** How the protocol reports changes is tested on one backend; the backends' own suites test the changes. */
 const ALL_CHANGES_ON = 'overlay'
 const ALWAYS: readonly Case[] = [
   ...driverCases,
@@ -117,7 +115,7 @@ for (const { driver, skip, within } of SERVE_CELLS) {
   describe(`${driver}: the driver cases through dockerd's protocol`, { skip }, () => {
     const cases = casesOf(driver)
 
-    test('each line of the public suites has its cases, and what is left out is known', () => {
+    test('each line of the public suites has its cases, and each case that is left out exists', () => {
       const titles = new Set(cases.map(({ title }) => title))
       for (const title of Object.values(LINES).flat()) assert.ok(titles.has(title), title)
       const known = new Set([...ALWAYS, ...changesCases].map(({ title }) => title))
@@ -145,7 +143,7 @@ for (const { driver, skip, within } of SERVE_CELLS) {
   })
 }
 
-/** A world whose drivers are services: two on one root, by turns. At the end that must be as it was, and check clean. */
+/** A world whose drivers are two services on one root, in turn. At the end the root must be as before, and check clean. */
 async function withServices(
   driver: string,
   place: string,
@@ -179,7 +177,7 @@ async function withServices(
   }
 }
 
-/** With a mask that would show in every mode that depends on one. */
+/** With a umask that would show in every mode that depends on it. */
 function start(driver: string, root: string, socket: string): Promise<Serving> {
   const umask = process.umask(0o077)
   const starting = startServing('docker', { root, driver, socket })
@@ -199,10 +197,10 @@ function requireLawful({ name }: Cell, reason: string): void {
 }
 
 describe('vfs: a copy by hand', { skip: whyNoFileSystem('tmpfs') ?? false }, () => {
-  // EXDEV: the kernel shares no blocks between these two. EIO shows that it was asked.
+  // EXDEV: the kernel can't share blocks between these files. EIO shows that sharing was tried.
   for (const [errno, outcome] of [
-    ['EXDEV', 'is as good where no blocks can be shared'],
-    ['EIO', 'is not tried where sharing failed'],
+    ['EXDEV', 'is made where no blocks can be shared'],
+    ['EIO', 'is not made where sharing fails otherwise'],
   ] as const) {
     test(outcome, async () => {
       const fileSystem = openFileSystem('tmpfs', { size: '256M' })

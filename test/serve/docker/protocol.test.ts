@@ -1,4 +1,4 @@
-/** dockerd's plug-in protocol, method by method, on every backend: what an engine may rely on. */
+/** dockerd's plug-in protocol, method by method, on every backend. */
 import assert from 'node:assert/strict'
 import {
   closeSync,
@@ -50,7 +50,7 @@ for (const cell of SERVE_CELLS) {
 }
 
 describe('the plug-in, started again with other options', { skip: NEEDS_ROOT }, () => {
-  test('says that dockerd was promised something else', async () => {
+  test('warns that dockerd was promised something else', async () => {
     const place = mkdtempSync(join(tmpdir(), 'vp-'))
     try {
       const [root, socket] = [join(place, 'root'), join(place, 'socket')]
@@ -70,9 +70,9 @@ describe('the plug-in, started again with other options', { skip: NEEDS_ROOT }, 
   })
 })
 
-/** They share one service; each cleans up after itself. */
+/** The cases share one service; each cleans up after itself. */
 const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
-  async 'It shakes hands, and remembers what Init told after a restart.'({ client, driver, varve, restart }) {
+  async 'It shakes hands, and remembers Init after a restart.'({ client, driver, varve, restart }) {
     for (const _ of [1, 2]) {
       assert.deepEqual(await client.done('Plugin.Activate', ''), { Implements: ['GraphDriver'] })
     }
@@ -102,7 +102,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     for (const _ of [1, 2]) await client.done('Cleanup')
   },
 
-  async 'What Init asks for and can not be done is refused, with the reason.'({ client, driver }) {
+  async 'Options of Init that can not be honoured are refused, with the reason.'({ client, driver }) {
     const shift = [{ container_id: 0, host_id: 100_000, size: 65_536 }]
     const cases: readonly (readonly [body: object, status: number, words: RegExp])[] = [
       [{ Opts: ['varve.driver=zfs'] }, 412, new RegExp(`is on ${driver}`)],
@@ -123,7 +123,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await client.done('Init', { Home: '/engine/varve' })
   },
 
-  async 'A tar goes in and comes out, byte for byte.'({ client }) {
+  async 'A tar comes out byte for byte as it was sent.'({ client }) {
     await fill(client)
     assert.deepEqual(await client.diff('base'), BASE)
     assert.deepEqual(await client.diff('upper', 'base'), UPPER)
@@ -133,12 +133,12 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       { Path: '/srv/new', Kind: 1 },
     ])
     assert.equal((await client.done('DiffSize', { ID: 'upper', Parent: 'base' })).Size, 10)
-    // A file of two names is one file.
+    // A file with two names counts once.
     assert.equal((await client.done('DiffSize', { ID: 'base' })).Size, 1010)
     await removeAll(client, ['upper', 'base'])
   },
 
-  async 'Against no parent, or any other, a difference is all there is.'({ client, place }) {
+  async 'A diff against no parent or another layer has all differences.'({ client, place }) {
     await fill(client)
     const whole = await client.done('Changes', { ID: 'upper' })
     assert.deepEqual(pathsOf(whole), ['/etc', '/etc/hosts', '/srv', '/srv/new', '/srv/old'])
@@ -156,7 +156,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await removeAll(client, ['copy', 'upper', 'base'])
   },
 
-  async 'Everything may be asked for again.'({ client }) {
+  async 'Every request may be repeated.'({ client }) {
     for (const _ of [1, 2]) await client.done('Create', { ID: 'again' })
     for (const _ of [1, 2]) await client.done('CreateReadWrite', { ID: 'again-rw', Parent: 'again' })
     assert.deepEqual(await client.done('Exists', { ID: 'again' }), { Exists: true })
@@ -176,7 +176,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.deepEqual(await client.done('Exists', { ID: 'again' }), { Exists: false })
   },
 
-  async 'A layer is writable until one is made on it; who reads there goes on.'({ client }) {
+  async 'A layer is writable until it has a child; readers of it go on.'({ client }) {
     await fill(client)
     await client.done('Create', { ID: 'written', Parent: 'base' })
     const place = await client.get('written')
@@ -203,7 +203,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await removeAll(client, ['child', 'written', 'upper', 'base'])
   },
 
-  async 'A tar on a layer that was written through a mount.'({ client, varve }) {
+  async 'A tar is applied to a child of a layer that was written through a mount.'({ client, varve }) {
     await client.done('Create', { ID: 'below' })
     writeFileSync(join(await client.get('below'), 'file'), 'below\n')
     await client.done('Put', { ID: 'below' })
@@ -221,7 +221,9 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await removeAll(client, ['above', 'below'])
   },
 
-  async 'A tar is laid once, into a layer that nobody wrote to, on its own parent.'({ client }) {
+  async 'A tar is applied only once, only to a layer that was not written to, and only on its own parent.'({
+    client,
+  }) {
     await fill(client)
     assert.equal((await client.applyDiff('base', '', BASE)).status, 412)
     await client.done('Create', { ID: 'used', Parent: 'base' })
@@ -240,7 +242,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await removeAll(client, ['touched', 'used', 'upper', 'base'])
   },
 
-  async 'Remove takes what is mounted with it.'({ client }) {
+  async 'Remove unmounts the layer too.'({ client }) {
     await client.done('Create', { ID: 'mounted' })
     const place = await client.get('mounted')
     const open = openSync(join(place, 'file'), 'w')
@@ -249,7 +251,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     assert.ok(!existsSync(place))
   },
 
-  async 'What an engine made and forgot keeps the files of its parents, and is not in its way.'({
+  async 'A layer that the engine forgot keeps its parents’ files, and does not block the engine.'({
     client,
     varve,
     restart,
@@ -287,7 +289,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     await removeAll(client, ['kept', 'upper', 'base'])
   },
 
-  async 'Many at once.'({ client }) {
+  async 'Many requests at once.'({ client }) {
     await fill(client)
     const ids = Array.from({ length: 16 }, (_, i) => `many-${i}`)
     const size = await Promise.all(
@@ -320,7 +322,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
       const place = await client.get('limited')
       const write = () =>
         writeFileSync(join(place, 'file'), Buffer.alloc(96 * 1024 * 1024, 1), { flush: true })
-      // EDQUOT, of which Node knows the number only.
+      // EDQUOT, which Node has no name for.
       assert.throws(write, { errno: -122 })
       await client.done('Put', { ID: 'limited' })
     } else assert.match(String(answer.body.Err), new RegExp(`${driver}: layer option "size": .*quota`))
@@ -343,7 +345,11 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     }
   },
 
-  async 'The admin looks into an engine’s layers, and shares his own.'({ client, varve, place }) {
+  async 'The admin can read an engine’s layers, and the engine shares the admin’s.'({
+    client,
+    varve,
+    place,
+  }) {
     const file = join(place, 'base.tar')
     writeFileSync(file, BASE)
     const [imported] = await varve.json<{ id: string; diffId: string }>('import', '--layer', file)
@@ -375,7 +381,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
     rmSync(file)
   },
 
-  async 'Metrics count what was done, and every call has a line in the log.'({ client, place, service }) {
+  async 'Metrics count the calls, and every call has a line in the log.'({ client, place, service }) {
     await fill(client)
     await client.call('Get', { ID: 'nobody' })
     const text = await fetchText(join(place, 'metrics'), '/metrics')
@@ -393,7 +399,7 @@ const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
   },
 }
 
-/** What the store keeps of the last Init. */
+/** The last Init, as the store keeps it. */
 async function remembered({ root }: DockerWorld['varve']): Promise<unknown> {
   const store = await openStore({ root, drivers })
   try {

@@ -1,4 +1,4 @@
-/** Our service on a backend, and a client for it: for the tests of the plug-in protocol without dockerd. */
+/** A service on a backend and a client, for tests of the plug-in protocol without dockerd. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -15,11 +15,11 @@ export interface DockerWorld {
   readonly varve: Varve
   readonly client: DockerClient
   service(): Serving
-  /** Ends it and starts it again. */
+  /** Ends the service and starts it again. */
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
-/** Afterwards the service must end well and the store must check clean. A failure tells the log. */
+/** Afterwards the service must end with status 0 and the store must check clean. An error includes the log. */
 export async function withDocker(cell: ServeCell, use: (world: DockerWorld) => Promise<void>): Promise<void> {
   await cell.within(async (place) => {
     const { driver } = cell
@@ -55,7 +55,7 @@ export async function withDocker(cell: ServeCell, use: (world: DockerWorld) => P
   })
 }
 
-/** Mount points below a directory that a failed test left. */
+/** Mount points that a failed test left below a directory. */
 function mountsBelow(directory: string): readonly string[] {
   const lines = readFileSync('/proc/self/mounts', 'utf8').split('\n')
   const targets = lines.map((line) => line.split(' ')[1] ?? '')

@@ -1,4 +1,4 @@
-/** Builds, with both builders: several stages, and from the cache. */
+/** Builds with both builders: several stages, and with a cache. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ COPY --from=two --chown=1000:1000 /srv/one /srv/gone /own/
 COPY context /srv/context
 RUN ls /srv/gone && cat /copied/dir/second && rm /srv/context/b
 `
-/** Steps that are taken from the cache when nothing changed, and when the context did. */
+/** Number of steps that come from the cache when nothing has changed, and when the context has. */
 const CACHED = { all: 9, some: 7 } as const
 
 const BUILT = `.:
@@ -51,7 +51,7 @@ stage
 `
 
 export const BUILDS: Cases = {
-  async 'build: several stages, and from the cache, with the classic builder'({ docker }) {
+  async 'build: several stages, with a cache, with the classic builder'({ docker }) {
     await buildThrice(docker, { name: 'classic:1', kit: '0', cached: /Using cache/g })
   },
 
@@ -65,7 +65,7 @@ export const BUILDS: Cases = {
       const run = `echo ${'xy'.charAt(line)} >> /cache/lines && cp /cache/lines /lines`
       const recipe = `FROM ${IMAGE}\nRUN --mount=type=cache,target=/cache ${run}\n`
       await docker.dockerWith(words, { DOCKER_BUILDKIT: '1' }, recipe)
-      // Newer ones take the mount point away again.
+      // Newer versions remove the mount point afterwards.
       const script = 'cat /lines; ls /cache 2>/dev/null || :'
       assert.equal(await docker.docker(...RUN, '--rm', 'mount:1', 'sh', '-c', script), want)
     }
@@ -75,14 +75,14 @@ export const BUILDS: Cases = {
 interface Build {
   readonly name: string
   readonly kit: '0' | '1'
-  /** What tells of a step from the cache. */
+  /** Matches each step that came from the cache in the output. */
   readonly cached: RegExp
 }
 
 async function buildThrice(docker: Docker, { name, kit, cached }: Build): Promise<void> {
   const context = mkdtempSync(join(tmpdir(), 'vc-'))
   const env = { DOCKER_BUILDKIT: kit, BUILDKIT_PROGRESS: 'plain' }
-  /** How many steps were in the cache. */
+  /** Returns the number of steps that came from the cache. */
   const build = async () => {
     const said = await docker.dockerWith(['build', '--network', 'none', '--tag', name, context], env)
     return said.match(cached)?.length ?? 0

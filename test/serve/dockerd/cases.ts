@@ -1,4 +1,4 @@
-/** All that people do with dockerd, while the admin looks in; at the end nothing is left. */
+/** What people do with dockerd, and what an admin sees meanwhile. At the end nothing is left. */
 import { BUILDS } from './builds.js'
 import { CONTAINERS } from './containers.js'
 import { COPIES } from './copies.js'

@@ -1,4 +1,4 @@
-/** What dockerd, its containerd and our service are told: all their directories, files and sockets are in one place. */
+/** The configuration of dockerd, its containerd and the service: all directories, files and sockets are in one place. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { containerdConfig } from '../../../fixtures/docker.js'
@@ -8,21 +8,27 @@ import { groupOf } from '../cgroups.js'
 export interface DockerConfig {
   /** An existing directory; everything is below it. */
   readonly place: string
-  /** Our backend; the same beneath containerd, which keeps dockerd's images; or dockerd's own storage driver instead of us. */
+  /**
+   * `varve`: the service as dockerd's plug-in, on this backend; `store`: beneath containerd's image store; `own`: not at
+   * all.
+   */
   readonly storage: { readonly varve: string } | { readonly store: string } | { readonly own: string }
-  /** Words for a dockerd that makes networks, in a network and with a host name of its own; default it makes none. */
+  /**
+   * Arguments for a dockerd that creates networks, in its own network namespace with its own host name. Default: no
+   * networks.
+   */
   readonly networks?: readonly string[]
 }
 
-/** Debian's client: another one earlier in PATH may be too new for its daemon. */
+/** Debian's client, because another one in PATH may be too new for the daemon. */
 const CLIENT = existsSync('/usr/bin/docker') ? '/usr/bin/docker' : 'docker'
 
-/** Our store. */
+/** The root of the store. */
 export function rootOf({ place }: DockerConfig): string {
   return join(place, 'varve')
 }
 
-/** Before any of them starts. */
+/** To be called before any of them starts. */
 export function writeConfig({ place, storage }: DockerConfig): void {
   for (const name of ['config', 'tmp']) mkdirSync(join(place, name))
   const isStore = 'store' in storage
@@ -48,10 +54,10 @@ export function containerdWords({ place }: DockerConfig): readonly string[] {
   return ['containerd', '--config', join(place, 'containerd.toml')]
 }
 
-/** `socket`: for dockerd's plug-in, another one than where dockerd looks for it. */
+/** `socket` replaces the path at which dockerd looks for the plug-in. */
 export function serviceWords(config: DockerConfig, socket: string | undefined): readonly string[] {
   const { place, storage } = config
-  if ('own' in storage) throw new Error('dockerd is on its own here')
+  if ('own' in storage) throw new Error('dockerd is on its own storage here')
   const [driver, ...engine] =
     'varve' in storage
       ? [storage.varve, 'docker', ...(socket === undefined ? [] : ['--socket', socket])]

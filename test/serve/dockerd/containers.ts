@@ -1,11 +1,11 @@
-/** dockerd's containers: what they change, as dockerd and the admin see it; many at once; one whose size is limited. */
+/** dockerd's containers: their changes, as dockerd and the admin see them; many at once; one with a size limit. */
 import assert from 'node:assert/strict'
 import { lines, sortedLines } from '../../support/text-lines.js'
 import { IMAGE } from '../busy-image.js'
 import { layerOf, layersOf, mountPoints } from './layers.js'
 import { type Cases, RUN, STAYING } from './stage.js'
 
-/** What a container does to its files. */
+/** The script that changes a container's files. */
 const EDITS = `echo new > /srv/new; rm /srv/keep/3; rm -r /srv/gone; mkdir /srv/gone; echo other > /srv/gone/1
 mv /srv/two /srv/moved; chmod 700 /srv/keep; ln -s new /srv/link; mknod /srv/null c 1 3; ln /srv/new /srv/hard`
 const EDITED = [
@@ -19,7 +19,7 @@ const EDITED = [
 const MANY = Array.from({ length: 20 }, (_, i) => `many${i}`)
 
 export const CONTAINERS: Cases = {
-  async 'diff: what varve diff says, of a running container and of a stopped one'({ docker }) {
+  async 'diff: the same as varve diff, for a running and a stopped container'({ docker }) {
     await docker.docker(...RUN, ...STAYING, '--name', 'edited', IMAGE, 'sh', '-c', `${EDITS}; sleep 1000`)
     for (const state of ['running', 'stopped']) {
       if (state === 'stopped') await docker.docker('stop', '--time', '0', 'edited')
@@ -37,7 +37,7 @@ export const CONTAINERS: Cases = {
     assert.match(await docker.docker('ps', '--all', '--size', '--format', '{{.Size}}'), /^1[0-9]B/)
   },
 
-  async 'commit: the container again, as an image'({ docker }) {
+  async 'commit: an image of a stopped container'({ docker }) {
     await docker.docker('commit', 'edited', 'committed:1')
     const script = 'cd /srv; ls; cat new gone/* moved; test ! -e keep/3; stat -c %a keep; stat -c %t,%T null'
     const said = await docker.docker(...RUN, '--rm', 'committed:1', 'sh', '-c', script)
@@ -45,7 +45,7 @@ export const CONTAINERS: Cases = {
     assert.match(await docker.docker('history', 'committed:1'), /echo new > /)
   },
 
-  async 'commit: of a running container, which is paused'({ docker }) {
+  async 'commit: an image of a running container, which is paused'({ docker }) {
     await docker.docker('start', 'edited')
     await docker.docker('commit', 'edited', 'committed:2')
     const said = await docker.docker(...RUN, '--rm', 'committed:2', 'sh', '-c', 'cat /srv/new')
@@ -83,7 +83,7 @@ export const CONTAINERS: Cases = {
     assert.ok(!(await layersOf(docker)).some(({ mounts }) => mounts.length > 0))
   },
 
-  async 'run --storage-opt size: the limit holds, or is refused with the reason'({ docker, driver }) {
+  async 'run --storage-opt size: the limit is enforced, or refused with the reason'({ docker, driver }) {
     const before = await layersOf(docker)
     const fill = 'busybox dd if=/dev/zero of=/big bs=1M count=64 conv=fsync'
     const limited = [...RUN, '--rm', '--storage-opt', 'size=32M', IMAGE, 'sh', '-c'] as const

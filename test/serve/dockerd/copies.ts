@@ -1,4 +1,4 @@
-/** What goes into dockerd's containers and comes out of them: cp, export, import. */
+/** Copies into and out of dockerd's containers: cp, export, import. */
 import assert from 'node:assert/strict'
 import {
   chmodSync,
@@ -21,11 +21,11 @@ import { IMAGE } from '../busy-image.js'
 import { layersOf, treeOf } from './layers.js'
 import { type Cases, RUN, STAYING } from './stage.js'
 
-/** cap_net_raw=ep, as the kernel keeps it. */
+/** The kernel's form of cap_net_raw=ep. */
 const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000', 'hex').toString('latin1')
 
 export const COPIES: Cases = {
-  async 'cp: both ways, of a stopped container and of a running one, with owners, links, modes and capabilities'(
+  async 'cp: both ways, for a stopped and a running container, with owners, links, modes and capabilities'(
     stage,
   ) {
     const { docker, work } = stage
@@ -33,7 +33,7 @@ export const COPIES: Cases = {
     const source = join(work, 'source')
     makeSource(source)
     const original = snapshot(source)
-    // What comes out is the caller's, as documented.
+    // Files copied out belong to the caller, as documented.
     const owned = new Map([...original].map(([path, line]) => [path, line.replace(/ \d+:\d+ /, ' 0:0 ')]))
     for (const container of ['edited', 'copied']) {
       await docker.docker('cp', '--archive', source, `${container}:/srv/`)
@@ -79,13 +79,13 @@ export const COPIES: Cases = {
   },
 }
 
-/** A tree as dockerd's own tars keep it: no part of a second, and no time of the root. */
+/** A tree as dockerd's own tars keep it: times in whole seconds, and no time of the root. */
 function inSeconds(path: string): Snapshot {
   const tree = snapshot(path, { timeless: new Set(['']) })
   return new Map([...tree].map(([name, line]) => [name, line.replace(/(mtime=\d+)\d{9}/, '$1')]))
 }
 
-/** A directory with all that `docker cp` keeps. */
+/** Creates a directory with everything that `docker cp` keeps. */
 function makeSource(source: string): void {
   const path = (name: string) => join(source, name)
   mkdirSync(path('deep'), { recursive: true })

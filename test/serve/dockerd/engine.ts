@@ -1,4 +1,4 @@
-/** A real dockerd that uses us, with its containerd and our service, in a world of its own. */
+/** A real dockerd on varve, with its containerd and the service, in its own world. */
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,32 +24,32 @@ import {
 export const DOCKERD_COMMANDS = ['dockerd', 'containerd', 'runc', 'docker', 'setpriv', 'unshare', 'nsenter']
 
 export interface DockerOptions extends DockerConfig {
-  /** Another system whose engines they are (fixtures/newest.ts); default the host's. */
+  /** The system whose engines they are (fixtures/newest.ts); default: the host. */
   readonly system?: OtherSystem
-  /** Opens what stands between dockerd and us: all that they say to each other goes through it. */
+  /** Opens a proxy between dockerd and the service; all their traffic goes through it. */
   between?(sockets: Sockets): Promise<{ close(): void }>
 }
 
 export interface Docker {
-  /** Runs the client; its standard output. */
+  /** Runs the client. Resolves to its standard output. */
   docker(...args: readonly string[]): Promise<string>
-  /** The same with an environment; standard error too. */
+  /** The same with an environment. Resolves to standard error too. */
   dockerWith(args: readonly string[], env: Readonly<Record<string, string>>, input?: string): Promise<string>
-  /** Runs `varve` as an admin would while all this runs; its standard output. */
+  /** Runs `varve` as an admin would, beside the service. Resolves to its standard output. */
   varve(...args: readonly string[]): Promise<string>
-  /** Runs any command in the world; its standard output. */
+  /** Runs any command in the world. Resolves to its standard output. */
   inside(...args: readonly string[]): Promise<string>
   startService(env?: Readonly<Record<string, string>>): Promise<Running>
-  /** With more words for it. */
+  /** `args`: additional arguments. */
   startDockerd(...args: readonly string[]): Promise<Running>
-  /** The last one that was started. */
+  /** The service that was started last. */
   service(): Running
   dockerd(): Running
-  /** Our store. */
+  /** The root of the store. */
   readonly root: string
 }
 
-/** Starts all of it, lets `use` use it, and ends it with all that it started. A failure tells the logs. Needs root. */
+/** Starts everything, runs `use`, and ends everything with all child processes. An error includes the logs. Needs root. */
 export async function withDockerd<T>(
   options: DockerOptions,
   use: (docker: Docker) => Promise<T>,
@@ -109,14 +109,14 @@ function dockerIn(world: EngineWorld, options: DockerOptions): Docker {
   }
 }
 
-/** Where dockerd looks for us, by a path that leads into the world. */
+/** The path, from outside the world, at which dockerd looks for the plug-in. */
 async function pluginSocket(world: EngineWorld): Promise<string> {
   const plugins = join(await world.root(), 'run/docker/plugins')
   mkdirSync(plugins, { recursive: true })
   return join(plugins, 'varve.sock')
 }
 
-/** Where we listen when something stands between. */
+/** The service's socket when there is a proxy between. */
 function forwardSocket(place: string): string {
   return join(place, 'varve.sock')
 }
@@ -126,7 +126,7 @@ function logsOf(place: string): string {
   return files.map((file) => `${file}:\n${endOf(file)}`).join('\n')
 }
 
-/** What matters of a log. */
+/** The end of a log, without the noisy lines. */
 function endOf(file: string): string {
   if (!existsSync(file)) return 'none'
   const lines = readFileSync(file, 'utf8').split('\n')

@@ -1,4 +1,4 @@
-/** dockerd's images: loaded, shared with the admin's, saved as overlay2 saves them. */
+/** dockerd's images: loaded, shared with the admin's, and saved as overlay2 saves them. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,15 +11,15 @@ import { type Docker, withDockerd } from './engine.js'
 import { layersOf } from './layers.js'
 import { type Cases, RUN } from './stage.js'
 
-/** The archive fills them after it has told their times. */
+/** Directories whose times later entries of the archive change. */
 const timeless = new Set(['', 'etc', 'usr', 'usr/bin'])
-/** All times are told, so that the same commit is the same everywhere. */
+/** Sets all times, so that the commit is the same everywhere. */
 const TIMED = `cd /srv; rm keep/3; rm -r gone; mkdir gone; echo other > gone/1; chmod 4711 gone/1; mv keep/5 moved; ln -s x link
 mkdir dir; echo deep > dir/file; touch -d @1700000000 gone/1 dir/file; touch -h -d @1700000000 link
 touch -d @1700000001 gone keep dir; touch -d @1700000002 .`
 
 export const IMAGES: Cases = {
-  async 'load: an image, with the ids it had, out of the layers that the admin imported'(stage) {
+  async 'load: an image keeps its id, and uses the layers that the admin imported'(stage) {
     const { docker, driver, archive, work } = stage
     await docker.varve('import', archive)
     const imported = await layersOf(docker)
@@ -50,7 +50,7 @@ export const IMAGES: Cases = {
     assert.equal(said, 'gone\nkeep\none\ntwo\nseven\nnew\nhard\n')
   },
 
-  async 'save: the layers that a dockerd on overlay2 saves, and each runs what the other saved'(stage) {
+  async 'save: the layers are those that overlay2 saves, and each engine runs what the other saved'(stage) {
     const { docker, archive, work, system } = stage
     const place = mkdtempSync(join(tmpdir(), 'vo-'))
     try {
@@ -86,7 +86,7 @@ export const IMAGES: Cases = {
     }
   },
 
-  async 'save: of a commit with a file of zeros, and load of what was saved'({ docker, work }) {
+  async 'save and load: a commit with a file of zeros'({ docker, work }) {
     const script = 'cd /srv; dd if=/dev/zero of=zeros bs=1M count=5; truncate -s 6M hole; echo end >> hole'
     await docker.docker(...RUN, '--name', 'zeros', IMAGE, 'sh', '-ec', script)
     await docker.docker('commit', 'zeros', 'zeros:1')
@@ -115,13 +115,13 @@ export const IMAGES: Cases = {
   },
 }
 
-/** Both images, by name, out of one archive. */
+/** Saves both images in one archive, and reads them by name. */
 async function saved(from: Docker, work: string): Promise<ReadonlyMap<string, ReadImage>> {
   await from.docker('save', '--output', `${work}.tar`, IMAGE, 'timed:1')
   return new Map(readImages(`${work}.tar`, work).map((image) => [image.names[0] ?? '', image]))
 }
 
-/** Of the trees that two images are. */
+/** The differences between the trees of two images. */
 function difference(one: ReadImage | undefined, other: ReadImage | undefined, work: string): string[] {
   const trees = [one, other].map((image, i) => {
     const directory = join(work, `tree-${i}`)

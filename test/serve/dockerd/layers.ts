@@ -1,4 +1,4 @@
-/** What there is of a dockerd's layers: by `varve layers`, on the disk, and mounted. */
+/** dockerd's layers: as `varve layers` lists them, on the disk, and mounted. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { lines } from '../../support/text-lines.js'
@@ -12,17 +12,17 @@ export interface LayerLine {
   readonly diffId?: string
 }
 
-/** What `varve layers` says, parents before children. */
+/** The layers, parents before children. */
 export async function layersOf({ varve }: Docker): Promise<readonly LayerLine[]> {
   return lines(await varve('--json', 'layers')).map((line) => JSON.parse(line) as LayerLine)
 }
 
-/** The raw id of a container's layer. */
+/** dockerd's id of a container's layer. */
 export async function layerOf(docker: Docker, container: string): Promise<string> {
   return (await docker.docker('inspect', '--format', '{{.GraphDriver.Data.ID}}', container)).trim()
 }
 
-/** Where this process sees the files of a container that runs, without what is mounted in there. */
+/** The path, for this process, of a running container's files, without other mounts in it. */
 export async function treeOf(docker: Docker, container: string): Promise<string> {
   const id = await layerOf(docker, container)
   const layer = (await layersOf(docker)).find(({ names }) => names.includes(id))
@@ -31,12 +31,12 @@ export async function treeOf(docker: Docker, container: string): Promise<string>
   return `/proc/${docker.service().pid}/root${place}`
 }
 
-/** The places that layers are mounted at, or were: their paths in the world. */
+/** The paths, in the world, at which layers are or were mounted. */
 export async function mountPoints(docker: Docker): Promise<readonly string[]> {
   return lines(await docker.inside('find', join(docker.root, 'mnt'), '-mindepth', '1', '-maxdepth', '1'))
 }
 
-/** Names of the folders that the backend keeps layers in. */
+/** Names of the backend's folders of layers. */
 export function layerFolders({ root }: Docker, driver: string): readonly string[] {
   const homes: Readonly<Record<string, string>> = { vfs: 'vfs/dir', btrfs: 'btrfs/subvolumes' }
   return readdirSync(join(root, homes[driver] ?? driver)).filter((name) => !name.endsWith('~'))

@@ -1,4 +1,6 @@
-/** dockerd and our service start again, gently and not, with containers that run; and all of it is taken away. */
+/**
+ * Restarts of dockerd and of the service, by SIGTERM and kill -9, with running containers; and the removal of everything.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,9 +12,9 @@ import { layerFolders } from './layers.js'
 import { type Cases, RUN, STAYING } from './stage.js'
 
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const
-/** What the other cases have made. */
+/** The images that the other cases have made. */
 const MADE = ['varve.test/busy', 'timed', 'committed', 'classic', 'kit', 'mount']
-/** Tables that speak of the store, and not of what is in it. */
+/** Tables about the store itself, and not about its content. */
 const ITS_OWN = ['meta', 'driver_state']
 
 export const RESTARTS: Cases = {
@@ -49,11 +51,7 @@ export const RESTARTS: Cases = {
     }
   },
 
-  async 'dockerd is told what to store in: it must be what the service was started with'({
-    docker,
-    driver,
-    place,
-  }) {
+  async 'dockerd’s storage options must match what the service was started with'({ docker, driver, place }) {
     const log = () => readFileSync(join(place, 'dockerd.log'), 'utf8')
     const other = driver === 'vfs' ? 'overlay' : 'vfs'
     const wrong: readonly (readonly [option: string, reason: RegExp])[] = [
@@ -86,7 +84,7 @@ export const RESTARTS: Cases = {
     }
   },
 
-  async 'prune: no row, no directory and no mount is left'({ docker, driver }) {
+  async 'prune: it leaves no row, no directory and no mount'({ docker, driver }) {
     await docker.docker('container', 'prune', '--force')
     await docker.docker('system', 'prune', '--all', '--force', '--volumes')
     assert.equal(await docker.docker('images', '--all', '--quiet'), '')
@@ -104,7 +102,7 @@ async function running(docker: Docker, container: string): Promise<string> {
   return (await docker.docker('inspect', '--format', '{{.State.Running}} {{.State.Pid}}', container)).trim()
 }
 
-/** The tables of the store that have rows. */
+/** The tables of the store that have rows, but {@link ITS_OWN}. */
 function rowsOf({ root }: Docker): readonly string[] {
   const database = new Sqlite(join(root, 'varve.db'), { readonly: true })
   try {

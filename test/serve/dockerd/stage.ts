@@ -1,4 +1,4 @@
-/** A real dockerd on our backends, and the cases that are done with it one after the other. */
+/** A real dockerd on our backends, and the runner of its cases, which build on each other. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,11 +11,11 @@ import { DOCKERD_COMMANDS, type Docker, type DockerOptions, withDockerd } from '
 export interface Stage {
   readonly docker: Docker
   readonly driver: string
-  /** Where its logs are. */
+  /** The directory with its logs. */
   readonly place: string
-  /** A directory of the test's own. */
+  /** A directory for the test's own files. */
   readonly work: string
-  /** The image as it is to be loaded. */
+  /** The archive of the image to load. */
   readonly archive: string
   readonly system?: OtherSystem
 }
@@ -25,16 +25,16 @@ export type Cases = Readonly<Record<string, (stage: Stage) => Promise<void>>>
 
 export interface DockerdTests {
   readonly cases: Cases
-  /** Default all. */
+  /** Default: all. */
   readonly drivers?: readonly string[]
-  /** Default by plug-in. */
+  /** Default: by plug-in. */
   storage?(driver: string): DockerOptions['storage']
-  /** Whose dockerd it is; default the host's. */
+  /** The system whose dockerd it is; default: the host. */
   system?(): Promise<OtherSystem>
 }
 
 export const RUN = ['run', '--network', 'none'] as const
-/** Stopped without the ten seconds that dockerd gives. */
+/** For a container that is stopped without dockerd's grace of ten seconds. */
 export const STAYING = ['--detach', '--stop-signal', 'SIGKILL'] as const
 
 /** The cases on every backend. */
@@ -55,7 +55,7 @@ export function testDockerd(
             await run(stage)
             isBroken = false
           })
-          if (isBroken) throw new Error(`${each}: the others build on it`)
+          if (isBroken) throw new Error(`${each}: later cases build on it`)
         }
       })
     })
@@ -66,7 +66,7 @@ function byPlugin(driver: string): DockerOptions['storage'] {
   return { varve: driver }
 }
 
-/** Afterwards both must end well. */
+/** Afterwards dockerd and the service must end with status 0. */
 async function withStage(
   { driver, within }: ServeCell,
   engine: Pick<DockerOptions, 'storage' | 'system'>,

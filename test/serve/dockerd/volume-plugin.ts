@@ -1,4 +1,4 @@
-/** A volume plug-in for dockerd: a volume is a directory in a place of the test's. It keeps account of who has one mounted. */
+/** A volume plug-in for dockerd: volumes are directories of the test. It records who has a volume mounted. */
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { collect } from '../docker/client.js'
 
 export interface VolumePlugin {
-  /** Where the files of a volume are. */
+  /** The directory of a volume. */
   directoryOf(name: string): string
-  /** Who has it mounted now: ids that dockerd made. */
+  /** Who has it mounted now, by ids from dockerd. */
   holders(name: string): readonly string[]
   close(): void
 }
@@ -18,7 +18,7 @@ interface Question {
   readonly ID?: string
 }
 
-/** Listens at `socket`; volumes are directories in `place`, which dockerd must see under the same path. */
+/** Listens at `socket`. Volumes are directories in `place`, which dockerd must see under the same path. */
 export async function openVolumePlugin(socket: string, place: string): Promise<VolumePlugin> {
   mkdirSync(place)
   const held = new Map<string, Set<string>>()

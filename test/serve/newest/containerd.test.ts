@@ -1,4 +1,4 @@
-/** The newest containerd that Debian has, on us: 1.7 of Debian 13. */
+/** Debian's newest containerd on varve: 1.7 of Debian 13. */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { until } from '../until.js'
 
 testContainerd('containerd 1.7', { cases: CONTAINERD_CASES, system: newestEngines })
 
-/** Its transfer service unpacks by way of us. */
+/** Makes its transfer service unpack on varve. */
 const TRANSFER = `[[plugins."io.containerd.transfer.v1.local".unpack_config]]
   platform = "linux/${process.arch === 'arm64' ? 'arm64' : 'amd64'}"
   snapshotter = "varve"

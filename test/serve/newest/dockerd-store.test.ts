@@ -1,6 +1,6 @@
 /**
- * dockerd on containerd's image store, with us as its snapshotter: from version 28 on the only way, since there are no plug-ins
- * of our kind any more. Here 26.1 and containerd 1.7 of Debian 13.
+ * dockerd on containerd's image store, with varve as the snapshotter. From version 28 on this is the only way, since dockerd
+ * has no graph-driver plug-ins any more. Here dockerd 26.1 and containerd 1.7 of Debian 13.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ testDockerd('dockerd 26.1 by way of containerd', {
   system: newestEngines,
   storage: (driver) => ({ store: driver }),
   cases: {
-    async 'load and save: the same layers'({ docker, archive, work }) {
+    async 'load and save: the layers are the same'({ docker, archive, work }) {
       await docker.docker('load', '--input', archive)
       assert.match(
         await docker.docker('info'),
@@ -32,7 +32,7 @@ testDockerd('dockerd 26.1 by way of containerd', {
       assert.deepEqual(layers(file, 'saved'), layers(archive, 'original'))
     },
 
-    async 'diff: what varve diff says, of a running container and of a stopped one'({ docker }) {
+    async 'diff: the same as varve diff, for a running and a stopped container'({ docker }) {
       const container = [...RUN, ...STAYING, '--name', 'edited', IMAGE]
       await docker.docker(...container, 'sh', '-c', `${EDITS}; sleep 1000`)
       const id = (await docker.docker('inspect', '--format', '{{.Id}}', 'edited')).trim()
@@ -48,7 +48,7 @@ testDockerd('dockerd 26.1 by way of containerd', {
       assert.match(await docker.varve('layers'), new RegExp(`containerd moby/\\d+/${id}\\n`))
     },
 
-    async 'commit: the container again, as an image'({ docker }) {
+    async 'commit: an image of a stopped container'({ docker }) {
       await docker.docker('commit', 'edited', 'committed:1')
       const script = 'cd /srv; ls; cat new moved; test ! -e keep/3; ls gone'
       const said = await docker.docker(...RUN, '--rm', 'committed:1', 'sh', '-c', script)
@@ -77,12 +77,12 @@ testDockerd('dockerd 26.1 by way of containerd', {
       }
     },
 
-    async 'our service is killed beneath a container, then dockerd: both go on'({ docker }) {
+    async 'the service, then dockerd, is killed beneath a container, and both go on'({ docker }) {
       const script = 'echo x >> /srv/x; sleep 1000'
       await docker.docker(...RUN, '--detach', '--name', 'through', IMAGE, 'sh', '-c', script)
       await docker.service().end('SIGKILL')
       await docker.startService()
-      // containerd looks for us again at most 3 s after it failed to find us.
+      // containerd looks for the service again at most 3 s after it failed to find it.
       await until('containerd has found the service again', async () => {
         assert.ok(lines(await docker.docker('diff', 'through')).includes('A /srv/x'))
       })
@@ -95,11 +95,11 @@ testDockerd('dockerd 26.1 by way of containerd', {
       await docker.varve('check')
     },
 
-    async 'prune: nothing is left'({ docker, driver }) {
+    async 'prune: it leaves nothing'({ docker, driver }) {
       await docker.docker('rm', '--force', 'edited')
       await docker.docker('system', 'prune', '--all', '--force')
       assert.equal(await docker.docker('images', '--all', '--quiet'), '')
-      // containerd collects its garbage by and by.
+      // containerd collects its garbage from time to time.
       await until('no layer is left', async () => assert.equal(await docker.varve('layers', '--quiet'), ''))
       assert.deepEqual(layerFolders(docker, driver), [])
       await docker.varve('check', '--data')

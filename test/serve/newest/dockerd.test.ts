@@ -1,4 +1,4 @@
-/** The newest dockerd that still has plug-ins of our kind, on our storage: 26.1 of Debian 13. */
+/** The newest dockerd of Debian that still has graph-driver plug-ins, on varve: 26.1 of Debian 13. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { newestEngines } from '../../../fixtures/newest.js'
@@ -13,13 +13,13 @@ testDockerd('dockerd 26.1', {
   system: newestEngines,
   cases: {
     ...others,
-    'export and import: what dockerd itself forgets by it, the admin can remove': exportAndForget,
+    'export and import: the layer that dockerd forgets, the admin can remove': exportAndForget,
   },
 })
 
 /**
- * `docker export` of a stopped container forgets to give its layer back, on overlay2 too (moby issue 48516), and then never
- * removes it, nor the image below.
+ * `docker export` of a stopped container forgets to release its layer, on overlay2 too (moby issue 48516). Then dockerd
+ * never removes it, nor the image below.
  */
 async function exportAndForget({ docker, archive, work }: Stage): Promise<void> {
   const file = join(work, 'exported.tar')

@@ -1,12 +1,12 @@
-/** Whether what is answered now is what was answered when the transcript was recorded. */
+/** Compares an answer with the recorded one. */
 import type { Json } from './lines.js'
 
-/** What the unknowns of the transcript, its times and folders, are in this run. */
+/** The values, in this run, of the transcript's names for times and folders. */
 export type Unknowns = Map<string, string>
 
 /**
- * In words, each difference by its path. `TIME1` is any time and `DIR1` any folder, but always the same, and no folder has two
- * names; `BYTES` is any size.
+ * Describes each difference by its path. `TIME1` stands for any time and `DIR1` for any folder, but always for the same one,
+ * and no folder may have two names. `BYTES` stands for any size.
  */
 export function differencesOf(
   recorded: Json | undefined,
@@ -50,13 +50,13 @@ export function differencesOf(
 const TIME = /^TIME[0-9]+$/
 const FOLDERS = /(?<![A-Za-z0-9])DIR[0-9]+(?![A-Za-z0-9])/g
 
-/** Of the text with its folders unknown. */
+/** Matches the text with any folders. */
 function patternOf(text: string): RegExp {
   const parts = text.split(FOLDERS).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
   return new RegExp(`^${parts.join('([0-9a-z]{8})')}$`)
 }
 
-/** Every value that differs from this one in one leaf, or lacks one. */
+/** All values that differ from this one in one leaf, or lack one. */
 export function* tampered(value: Json): Generator<Json, void> {
   if (Array.isArray(value)) {
     for (const [i, item] of value.entries())

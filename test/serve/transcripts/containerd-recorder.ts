@@ -1,4 +1,4 @@
-/** Writes down what containerd says to us and is told, with what it did to files before it. */
+/** Records containerd's calls and their answers, with the changes that it made to files before each call. */
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,16 +16,16 @@ export interface ContainerdRecorder {
   open(sockets: Sockets): Promise<{ close(): void }>
   step(title: string): void
   restart(signal: 'SIGTERM' | 'SIGKILL'): void
-  /** Tells what the administrator does, which is the caller's to do. */
+  /** Records a command of the administrator; the caller runs it. */
   admin(args: readonly string[]): void
   lines(engine: string): readonly ContainerdLine[]
-  /** Each kind of request as it first was, and as it first was with other fields. */
+  /** The first request of each kind, and the first with each other set of fields. */
   wire(): readonly WireLine[]
 }
 
 type Fields = { readonly [key: string]: Json }
 
-/** `kept`: digests that are the same whoever records. */
+/** `kept`: digests that are the same in every recording. */
 export async function recordContainerd(
   places: Readonly<Record<string, string>>,
   kept: readonly string[],
@@ -103,23 +103,23 @@ export async function recordContainerd(
   }
 }
 
-/** All answers of a call as one. */
+/** The answers of a call as one value. */
 export function answerOf(method: string, answers: readonly Fields[]): Json {
   if (method === 'List') return answers.flatMap(({ info }) => info as readonly Json[])
   return answers[0] ?? {}
 }
 
-/** Bytes on disk are the file system's matter. */
+/** Without sizes on disk, which depend on the file system. */
 function sizeless(method: string, answer: Json): Json {
   return method === 'Usage' ? { ...(answer as Fields), size: 'BYTES' } : answer
 }
 
-/** Of what an engine would mount. */
+/** The tree that an engine would see in these mounts. */
 export function treeOfMounts(mounts: Json): Tree {
   return withMounts(mounts, treeOf)
 }
 
-/** Performs the mounts of an answer somewhere of its own. */
+/** Runs `use` with the mounts of an answer performed at a temporary path. */
 export function withMounts<T>(mounts: Json, use: (path: string) => T): T {
   const place = mkdtempSync(join(tmpdir(), 'vl-'))
   try {
@@ -130,7 +130,7 @@ export function withMounts<T>(mounts: Json, use: (path: string) => T): T {
   }
 }
 
-/** What the engine says of itself in every call. */
+/** The headers by which the engine describes itself in every call. */
 function ownHeaders(headers: GrpcCall['headers']): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) =>
@@ -139,7 +139,7 @@ function ownHeaders(headers: GrpcCall['headers']): Readonly<Record<string, strin
   )
 }
 
-/** Which fields have something in them. */
+/** The fields that are not empty. */
 function shapeOf(fields: Fields): string {
   return Object.entries(fields)
     .filter(

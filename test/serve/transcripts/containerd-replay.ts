@@ -1,4 +1,4 @@
-/** Says again what containerd said, does to the files what it did, and looks whether we answer as we did. */
+/** Repeats containerd's calls and its changes of files, and compares the answers with the recorded ones. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { writeSmallImage } from '../../../fixtures/small.js'
@@ -13,19 +13,19 @@ import { createNames, THEIRS } from './names.js'
 export interface ContainerdReplay {
   readonly driver: string
   readonly varve: Varve
-  /** Where all is. */
+  /** The directory for all files. */
   readonly place: string
   readonly socket: string
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
-/** @throws AssertionError at the first call that is answered otherwise; the number of calls */
+/** Returns the number of calls. @throws AssertionError at the first call with another answer */
 export async function replayContainerd(
   lines: readonly ContainerdLine[],
   { driver, varve, place, socket, restart }: ContainerdReplay,
 ): Promise<number> {
   const since = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  // A digest that has no name is that of fixtures/small.ts's image.
+  // Digests without a name are those of the image of fixtures/small.ts.
   const kept = JSON.stringify(lines).match(/[0-9a-f]{64}/g) ?? []
   const names = createNames({ ROOT: varve.root, PLACE: place }, { kinds: THEIRS, kept })
   const mounts = new Map<string, Json>()
@@ -43,7 +43,7 @@ export async function replayContainerd(
     clients.clear()
   }
 
-  /** What came back, in the transcript's words. */
+  /** The answer in the transcript's form. */
   const outcome = async ({ call, request, namespace }: ContainerdCall): Promise<Json> => {
     const client = await clientFor(namespace)
     try {
@@ -97,7 +97,7 @@ async function send(client: SnapshotClient, call: string, request: Message) {
   return [{ info: info as unknown as Json }]
 }
 
-/** On another backend than the transcript's: without what a backend tells of itself. */
+/** On another backend than the transcript's, without what depends on the backend. */
 function comparable(outcome: Json, call: string, driver: string): Json {
   if (driver === RECORDED_ON) return outcome
   const { answer, ...rest } = outcome as { readonly answer?: { readonly [key: string]: Json } }

@@ -1,4 +1,4 @@
-/** What containerd is asked to do while its transcript is recorded. Files that it changes get times of 2024. */
+/** The commands that containerd gets while its transcript is recorded. Files that it changes get times of 2024. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ export interface Recorded {
   readonly wire: readonly WireLine[]
 }
 
-/** Runs Debian's containerd on an overlay of ours. Needs root and what CONTAINERD_COMMANDS says. */
+/** Runs Debian's containerd on varve's overlay backend. Needs root and CONTAINERD_COMMANDS. */
 export async function recordContainerdRun(): Promise<Recorded> {
   const work = mkdtempSync(join(tmpdir(), 'vt-'))
   try {
@@ -58,7 +58,7 @@ async function record(work: string): Promise<Recorded> {
         await first(...args)
         await settle()
       }
-      // containerd collects its garbage now, and not some time later.
+      // Makes containerd collect its garbage now, and not some time later.
       const settle = async () => {
         await engine.ctr('leases', 'create', '--id', 'settle')
         await engine.ctr('leases', 'rm', '--sync', 'settle')
@@ -75,7 +75,7 @@ async function record(work: string): Promise<Recorded> {
       await step('snapshots', 'diff', 'web')
       await step('snapshots', 'commit', 'mine', 'web')
       await step('containers', 'rm', 'web')
-      // Nothing holds a view but the one who uses it.
+      // Only its user holds a view.
       await first('snapshots', 'view', 'look', 'mine')
       await first('snapshots', 'label', 'mine', 'who=me')
       await first('snapshots', 'info', 'mine')
@@ -125,7 +125,7 @@ async function record(work: string): Promise<Recorded> {
   }
 }
 
-/** Kubernetes' part of it measures all that is there every ten seconds. */
+/** By default the CRI plug-in measures all snapshots every ten seconds. */
 const QUIET = `[plugins."io.containerd.grpc.v1.cri"]
   stats_collect_period = 86400
 `

@@ -1,4 +1,7 @@
-/** Between dockerd and us: passes each call on, whole, and writes it down with what dockerd did to files before it. */
+/**
+ * A proxy between dockerd and the service: passes each call on as a whole, and records it with dockerd's changes of files
+ * before.
+ */
 import { once } from 'node:events'
 import {
   createServer,
@@ -19,14 +22,14 @@ import { createWatch } from './watch.js'
 export interface DockerRecorder {
   open(sockets: Sockets): Promise<{ close(): void }>
   step(title: string): void
-  /** Tells of a restart of the service, which is the caller's to do. */
+  /** Records a restart of the service; the caller restarts it. */
   restart(signal: 'SIGTERM' | 'SIGKILL'): void
   lines(engine: string): readonly DockerLine[]
 }
 
 const TAR = 'application/x-tar'
 
-/** `places`: directories by name, the inner before the outer. */
+/** `places`: directories by name, inner ones before outer ones. */
 export function recordDocker(places: Readonly<Record<string, string>>): DockerRecorder {
   const since = Math.floor(Date.now() / 1000) * 1000
   const names = createNames(places)
@@ -94,10 +97,10 @@ export function recordDocker(places: Readonly<Record<string, string>>): DockerRe
 
   return {
     async open({ listen, forward }) {
-      // The engine's mounts are seen from here by way of its world's first process.
+      // The engine's mounts are visible here through the root directory of its world's first process.
       world = /^\/proc\/\d+\/root/.exec(listen)?.[0] ?? ''
       const server = createServer((asking, response) => {
-        // As we do it: where the answer can't be had, the connection breaks.
+        // As the service does: if there is no answer, the connection breaks.
         pass(asking, response, forward).catch(() => response.destroy())
       })
       await once(server.listen(listen), 'listening')
@@ -147,7 +150,7 @@ function isTar({ type, body, status }: Got): boolean {
   return status === 200 && (type === TAR || body[0] !== 0x7b)
 }
 
-/** What a backend tells of the machine it is on has no place in a transcript. */
+/** Without what a backend reports about the machine, which does not belong into a transcript. */
 export function ownless(call: string, answer: Json): Json {
   if (call !== 'GraphDriver.Status') return answer
   const { Status } = answer as { readonly Status: readonly (readonly [string, string])[] }
@@ -160,7 +163,7 @@ function fieldsOf(body: Buffer): Readonly<Record<string, Json>> {
   return body.length === 0 ? {} : JSON.parse(body.toString('utf8'))
 }
 
-/** What the engine says of itself in every call. */
+/** The headers by which the engine describes itself in every call. */
 function ownHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
   const usual = ['host', 'content-length', 'transfer-encoding', 'connection', 'content-type']
   return Object.fromEntries(

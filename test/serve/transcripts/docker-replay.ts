@@ -1,4 +1,4 @@
-/** Says again what dockerd said, does to the files what it did, and looks whether we answer as we did. */
+/** Repeats dockerd's calls and its changes of files, and compares the answers with the recorded ones. */
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -11,7 +11,7 @@ import type { DockerCall, DockerLine, Json } from './lines.js'
 import { createNames, THEIRS } from './names.js'
 import { digestOf, entriesOf, unpack } from './tars.js'
 
-/** @throws AssertionError at the first call that is answered otherwise; the number of calls */
+/** Returns the number of calls. @throws AssertionError at the first call with another answer */
 export async function replayDocker(lines: readonly DockerLine[], world: DockerWorld): Promise<number> {
   const { place, driver, client, restart } = world
   const since = Math.floor(Date.now() / 1000) * 1000
@@ -36,7 +36,7 @@ export async function replayDocker(lines: readonly DockerLine[], world: DockerWo
     if (tar === undefined) throw new Error(`the transcript sends ${name} before anybody had it`)
     return tar
   }
-  /** What came back, in the transcript's words. */
+  /** The answer in the transcript's form. */
   const outcome = async (line: DockerCall): Promise<Outcome> => {
     const { status, isJson, body } = await send(line)
     if (!isJson) {
@@ -64,7 +64,7 @@ export async function replayDocker(lines: readonly DockerLine[], world: DockerWo
     else if ('step' in line) step = line.step
     else if ('tar' in line) {
       const tar = unpack(line.bytes)
-      assert.deepEqual(await entriesOf(tar, since), line.entries, `${line.tar} is another one`)
+      assert.deepEqual(await entriesOf(tar, since), line.entries, `${line.tar} differs`)
       tars.set(line.tar, tar)
     } else if ('edit' in line) {
       const dir = mounts.get(line.edit)
@@ -96,7 +96,7 @@ interface Outcome {
   readonly answerTar?: string
   readonly entries?: readonly string[]
   readonly tree?: string
-  /** For people, where the tree is another. */
+  /** The tree as text, shown where it differs. */
   readonly lines?: readonly string[]
 }
 
@@ -105,7 +105,7 @@ function recordedOf(line: DockerCall): Json {
   return rest as unknown as Json
 }
 
-/** On another backend than the transcript's: without what a backend tells of itself. */
+/** On another backend than the transcript's, without what depends on the backend. */
 function comparable(outcome: Json, call: string, driver: string): Json {
   if (driver === RECORDED_ON) return outcome
   const { answer, ...rest } = outcome as { readonly answer?: { readonly [key: string]: Json } }

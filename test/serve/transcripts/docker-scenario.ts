@@ -1,4 +1,4 @@
-/** What dockerd is asked to do while its transcript is recorded. Files that it changes get times of 2024. */
+/** The commands that dockerd gets while its transcript is recorded. Files that it changes get times of 2024. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,7 +24,7 @@ export const EDITS = [
   'mkdir -p deep/er',
 ].join('; ')
 const MARCH = new Date('2024-03-01T00:00:00Z')
-/** So that a layer of it has the same tar whenever it is made. */
+/** Sets times, so that a layer of it always has the same tar. */
 export const SETTLE =
   'for each in 1 2; do find /srv | while read f; do touch -d "2024-03-01 00:00:00" $f; done; done'
 
@@ -36,7 +36,7 @@ COPY --from=one /srv/first /srv/copied
 RUN rm /srv/context/b
 `
 
-/** Runs Debian's dockerd on an overlay of ours. Needs root and what DOCKERD_COMMANDS says. */
+/** Runs Debian's dockerd on varve's overlay backend. Needs root and DOCKERD_COMMANDS. */
 export async function recordDockerd(): Promise<readonly DockerLine[]> {
   const work = mkdtempSync(join(tmpdir(), 'vt-'))
   try {

@@ -1,6 +1,6 @@
 /**
- * What was done to a mounted layer, by looking at its files before and after, and doing the same again. Names are text here,
- * and what an engine sets by xattrs is not seen.
+ * Finds the changes of a mounted layer by comparing its files before and after, and repeats them. Names are text here, and
+ * extended attributes are ignored.
  */
 import {
   chmodSync,
@@ -31,7 +31,7 @@ interface Node {
   readonly ino: bigint
   readonly links: bigint
   readonly size: bigint
-  /** Of a symlink its target; of a short text its content. */
+  /** A symlink's target; the content of a short text file. */
   readonly text: string | undefined
 }
 
@@ -49,7 +49,7 @@ export function treeOf(root: string): Tree {
   return tree
 }
 
-/** Of all that an engine may see of it, but for times from `since` on (nanoseconds) and the contents of long files. */
+/** Covers all that an engine can see, except times from `since` on (nanoseconds) and the contents of long files. */
 export function digestOfTree(tree: Tree, since: bigint): string {
   return digestOf(linesOfTree(tree, since).join('\n')).slice(0, 16)
 }
@@ -65,7 +65,7 @@ export function linesOfTree(tree: Tree, since: bigint): readonly string[] {
   })
 }
 
-/** `since`: a time from then on (nanoseconds) is the time of the change. */
+/** A time from `since` on (nanoseconds) counts as the time of the change. */
 export function changesBetween(before: Tree, after: Tree, since: bigint): readonly Change[] {
   const replaced = [...after]
     .filter(([path, node]) => isReplaced(path, node, { before, after }))
@@ -79,7 +79,7 @@ export function changesBetween(before: Tree, after: Tree, since: bigint): readon
     return old !== undefined && !isBelow(path, goneTops) && !goneTops.includes(path) && sameNode(old, node)
   }
   const changed = new Set([...after].filter(([path, node]) => !isSame(path, node)).map(([path]) => path))
-  // What came and went has changed its directory, whatever time that has now.
+  // An added or deleted file has changed its directory, whatever time that has now.
   const came = [...changed].filter((path) => !before.has(path))
   for (const path of [...came, ...goneTops]) if (path !== '/') changed.add(dirname(path))
   const first = new Map<bigint, string>()
@@ -93,7 +93,7 @@ export function changesBetween(before: Tree, after: Tree, since: bigint): readon
   return [...goneTops.map((path): Change => ({ path, type: 'gone' })), ...now]
 }
 
-/** Directories get their times last, from the inmost out. */
+/** Directories get their times last, the innermost first. */
 export function applyChanges(root: string, changes: readonly Change[]): void {
   for (const change of changes) apply(join(root, change.path), root, change)
   const now = BigInt(Date.now()) * 1_000_000n
@@ -139,7 +139,7 @@ function nodeOf(path: string): Node {
   throw new Error(`${path}: a transcript has no words for such a file`)
 }
 
-/** Another one of this name; a directory is one where its inode is and nothing of what was in it has stayed. */
+/** Is it another file of the same name? A directory is replaced if its inode differs and none of its old files are left. */
 function isReplaced(
   path: string,
   node: Node,

@@ -1,4 +1,6 @@
-/** Between containerd and us: passes each call on, whole, and tells what was on the wire. HTTP/2 alone, whatever the messages are. */
+/**
+ * A proxy between containerd and the service: passes each call on as a whole and reports its bytes. It knows HTTP/2 only.
+ */
 import { once } from 'node:events'
 import {
   type ClientHttp2Session,
@@ -25,7 +27,7 @@ export interface GrpcAnswer {
 }
 
 export interface GrpcListener {
-  /** Before a call is passed on; and before its answer is. */
+  /** Called before a call is passed on, and before its answer is. */
   called(call: GrpcCall): void
   answered(call: GrpcCall, answer: GrpcAnswer): void
 }
@@ -79,7 +81,7 @@ interface Got {
   readonly body: Buffer
 }
 
-/** By a connection of its own: the service may be another one since the last call. */
+/** Opens a new connection, since the service may have been restarted. */
 async function ask(socket: string, headers: IncomingHttpHeaders, body: Buffer): Promise<Got> {
   const session: ClientHttp2Session = connect('http://service', {
     createConnection: () => createConnection(socket),
@@ -104,7 +106,9 @@ async function ask(socket: string, headers: IncomingHttpHeaders, body: Buffer): 
   }
 }
 
-/** https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: a flag (compressed), four bytes of length, the message. */
+/**
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: a flag (compressed), four bytes of length, the message.
+ */
 function messagesOf(body: Buffer): readonly Buffer[] {
   const messages: Buffer[] = []
   for (let at = 0; at < body.length; ) {

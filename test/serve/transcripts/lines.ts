@@ -1,6 +1,6 @@
 /**
- * A transcript: what an engine said to us and was told, one JSON value a line, and between the calls what it did to the
- * files of the layers that it was given. README.md has the words.
+ * A transcript: an engine's calls and their answers, one JSON value on each line, and between the calls its changes of the
+ * files of mounted layers. README.md describes the lines.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,41 +8,41 @@ import { checkoutDirectory } from '../../../fixtures/cache.js'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
-/** What has become of one path in a mounted layer. */
+/** The change of one path in a mounted layer. */
 export interface Change {
   readonly path: string
   readonly type: 'gone' | 'directory' | 'file' | 'symlink' | 'link'
-  /** Four octal digits, and `uid:gid` where that is not 0:0. */
+  /** Four octal digits. `owner` is `uid:gid` where that is not 0:0. */
   readonly mode?: string
   readonly owner?: string
-  /** In nanoseconds; none where it was the time of the change. */
+  /** In nanoseconds; absent where it is the time of the change. */
   readonly mtime?: string
-  /** Of a file: its text, or how many bytes of zeros stand for it. */
+  /** A file's text; `zeros` is the number of zero bytes that stand for it instead. */
   readonly content?: string
   readonly zeros?: number
   /** Of a symlink or hard link. */
   readonly target?: string
 }
 
-/** What the engine does next, for people; `engine` and `headers` begin the file. */
+/** What the engine does next, for people. */
 export interface Step {
   readonly step: string
 }
 
 export interface Begin {
   readonly engine: string
-  /** Those of every call. */
+  /** The headers of every call. */
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** A tar that the engine brought: its bytes (gzip, base64), the contents of long files zeroed. */
+/** A tar from the engine: its bytes (gzip, base64), with the contents of long files zeroed. */
 export interface KeptTar {
   readonly tar: string
   readonly entries: readonly string[]
   readonly bytes: string
 }
 
-/** The engine changed files in the layer of this id (docker) or key (containerd), which it has mounted. */
+/** The engine changed files in the mounted layer with this id (docker) or key (containerd). */
 export interface Edit {
   readonly edit: string
   readonly changes: readonly Change[]
@@ -53,12 +53,15 @@ export interface Restart {
   readonly restart: 'SIGTERM' | 'SIGKILL'
 }
 
-/** The administrator does this with `varve` while the service runs; `PLACE/small.tar` is the image of fixtures/small.ts. */
+/**
+ * The administrator runs `varve` with these arguments beside the service; `PLACE/small.tar` is the image of
+ * fixtures/small.ts.
+ */
 export interface Admin {
   readonly admin: readonly string[]
 }
 
-/** `POST /call?query`. What is sent is JSON or a tar, and so is what comes back. */
+/** `POST /call?query`. The request and the answer are JSON or a tar. */
 export interface DockerCall {
   readonly call: string
   readonly query?: Readonly<Record<string, string>>
@@ -67,9 +70,9 @@ export interface DockerCall {
   readonly status: number
   readonly answer?: Json
   readonly answerTar?: string
-  /** Where the tar comes up for the first time. */
+  /** The tar's entries, where it occurs for the first time. */
   readonly entries?: readonly string[]
-  /** Of a Get: a digest of what is mounted there. */
+  /** For Get: a digest of the mounted tree. */
   readonly tree?: string
 }
 
@@ -78,17 +81,19 @@ export interface ContainerdCall {
   /** The header `containerd-namespace`. */
   readonly namespace?: string
   readonly request: Json
-  /** One message; of a List all of their `info`. */
+  /** One message; for List the `info` of all messages. */
   readonly answer?: Json
   readonly error?: { readonly code: number; readonly details: string }
-  /** Of mounts: a digest of what they show. */
+  /** For mounts: a digest of their tree. */
   readonly tree?: string
 }
 
 export type DockerLine = Begin | Step | KeptTar | Edit | Restart | DockerCall
 export type ContainerdLine = Begin | Step | Edit | Restart | Admin | ContainerdCall
 
-/** One request of containerd's as it was on the wire (hex; digests are others of the same length), and what it means. */
+/**
+ * A request of containerd as it was on the wire (hex, with digests replaced by others of the same length), and its fields.
+ */
 export interface WireLine {
   readonly request: string
   readonly bytes: string

@@ -1,30 +1,30 @@
-/** Names for what is another in every run: ids, digests, unique parts of keys, directories. */
+/** Names for what differs in every run: ids, digests, unique parts of keys, directories. */
 import type { Json } from './lines.js'
 import { digestOf } from './tars.js'
 
 export interface Names {
-  /** What is told from run to run becomes a name: `ID1`, `ROOT`. In keys of objects too. */
+  /** Replaces what differs from run to run by a name: `ID1`, `ROOT`. In keys of objects too. */
   short<T extends Json>(value: T): T
-  /** What the engine made up becomes something else of the same length, for bytes that tell lengths. */
+  /** Replaces what the engine made up by something of the same length, for bytes that contain lengths. */
   disguise(text: string): string
-  /** The names become what they stand for; where this run has nothing of that name yet, something is made up. */
+  /** Replaces names by what they stand for; where this run has nothing of that name yet, by something made up. */
   long<T extends Json>(value: T): T
 }
 
 interface Kind {
   readonly name: string
   readonly pattern: RegExp
-  /** Of the bytes that belong to the name, something of this kind. */
+  /** Makes up a value of this kind from a digest of the name. */
   invent(digest: string): string
 }
 
-/** What the engine makes up: it may be made up as well. */
+/** Values that the engine makes up, so that a replay may make up others. */
 export const THEIRS: readonly Kind[] = [
-  // A layer's id, a digest.
+  // Ids of layers, digests.
   { name: 'ID', pattern: /(?<![0-9a-z])[0-9a-f]{64}(?![0-9a-z])/g, invent: (digest) => digest },
-  // BuildKit's.
+  // BuildKit's ids.
   { name: 'KEY', pattern: /(?<![0-9a-z])[0-9a-z]{25}(?![0-9a-z])/g, invent: (digest) => digest.slice(0, 25) },
-  // containerd's: nanoseconds and three random bytes.
+  // Parts of containerd's keys: nanoseconds and three random bytes.
   {
     name: 'UNIQUE',
     pattern: /(?<=-)[0-9]{1,9}-[\w-]{4}(?![\w-])/g,
@@ -32,7 +32,7 @@ export const THEIRS: readonly Kind[] = [
   },
 ]
 
-/** And our folders for a layer: what they are in this run, the comparison finds out. */
+/** And varve's folders for a layer; the comparison finds out their names in this run. */
 const ALL: readonly Kind[] = [
   ...THEIRS,
   {
@@ -44,7 +44,7 @@ const ALL: readonly Kind[] = [
 
 const NAME = /(?<![A-Za-z0-9])(ID|KEY|UNIQUE)[0-9]+(?![A-Za-z0-9])/g
 
-/** `places`: directories by their name, the inner before the outer; `kept`: what is the same in every run. */
+/** `places`: directories by their name, inner ones before outer ones; `kept`: values that are the same in every run. */
 export function createNames(
   places: Readonly<Record<string, string>>,
   { kinds = ALL, kept = [] }: { readonly kinds?: readonly Kind[]; readonly kept?: readonly string[] } = {},
@@ -64,7 +64,7 @@ export function createNames(
     let result = text
     for (const [name, path] of Object.entries(places)) result = result.replaceAll(path, name)
     for (const { name, pattern } of kinds) result = result.replace(pattern, (found) => nameOf(name, found))
-    // Where it stands for itself its kind does not show.
+    // A value alone may be known although no pattern fits.
     return names.get(result) ?? result
   }
   const disguise = (text: string) => {
@@ -104,6 +104,6 @@ function mapped<T extends Json>(value: T, change: (text: string) => string): T {
     if (Array.isArray(each)) return each.map(map)
     return Object.fromEntries(Object.entries(each).map(([key, item]) => [change(key), map(item as Json)]))
   }
-  // The same shape with other texts.
+  // The same shape with other strings.
   return map(value) as T
 }

@@ -1,4 +1,4 @@
-/** containerd's public API as field numbers alone, and messages read by them: knows nothing of our snapshots.proto. */
+/** containerd's public API as mere field numbers, and a reader of messages by them. Independent of our snapshots.proto. */
 import type { Json } from './lines.js'
 
 /** https://github.com/containerd/containerd/blob/v1.6.20/api/services/snapshots/v1/snapshots.proto, by request. */
@@ -29,18 +29,18 @@ export const PUBLIC: Readonly<Record<string, Fields>> = {
   Cleanup: { 1: 'snapshotter' },
 }
 
-/** A text by its name alone; else what it is: the words of an enumeration, the fields of a message. */
+/** A string field is only its name; any other has its kind: the words of an enumeration, the fields of a message. */
 type Field = string | readonly [name: string, kind: 'map' | 'texts' | 'number' | readonly string[] | Fields]
 interface Fields {
   readonly [number: number]: Field
 }
 
-/** What is in a message; what is not, is not in the result. @throws Error at a field that has no name */
+/** The fields that are in a message. @throws Error at a field that has no name */
 export function byNumbers(message: Buffer, fields: Fields): { readonly [key: string]: Json } {
   const result: { [key: string]: Json } = {}
   for (const { number, value } of partsOf(message)) {
     const field = fields[number]
-    if (field === undefined) throw new Error(`a message has a field ${number} that nobody knows`)
+    if (field === undefined) throw new Error(`a message has an unknown field ${number}`)
     const [name, kind] = typeof field === 'string' ? [field, undefined] : field
     if (typeof value === 'bigint') {
       const is = Number(BigInt.asIntN(64, value))
@@ -55,7 +55,7 @@ export function byNumbers(message: Buffer, fields: Fields): { readonly [key: str
   return result
 }
 
-/** The same of a message with all its fields: without those that are empty, as proto3 has it. */
+/** The same from a message with all its fields: without the empty ones, as in proto3. */
 export function filled(value: Json): Json {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   const isEmpty = (each: Json) =>
@@ -67,7 +67,7 @@ export function filled(value: Json): Json {
   )
 }
 
-/** https://protobuf.dev/programming-guides/encoding/: varints and lengths, which is all that is in these messages. */
+/** https://protobuf.dev/programming-guides/encoding/: varints and lengths, the only wire types in these messages. */
 function* partsOf(
   message: Buffer,
 ): Generator<{ readonly number: number; readonly value: bigint | Buffer }, void> {

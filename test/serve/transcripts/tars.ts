@@ -1,14 +1,14 @@
-/** Tars as a transcript has them: entries as text, bytes without what is long. */
+/** Tars in a transcript: their entries as text, and their bytes without long contents. */
 import { createHash } from 'node:crypto'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { extract } from 'tar-stream'
 
-/** Files beyond it are known by their size alone. */
+/** Larger files are compared by size only. */
 export const LONG = 8192
 
 const BLOCK = 512
 
-/** An entry a line: name, type, mode, owner, size, time (`now` from `since` on, in milliseconds), content. */
+/** A line for each entry: name, type, mode, owner, size, time (`now` from `since` on, in milliseconds), content. */
 export async function entriesOf(tar: Buffer, since: number): Promise<readonly string[]> {
   const entries: string[] = []
   const parser = extract()
@@ -26,7 +26,7 @@ export async function entriesOf(tar: Buffer, since: number): Promise<readonly st
   return entries
 }
 
-/** The same tar, long contents zeroed: every header, size and offset stays. */
+/** The same tar with long contents zeroed: all headers, sizes and offsets stay. */
 export function hollow(tar: Buffer): Buffer {
   const result = Buffer.from(tar)
   for (let at = 0; at + BLOCK <= tar.length; ) {

@@ -1,19 +1,19 @@
-/** Looks, while a transcript is recorded, at what the engine does to the files of the layers that it has mounted. */
+/** Watches, while a transcript is recorded, the engine's changes of files in mounted layers. */
 import { changesBetween, digestOfTree, type Tree } from './edits.js'
 import type { Edit } from './lines.js'
 
 export interface Watch {
-  /** The engine gets this layer, once more or for the first time; `look` reads its tree as it is. The digest of what it gets. */
+  /** The engine gets this layer, for the first time or again; `look` reads its tree. Returns a digest of that. */
   begin(id: string, look: () => Tree): string
-  /** What was done since somebody looked last; undefined where that is nothing. */
+  /** The changes since the last look; undefined where there are none. */
   edit(id: string): Edit | undefined
-  /** The engine gives it back, as often as it got it. */
+  /** The engine releases the layer, as often as it got it. */
   end(id: string): void
-  /** There is no such layer any more. */
+  /** The layer is removed. */
   drop(id: string): void
 }
 
-/** `since`: nanoseconds; what has a time from then on was changed meanwhile. */
+/** A time from `since` on (nanoseconds) counts as the time of the change. */
 export function createWatch(since: bigint): Watch {
   const layers = new Map<string, { readonly look: () => Tree; seen: Tree; users: number }>()
   return {

@@ -1,7 +1,7 @@
 /**
- * kill -9 to containerd while it imports, runs and commits, at a random piece of what it and we say to each other. The next
- * one has all that the dead one had acknowledged, goes on, and knows the same snapshots as we do. `VARVE_ROUNDS=20` for more
- * rounds.
+ * kill -9 to containerd while it imports, runs and commits, at a random piece of its traffic with the service. The next
+ * containerd has all that the killed one had acknowledged, goes on, and knows the same snapshots as varve. `VARVE_ROUNDS=20`
+ * for more rounds.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -26,7 +26,7 @@ describe('containerd is killed', { concurrency: true }, () => {
           const piece = 1 + random.below(pieces[at] ?? 1)
           const title = `round ${round}: in ${STEPS[at]?.name}, at piece ${piece} of ${pieces[at]}`
           await t.test(title, async (sub) => {
-            isBroken = true // unless it ends well: the others build on it
+            isBroken = true // until it passes: later rounds build on it
             sub.diagnostic(await killedAt(world, { at, piece, trees }))
             isBroken = false
           })
@@ -36,7 +36,7 @@ describe('containerd is killed', { concurrency: true }, () => {
   }
 })
 
-/** How many pieces each step takes, and what all of them make. */
+/** The number of pieces that each step takes, and the trees that they make, without a kill. */
 async function undisturbed(world: KilledWorld) {
   const pieces: number[] = []
   for (const step of STEPS) {
@@ -56,7 +56,7 @@ interface Moment {
   readonly trees: Trees
 }
 
-/** What happened, in words. */
+/** Kills containerd at that moment; returns a description of what happened. */
 async function killedAt(world: KilledWorld, { at, piece, trees }: Moment): Promise<string> {
   const { containerd, tap, service } = world
   const before = service().log().length
@@ -77,7 +77,7 @@ async function killedAt(world: KilledWorld, { at, piece, trees }: Moment): Promi
     )
     const when = isDone ? 'the step was done' : 'the step was cut off'
     isOver = true
-    if (!isKilled) containerd.kill() // it took fewer pieces
+    if (!isKilled) containerd.kill() // the step took fewer pieces this time
     await containerd.answers()
     await foundBy(world.containerd)
     await lookAtKept(world)

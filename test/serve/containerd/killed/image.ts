@@ -1,11 +1,11 @@
-/** The image that a round of the kill tests imports: three layers on those of the image that stays. */
+/** The image that a round of the kill tests imports: three layers on top of the image that stays. */
 import { type CodeEntry, file, tarOf, writeDockerArchive } from '../../../../fixtures/docker-archive.js'
 import { busyLayers } from '../../busy-image.js'
 import { chainIdOf } from '../../chain-id.js'
 
 export const ROUND_IMAGE = 'varve.test/round:1'
 
-/** Writes it as a docker archive; the chain id of its top layer. */
+/** Writes it as a docker archive. Returns the chain id of its top layer. */
 export async function writeRoundImage(file: string): Promise<string> {
   const layers = [...(await busyLayers()), ...(await Promise.all(UPPER.map((entries) => tarOf(entries))))]
   await writeDockerArchive(file, ROUND_IMAGE, layers)

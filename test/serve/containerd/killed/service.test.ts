@@ -1,6 +1,6 @@
 /**
- * kill -9 to the service at a random system call, while containerd imports, runs and commits: started again, it has all that
- * it promised and nothing else, and containerd goes on. `VARVE_ROUNDS=20` for more rounds.
+ * kill -9 to the service at a random system call while containerd imports, runs and commits. The restarted service has all
+ * that it promised and nothing else, and containerd goes on. `VARVE_ROUNDS=20` for more rounds.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -27,11 +27,11 @@ describe('the service is killed under containerd', { concurrency: true }, () => 
         let isBroken = false
         const inOrder = (title: string, work: (sub: TestContext) => Promise<void>) =>
           t.test(title, async (sub) => {
-            isBroken = true // unless it ends well: the others build on it
+            isBroken = true // until it passes: later rounds build on it
             await work(sub)
             isBroken = false
           })
-        await inOrder('right after a commit that nobody was told of', () => killedAfterCommit(world))
+        await inOrder('right after a commit whose answer was lost', () => killedAfterCommit(world))
         for (let round = 0; round < ROUNDS && !isBroken; round++) {
           const call = 1 + random.below(calls)
           await inOrder(`round ${round}: at changing call ${call} of ${calls}`, async (sub) => {
@@ -43,7 +43,7 @@ describe('the service is killed under containerd', { concurrency: true }, () => 
   }
 })
 
-/** How many changing calls the service makes of a round, from its start to its end, and what a round makes. */
+/** The number of changing calls that the service makes in a round, and the trees that result, without a kill. */
 async function undisturbed(world: KilledWorld): Promise<{ readonly calls: number; readonly trees: Trees }> {
   let trees: Trees = []
   const calls = await callsOf(world, join(world.place, 'calls'), async () => {
@@ -56,7 +56,7 @@ async function undisturbed(world: KilledWorld): Promise<{ readonly calls: number
   return { calls, trees }
 }
 
-/** What happened, in words. */
+/** Kills the service at that call; returns a description of what happened. */
 async function killedAt(world: KilledWorld, call: number, trees: Trees): Promise<string> {
   await world.service().end('SIGTERM')
   const { when, done, log } = await worksUntilKilled(world, call)
@@ -79,8 +79,8 @@ async function killedAt(world: KilledWorld, call: number, trees: Trees): Promise
 }
 
 /**
- * containerd commits within a transaction of its own, which it undoes then: the key is still there for it, the name is not.
- * It must be able to tell that somebody did the work, and to do it anew.
+ * containerd commits within a transaction of its own, which it then rolls back: it still knows the key, but not the name. It
+ * must be able to find out that the commit was done, and to do the work again.
  */
 async function killedAfterCommit(world: KilledWorld): Promise<void> {
   await world.service().end('SIGTERM')
@@ -103,14 +103,14 @@ async function killedAfterCommit(world: KilledWorld): Promise<void> {
 }
 
 interface Killed {
-  /** In words. */
+  /** A description. */
   readonly when: string
-  /** How many of the steps. */
+  /** The number of completed steps. */
   readonly done: number
   readonly log: string
 }
 
-/** Starts the service, and works until it is gone. */
+/** Starts the service, and runs the steps until it is killed. */
 async function worksUntilKilled(world: KilledWorld, call: number): Promise<Killed> {
   let doomed: Serving
   try {

@@ -1,4 +1,4 @@
-/** What must be so after somebody was killed: the trees are whole, and containerd and we know the same snapshots. */
+/** What must hold after a kill: the trees are whole, and containerd and varve know the same snapshots. */
 import assert from 'node:assert/strict'
 import { differences, type Snapshot, snapshot } from '../../../support/oracle.js'
 import { lines } from '../../../support/text-lines.js'
@@ -9,7 +9,7 @@ import { type Info, NOT_FOUND, unlessStatus, withClient } from '../snapshot-clie
 import { STEPS, type Step, undo } from './work.js'
 import { asContainerd, type KilledWorld } from './world.js'
 
-/** By their places in {@link STEPS}; a step may make none. */
+/** By index in {@link STEPS}; a step may make none. */
 export type Trees = readonly (Snapshot | undefined)[]
 
 /** The trees that the steps made. */
@@ -35,12 +35,14 @@ export function sameTrees(is: Trees, want: Trees): void {
   }
 }
 
-/** Without times: when something was written, a round can't know. */
+/** Without times, which differ from round to round. */
 function timelessTree(path: string): Snapshot {
   return new Map([...snapshot(path)].map(([name, line]) => [name, line.replace(/mtime=\d+/, '')]))
 }
 
-/** Lets containerd forget whoever died, and collect its garbage. Then what it knows is what we have. */
+/**
+ * Makes containerd drop what a killed process left, and collect its garbage. Then it must know the snapshots that varve has.
+ */
 export async function settle(world: KilledWorld): Promise<void> {
   await collect(world)
   await asContainerd(world, (known) =>
@@ -51,7 +53,7 @@ export async function settle(world: KilledWorld): Promise<void> {
   )
 }
 
-/** Takes away what the steps made; then only what stays is there. */
+/** Removes what the steps made; then only what stays is left. */
 export async function clear(world: KilledWorld): Promise<void> {
   await undo(world)
   await collect(world)
@@ -60,7 +62,7 @@ export async function clear(world: KilledWorld): Promise<void> {
   })
 }
 
-/** It looks for garbage in a snapshotter only after something was removed there, and keeps what a lease is on. */
+/** containerd collects garbage in a snapshotter only after a removal there, and keeps what a lease refers to. */
 async function collect(world: KilledWorld): Promise<void> {
   const { ctr } = world.containerd
   await asContainerd(world, async ({ call }) => {
@@ -74,8 +76,8 @@ async function collect(world: KilledWorld): Promise<void> {
 }
 
 /**
- * In our names containerd has put a namespace and a number before its own: `default/12/KEY`. Times are each one's own, and
- * of the labels we are told only those of `containerd.io/snapshot`.
+ * varve's names are containerd's after a namespace and a number: `default/12/KEY`. Times differ, and containerd passes on
+ * only labels that begin with `containerd.io/snapshot`.
  */
 function comparable({ name, parent, kind }: Info) {
   const own = (text: string) => text.replace(/^default\/\d+\//, '')

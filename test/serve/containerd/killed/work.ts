@@ -1,6 +1,6 @@
 /**
- * What containerd is at when somebody is killed: steps that build on each other, each of which may be asked for again after it
- * failed halfway.
+ * What containerd is doing when a process is killed: steps that build on each other. Each may be repeated after it failed
+ * halfway.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { asContainerd, type KilledWorld, removeContainer } from './world.js'
 export interface Step {
   readonly name: string
   run(world: KilledWorld): Promise<unknown>
-  /** The committed snapshot that is there once `run` has succeeded. */
+  /** The committed snapshot that exists once `run` has succeeded. */
   makes?(world: KilledWorld): string
 }
 
@@ -55,7 +55,7 @@ export const STEPS: readonly Step[] = [
   },
 ]
 
-/** Lets containerd forget what the steps made, but for what is garbage then. */
+/** Makes containerd forget what the steps made; the rest is garbage. */
 export async function undo(world: KilledWorld): Promise<void> {
   for (const id of ['ran', 'edit']) await removeContainer(world, id)
   await asContainerd(world, async ({ call }) => {
@@ -65,15 +65,16 @@ export async function undo(world: KilledWorld): Promise<void> {
   await world.containerd.ctr('images', 'rm', ROUND_IMAGE)
 }
 
-/** Runs a container of the round's image to its end, whatever is left of one with that name. */
+/** Runs a container of the round's image to its end, after removing what is left of one with that name. */
 async function runAnew(world: KilledWorld, id: string, options: readonly string[]): Promise<void> {
   await removeContainer(world, id)
   await world.containerd.ctr('run', ...options, ROUND_IMAGE, id, '/bin/sh', '-ec', EDIT)
 }
 
 /**
- * A snapshot that is prepared, written and committed by `KEY-done`. A commit whose answer never came is tried again: done
- * and known, or it was not to be found any more, or its name is taken by what containerd does not know. Then all is begun anew.
+ * Prepares and writes a snapshot, and commits it as `KEY-done`. A commit whose answer never came is tried again. It
+ * succeeds, or fails because the key is gone or because containerd does not know the snapshot that has the name. Then all is
+ * repeated.
  */
 export async function committed(
   world: KilledWorld,

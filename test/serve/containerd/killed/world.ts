@@ -1,6 +1,6 @@
 /**
- * Where somebody is killed round by round: containerd on us, with an image, a snapshot and a container that runs through all
- * of it. What is done in a round is in containerd-killed-work.ts, and what must be so afterwards in containerd-killed-truth.ts.
+ * The stage of the kill tests: containerd on varve, with an image, a snapshot and a container that runs through all rounds.
+ * work.ts has what a round does, truth.ts what must hold afterwards.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
@@ -27,14 +27,14 @@ export interface KilledWorld {
   readonly top: string
   /** The layers that stay, by their ids in the store. */
   readonly kept: readonly string[]
-  /** Keys of snapshots whose commit was asked for and not answered. */
+  /** Keys of snapshots whose commit was requested but not answered. */
   readonly cutOff: Set<string>
   service(): Serving
-  /** After the last one's end. */
+  /** Starts the next service after the last one ended. */
   startService(env?: Readonly<Record<string, string>>): Promise<Serving>
 }
 
-/** All of it is started, and ended afterwards; what stays is removed then, and nothing may be left. */
+/** Starts everything, and ends it afterwards. Then what stays is removed, and nothing may be left. */
 export async function withKept(
   { driver, within }: ServeCell,
   use: (world: KilledWorld) => Promise<void>,
@@ -77,14 +77,14 @@ export async function withKept(
   })
 }
 
-/** The container runs, has what it wrote, and does what it is told. */
+/** The container runs, has its files, and executes commands. */
 export async function lookAtKept({ containerd: { ctr }, varve }: KilledWorld): Promise<void> {
   const id = String(process.hrtime.bigint())
   await ctr('tasks', 'exec', '--exec-id', id, 'kept', '/bin/sh', '-ec', 'cp /kept /copy')
   assert.equal(await varve.varve('cat', 'kept', '/copy'), 'kept\n')
 }
 
-/** The task first: without its container nobody could tell containerd to remove it. */
+/** The task first: without its container, it could not be removed. */
 export async function removeContainer({ containerd: { ctr } }: KilledWorld, id: string): Promise<void> {
   const names = async (...args: string[]) => (await ctr(...args)).split('\n')
   await until('it has no task', async () => {
@@ -96,7 +96,7 @@ export async function removeContainer({ containerd: { ctr } }: KilledWorld, id: 
   )
 }
 
-/** By way of containerd. */
+/** Runs `use` with a client of containerd's own snapshots service. */
 export function asContainerd<T>(
   { containerd }: KilledWorld,
   use: (client: SnapshotClient) => Promise<T>,

@@ -1,4 +1,4 @@
-/** What a test of the protocol is given: our service on a backend, and a client for it. */
+/** What a test of the protocol gets: a service on a backend, and a client. */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,14 +12,14 @@ export interface Bench {
   readonly varve: Varve
   readonly service: Serving
   readonly client: SnapshotClient
-  /** A directory for the test's own. */
+  /** A directory for the test's own files. */
   readonly place: string
 }
 
-/** By title; each has a service of its own. */
+/** By title; each gets its own service. */
 export type Cases = Readonly<Record<string, (bench: Bench) => Promise<void>>>
 
-/** Afterwards the store must check clean. A failure tells the log. */
+/** Afterwards the store must check clean. An error includes the log. */
 export async function withBench(
   { driver, within }: ServeCell,
   use: (bench: Bench) => Promise<void>,
@@ -40,7 +40,7 @@ export async function withBench(
   })
 }
 
-/** A `base`, on it a `top`, an `active` one and a `view`. */
+/** A `base`, and on it a `top`, an `active` snapshot and a `view`. */
 export async function family({ call }: SnapshotClient): Promise<void> {
   await call('Prepare', { key: 'base key' })
   await call('Commit', { key: 'base key', name: 'base' })

@@ -1,10 +1,10 @@
-/** What each of the ten calls answers, by a client of our own. */
+/** The answers to each of the ten calls, tested with our own client. */
 import assert from 'node:assert/strict'
 import type { Info, Message } from '../snapshot-client.js'
 import { type Cases, family, mountsOf, read, write } from './bench.js'
 
 export const CALLS: Cases = {
-  async 'All ten calls, in the order of an image that is unpacked, run, committed and removed.'(bench) {
+  async 'All ten calls work, in the order in which an image is unpacked, run, committed and removed.'(bench) {
     const { call, list } = bench.client
     const labels = { 'containerd.io/snapshot/role': 'base', other: 'x' }
     const made = await mountsOf(call('Prepare', { key: 'ns/1/extract a b', parent: '', labels }))
@@ -45,7 +45,9 @@ export const CALLS: Cases = {
     assert.deepEqual([await list(), await bench.varve.json('layers')], [[], []])
   },
 
-  async 'Times are finer than a millisecond; a commit is a creation, an update is none.'({ client }) {
+  async 'Times are finer than a millisecond; a commit sets the creation time, an update does not.'({
+    client,
+  }) {
     const infos: Info[] = []
     const stat = async (key: string) => {
       const { info } = await client.call<{ info: Info }>('Stat', { key })
@@ -84,7 +86,7 @@ export const CALLS: Cases = {
     )
   },
 
-  async 'Masks change what they name; filters choose, in containerd’s syntax.'({ client }) {
+  async 'Masks change only what they name, and filters select in containerd’s syntax.'({ client }) {
     await family(client)
     const update = async (labels: Message, paths?: readonly string[]) => {
       const request = { info: { name: 'active', labels }, ...(paths && { updateMask: { paths } }) }

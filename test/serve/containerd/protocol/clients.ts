@@ -1,4 +1,4 @@
-/** Many clients at once, and the end of the service among their calls. */
+/** Many clients at once, and a service that ends during their calls. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import {
@@ -11,7 +11,7 @@ import {
 import { type Bench, type Cases, mountsOf, read, write } from './bench.js'
 
 export const CLIENTS: Cases = {
-  async '16 clients at once, each with a chain of its own, and one key that all of them want.'(bench) {
+  async '16 clients at once each make their own chain, and compete for one key.'(bench) {
     const clients = await Promise.all(Array.from({ length: 16 }, () => openClient(bench.service.socket)))
     try {
       const wanted = await Promise.allSettled(clients.map((each) => each.call('Prepare', { key: 'wanted' })))
@@ -22,7 +22,7 @@ export const CLIENTS: Cases = {
       await Promise.all(clients.map((each, n) => chain(bench, each, n)))
       const infos = await bench.client.list(['kind==committed'])
       assert.equal(infos.length, 16 * 3)
-      // All of them take the lot apart, whoever is first.
+      // All clients remove all the snapshots; only the first removal of each succeeds.
       for (const level of [2, 1, 0]) {
         const keys = infos.map(({ name }) => name).filter((name) => name.endsWith(`/${level}`))
         const removals = clients.flatMap((each) => keys.map((key) => each.call('Remove', { key })))
@@ -43,7 +43,7 @@ export const CLIENTS: Cases = {
     }
   },
 
-  async 'SIGTERM: what runs is finished, nothing is half there, the socket is gone.'({
+  async 'On SIGTERM running calls finish, nothing is left half-made, and the socket is removed.'({
     client,
     service,
     varve,
@@ -52,7 +52,7 @@ export const CLIENTS: Cases = {
     await call('Prepare', { key: 'base key' })
     await call('Commit', { key: 'base key', name: 'base' })
     const calls = Array.from({ length: 16 }, (_, n) => call('Prepare', { key: `key ${n}`, parent: 'base' }))
-    // The first answer: the others are under way, or still in the socket.
+    // After the first answer the other calls are running, or still in the socket.
     await Promise.race(calls)
     const end = service.end('SIGTERM')
     const results = await Promise.allSettled(calls)
@@ -65,7 +65,7 @@ export const CLIENTS: Cases = {
   },
 }
 
-/** Three layers of its own, each with a file; what the last one shows is looked at. */
+/** Makes a chain of three layers with a file each, and checks the tree of the last one. */
 async function chain(bench: Bench, { call }: SnapshotClient, n: number): Promise<void> {
   let parent = ''
   for (const level of [0, 1, 2]) {

@@ -11,13 +11,13 @@ import {
 import { type Cases, family, refused } from './bench.js'
 
 export const ERRORS: Cases = {
-  async 'Every error of the table, with the words that containerd looks for.'(bench) {
+  async 'Every error of the table has the code and words that containerd looks for.'(bench) {
     const { call } = bench.client
     await family(bench.client)
     for (const [method, request, code, words] of REFUSALS) {
       await refused(call(method, request), code, words)
     }
-    // Nothing of that changed anything.
+    // None of the refused calls changed anything.
     const names = (await bench.client.list()).map(({ name }) => name)
     assert.deepEqual(names, ['active', 'base', 'top', 'view'])
     assert.equal(bench.service.log().includes(' error '), false)

@@ -1,4 +1,4 @@
-/** Layers that the admin has imported, as containerd asks whether they are here. */
+/** How containerd finds layers that the admin has imported. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { SMALL_NAME, writeSmallImage } from '../../../../fixtures/small.js'
@@ -8,9 +8,7 @@ import { type Cases, mountsOf, read, refused, write } from './bench.js'
 const REF = 'containerd.io/snapshot.ref'
 
 export const IMPORTS: Cases = {
-  async 'An imported layer is told to be here, by its chain id; what containerd made itself is not asked.'(
-    bench,
-  ) {
+  async 'An imported layer is found by its chain id, but a layer that containerd made itself is not.'(bench) {
     const { client, place, varve } = bench
     const { call, list } = client
     const image = join(place, 'small.tar')
@@ -26,7 +24,7 @@ export const IMPORTS: Cases = {
       const labels = { [REF]: chainId, 'containerd.io/snapshot/cri.image-ref': 'small' }
       const key = `ns/${n}/extract ${chainId}`
       await refused(call('Prepare', { key, parent, labels }), ALREADY_EXISTS, /here already/)
-      // What containerd does then.
+      // containerd's next call.
       const [found] = await list([`labels."${REF}"==${chainId},parent=="${parent}"`])
       assert.equal(found?.kind, 'COMMITTED')
       assert.equal(found?.parent, parent)
@@ -38,7 +36,7 @@ export const IMPORTS: Cases = {
     write(bench, mounts, 'etc/release', 'mine')
     assert.equal(await varve.varve('cat', SMALL_NAME, '/etc/release'), 'small 2\n')
 
-    // Not on another parent, not by its diff id, and not what was never verified.
+    // Not found: on another parent, by a diff id, and a layer that was never verified.
     const base = chainIds[0] ?? ''
     const [, second] = await varve.json<{ diffId: string; chainId: string }>('layers')
     assert.notEqual(second?.diffId, second?.chainId)
@@ -48,7 +46,7 @@ export const IMPORTS: Cases = {
     await call('Commit', { key: 'my own', name: 'mine', labels: { [REF]: 'sha256:mine' } })
     await call('Prepare', { key: 'mine again', labels: { [REF]: 'sha256:mine' } })
 
-    // Removed by the engine it is still the image's, and by the admin still the engine's.
+    // If the engine removes its snapshots, the image keeps its layers.
     await refused(call('Remove', { key: parent }), FAILED_PRECONDITION, /remove/)
     for (const key of ['run', 'by diff id', ...[...chainIds].reverse()]) await call('Remove', { key })
     assert.deepEqual(

@@ -1,4 +1,4 @@
-/** containerd's protocol, call by call, by a client of our own: what each answers, and each error of its table. */
+/** containerd's protocol, tested with our own client: the answer of each call, and each error of its table. */
 import { describe, test } from 'node:test'
 import { SERVE_CELLS } from '../../cells.js'
 import { type Cases, withBench } from './bench.js'

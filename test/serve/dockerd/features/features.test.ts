@@ -1,6 +1,6 @@
 /**
- * What dockerd can do on overlay2 it can do on us; or neither can, and the reason is the kernel's and the same. The outcomes
- * are kept for the README's table.
+ * dockerd can do on varve what it can do on overlay2; or it can do it on neither, for the same reason, a lack of the kernel.
+ * The outcomes are kept for the README's table.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { keepFeatures, nameOnUs, OWN } from './table.js'
 interface Engine {
   readonly name: string
   readonly storage: DockerOptions['storage']
-  /** Where it is tried. */
+  /** The cell that it runs on. */
   readonly cell: ServeCell
 }
 
@@ -24,7 +24,7 @@ type Outcomes = ReadonlyMap<string, FeatureOutcome>
 
 const ENGINES: readonly Engine[] = [
   ...SERVE_CELLS.map((cell) => ({ name: nameOnUs(cell.driver), storage: { varve: cell.driver }, cell })),
-  // On the file system that ours of the same kind is on.
+  // dockerd's own overlay2 on the same file system.
   ...SERVE_CELLS.filter(({ driver }) => driver === 'overlay').map((cell) => ({
     name: OWN,
     storage: { own: OWN },
@@ -54,7 +54,7 @@ test('dockerd can do on us what it can do on overlay2', { skip }, async (t) => {
   keepFeatures(all)
 })
 
-/** Two at a time, for two cores are what we have at least; by name, in the engines' order. */
+/** Two engines at a time, since there are at least two cores. Returns the outcomes by name, in the engines' order. */
 async function inTwoLanes(engines: readonly Engine[]): Promise<ReadonlyMap<string, Outcomes>> {
   const found = new Map<string, Outcomes>(engines.map(({ name }) => [name, new Map()]))
   const lanes = [0, 1].map(async (lane) => {
@@ -62,7 +62,7 @@ async function inTwoLanes(engines: readonly Engine[]): Promise<ReadonlyMap<strin
       found.set(engine.name, await engine.cell.within((directory) => featuresOf(engine, directory)))
     }
   })
-  // Both are over before a failure is told: neither leaves an engine that runs.
+  // A failure is thrown only when both lanes have ended, so that no engine keeps running.
   for (const lane of await Promise.allSettled(lanes)) if (lane.status === 'rejected') throw lane.reason
   return found
 }

@@ -1,6 +1,6 @@
 /**
- * The engine features of Docker 1.7, each tried for what it does and not for its exit status, on whatever storage the engine
- * has. Needs an engine with networks of its own, started with `FEATURE_WORDS`.
+ * The engine features of Docker 1.7, each tested by its effect and not by its exit status, on whatever storage the engine
+ * has. Needs an engine with its own networks, started with `FEATURE_WORDS`.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,22 +13,22 @@ import { ALONE, asking, type Stage, withStage } from './stage.js'
 
 export interface Feature {
   readonly name: string
-  /** Uses it, and throws where that does not have the effect it should have. */
+  /** Uses the feature, and throws where it does not have its effect. */
   run(stage: Stage): Promise<void>
-  /** For a kernel that lacks what it needs: the engine's words then, and whether the kernel lacks it indeed. */
+  /** For a feature that some kernels lack: the engine's message then, and whether this kernel does lack it. */
   readonly lacking?: { readonly words: RegExp; isSo(): boolean }
 }
 
 export interface FeatureOutcome {
   readonly result: 'passed' | 'failed' | 'impossible'
-  /** The engine's words where it is impossible, all that is known where it failed. */
+  /** The engine's message where it is impossible, the whole error where it failed. */
   readonly reason?: string
 }
 
-/** For dockerd. */
+/** Arguments for dockerd. */
 export const FEATURE_WORDS = ['--userland-proxy=false'] as const
 
-/** In `work`, an empty directory. */
+/** `work` is an empty directory for the feature's files. */
 export async function tryFeature(feature: Feature, engine: Docker, work: string): Promise<FeatureOutcome> {
   try {
     await withStage(engine, work, feature.run)
@@ -48,7 +48,7 @@ export const FEATURES: readonly Feature[] = [
   {
     name: '`docker run --blkio-weight`',
     run: blkioWeight,
-    // The first version of control groups lost the file with the CFQ scheduler, in Linux 5.0.
+    // cgroup v1 lost the file together with the CFQ scheduler, in Linux 5.0.
     lacking: {
       words: /Your kernel does not support Block I\/O weight or the cgroup is not mounted/,
       isSo: () => !existsSync('/sys/fs/cgroup/blkio/blkio.weight'),
@@ -61,7 +61,7 @@ export const FEATURES: readonly Feature[] = [
   { name: '`docker run --volume-driver` with a plug-in', run: volumeDriver },
 ]
 
-/** By name, by number, with a group; files are theirs, and what is root's is closed to them. */
+/** A user by name, by number, and with a group. New files are the user's, and root's files are closed to the user. */
 async function execUser({ docker, start }: Stage): Promise<void> {
   const container = await start(ALONE, ['sleep', '1000'])
   const as = (user: string, script: string) => docker('exec', '--user', user, container, 'sh', '-c', script)
@@ -74,7 +74,7 @@ async function execUser({ docker, start }: Stage): Promise<void> {
   await assert.rejects(as('nobody', whoAmI), /unable to find user nobody/)
 }
 
-/** A line for each start of one container, numbered in its own layer. */
+/** The container logs a line at each start, with a counter that it keeps in its layer. */
 async function logsSince({ docker, start }: Stage): Promise<void> {
   const container = await start(ALONE, ['sh', '-c', 'echo x >> /starts; busybox wc -l < /starts'])
   await docker('wait', container)
@@ -87,7 +87,7 @@ async function logsSince({ docker, start }: Stage): Promise<void> {
   }
 }
 
-/** The kernel is told, and it holds a busy loop back. */
+/** The kernel has the quota, and throttles a busy loop. */
 async function cpuQuota({ docker }: Stage): Promise<void> {
   const script = `cd /sys/fs/cgroup
 if test -d cpu; then cd cpu; cat cpu.cfs_quota_us; else cat cpu.max; fi
@@ -96,7 +96,7 @@ until busybox grep -q 'nr_throttled [1-9]' cpu.stat; do :; done`
   assert.match(said, /^10000( 100000)?\n$/)
 }
 
-/** Whichever file the kernel has for it; the weight of the second version goes from 1 to 10,000. */
+/** Reads whichever file the kernel has; the weight of cgroup v2 goes from 1 to 10,000. */
 async function blkioWeight({ engine }: Stage): Promise<void> {
   const script = `cd /sys/fs/cgroup
 cat blkio/blkio.weight blkio/blkio.bfq.weight io.bfq.weight io.weight 2>/dev/null; true`
@@ -105,7 +105,7 @@ cat blkio/blkio.weight blkio/blkio.bfq.weight io.bfq.weight io.weight 2>/dev/nul
   assert.match(said, /^(default )?(300|2930)$/m, said)
 }
 
-/** The world's name, which is not the machine's; who may set it sets it for both. */
+/** The container shares the host name of the world, which is not the machine's; setting it in one sets it in both. */
 async function utsHost({ docker, engine }: Stage): Promise<void> {
   const outside = () => engine.inside('hostname')
   const inside = (...words: readonly string[]) => docker('run', '--rm', ...ALONE, ...words)
@@ -116,9 +116,12 @@ async function utsHost({ docker, engine }: Stage): Promise<void> {
   assert.equal(await outside(), 'renamed\n')
 }
 
-/** From the host, and from a neighbour by way of the host; by the kernel's rules alone, with no process between. */
+/**
+ * A port is reached from the host, and from another container by way of the host, through kernel rules alone, without a
+ * proxy.
+ */
 async function publish({ docker, engine, network, serve }: Stage): Promise<void> {
-  // In the world, which has its network to itself.
+  // In the world, which has its own network namespace.
   const fetched = () => {
     const program = 'process.stdout.write(await (await fetch("http://127.0.0.1:8080/")).text())'
     return engine.inside(process.execPath, '--input-type=module', '-e', program)
@@ -135,7 +138,7 @@ async function publish({ docker, engine, network, serve }: Stage): Promise<void>
   await assert.rejects(fetched(), /ECONNREFUSED/)
 }
 
-/** One container in one network, then in two, then in the other: its addresses, and who reaches it. */
+/** A container in one network, then in two, then only in the second: its addresses, and who can reach it. */
 async function networks({ docker, network, serve }: Stage): Promise<void> {
   await network('near', '--subnet', '10.91.1.0/24')
   await network('far', '--subnet', '10.91.2.0/24')
@@ -155,7 +158,7 @@ async function networks({ docker, network, serve }: Stage): Promise<void> {
   assert.deepEqual(await addresses(), ['10.91.2.5/24'])
 }
 
-/** By its container's name and by the service's, which goes on to the container that comes after it. */
+/** A service is reached by its container's name, and by an alias that its next container takes over. */
 async function byName({ docker, network, start, serve }: Stage): Promise<void> {
   await network('street')
   const client = await start(['--network', 'street'], ['sleep', '1000'])
@@ -168,7 +171,7 @@ async function byName({ docker, network, start, serve }: Stage): Promise<void> {
   }
 }
 
-/** What a container writes is the plug-in's, what is there the next one reads; mounted only as long as one runs. */
+/** Containers read and write the plug-in's files. A volume is mounted only while a container uses it. */
 async function volumeDriver({ after, docker, engine, start, work }: Stage): Promise<void> {
   const socket = join(work, 'shelf.sock')
   const plugin = await openVolumePlugin(socket, join(work, 'volumes'))

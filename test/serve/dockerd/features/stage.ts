@@ -1,4 +1,4 @@
-/** What a try of something in dockerd is given: an engine, and containers and networks that are gone when it is over. */
+/** What a test of a feature gets: an engine, and containers and networks that are removed at the end. */
 
 import { IMAGE } from '../../busy-image.js'
 import { until } from '../../until.js'
@@ -6,20 +6,20 @@ import type { Docker } from '../engine.js'
 
 export interface Stage {
   readonly engine: Docker
-  /** Runs the client; its standard output. */
+  /** Runs the client. Resolves to its standard output. */
   docker(...args: readonly string[]): Promise<string>
-  /** Starts a container that stays: words for `docker run`, and what runs in it. Its id. */
+  /** Starts a detached container: arguments for `docker run`, and the command. Resolves to its id. */
   start(words: readonly string[], command: readonly string[]): Promise<string>
-  /** Starts one that says `line` to everyone who asks at its port 80. */
+  /** Starts a container that answers `line` to every HTTP request at port 80. */
   serve(line: string, words: readonly string[]): Promise<string>
   network(name: string, ...words: readonly string[]): Promise<void>
-  /** What is to be done at the end, the last one first. */
+  /** Registers something to undo at the end, the last one first. */
   after(undo: () => unknown): void
-  /** An empty directory, which the engine sees too. */
+  /** An empty directory that the engine can see. */
   readonly work: string
 }
 
-/** Of a container that only its own commands reach. */
+/** For a container that needs no network. */
 export const ALONE = ['--network', 'none'] as const
 
 export async function withStage<T>(
@@ -59,12 +59,12 @@ export async function withStage<T>(
     await clear()
     return result
   } catch (error) {
-    await clear().catch(() => {}) // what failed first is told; the rest ends with the engine
+    await clear().catch(() => {}) // the first error is thrown; the rest ends with the engine
     throw error
   }
 }
 
-/** For a container: prints what is at an address. */
+/** A command for a container that prints the content of a URL. */
 export function asking(url: string): readonly string[] {
   return ['busybox', 'wget', '-q', '-O', '-', url]
 }

@@ -1,11 +1,11 @@
-/** What dockerd's features gave, on whichever engine they were tried: kept by the test, read for the README's table. */
+/** The outcomes of dockerd's features on each engine: the test keeps them, and the README's table shows them. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { checkoutDirectory } from '../../../../fixtures/cache.js'
 import { SERVE_CELLS } from '../../cells.js'
 import { FEATURES, type FeatureOutcome } from './features.js'
 
-/** What dockerd keeps its layers on by itself. */
+/** dockerd's own storage driver. */
 export const OWN = 'overlay2'
 export const nameOnUs = (driver: string): string => `varve on ${driver}`
 
@@ -17,7 +17,7 @@ interface Line extends FeatureOutcome {
   readonly feature: string
 }
 
-/** By engine, then by feature. */
+/** Keeps the outcomes by engine, then by feature. */
 export function keepFeatures(engines: ReadonlyMap<string, ReadonlyMap<string, FeatureOutcome>>): void {
   const lines = [...engines].flatMap(([engine, outcomes]) =>
     [...outcomes].map(([feature, outcome]): Line => ({ engine, feature, ...outcome })),

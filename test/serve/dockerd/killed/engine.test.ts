@@ -1,6 +1,7 @@
 /**
- * kill -9 to dockerd while it loads, runs, commits and builds, at a random piece of what it and we say to each other. The
- * next dockerd goes on at once: what the dead one had acknowledged is there, and what it began and forgot goes with `varve rm`.
+ * kill -9 to dockerd while it loads, runs, commits and builds, at a random piece of its traffic with the service. The next
+ * dockerd goes on at once: it has all that the killed one had acknowledged, and `varve rm` removes what that began and
+ * forgot.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -30,7 +31,7 @@ describe('dockerd is killed', { concurrency: true }, () => {
           const lives = random.below(2) === 1
           const where = `in ${PHASES[at]?.name}, at piece ${piece} of ${pieces[at]}`
           await t.test(`round ${round}: ${where}${lives ? ', under live restore' : ''}`, async (sub) => {
-            isBroken = true // unless it ends well: the others build on it
+            isBroken = true // until it passes: later rounds build on it
             sub.diagnostic(await killedAt(world, { at, piece, lives }))
             isBroken = false
           })
@@ -44,11 +45,11 @@ interface Moment {
   /** Index of the phase. */
   readonly at: number
   readonly piece: number
-  /** Does what runs live on while there is no dockerd? */
+  /** Do containers live on while there is no dockerd (live restore)? */
   readonly lives: boolean
 }
 
-/** What happened, in words. */
+/** Kills dockerd at that moment; returns a description of what happened. */
 async function killedAt(world: KilledWorld, { at, piece, lives }: Moment): Promise<string> {
   const { docker, archive } = world
   for (const phase of PHASES.slice(0, at)) await phase.run(docker, archive)
@@ -66,7 +67,7 @@ async function killedAt(world: KilledWorld, { at, piece, lives }: Moment): Promi
   return `${when}; forgotten: ${forgotten.length === 0 ? 'nothing' : forgotten}`
 }
 
-/** When it was killed, in words. */
+/** Runs the phase until the kill; returns a description of when it was. */
 async function killedIn(
   phase: Phase | undefined,
   piece: number,

@@ -1,6 +1,6 @@
 /**
- * kill -9 to the service at a random system call while dockerd loads, runs, commits and builds; it is started again at once.
- * dockerd goes on, by itself or at the second try, no layer is lost, and at the end none is left.
+ * kill -9 to the service at a random system call while dockerd loads, runs, commits and builds. The service is restarted at
+ * once. dockerd goes on, by itself or at the second try; no layer is lost, and at the end none is left.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ describe('the service is killed under dockerd', { concurrency: true }, () => {
           const call = 1 + random.below(calls[at] ?? 1)
           const where = `in ${PHASES[at]?.name}, at changing call ${call} of ${calls[at]}`
           await t.test(`round ${round}: ${where}`, async (sub) => {
-            isBroken = true // unless it ends well: the others build on it
+            isBroken = true // until it passes: later rounds build on it
             sub.diagnostic(await killedAt(world, { at, call }))
             isBroken = false
           })
@@ -44,7 +44,7 @@ interface Moment {
   readonly call: number
 }
 
-/** What happened, in words. */
+/** Kills the service at that call; returns a description of what happened. */
 async function killedAt(world: KilledWorld, { at, call }: Moment): Promise<string> {
   const { docker, archive } = world
   for (const phase of PHASES.slice(0, at)) await phase.run(docker, archive)
@@ -59,7 +59,7 @@ async function killedAt(world: KilledWorld, { at, call }: Moment): Promise<strin
   return `killed ${when}; forgotten: ${forgotten.length === 0 ? 'nothing' : forgotten}`
 }
 
-/** Runs a phase on a service that is killed in it, and starts the next one at once. */
+/** Runs a phase on a service that is killed meanwhile, and starts the next service at once. */
 async function workKilledAt(
   { docker, archive }: KilledWorld,
   { at, call }: Moment,
@@ -86,7 +86,7 @@ async function workKilledAt(
   return { when: `at work; dockerd ${isDone ? 'went on by itself' : 'had to be asked again'}`, isDone }
 }
 
-/** Only its end is a reason to fail. dockerd may hear of that before we do. @throws `failure` where it lives on */
+/** A failure is due to the kill only if the service ends; dockerd may notice that first. @throws `failure` if it lives on */
 async function endsOr({ ended }: Running, failure: unknown): Promise<true> {
   const livesOn = wait(60_000, true, { ref: false })
   if (await Promise.race([ended.then(() => false), livesOn])) throw failure

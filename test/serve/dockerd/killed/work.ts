@@ -1,4 +1,4 @@
-/** What dockerd is at when somebody is killed: phases that build on each other, and what must be there after each. */
+/** What dockerd is doing when a process is killed: phases that build on each other, and what must be there after each. */
 import assert from 'node:assert/strict'
 import { IMAGE } from '../../busy-image.js'
 import type { Docker } from '../engine.js'
@@ -6,9 +6,9 @@ import { RUN } from '../stage.js'
 
 export interface Phase {
   readonly name: string
-  /** May be asked for again after it failed halfway. */
+  /** May be repeated after it failed halfway. */
   run(docker: Docker, archive: string): Promise<unknown>
-  /** Once `run` has succeeded. */
+  /** Checks the result once `run` has succeeded. */
   look(docker: Docker): Promise<void>
 }
 

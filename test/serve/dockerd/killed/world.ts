@@ -1,4 +1,4 @@
-/** Where somebody is killed round by round: dockerd on us, with a container that runs through all of it. */
+/** The stage of the kill tests: dockerd on varve, with a container that runs through all rounds. */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,15 +14,15 @@ export interface KilledWorld {
   readonly docker: Docker
   /** Between dockerd and the service. */
   readonly tap: Tap
-  /** A directory of the test's own. */
+  /** A directory for the test's own files. */
   readonly work: string
   /** The image that a round loads. */
   readonly archive: string
-  /** The layers of the container that runs, by their ids in the store. */
+  /** The layers of the running container, by their ids in the store. */
   readonly kept: ReadonlySet<string>
 }
 
-/** `kept` shares no layer with the image of the rounds: its own is that image, exported and imported. */
+/** `kept` shares no layer with the image of the rounds: its image is that one, exported and imported. */
 export async function withKept(
   { driver, within }: ServeCell,
   use: (world: KilledWorld) => Promise<void>,
@@ -52,7 +52,7 @@ export async function withKept(
   })
 }
 
-/** How much each phase takes where nothing happens; `measure` is given the phase to run, and counts. */
+/** Runs each phase without a kill. `measure` gets the phase to run, and counts what the kill tests choose from. */
 export async function undisturbed(
   world: KilledWorld,
   measure: (run: () => Promise<unknown>) => Promise<number>,
@@ -67,15 +67,15 @@ export async function undisturbed(
   return counts
 }
 
-/** `kept` runs, or does so again, and has what it wrote. */
+/** Starts `kept` if it does not run, and checks that it has its file. */
 export async function lookAtKept({ docker }: KilledWorld): Promise<void> {
   await docker.docker('start', 'kept')
   assert.equal(await docker.docker('exec', 'kept', '/bin/cat', '/kept'), 'kept\n')
 }
 
 /**
- * Takes away all but `kept`: what dockerd knows by its own prune, and what it has forgotten as an admin does. Gives the
- * latter's ids. Afterwards nothing else is left, and the store is whole.
+ * Removes everything but `kept`: what dockerd knows by its own prune, and what it has forgotten as an admin would. Returns
+ * the ids of the forgotten layers. Afterwards nothing else is left, and the store checks clean.
  */
 export async function clear({ docker, kept }: KilledWorld): Promise<readonly string[]> {
   await docker.varve('check', '--data')
@@ -100,8 +100,8 @@ export async function clear({ docker, kept }: KilledWorld): Promise<readonly str
 }
 
 /**
- * BuildKit's records may speak of leases that are gone; a prune fails then, and forgets that one, so that the next one goes
- * further (moby issue 40480).
+ * BuildKit's records may refer to leases that are gone. A prune then fails, but forgets that lease, so that the next prune
+ * gets further (moby issue 40480).
  */
 async function pruneAll({ docker }: Docker): Promise<void> {
   for (let left = 5; ; left--) {
