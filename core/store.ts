@@ -1,5 +1,5 @@
 /**
- * The public face: `openStore()` wires database, driver, locks and the modules that do the work. Heavy ones are loaded
+ * The public API: `openStore()` wires database, driver, locks and the modules that do the work. Heavy ones are loaded
  * when they are first called, so that listing stays quick.
  */
 

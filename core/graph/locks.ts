@@ -1,7 +1,6 @@
 /**
- * The locks for long work on a data root: of a layer, of a chain that is being imported, of a name that is being committed
- * to. All are named locks in one file (core/sys/lock.ts). Whoever needs two takes the name's or the chain's before the
- * layer's.
+ * The locks for long work on a data root: of a layer, of a chain being imported, of a name being committed to. All are named
+ * locks in one file (core/sys/lock.ts). Whoever needs two takes the name's or the chain's before the layer's.
  */
 import { toText } from '../bytes.js'
 import type { NameOf } from '../db/names.js'

@@ -39,7 +39,7 @@ export interface PrepareOptions {
 export interface CommitOptions {
   /** The tar that the layer is; without it the node has no chain id (a snapshotter's commit). */
   readonly tar?: TarFacts
-  /** The name it goes by from now on, instead of all it had. */
+  /** The name that replaces all names it had. */
   readonly name?: NameOf
   readonly labels?: Readonly<Record<string, string>>
   /** Called in the commit's transaction, with the node that has the content then. */

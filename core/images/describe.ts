@@ -1,4 +1,4 @@
-/** Rows as the public face shows them (core/api/store.ts). */
+/** Rows as the public API shows them (core/api/store.ts). */
 
 import type { ImageInfo, LayerInfo } from '../api/store.js'
 import type { Database } from '../db/database.js'

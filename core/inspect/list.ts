@@ -142,7 +142,7 @@ function* listIndex(
   }
 }
 
-/** A writable layer, or one without an index: the merged view is read from its files, its own content from the driver. */
+/** Lists a layer without an index, such as a writable one: the merged view by its files, its own content by the driver. */
 async function* listView(
   { driver, graph, views }: Looking,
   node: NodeRow,

@@ -25,9 +25,9 @@ export interface Records {
   /** Layers that have a mark. */
   marked(): readonly LayerId[]
   /**
-   * Removes the layers' records, begun or in their places, and their marks; missing ones are no error. That a record or a
-   * mark is gone from its place is on disk when this returns: a power cut may bring a removed layer back, which must not
-   * pass for one that the database lost (core/recover/orphans.ts).
+   * Removes the layers' records, begun or in their places, and their marks; missing ones are no error. The removal from
+   * these places is on disk when this returns: a power cut may bring a removed layer back, which must not pass for one that
+   * the database lost (core/recover/orphans.ts).
    */
   remove(layers: readonly LayerId[]): void
   has(layer: LayerId): boolean

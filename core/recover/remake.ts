@@ -7,7 +7,7 @@ import { each, type RecoverContext } from './context.js'
 
 /**
  * A new writable layer is reported when its row is on disk, although what the driver made may not be. That is safe: its id
- * and its parent say all that is in it, and whoever makes a file in it durable brings its directories to disk too. So a
+ * and its parent determine what is in it, and whoever makes a file in it durable brings its directories to disk too. So a
  * layer that is missing at the first open after a boot, and was young when the power went, is made again, and `varve check`
  * reports it from then on. A layer that had been mounted for writing, or had been there for long, or goes missing at any
  * other time, is damage, which `varve check` reports as well.

@@ -16,10 +16,7 @@ import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 const USER = 65_534
 
-/**
- * What is done to a sound root, with `away` a place beside it; then what the refusal says, and whether its command mends
- * it.
- */
+/** What is done to a sound root (`away` is a place beside it), what the refusal says, and whether its command mends it. */
 interface Planted {
   readonly what: string
   readonly plant: (root: string, away: string) => void
