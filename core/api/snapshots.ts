@@ -1,5 +1,5 @@
 /**
- * The snapshot face of the store: containerd's words and rules (its core/snapshots) over the same graph of layers.
+ * The store as a snapshotter: containerd's words and rules (its core/snapshots) over the same graph of layers.
  *
  * - A **snapshot** is a layer under a name. An *active* one is written through its mounts under a *key*; `commit` ends the
  *   key and gives the content a *name*, by which it is a parent from then on. A *view* is a look at a committed one, under a
