@@ -1,3 +1,4 @@
+import { SNAPSHOT_ENGINE } from '../../core/api/snapshots.js'
 import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { engineOf } from '../../core/graph/labels.js'
 import { defineCommand } from '../args/command.js'
@@ -50,7 +51,7 @@ const COLUMNS = [
 
 function usedBy(layer: LayerInfo, images: ReadonlyMap<string, ImageInfo>): string {
   const names = layer.images.map((id) => images.get(id)?.names[0] ?? short(id))
-  const snapshots = layer.snapshots.map((name) => `containerd ${shortName(name)}`)
+  const snapshots = layer.snapshots.map((name) => `${SNAPSHOT_ENGINE} ${shortName(name)}`)
   const engine = engineOf(layer.labels)
   const ids = layer.names.filter((name) => !layer.snapshots.includes(name))
   const raw = ids

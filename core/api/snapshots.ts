@@ -12,6 +12,9 @@
 import type { Mount, Usage } from '../driver.js'
 import type { LayerId } from '../ids.js'
 
+/** Whose the snapshots are, in messages and lists: only this engine is served by {@link Snapshots}. */
+export const SNAPSHOT_ENGINE = 'containerd'
+
 export type NodeKind = 'committed' | 'active' | 'view'
 
 export type Labels = Readonly<Record<string, string>>

@@ -1,4 +1,5 @@
 /** Whose a layer is. An engine counts on what it has, and is not told of what an admin does to it. */
+import { SNAPSHOT_ENGINE } from '../api/snapshots.js'
 import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
@@ -20,9 +21,10 @@ export function refuseToCommit(db: Database, row: NodeRow): void {
 }
 
 /**
- * containerd mounts its snapshots by itself: a second mount of one for writing is another overlay on the same upper
- * directory, of which nobody can say what comes (kernel, filesystems/overlayfs.rst, "Sharing and copying layers"). What other
- * engines let us mount we count at one place, and can't tell their counts from an admin's.
+ * The engine performs a snapshot's mounts itself (core/api/snapshots.ts), and no driver promises that a layer can be mounted
+ * for writing twice: two overlays on one upper directory have undefined behaviour (kernel, filesystems/overlayfs.rst,
+ * "Sharing and copying layers"). Other engines' layers are mounted and counted at the store's own path, where an admin's
+ * mounts could not be told from theirs.
  * @throws VarveError FAILED_PRECONDITION
  */
 export function refuseToMount(db: Database, row: NodeRow, { doing, target }: MountWish): void {
@@ -51,7 +53,7 @@ interface Owner {
 function ownerOf(db: Database, { id, labels }: NodeRow): Owner | undefined {
   const names = db.names.byNode(id)
   const snapshot = names.find(({ space }) => space === 'snapshot')
-  if (snapshot !== undefined) return { engine: 'containerd', name: snapshot.name, isSnapshot: true }
+  if (snapshot !== undefined) return { engine: SNAPSHOT_ENGINE, name: snapshot.name, isSnapshot: true }
   const [engine, first] = [engineOf(labels), names[0]]
   if (engine === undefined || first === undefined) return undefined
   return { engine, name: first.name, isSnapshot: false }
