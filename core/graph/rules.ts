@@ -64,7 +64,10 @@ export function requireParent(db: Database, parent: NodeId | undefined): void {
 export function requireFree(db: Database, { space, name }: NameOf): void {
   if (db.names.get(space, name) === undefined) return
   const what = space === 'id' ? 'layer' : 'snapshot'
-  throw new VarveError('ALREADY_EXISTS', `${what} ${JSON.stringify(name)}: there is one with that name already`)
+  throw new VarveError(
+    'ALREADY_EXISTS',
+    `${what} ${JSON.stringify(name)}: there is one with that name already`,
+  )
 }
 
 /** @throws VarveError FAILED_PRECONDITION where it is not active, or somebody may write to it (Mounts.freeze) */

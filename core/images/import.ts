@@ -1,4 +1,4 @@
-/** Whole images in: every layer of every image of a source, then all images in one transaction. */
+/** Imports whole images: every layer of every image of a source, then all images in one transaction. */
 
 import type { ImportOptions, LayerLimits, LongOptions } from '../api/options.js'
 import type { ImportedImage } from '../api/store.js'
@@ -29,7 +29,7 @@ export interface ImportContext {
 /** Somebody may remove a layer between its import and the row that keeps it; then it is imported again. */
 const ATTEMPTS = 5
 
-/** Store.importImage. On failure the layers that came with it go again, unless somebody else uses them by now. */
+/** Store.importImage. On failure the layers that it brought are removed again, unless somebody else uses them by now. */
 export async function importImages(
   context: ImportContext,
   source: string,
@@ -106,14 +106,12 @@ async function persevere<T>(db: Database, work: (used: Set<NodeId>) => Promise<T
   }
 }
 
-/** Layers that this import brought and that still wait for its image; what goes wrong here hides no error. */
+/** Removes layers that this import brought and that still wait for its image. A failure is a warning, and hides no error. */
 async function takeBack({ graph, scratch, warn }: ImportContext, nodes: readonly NodeId[]): Promise<void> {
   try {
     await graph.removeUnneeded(nodes, { claims: new Set([scratch.name]) })
   } catch (error) {
-    warn(
-      `layers of a failed import could not be taken back, the next start will try again: ${messageOf(error)}`,
-    )
+    warn(`layers of a failed import could not be removed, the next start will try again: ${messageOf(error)}`)
   }
 }
 
@@ -191,7 +189,7 @@ async function importLayer(
     )
   }
   if (source.isChain) return layers.use(source.node)
-  // The same content on top of something else.
+  // The same content on top of another parent.
   const copy = await spool(layers.export(source.node, { ...(signal && { signal }) }), `layer ${diffId}`, {
     scratch: scratch.directory(),
     signal,

@@ -1,11 +1,12 @@
 /**
- * A damaged layer mended from its tar, in place. The good one is made beside it, as an import makes it, and its digest is
- * verified before anything is touched; then the driver makes the damaged one equal to it (Driver.heal):
+ * Heals a damaged layer from its tar, in place. A good copy is made beside it, as an import makes it, and its digest is
+ * verified before anything is touched. Then the driver makes the damaged layer equal to it (Driver.heal):
  *
- *     lock → row of the good one, filled and verified → row of the damage → driver.heal → sync → seal
- *          → record, and the damage's row gone → the good one gone → unlock
+ *     lock → row of the good copy, filled and verified → row of the damage → driver.heal → sync → seal
+ *          → record, and the damage's row gone → the good copy gone → unlock
  *
- * Killed in between, the next open takes the good one away, and the row of the damage stays until a repair has done it all.
+ * Where the process is killed in between, the next open removes the good copy. The row of the damage stays until a repair
+ * has done it all.
  */
 
 import type { LongOptions } from '../api/options.js'
@@ -17,7 +18,7 @@ import { createFilling } from './fill.js'
 import type { TarSource } from './tar-source.js'
 
 export interface HealLayerOptions extends LongOptions {
-  /** What progress calls it. */
+  /** Its name in reports of progress. */
   readonly step?: string
   /** What is wrong, for the row of the damage. */
   readonly what: string
@@ -36,7 +37,7 @@ export function createHealing(context: LayersContext) {
   const { db, driver, graph } = context
   const filling = createFilling(context)
 
-  /** What the store remembers of the tar, where it is not what it should be. */
+  /** Replaces what the store remembers of the tar, where that is wrong; returns whether it was. */
   const healRecord = (good: NodeId, node: NodeId, facts: Parameters<typeof db.layers.insert>[0]): boolean => {
     const isSame =
       db.content.isSame(good, node) && JSON.stringify(db.layers.get(node)) === JSON.stringify(facts)
@@ -55,7 +56,10 @@ export function createHealing(context: LayersContext) {
     async heal(node: NodeId, tar: () => TarSource, options: HealLayerOptions): Promise<HealedLayer> {
       const { layer } = graph.get(node)
       if (driver.heal === undefined) {
-        throw new VarveError('UNIMPLEMENTED', `heal layer ${layer}: the driver ${driver.name} heals no layer`)
+        throw new VarveError(
+          'UNIMPLEMENTED',
+          `heal layer ${layer}: the driver ${driver.name} can't heal layers`,
+        )
       }
       const lock = await graph.lockLayer(layer, { signal: options.signal })
       try {
