@@ -1,8 +1,8 @@
-/** Blocks of a file before they are written. */
+/** Allocates blocks of a file before they are written. */
 import { check, libc } from './libc.js'
 import { enter } from './seam.js'
 
-/** The first `size` bytes of the file have their blocks, and read as zeros. @throws SysError EOPNOTSUPP, ENOSPC … */
+/** Gives the first `size` bytes of a new file their blocks; they read as zeros. @throws SysError EOPNOTSUPP, ENOSPC … */
 export function allocate(fd: number, size: number): void {
   enter('fallocate')
   check(libc.fallocate(fd, 0, 0, size), 'fallocate')

@@ -1,13 +1,13 @@
 /**
- * Calls in libuv's pool, for the main thread, where a call may block: on a pipe, say. Never from a jailed
- * thread: the pool stands outside the jail.
+ * Calls in libuv's pool, for the main thread, where a call may block: on a pipe, say. Never from a jailed thread: the pool
+ * is outside the jail.
  */
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
 import { fromNode } from './error.js'
 import { enter, enterMoving } from './seam.js'
 
-/** `path` is a byte string. For what blocks until somebody opens its other end: a fifo. @throws SysError */
+/** For a fifo, which blocks until somebody opens its other end. `path` is a byte string. @throws SysError */
 export async function openAsync(path: string, flags: number): Promise<number> {
   enter('open', path)
   try {

@@ -1,6 +1,6 @@
 /**
- * btrfs by ioctl(2): subvolumes, what they hold, and the command stream that tells two of them apart. Structs and numbers
- * are those of include/uapi/linux/btrfs.h and btrfs_tree.h. Paths are byte strings; every call throws SysError.
+ * btrfs by ioctl(2): subvolumes, the space they take, and the command stream of the changes between two of them. Structs
+ * and numbers are those of include/uapi/linux/btrfs.h and btrfs_tree.h. Paths are byte strings; every call throws SysError.
  */
 import { constants } from 'node:fs'
 import { basename, dirname } from 'node:path/posix'
@@ -24,7 +24,7 @@ export interface SubvolumeInfo {
 /** A subvolume inside another one. */
 export interface ChildSubvolume {
   readonly id: number
-  /** From the root of the one it is in. */
+  /** Relative to the root of the subvolume it is in. */
   readonly path: string
 }
 
@@ -37,7 +37,7 @@ export interface QgroupNumbers {
 
 /** The inode number of every subvolume's root. */
 export const SUBVOLUME_INODE = 256
-/** What a snapshot shows where its source has a subvolume inside: an empty directory of this number. */
+/** Where its source has a subvolume inside, a snapshot has an empty directory with this inode number. */
 export const PLACEHOLDER_INODE = 2
 
 export function createSubvolume(path: string): void {
@@ -58,12 +58,12 @@ export function createSnapshot(source: string, path: string, readonly: boolean):
   }
 }
 
-/** ENOTEMPTY where another subvolume is inside. A read-only one goes too. */
+/** ENOTEMPTY if another subvolume is inside. Removes a read-only one too. */
 export function destroySubvolume(path: string): void {
   byName('snap_destroy', IOC_SNAP_DESTROY, path, volArgs(path))
 }
 
-/** Durable when this returns. What is still to be written of the subvolume must be on disk before (`syncfs`). */
+/** Durable when this returns. The subvolume's data must be on disk before (`syncfs`). */
 export function setReadonly(path: string, readonly: boolean): void {
   const bytes = Buffer.alloc(8)
   withDirectory(path, (fd) => {
@@ -91,12 +91,12 @@ export function subvolumeInfo(path: string): SubvolumeInfo {
     uuid: info.toString('hex', 296, 312),
     parentUuid: info.toString('hex', 312, 328),
     changed: u64(info, 344),
-    // The flag as the tree root has it on disk; SUBVOL_GETFLAGS numbers it otherwise.
+    // The flag as the tree root has it on disk; SUBVOL_GETFLAGS uses another bit for it.
     readonly: (info.readBigUInt64LE(288) & 1n) !== 0n,
   }
 }
 
-/** The subvolumes right inside this one, not those inside them. ENOTTY before Linux 4.18; ENAMETOOLONG past 3,800 bytes. */
+/** The subvolumes directly inside this one. ENOTTY before Linux 4.18; ENAMETOOLONG past 3,800 bytes. */
 export function childSubvolumes(path: string): readonly ChildSubvolume[] {
   const children: ChildSubvolume[] = []
   withDirectory(path, (fd) => {
@@ -120,7 +120,7 @@ export function childSubvolumes(path: string): readonly ChildSubvolume[] {
 }
 
 /**
- * All names of the inode below the subvolume root that `fd` has open. Undefined where they are more than one call tells
+ * All paths of the inode below the subvolume root that `fd` has open. Undefined if they are more than one call returns
  * (4 KiB): then a walk must find them.
  */
 export function inodePaths(fd: number, ino: number): readonly string[] | undefined {
@@ -157,14 +157,14 @@ export async function sendInPool(fd: number, into: number, parent: number): Prom
   if (error !== 0) throw new SysError(error, 'send')
 }
 
-/** Turns on the counting of space, for the whole file system. */
+/** Enables quotas, which count space by subvolume, for the whole file system. */
 export function enableQuota(path: string): void {
   const args = Buffer.alloc(16)
   args.writeBigUInt64LE(QUOTA_CTL_ENABLE, 0)
   withDirectory(path, (fd) => ioctl('quota_enable', fd, IOC_QUOTA_CTL, args, path), DIRECTORY)
 }
 
-/** The subvolume can't come to refer to more than `bytes`: EDQUOT past it; undefined: no limit. ENOTCONN where nothing is counted. */
+/** Limits the bytes that the subvolume refers to (EDQUOT past it); undefined: no limit. ENOTCONN without quotas. */
 export function limitSubvolume(path: string, bytes: number | undefined): void {
   const args = Buffer.alloc(48)
   args.writeBigUInt64LE(QGROUP_LIMIT_MAX_RFER, 8)
@@ -172,27 +172,27 @@ export function limitSubvolume(path: string, bytes: number | undefined): void {
   withDirectory(path, (fd) => ioctl('qgroup_limit', fd, IOC_QGROUP_LIMIT, args, path))
 }
 
-/** Takes the books of a subvolume that is gone away. `path`: any directory of the file system. */
+/** Removes the qgroup of a subvolume that was removed. `path`: any directory of the file system. */
 export function removeQgroup(path: string, id: number): void {
   const args = Buffer.alloc(16)
   args.writeBigUInt64LE(BigInt(id), 8)
   withDirectory(path, (fd) => ioctl('qgroup_remove', fd, IOC_QGROUP_CREATE, args, path), DIRECTORY)
 }
 
-/** As of the last transaction; undefined where space is not counted, or not for this one. */
+/** As of the last transaction; undefined without quotas, or without a qgroup for it. */
 export function qgroupNumbers(path: string, id: number): QgroupNumbers | undefined {
   const item = quotaItem(path, id, QGROUP_INFO_KEY)
   return item && { referenced: u64(item, 8), exclusive: u64(item, 24) }
 }
 
-/** Bytes; undefined where there is none. */
+/** The limit in bytes; undefined if there is none. */
 export function qgroupLimit(path: string, id: number): number | undefined {
   const item = quotaItem(path, id, QGROUP_LIMIT_KEY)
   if (item === undefined || (item.readBigUInt64LE(0) & QGROUP_LIMIT_MAX_RFER) === 0n) return undefined
   return u64(item, 8)
 }
 
-/** Is space counted by subvolume here? */
+/** Are quotas enabled here? */
 export function hasQuota(path: string): boolean {
   return searchQuota(path, 0, QGROUP_STATUS_KEY) !== undefined
 }

@@ -1,9 +1,9 @@
-/** What was opened, closed again: all of it, whatever one of them throws. */
+/** Closes everything that was opened, even if closing some of it throws. */
 import { messageOf } from '../errors.js'
 
 export type Closer = () => Promise<void> | void
 
-/** Calls them all, the last first. @throws the first error; the others are warned of */
+/** Calls them all, the last first. @throws the first error; the others become warnings */
 export async function closeAll(
   closers: readonly Closer[],
   warn: (message: string) => void = () => {},
@@ -20,7 +20,7 @@ export async function closeAll(
   if (errors.length > 0) throw errors[0]
 }
 
-/** The same after an `error` that matters more than those of the closing, which become warnings. @throws `error` */
+/** The same after an `error`, which matters more than errors of closing: those become warnings. @throws `error` */
 export async function closeAfter(
   error: unknown,
   closers: readonly Closer[],
@@ -34,7 +34,7 @@ export async function closeAfter(
   throw error
 }
 
-/** Closes each, in order, whatever one of them throws. @throws the first error; there is nobody to tell the others */
+/** Closes each, in order, even if one of them throws. @throws the first error; the others are dropped */
 export function closeEach(...open: readonly ({ close(): void } | undefined)[]): void {
   let failed: { readonly error: unknown } | undefined
   for (const each of open) {

@@ -5,13 +5,13 @@ import { enter } from './seam.js'
 
 export interface Entry {
   readonly name: string
-  /** `unknown` where the file system does not tell. */
+  /** `unknown` if the file system does not say. */
   readonly type: EntryType
 }
 
 export type EntryType = 'file' | 'directory' | 'symlink' | 'char' | 'block' | 'fifo' | 'socket' | 'unknown'
 
-/** All entries of an open directory from its position on, but `.` and `..`. `path` is for the error. */
+/** All entries of an open directory from its position on, except `.` and `..`. `path` is for the error. */
 export function listDirectory(fd: number, path: string): Entry[] {
   const entries: Entry[] = []
   while (readBatch(fd, path, entries)) {}
@@ -22,7 +22,7 @@ export function listDirectory(fd: number, path: string): Entry[] {
 export function closeRaw(fd: number): void {
   try {
     check(libc.close(fd), 'close')
-    enter('close') // after it, as the kernel has it
+    enter('close') // after it: the descriptor is closed even if close(2) fails
   } catch (error) {
     if (errnoOf(error) === 'EBADF') throw error
   }
@@ -32,7 +32,7 @@ export function closeRaw(fd: number): void {
 export function readBatch(fd: number, path: string, entries: Entry[]): boolean {
   enter('getdents', path)
   const length = libc.getdents64(fd, buffer, buffer.length)
-  // ENOENT: removed since it was opened, so nothing is in it (readdir(3) has it so too).
+  // ENOENT: removed since it was opened, so it is empty (as for readdir(3)).
   if (length < 0 && errno() === ENOENT) return false
   check(length, 'getdents', path)
   // struct linux_dirent64: ino 8, offset 8, record length 2, type 1, name with NUL (include/linux/dirent.h)

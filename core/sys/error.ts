@@ -34,12 +34,12 @@ export function fromNode(error: unknown, syscall: string, path?: string): unknow
   return path?.includes('\0') ? new SysError(constants.errno.EINVAL, syscall, path) : error
 }
 
-/** The number of an error's name: 2 for `ENOENT`; undefined for a name that is none. */
+/** The number of an error's name: 2 for `ENOENT`; undefined for an unknown name. */
 export function errnoNumber(code: string): number | undefined {
   return NUMBERS.get(code)
 }
 
-/** The kernel says the same of a file system that has room and can hold no more files. */
+/** ENOSPC may also mean that the file system has space and no inodes: the text says which. */
 function full(path: string | undefined): readonly [code: string, text: string] {
   const ranOut = path === undefined ? undefined : whatRanOut(path)
   return ranOut?.includes('inodes')
@@ -53,7 +53,10 @@ function describe(errno: number): readonly [code: string, text: string] {
   return getSystemErrorMap().get(-errno) ?? [NAMES.get(errno) ?? `E${errno}`, `error ${errno}`]
 }
 
-/** What file systems and mounts answer and Node has no name for, or (95) another than the manuals (include/uapi/asm-generic/errno.h). */
+/**
+ * Errors of file systems and mounts that Node has no name for, or (95) another name than the manuals
+ * (include/uapi/asm-generic/errno.h).
+ */
 const EXTRA: readonly (readonly [number, string, string])[] = [
   [15, 'ENOTBLK', 'block device required'],
   [61, 'ENODATA', 'no data available'],

@@ -1,7 +1,7 @@
 /**
- * External commands: argument arrays, never a shell. They are looked for in the directories of the system, whatever PATH the
- * caller has (a service's, a user's by way of sudo); VARVE_PATH names others where a system has them elsewhere. They get
- * no environment but that, so that nothing there changes what they do, and no secret in it goes to them.
+ * External commands: argument arrays, never a shell. They are looked up in the system's directories, whatever PATH the
+ * caller has (a service's, or a user's through sudo); VARVE_PATH names others where a system has them elsewhere. Their
+ * environment is only that path and LC_ALL, so that nothing else changes what they do, and no secret reaches them.
  */
 import { spawn } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
@@ -35,7 +35,7 @@ export interface RunFailure {
 
 /**
  * Runs a command in the C locale. `args` are text. @throws VarveError: FAILED_PRECONDITION where the command is not
- * there, UNAVAILABLE where it fails (its words in the message, a {@link RunFailure} as cause) or takes longer than
+ * there, UNAVAILABLE where it fails (its standard error in the message, a {@link RunFailure} as cause) or takes longer than
  * `timeoutMs`, CANCELLED on abort
  */
 export async function run(
@@ -47,7 +47,7 @@ export async function run(
   if (signal?.aborted) throw cancelled(command)
   const child = spawn(...enterCommand(command, args), {
     env: commandEnvironment(),
-    // A process group of its own, so that what it started goes with it, and can't hold its pipes open.
+    // A process group of its own, so that what it started is killed with it, and can't hold its pipes open.
     detached: true,
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
@@ -102,7 +102,7 @@ export async function run(
   }
 }
 
-/** The command's absolute path; undefined where there is none. Relative entries of VARVE_PATH are passed over. */
+/** The command's absolute path; undefined if there is none. Relative entries of VARVE_PATH are ignored. */
 export function which(command: string): string | undefined {
   if (command.includes('/')) return isExecutable(command) ? command : undefined
   return commandPath()
@@ -111,7 +111,7 @@ export function which(command: string): string | undefined {
     .find(isExecutable)
 }
 
-/** What a command is run with. */
+/** The environment of commands. */
 export function commandEnvironment(): NodeJS.ProcessEnv {
   return { PATH: commandPath(), LC_ALL: 'C' }
 }
@@ -140,7 +140,7 @@ function isExecutable(file: string): boolean {
     accessSync(file, constants.X_OK)
     return statSync(file).isFile()
   } catch {
-    // ENOENT, EACCES …: not one that can be run, which is all that was asked.
+    // ENOENT, EACCES …: it can't be run, which is all that matters here.
     return false
   }
 }

@@ -1,4 +1,4 @@
-/** What a failed system call means to the caller, said with what was being done. */
+/** Turns the error of a system call into one for the caller, which says what was being done. */
 import { type ErrorCode, errnoOf, VarveError } from '../errors.js'
 
 const CODES: Readonly<Record<string, ErrorCode>> = {

@@ -1,9 +1,9 @@
 /**
  * Files and directories. Paths are byte strings; every call throws SysError. Flags are `constants` of node:fs.
  *
- * A descriptor of {@link open} closes with its worker thread, should that be terminated; others ({@link openAt},
- * {@link openat2}, pipes, detached mounts) live until {@link close}. Node keeps the books of a worker's descriptors, so
- * one that `open` made in a worker must be closed there.
+ * A descriptor of {@link open} is closed when its worker thread is terminated; others ({@link openAt}, {@link openat2},
+ * pipes, detached mounts) live until {@link close}. Node keeps a list of a worker's descriptors, so one that `open` made in
+ * a worker must be closed there.
  */
 import * as fs from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
@@ -68,14 +68,14 @@ export function openat2(dirFd: number, path: string, how: OpenHow): number {
   openHow[2] = BigInt(how.resolve)
   for (let tries = 1; ; tries++) {
     const fd = kernel.openat2(dirFd, text(path), openHowBytes, openHowBytes.length)
-    // EAGAIN: something was renamed or mounted meanwhile, anywhere; whoever confines a path tries again (openat2(2)).
+    // EAGAIN: something was renamed or mounted meanwhile, anywhere; the caller is to try again (openat2(2)).
     if (fd >= 0 || errno() !== EAGAIN || tries === MOST_TRIES) return check(fd, 'openat2', path)
   }
 }
 
 /**
- * Throws only where `fd` is none (EBADF), so that what comes after it in a clean-up is always done: Linux gives a descriptor
- * up even where close(2) fails, and whoever needs the data on the disk has called fsync, which tells of a delayed write.
+ * Throws only if `fd` is not open (EBADF), so that a clean-up always goes on: Linux releases a descriptor even if close(2)
+ * fails, and whoever needs the data on the disk has called fsync, which reports failures of delayed writes.
  */
 export function close(fd: number): void {
   if (kept !== undefined && !kept.delete(fd)) {
@@ -84,7 +84,7 @@ export function close(fd: number): void {
   }
   try {
     fs.closeSync(fd)
-    enter('close') // after it, as the kernel has it
+    enter('close') // after it: the descriptor is closed even if close(2) fails
   } catch (error) {
     if (errnoOf(error) === 'EBADF') throw fromNode(error, 'close')
   }
@@ -151,7 +151,7 @@ export function renameat2(from: string, to: string, flags: number): void {
   check(libc.renameat2(AT_FDCWD, text(from), AT_FDCWD, text2(to), flags), 'rename', from, to)
 }
 
-/** A hard link at `path`; an existing symlink is linked itself, not what it points to. */
+/** A hard link at `path`; if `existing` is a symlink, to the symlink itself. */
 export function link(existing: string, path: string): void {
   enter('link', path)
   check(libc.link(text(existing), text2(path)), 'link', existing, path)
@@ -212,7 +212,7 @@ export function fchown(fd: number, uid: number, gid: number): void {
   check(libc.fchown(fd, uid, gid), 'fchown')
 }
 
-/** Both times set to `time`, of a symlink itself. What the file system can't hold it clamps. */
+/** Sets both times to `time`, also of a symlink itself. The file system clamps a time that it can't hold. */
 export function utimens(path: string, time: { readonly sec: number; readonly nsec: number }): void {
   enter('utimens', path)
   times[0] = times[2] = BigInt(time.sec)
@@ -252,7 +252,7 @@ export function fsync(fd: number): void {
   }
 }
 
-/** The content, and of the rest what is needed to find it. */
+/** Syncs the content, and only the metadata that is needed to find it. */
 export function fdatasync(fd: number): void {
   enter('fdatasync')
   try {
@@ -262,7 +262,7 @@ export function fdatasync(fd: number): void {
   }
 }
 
-/** Everything of the file system that `fd` is on. */
+/** Syncs the whole file system that `fd` is on. */
 export function syncfs(fd: number): void {
   enter('syncfs')
   check(libc.syncfs(fd), 'syncfs')
@@ -274,7 +274,10 @@ export function syncFileRange(fd: number, offset: number, length: number): void 
   check(libc.sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE), 'sync_file_range')
 }
 
-/** Writes the range to disk and waits for it; no durability by itself. @throws SysError, also where that was begun before and failed */
+/**
+ * Writes the range to disk and waits for it; no durability by itself.
+ * @throws SysError, also for a write of it that was begun before and failed
+ */
 export function waitForFileRange(fd: number, offset: number, length: number): void {
   enter('sync_file_range')
   check(libc.sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE_AND_WAIT), 'sync_file_range')
@@ -315,13 +318,13 @@ function opening(flags: number): 'create' | 'open' {
 const O_CLOEXEC = 0o2000000
 const MOST_TRIES = 1000
 const SYNC_FILE_RANGE_WRITE = 2
-/** Before, write, after (linux/fs.h). */
+/** WAIT_BEFORE, WRITE and WAIT_AFTER (linux/fs.h). */
 const SYNC_FILE_RANGE_WRITE_AND_WAIT = 7
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 const FICLONE = 0x40049409
 
-/** Descriptors that Node closes with this worker; it warns of others that pass its close, and closes by number. */
+/** Descriptors that Node closes by number with this worker. Its close prints a warning for any others. */
 const kept = isMainThread ? undefined : new Set<number>()
 
 const target = Buffer.alloc(4096)

@@ -5,7 +5,7 @@ import { commandEnvironment } from './exec.js'
 import { enterCommand } from './seam.js'
 
 export interface Filter {
-  /** A write to it fails with EPIPE once the command ended early; why it did is told by `ended`. */
+  /** A write to it fails with EPIPE if the command ended early; `ended` says why it did. */
   readonly input: Writable
   /** Where `stdout` was 'pipe'. */
   readonly output: Readable | undefined
@@ -19,7 +19,7 @@ export interface FilterEnd {
   /** Exit status; undefined where a signal ended it. */
   readonly status: number | undefined
   readonly signal: string | undefined
-  /** What it said on standard error, its first 4 KiB. */
+  /** The first 4 KiB of its standard error. */
   readonly words: string
 }
 
@@ -42,7 +42,7 @@ export function startFilter(command: string, args: readonly string[], stdout: nu
   errors.on('data', (chunk: Buffer) => {
     if (words.length < WORDS) words = Buffer.concat([words, chunk]).subarray(0, WORDS)
   })
-  // EPIPE: the command closed its input early. Its end says why; whoever writes gets the error as well.
+  // EPIPE: the command closed its input early. Its exit says why; the writer gets the error as well.
   input.on('error', () => {})
   const ended = new Promise<FilterEnd>((resolve, reject) => {
     child.on('error', reject)
@@ -53,7 +53,7 @@ export function startFilter(command: string, args: readonly string[], stdout: nu
       resolve({ status: status ?? undefined, signal: signal ?? undefined, words: words.toString().trim() })
     })
   })
-  ended.catch(() => {}) // whoever awaits it gets the error; nobody may be, yet
+  ended.catch(() => {}) // whoever awaits it gets the error; perhaps nobody does yet
   return {
     input,
     output: child.stdout ?? undefined,

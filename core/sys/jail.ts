@@ -1,9 +1,9 @@
 /**
  * Confinement by the kernel: a worker thread whose root is a directory. Every *synchronous* file call of that thread
- * stays below it, whatever links it meets; the rest of the process sees nothing of it.
+ * stays below it, whatever links it meets. The rest of the process is not affected.
  *
- * In a jail: asynchronous fs calls run in libuv's pool, so *outside* of it, and must not be used; `import()`, /proc and
- * new threads (they would inherit it) neither.
+ * Not to be used in a jail: asynchronous fs calls, which run in libuv's pool and so *outside* the jail; `import()`; /proc;
+ * new threads, which would inherit the jail.
  */
 import { constants, promises } from 'node:fs'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
@@ -15,8 +15,8 @@ import { enter } from './seam.js'
 
 export interface Jail {
   /**
-   * Back to the thread's own root, working directory and umask, from where it may enter another jail. Where that fails the
-   * thread must end (as it does in core/threads/worker.ts, by the error). Idempotent.
+   * Returns to the thread's own root, working directory and umask; the thread may then enter another jail. If that fails,
+   * the thread must end (core/threads/worker.ts ends it for any error). Idempotent.
    */
   leave(): void
 }
@@ -70,7 +70,7 @@ export function enterJail(dir: string | number): Jail {
   }
 }
 
-/** Root and working directory first to `dir`: a working directory outside would be a way out. */
+/** Makes `dir` the working directory, then the root: a working directory outside would be a way out. */
 function enterDirectory(dir: string | number, here: number): void {
   enter('chroot', typeof dir === 'string' ? dir : undefined)
   if (typeof dir === 'string') check(libc.chdir(text(dir)), 'chdir', dir)

@@ -5,8 +5,8 @@ import { enter } from './seam.js'
 
 /**
  * Is the file open for writing, or mapped so, anywhere and through whatever mount? `fd` is a regular file's, open for
- * reading. A lease for reading is to be had only where it is not; it ends with the descriptor. Undefined where this file
- * system has none, or the file is another user's.
+ * reading. The kernel grants a read lease only if it is not; the lease ends with the descriptor. Undefined if this file
+ * system has no leases, or the file is another user's.
  */
 export function isOpenForWriting(fd: number): boolean | undefined {
   enter('fcntl')
@@ -21,7 +21,7 @@ export function isOpenForWriting(fd: number): boolean | undefined {
   return undefined
 }
 
-/** Whoever opens a file for writing while it is leased makes the kernel send this to its holder, which it would end. */
+/** The kernel sends this to the holder of a lease when somebody opens the file for writing; by default it ends a process. */
 export const LEASE_SIGNAL = 'SIGIO'
 
 const F_SETLEASE = 1024

@@ -1,13 +1,13 @@
-/** What a caller wants to be so afterwards, whether it was so before or not. Paths are byte strings. */
+/** Operations that also succeed if there is nothing to do. Paths are byte strings. */
 import { errnoOf } from '../errors.js'
 import { mkdir, readdir, unlink } from './files.js'
 
-/** Makes a directory, 0700; was it missing? @throws SysError */
+/** Makes a directory, 0700. Returns whether it was missing. @throws SysError */
 export function ensureDirectory(path: string): boolean {
   return unless('EEXIST', () => mkdir(path, 0o700))
 }
 
-/** Removes a file; was it there? @throws SysError */
+/** Removes a file. Returns whether it was there. @throws SysError */
 export function removeIfThere(path: string): boolean {
   return unless('ENOENT', () => unlink(path))
 }
@@ -21,7 +21,7 @@ export function namesIn(directory: string): readonly string[] {
   return names
 }
 
-/** Does the work; false where `errno` says that it is so already. */
+/** Does the work; false if it fails with `errno`, which says that there was nothing to do. */
 export function unless(errno: string, work: () => void): boolean {
   try {
     work()

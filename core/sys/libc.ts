@@ -1,6 +1,6 @@
 /**
- * The C library through koffi, for what Node's fs has not or does less exactly. Importing this loads koffi: modules
- * that a quick command needs must not. Only `core/sys` uses it. Once loaded, it works in a chroot as well.
+ * The C library through koffi, for what Node's fs lacks or does less exactly. Importing this loads koffi, which modules
+ * that a quick command needs must not do. Only `core/sys` uses it. Once loaded, it works in a chroot as well.
  */
 import koffi from 'koffi'
 import { SysError } from './error.js'
@@ -34,7 +34,7 @@ const PATH_BYTES = 4096
 
 const lib = koffi.load(null)
 
-/** What stands for `const char *`: {@link text}'s buffers. */
+/** The type of a `const char *`: a buffer made by {@link text}. */
 const TEXT = 'const void *'
 const BYTES = 'void *'
 const int = (name: string, ...args: string[]) => lib.func(name, 'int', args) as (...args: Arg[]) => number
@@ -108,7 +108,7 @@ export const kernel = {
   mount_setattr: syscall(442, 'long', TEXT, 'ulong', BYTES, 'size_t'),
 }
 
-/** {@link libc.ioctlStruct} in libuv's pool: gives 0 or the error's number. */
+/** {@link libc.ioctlStruct} in libuv's pool: resolves to 0 or the error's number. */
 export function ioctlInPool(fd: number, request: number, args: Uint8Array): Promise<number> {
   return new Promise((resolve, reject) => {
     libc.ioctlStruct.async(fd, request, args, (error: Error | null, result: number) => {
@@ -118,7 +118,7 @@ export function ioctlInPool(fd: number, request: number, args: Uint8Array): Prom
   })
 }
 
-/** Where `bytes` are, for a struct that points to them; they must be held by the caller as long as it is used. */
+/** The address of `bytes`, for a struct that points to them. The caller must hold them as long as the struct is used. */
 export function addressOf(bytes: Uint8Array): bigint {
   return koffi.address(bytes)
 }
@@ -128,7 +128,7 @@ export function errno(): number {
   return koffi.errno()
 }
 
-/** `result` of a call, where it is no failure. @throws SysError */
+/** Returns the `result` of a call unless it is a failure. @throws SysError */
 export function check(result: number, syscall: string, path?: string, dest?: string): number {
   if (result < 0) throw new SysError(koffi.errno(), syscall, path, dest)
   return result

@@ -1,11 +1,11 @@
 /**
- * Locks between processes (and within one): a lock dies with its holder, however that ends. Two kinds of them: a file of
- * its own, by flock(2), where that file is what others find (scratch space, a socket's folder); and a name among many in one
- * file, by a lock on one byte of it, which makes and removes nothing. That is fcntl(2)'s F_OFD_SETLK: unlike F_SETLK's, its
- * locks exclude each other within a process too, and one stays whoever else closes the file.
+ * Locks between processes (and within one). A lock ends with its holder, however that ends. There are two kinds: on a file
+ * of its own, by flock(2), where others look for that file (scratch space, a socket's folder); and on a name among many
+ * that share one file, by a lock on one byte of it, which makes and removes nothing. The latter is fcntl(2)'s F_OFD_SETLK:
+ * unlike F_SETLK's, its locks also exclude each other within a process, and stay when another descriptor is closed.
  *
- * A blocking call would hold a thread of libuv's pool that no abort gets back, and four of them the whole pool; so waiting
- * asks again every few milliseconds (at most {@link SLOWEST}) and an AbortSignal ends it at once.
+ * A blocking call would hold a thread of libuv's pool that no abort gets back, and four of them the whole pool. So waiting
+ * means trying again every few milliseconds (at most {@link SLOWEST}), and an AbortSignal ends it at once.
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -18,7 +18,7 @@ import { enter } from './seam.js'
 import { fstat, lstatOrUndefined, stat } from './stat.js'
 
 export interface Lock {
-  /** Idempotent. A file of its own goes with it. */
+  /** Idempotent. Removes a file of its own. */
   release(): void
 }
 
@@ -35,7 +35,7 @@ export function tryLock(file: string): Lock | undefined {
         close(fd)
         return undefined
       }
-      // A holder unlinks the file before it lets go: what we locked may be nobody's file any more.
+      // A holder unlinks the file before it releases the lock: the one we locked may have no name any more.
       if (isAt(fd, file)) return held(fd, file)
     } catch (error) {
       close(fd)
@@ -46,8 +46,8 @@ export function tryLock(file: string): Lock | undefined {
 }
 
 /**
- * The lock of a directory itself, which leaves nothing: undefined where somebody holds it, or it is no longer there under
- * that name. @throws SysError ENOENT, ENOTDIR or ELOOP (no directory), EACCES
+ * The lock of a directory itself, which leaves no file behind. Undefined if somebody holds it, or the directory is no
+ * longer there under that name. @throws SysError ENOENT, ENOTDIR or ELOOP (no directory), EACCES
  */
 export function tryLockDirectory(path: string): Lock | undefined {
   const fd = open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
@@ -68,8 +68,8 @@ export function lock(file: string, options?: WaitOptions): Promise<Lock> {
 
 /**
  * The lock of a name among those that share `file` (made as needed, 0600; it stays), or undefined where somebody holds it.
- * Where root makes it, it is its directory's owner's. Its byte is told by the name's hash: among 2^62 of them no two names
- * meet. @throws SysError
+ * If root makes the file, it gets the owner of its directory. The name's hash chooses the byte: among 2^62 of them no two
+ * names collide. @throws SysError
  */
 export function tryLockIn(file: string, name: string): Lock | undefined {
   const fd = openShared(file)
@@ -110,8 +110,8 @@ export function shareIn(file: string, names: readonly string[], options?: WaitOp
 }
 
 /**
- * The lock of a name that `make` just made up. Whoever sweeps up what nobody holds has each name for a moment, also one
- * whose owner is about to lock it: then another name will do. @throws SysError, VarveError UNAVAILABLE
+ * The lock of a name that `make` just made up. A sweep for names that nobody holds locks each one for a moment, even one
+ * that its owner is about to lock: then another name is tried. @throws SysError, VarveError UNAVAILABLE
  */
 export function lockFresh<T>(
   make: () => T,
@@ -134,7 +134,7 @@ async function waitFor(take: () => Lock | undefined, { signal }: WaitOptions = {
     const lock = take()
     if (lock !== undefined) return lock
     await wait(pause, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
-      // The abort that the loop's next turn reports.
+      // On abort: the loop's next turn reports it.
       if (!signal?.aborted) throw error
     })
   }
@@ -168,14 +168,14 @@ function openShared(file: string): number {
   }
 }
 
-/** What root leaves in somebody else's directory would keep them out for good. */
+/** A file of root's in another user's directory would keep that user out for good. */
 function giveToOwner(fd: number, directory: string): void {
   const { uid, gid } = stat(directory)
   if (process.geteuid?.() !== 0 || uid === 0) return
   try {
     fchown(fd, uid, gid)
   } catch (error) {
-    // An id that has no name in this user namespace: its owner can't be told from others.
+    // The owner's id is not mapped in this user namespace.
     if (errnoOf(error) !== 'EINVAL' && errnoOf(error) !== 'EPERM') throw error
   }
 }
@@ -230,7 +230,7 @@ function held(fd: number, file: string): Lock {
   }
 }
 
-/** Is that the open file's name still? */
+/** Is `path` still the name of the open file? */
 function isAt(fd: number, path: string): boolean {
   const mine = fstat(fd)
   const there = lstatOrUndefined(path)

@@ -3,14 +3,14 @@ import { check, libc } from './libc.js'
 import { enter } from './seam.js'
 
 /**
- * The file that `fd` has open, empty as yet, is overwritten in place and not copied on write, as long as it lives.
- * @throws SysError EOPNOTSUPP, ENOTTY, EINVAL where the file system doesn't take the flag
+ * Makes the file `fd`, which must still be empty, one that is overwritten in place, not copied on write, for all its life.
+ * @throws SysError EOPNOTSUPP, ENOTTY, EINVAL if the file system doesn't take the flag
  */
 export function writeInPlace(fd: number): void {
   const flags = Buffer.alloc(8)
   enter('getflags')
   check(libc.ioctlStruct(fd, GETFLAGS, flags), 'getflags')
-  // Its folder's flag for compression would be handed down, and the two exclude each other.
+  // The file may have inherited its folder's flag for compression, and the two exclude each other.
   flags.writeUInt32LE(((flags.readUInt32LE(0) & ~COMPRESSED) | NOT_COPIED) >>> 0)
   enter('setflags')
   check(libc.ioctlStruct(fd, SETFLAGS, flags), 'setflags')

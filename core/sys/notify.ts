@@ -1,4 +1,4 @@
-/** sd_notify(3): tells the service manager how a service is, by a datagram to the socket that $NOTIFY_SOCKET names. */
+/** sd_notify(3): reports a service's state to the service manager, by a datagram to the socket that $NOTIFY_SOCKET names. */
 import { fromText } from '../bytes.js'
 import { close } from './files.js'
 import { check, libc } from './libc.js'

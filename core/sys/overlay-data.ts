@@ -10,14 +10,14 @@ export interface OverlayLayers {
   readonly dataLowers: readonly string[]
   readonly upper: string | undefined
   readonly work: string | undefined
-  /** All other words. */
+  /** All other options. */
   readonly rest: readonly string[]
 }
 
 /** mount(2) takes one page of data with its NUL. */
 export const PAGE = 4096
 
-/** In these words `\` makes the next character, `:` and `\` themselves, part of a name. */
+/** In these options `\` makes the next character part of a name, even `:` and `\`. */
 export function parseLayers(data: readonly string[]): OverlayLayers {
   const value = (key: string) => data.findLast((word) => word.startsWith(`${key}=`))?.slice(key.length + 1)
   const [lowers = [], ...dataLowers] = splitLowers(value('lowerdir') ?? '')
@@ -58,7 +58,7 @@ export function withOnePage(layers: OverlayLayers, use: (data: string) => void):
   }
 }
 
-/** The shorter of the two names; `/dev/fd` is a symlink that udev makes. */
+/** The shorter of the two paths, where it exists; `/dev/fd` is a symlink that udev makes. */
 function descriptors(): string {
   try {
     return readlink('/dev/fd') === '/proc/self/fd' ? '/dev/fd' : '/proc/self/fd'
@@ -68,7 +68,7 @@ function descriptors(): string {
   }
 }
 
-/** `:` parts lower directories and `,` parts options; both and `\` are escaped by `\` (overlayfs.rst, fs/overlayfs/params.c). */
+/** `:` separates lower directories, `,` options; both and `\` are escaped by `\` (overlayfs.rst, fs/overlayfs/params.c). */
 export function escapePath(path: string): string {
   return path.replace(/[\\:,]/g, '\\$&')
 }
@@ -114,7 +114,7 @@ function tooLong(layers: OverlayLayers, length: number): VarveError {
   return new VarveError(
     'RESOURCE_EXHAUSTED',
     `overlay: ${count} lower directories make ${length} bytes of mount data, and mount(2) takes one page (${PAGE}): ` +
-      'a kernel that takes them one by one (6.7 or later), fewer layers or shorter paths would do',
+      'use a kernel that takes them one by one (6.7 or later), fewer layers or shorter paths',
   )
 }
 

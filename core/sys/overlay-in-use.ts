@@ -1,7 +1,7 @@
 /**
- * Is a directory the upper one of an overlay that lives, wherever that is mounted, or is no longer since it was unmounted
- * lazily? The kernel marks such a directory, and with `index=on` refuses another overlay any part in it
- * (Documentation/filesystems/overlayfs.rst, "Sharing and copying layers"): so one is asked for in which it is a lower.
+ * Is a directory the upper of a live overlay, wherever that is mounted, or if it was unmounted lazily and is still in use?
+ * The kernel marks such a directory, and with `index=on` refuses it to another overlay
+ * (Documentation/filesystems/overlayfs.rst, "Sharing and copying layers"). So this tries to mount one with it as a lower.
  */
 import { errnoOf, VarveError } from '../errors.js'
 import { close } from './files.js'
@@ -9,11 +9,11 @@ import { ensureDirectory } from './lenient.js'
 import { detached } from './mount.js'
 import { escapePath } from './overlay-data.js'
 
-/** `scratch`: an own directory, to be used for nothing else. Undefined where this kernel or file system can't tell. */
+/** `scratch`: a directory that is used for nothing else. Undefined if this kernel or file system can't tell. */
 export function isUpperInUse(upper: string, scratch: string): boolean | undefined {
   const [probe, work] = [`${scratch}/overlay-upper`, `${scratch}/overlay-work`]
   for (const path of [probe, work]) ensureDirectory(path)
-  // Read-only, so that its end does not wait for all that anybody wrote to that file system.
+  // Read-only, so that unmounting it does not sync the whole file system.
   const options = ['ro', 'index=on', `lowerdir=${escapePath(upper)}`, `upperdir=${escapePath(probe)}`]
   try {
     close(
@@ -24,7 +24,7 @@ export function isUpperInUse(upper: string, scratch: string): boolean | undefine
   } catch (error) {
     const errno = error instanceof VarveError ? errnoOf(error.cause) : undefined
     if (errno === 'EBUSY') return true
-    // ESTALE: the probe was another layer's before, which is asked only after the mark.
+    // ESTALE: the probe's upper was used with another layer before. The kernel checks that only after the mark.
     return errno === 'ESTALE' ? false : undefined
   }
 }

@@ -3,8 +3,8 @@ import { check, libc } from './libc.js'
 import { enter } from './seam.js'
 
 /**
- * Both ends with O_CLOEXEC; close each with `close` of files.ts. `nonblocking`: what would wait, because the pipe is full
- * (64 KiB) or empty, is EAGAIN. @throws SysError
+ * Both ends with O_CLOEXEC; close each with `close` of files.ts. `nonblocking`: a call that would wait, because the pipe is
+ * full (64 KiB) or empty, fails with EAGAIN. @throws SysError
  */
 export function pipe({ nonblocking = false } = {}): { readonly read: number; readonly write: number } {
   enter('pipe')
@@ -13,8 +13,8 @@ export function pipe({ nonblocking = false } = {}): { readonly read: number; rea
 }
 
 /**
- * The descriptor is closed when the process ends by `process.exit`, before its threads are waited for: one that the kernel
- * holds until its pipe is read would otherwise never end. Call what it returns once the descriptor is closed.
+ * Closes the descriptor on `process.exit`, before that waits for the process's threads: one that the kernel blocks until
+ * its pipe is read would otherwise never end. Call the returned function once the descriptor is closed.
  */
 export function closeAtExit(fd: number): () => void {
   if (atExit.size === 0) process.once('exit', closeAll)

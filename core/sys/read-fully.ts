@@ -1,7 +1,7 @@
-/** Reads that go on until they have all. */
+/** Reads that continue until they have everything. */
 import { read } from './files.js'
 
-/** Fills `buffer` from `offset` of the file on. Bytes read: fewer than it has only at the file's end. @throws SysError */
+/** Fills `buffer` from `offset` on. Returns the bytes read: less than its length only at the file's end. @throws SysError */
 export function readFully(fd: number, buffer: Buffer, offset: number): number {
   let filled = 0
   while (filled < buffer.length) {

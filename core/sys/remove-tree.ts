@@ -39,7 +39,7 @@ interface Level {
   readonly directories: string[]
   /** Entries removed from it since it was entered. */
   removed: number
-  /** May its mode be changed? Not that of the directory the tree is in. */
+  /** May its mode be changed? Not that of the tree's parent directory. */
   readonly ours: boolean
 }
 
@@ -73,12 +73,12 @@ function openParent(path: string, base: string): Level | undefined {
   return { path, name: '', fd, dev: 0, ino: 0, directories: [base], removed: 0, ours: false }
 }
 
-/** Enters `name` and removes all in it that is no directory; removes it at once where it is none itself. */
+/** Enters `name` and removes all in it that is no directory; if `name` itself is none, removes it at once. */
 function descend(levels: Level[], level: Level, name: string): void {
   const path = `${level.path}/${name}`
   const fd = openDirectory(level, name, path)
   if (fd === undefined) {
-    // Else it became a directory just now, and is entered next.
+    // If false, it became a directory just now, and is entered next.
     if (unlink(level, name, path, 0)) level.directories.pop()
     return
   }
@@ -92,7 +92,7 @@ function descend(levels: Level[], level: Level, name: string): void {
   }
   levels.push(next)
   const far = levels.at(-OPEN_LEVELS)
-  // The first one stays open: nothing compares it.
+  // The first one stays open: its dev and ino are not known, to compare them when it is reopened.
   if (far !== undefined && far !== levels[0] && far.fd >= 0) {
     closeRaw(far.fd)
     far.fd = -1
@@ -117,7 +117,7 @@ function ascend(levels: Level[], level: Level): void {
     return
   }
   if (parent.fd < 0) reopen(parent, level)
-  // Where something is left (made meanwhile, or skipped by the file system while its neighbours went), its name
+  // If something is left in it (made meanwhile, or skipped by the file system while its neighbours were removed), its name
   // stays in the parent's list, and it is entered again.
   if (unlink(parent, level.name, level.path, AT_REMOVEDIR)) {
     parent.directories.pop()
@@ -141,7 +141,7 @@ function openDirectory(level: Level, name: string, path: string): number | undef
   }
 }
 
-/** Before Linux 5.6: a mount shows by its device number; a bind mount of the same file system does not. */
+/** Before Linux 5.6: recognises a mount by its device number, but not a bind mount of the same file system. */
 function openat(level: Level, name: string, path: string): number {
   const fd = libc.openat(level.fd, text(name), DIRECTORY_FLAGS, 0)
   if (fd < 0 || !level.ours || fstat(fd).dev === level.dev) return fd
@@ -149,7 +149,7 @@ function openat(level: Level, name: string, path: string): number {
   throw new SysError(EBUSY, 'open', path)
 }
 
-/** False where it is a directory that was not to be one (EISDIR), or is not empty; ENOENT is fine. */
+/** False if it is unexpectedly a directory (EISDIR), or one that is not empty; ENOENT is fine. */
 function unlink(level: Level, name: string, path: string, flags: number): boolean {
   for (let repaired = false; ; repaired = true) {
     enter(flags === AT_REMOVEDIR ? 'rmdir' : 'unlink', path)
@@ -164,7 +164,7 @@ function unlink(level: Level, name: string, path: string, flags: number): boolea
   }
 }
 
-/** Gives the owner (who is not root, else there were no EACCES) all rights to the directory `name`. */
+/** Gives the owner (not root, which never gets EACCES) all rights to the directory `name`. */
 function repair(level: Level, name: string, path: string): void {
   if (level.ours) openUp(level)
   const flags = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_PATH | O_CLOEXEC

@@ -8,8 +8,8 @@
  *     EIO:read:N      the Nth `read` fails with EIO (any call's name; `kill:read:N` as well)
  *     EIO:any:N       the Nth call of all, whatever it is
  *     short:read:N    the Nth `read` moves half of the bytes it was asked for (`write`, `any`)
- *     missing:exec:N  the Nth command is not there; `failing`: it fails at once; `rubbish`: it prints what nobody asked
- *                     for and succeeds; `hanging`: it does nothing and never ends
+ *     missing:exec:N  the Nth command is not there; `failing`: it fails at once; `rubbish`: it prints garbage and
+ *                     succeeds; `hanging`: it does nothing and never ends
  *
  * `close` is counted after the call, and only EBADF comes out of it (files.ts). No point is named `call:…` or ends in a colon
  * and a number. Nothing here loads koffi.
@@ -61,14 +61,14 @@ export function enter(call: Call, path?: string): void {
   if (action > 0) throw new SysError(action, call, path)
 }
 
-/** The same before a call that moves `length` bytes. How many it may move: fewer where a short one is tried. */
+/** The same before a call that moves `length` bytes. Returns how many it may move: fewer if a fault makes it short. */
 export function enterMoving(call: Call, length: number): number {
   const action = pass(call)
   if (action > 0) throw new SysError(action, call)
   return action === ACTIONS.short ? Math.ceil(length / 2) : length
 }
 
-/** The same before a command is started: what to start instead, where a fault says so. */
+/** The same before a command is started. Returns what to start: another command if a fault says so. */
 export function enterCommand(
   command: string,
   args: readonly string[],
@@ -110,8 +110,8 @@ export function resetCounts(): void {
 }
 
 /**
- * Counts anew, and arms a fault as VARVE_FAULT has them (but for those at a point) in all threads of this process; undefined
- * disarms. It strikes once. @throws VarveError INVALID_ARGUMENT
+ * Resets the counts, and arms a fault in all threads of this process; undefined disarms. `text` is as in VARVE_FAULT, but
+ * not `kill:NAME`. A fault strikes once. @throws VarveError INVALID_ARGUMENT
  */
 export function arm(text: string | undefined): void {
   const fault = text === undefined ? undefined : parseFault(text)
@@ -123,7 +123,7 @@ export function arm(text: string | undefined): void {
   Atomics.store(shared, ACTION, fault.action)
 }
 
-/** Counts the call. What is to become of it: 0, nothing; an errno; one of {@link ACTIONS}. */
+/** Counts the call. Returns what a fault does to it: 0 for nothing, an errno, or one of {@link ACTIONS}. */
 function pass(call: Call): number {
   const count = Atomics.add(shared, INDEX[call], 1) + 1
   return Atomics.load(shared, ACTION) === 0 ? 0 : struck(call, count)
@@ -166,7 +166,7 @@ function sharedArray(): Int32Array {
 
 interface Fault {
   readonly action: number
-  /** The place of the counter that `nth` is of. */
+  /** The place of the counter that `nth` refers to. */
   readonly where: number
   readonly nth: number
 }

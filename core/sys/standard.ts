@@ -1,8 +1,8 @@
 /**
- * Standard output and error. What was written is with the kernel when its promise resolves; only then may the process end.
+ * Standard output and error. When the promise of a write resolves, the kernel has the bytes; only then may the process end.
  *
- * Node's streams say when a pipe, a socket or a terminal has taken something, whatever its pace and its O_NONBLOCK. Of
- * anything else they lose what a short write leaves over (a disk that is nearly full), so that goes by `write(2)`.
+ * Node's streams report when a pipe, a socket or a terminal has taken the bytes, however slow it is and whatever its
+ * O_NONBLOCK. For anything else they lose the rest of a short write (on a nearly full disk), so `write(2)` is used.
  */
 import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -14,11 +14,11 @@ import { enter } from './seam.js'
 export interface StandardStream {
   readonly isTerminal: boolean
   /**
-   * In the order of the calls. The bytes may be reused once it resolves. @throws SysError; after the first failure that
-   * same one
+   * Writes in the order of the calls. The bytes may be reused once it resolves. @throws SysError; after a failure always
+   * that first one
    */
   write(bytes: Uint8Array | string): Promise<void>
-  /** Everything written so far was taken, or can't be. */
+  /** Resolves when everything written so far was taken, or can't be. */
   drained(): Promise<void>
   /** Nobody reads it any more: a write failed with EPIPE, or a socket's peer is gone. */
   isAbandoned(): boolean
@@ -42,7 +42,7 @@ function open(fd: 1 | 2): StandardStream {
         failure ??= error
         throw failure
       })
-      last = written.catch(() => {}) // who wrote it has the error
+      last = written.catch(() => {}) // the writer gets the error
       return written
     },
     drained: () => last,
@@ -51,7 +51,7 @@ function open(fd: 1 | 2): StandardStream {
 }
 
 function byStream(stream: Socket): Put {
-  // The callback gets the error as well; unheard, the event would end the process.
+  // The callback gets the error as well; without a listener the event would end the process.
   stream.on('error', () => {})
   return (bytes) =>
     new Promise((resolve, reject) => {

@@ -35,7 +35,7 @@ export interface Stat {
   readonly ctimeNsec: number
 }
 
-/** The same for all names of a file. */
+/** A key for the inode: the same for all names of a file. */
 export function inodeOf({ dev, ino }: Stat): string {
   return `${dev}:${ino}`
 }

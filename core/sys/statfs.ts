@@ -28,7 +28,7 @@ export function statfs(path: string): FileSystem {
   }
 }
 
-/** `btrfs`, `xfs` … (ext2, ext3 and ext4 share the magic of `extfs`); the number in hex for one not known here. */
+/** `btrfs`, `xfs` … (ext2, ext3 and ext4 share the magic of `extfs`); the number in hex for an unknown one. */
 export function fsName(type: number): string {
   return NAMES.get(type) ?? `0x${type.toString(16)}`
 }

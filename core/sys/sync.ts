@@ -1,13 +1,13 @@
-/** What is in memory, brought to disk by path. */
+/** Brings a directory or a whole file system to disk, by path. */
 import { constants } from 'node:fs'
 import { close, fsync, open, syncfs } from './files.js'
 
-/** fsync(2) of a directory: the names in it are on disk. @throws SysError */
+/** fsync(2) of a directory: brings the names in it to disk. @throws SysError */
 export function syncDirectory(path: string): void {
   withDirectory(path, fsync)
 }
 
-/** syncfs(2): all of the file system that the directory `path` is on is on disk. @throws SysError */
+/** syncfs(2): brings all of the file system that the directory `path` is on to disk. @throws SysError */
 export function syncFileSystem(path: string): void {
   withDirectory(path, syncfs)
 }

@@ -52,14 +52,14 @@ export function fsetxattr(fd: number, name: string, value: string): void {
   check(libc.fsetxattr(fd, text(name), toBytes(value), value.length, 0), 'fsetxattr', name)
 }
 
-/** The most a value, and a list of names, can be (XATTR_SIZE_MAX and XATTR_LIST_MAX, linux/limits.h). */
+/** As large as a value, or a list of names, can be (XATTR_SIZE_MAX and XATTR_LIST_MAX, linux/limits.h). */
 const buffer = Buffer.alloc(65536)
 
 function value(length: number): string {
   return buffer.toString('latin1', 0, length)
 }
 
-/** XFS lists an access control list twice: as everybody does, and by the name that it has on disk (fs/xfs/xfs_acl.h). */
+/** XFS lists an access control list twice: by its usual name, and by its name on disk (fs/xfs/xfs_acl.h), left out here. */
 function names(length: number): string[] {
   if (length === 0) return []
   const all = buffer.toString('latin1', 0, length - 1).split('\0')

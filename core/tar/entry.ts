@@ -40,23 +40,23 @@ export interface SparseSegment {
 }
 
 /**
- * What a parser tells, in the order of the stream. Every byte pushed is told exactly once: as `raw` (headers, padding,
+ * What a parser passes on, in the order of the stream. Every byte pushed comes exactly once: as `raw` (headers, padding,
  * sparse maps, end blocks, whatever follows them) or as `payload` (file content), so a split record can be made of it.
  * Byte arrays are views that are valid during the call only. An exception thrown by a handler ends the parse.
  */
 export interface TarHandler {
-  /** `checked`: maps of sparse files are not kept; the entry's `sparse` is empty. They may have half a million segments. */
+  /** `checked`: sparse maps, which may have half a million segments, are only checked; the entry's `sparse` is empty. */
   readonly maps?: 'checked'
   raw?(bytes: Uint8Array): void
   /** An entry's header is complete. Its payload (entry.stored bytes), if any, follows. Global headers make no entry. */
   entry(entry: TarEntry): void
   payload?(bytes: Uint8Array): void
-  /** The entry's last payload byte has been told (also for entries without payload). */
+  /** The entry's last payload byte has come (also called for entries without payload). */
   entryEnd?(): void
 }
 
 export interface TarParser {
   push(chunk: Uint8Array): void
-  /** The stream is over. @throws VarveError CORRUPT where it is cut off, or no archive at all */
+  /** The stream is over. @throws VarveError CORRUPT if it is cut off, or no archive at all */
   end(): void
 }

@@ -7,12 +7,12 @@
 export const BLOCK = 512
 
 /**
- * Ends the parse with an error that says where; `what` completes "header at byte N: …". It is CORRUPT, but for an archive that
- * is whole and says what no file can be: to get it again is no help there.
+ * Ends the parse with an error that says where; `what` completes "header at byte N: …". The code is CORRUPT, except for an
+ * intact archive with an entry that no file can be: getting it again would not help.
  */
 export type Fail = (what: string, code?: 'CORRUPT' | 'INVALID_ARGUMENT') => never
 
-/** The fields of a header that every entry needs, unpacked; what only some entries need is read when it is. */
+/** The fields of a header that every entry needs, unpacked; what only some entries need is read on demand. */
 export interface Header {
   readonly typeflag: number
   readonly dialect: Dialect
@@ -45,7 +45,7 @@ export function padOf(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK
 }
 
-/** @throws what `fail` throws where it is negative */
+/** Returns `size` unless it is negative. @throws what `fail` throws */
 export function requireSize(size: number, fail: Fail): number {
   return size < 0 ? fail(`its size is ${size}`) : size
 }
@@ -178,7 +178,7 @@ function dialectOf(bytes: Buffer): Dialect {
 
 /**
  * GNU has access and change times where ustar has the prefix. Go before 1.8 wrote the GNU magic with a prefix all the
- * same, and such layers are about: what is no pair of times but ASCII text is a prefix.
+ * same, and such layers still exist: if it is ASCII text and no pair of times, it is a prefix.
  */
 function readPrefix(bytes: Buffer, dialect: Dialect): string {
   if (dialect === 'star') return readText(bytes, PREFIX_AT, 131)

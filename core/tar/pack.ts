@@ -32,7 +32,7 @@ const TYPEFLAGS: Readonly<Record<EntryType, number>> = {
 }
 
 const EXTENDED = 0x78
-/** What 7 and 11 octal digits hold. */
+/** The largest numbers of 7 and 11 octal digits. */
 const MAX_7 = 0o7777777
 const MAX_11 = 0o77777777777
 const ZEROS = new Uint8Array(2 * BLOCK)
@@ -144,7 +144,7 @@ function writeHeader({ bytes, words }: Block, { name, prefix }: UstarName, field
   bytes[155] = 0x20
 }
 
-/** Only the base name of what it extends is in it, so that the same entry gives the same bytes. */
+/** Its own name holds only the entry's base name (no process id, as others have), so the same entry gives the same bytes. */
 function writeExtendedHeader(block: Block, base: string, size: number): void {
   const name = { name: `PaxHeaders.0/${base}`.slice(0, 99), prefix: '' }
   const nobody = {
@@ -203,7 +203,7 @@ function recordsOf(entry: TarEntry, size: number, name: UstarName | undefined): 
   return records.length > 1 ? records.sort(([a], [b]) => (a < b ? -1 : 1)) : records
 }
 
-/** Form 1.0 of a map: the segments as decimal lines, padded; a hole at the end is told by an empty segment there. */
+/** Form 1.0 of a map: the segments as decimal lines, padded; an empty segment at the end marks a hole there. */
 function sparseMap(segments: readonly SparseSegment[], size: number): Buffer {
   const last = segments.at(-1)
   const closing =
@@ -224,7 +224,7 @@ function ustarName(path: string): UstarName | undefined {
   return { name: path.slice(slash + 1), prefix: path.slice(0, slash) }
 }
 
-/** What readers without PAX make of the entry. */
+/** The name for readers without PAX. */
 function fallbackName(path: string): string {
   return ascii(path).slice(0, 100)
 }

@@ -1,4 +1,4 @@
-/** What an entry must be, so that an archive of it can be read again. */
+/** Checks that an archive of an entry can be read again. */
 import { toShortText } from '../bytes.js'
 import { VarveError } from '../errors.js'
 import type { SparseSegment, TarEntry } from './entry.js'

@@ -1,12 +1,12 @@
 /**
- * Bounds the bytes that belong to no entry: whoever keeps an archive keeps those too. Exact, so that it does not hang on
- * how the archive came in pieces.
+ * Bounds the bytes that belong to no entry, since keeping an archive means keeping those too. It counts exactly, so that the
+ * pieces in which the archive comes make no difference.
  */
 
 export interface Stray {
-  /** Counts these; `refuse` is told what there is too much of. */
+  /** Counts these; calls `refuse` with what there is too much of. */
   count(part: Uint8Array, refuse: (what: string) => never): void
-  /** An entry came. */
+  /** To be called at each entry: counts anew. */
   reset(): void
 }
 

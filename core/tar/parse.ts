@@ -1,6 +1,6 @@
 /**
- * The tar parser: bytes are pushed in, entries come out, and every byte is told once (entry.ts), so that what is kept
- * of them gives the archive back. Nothing is copied but headers; memory is bounded whatever the archive says.
+ * The tar parser: bytes are pushed in, entries come out, and every byte is passed on exactly once (entry.ts), so that the
+ * archive can be put together again. Only headers are copied; memory is bounded whatever the archive says.
  *
  * Where readers disagree, Go's archive/tar decides, because it is what image layers are made for:
  * - Two zero blocks end the archive; whatever follows is `raw`, also further archives. So does one zero block at the
@@ -9,14 +9,14 @@
  * - Links, directories, devices and fifos have no payload, whatever their size field says. But pax and cpio do store a
  *   hard link's content, and old tars a directory's, so where no header follows such an entry (Go gives up there) its
  *   size is believed and the bytes are `raw`.
- * - What is no entry is bounded (padding-limit.ts).
+ * - The bytes that belong to no entry are bounded (padding-limit.ts).
  * - GNU long names win over extended headers; a type of NUL with a trailing slash in the name is a directory.
  * Beyond Go:
  * - Global headers set defaults, as POSIX has it, but neither `size` nor `GNU.sparse.*`: what readers take for an entry
  *   must not depend on that.
  * - A plain file's type with a trailing slash in the name is a directory too, as GNU tar and libarchive have it (a path
  *   of a file has no such slash); its payload is skipped.
- * - Types that nobody knows are files, as POSIX, GNU tar and libarchive have it; a volume label is no entry; the dump
+ * - Unknown types are files, as POSIX, GNU tar and libarchive have it; a volume label is no entry; the dump
  *   directory ('D') of GNU's incremental archives is a directory; a file that continues from another volume is refused.
  */
 import { toShortText } from '../bytes.js'
@@ -35,7 +35,7 @@ export interface SkippingTarParser extends TarParser {
   ended(): boolean
   /** Payload bytes of the current entry that are still to come. */
   payloadLeft(): number
-  /** Takes the next `length` bytes of payload for pushed; they are not told. @throws VarveError INVALID_ARGUMENT */
+  /** Goes on as if the next `length` bytes of payload had been pushed. @throws VarveError INVALID_ARGUMENT */
   skipPayload(length: number): void
 }
 
@@ -50,7 +50,7 @@ const PAYLOAD = 5
 const SKIP = 6
 const END = 7
 
-/** Types of directories whose size is that of what follows them: GNU's 'D', and '0' with a trailing slash. */
+/** Directory types whose size field counts bytes that follow: GNU's 'D', and '0' with a trailing slash. */
 const BODIED: ReadonlySet<number> = new Set([0x44, 0x30])
 
 export function createTarParser(handler: TarHandler): SkippingTarParser {
@@ -209,7 +209,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     const kind = classifyBlock(block)
     if (kind === 'neither') {
       if (claimed > 0) {
-        // Content of a link or a directory after all; this block of it is taken.
+        // This block begins the content of a link or a directory, which has some after all.
         const size = claimed
         claimed = 0
         return skip(Math.max(size - BLOCK, 0), size > BLOCK ? padOf(size) : 0)
@@ -273,7 +273,7 @@ export function createTarParser(handler: TarHandler): SkippingTarParser {
     else if (made.type !== 'file') claimed = size
   }
 
-  /** Hands the entry out; its payload, if it has any, comes next. */
+  /** Passes the entry to the handler; its payload, if it has any, comes next. */
   function tell(entry: TarEntry): void {
     stray.reset()
     padding = padOf(entry.stored)

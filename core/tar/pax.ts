@@ -31,7 +31,7 @@ export interface ExtendedSparse {
   /** `size` (0.0) or `realsize` (0.1, 1.0): bytes of the whole file. */
   size?: number
   numblocks?: number
-  /** Offsets and lengths in turn (0.0: from records in order; 0.1: from the `map`). */
+  /** Offsets and lengths alternate (0.0: from records in order; 0.1: from the `map`). */
   map?: number[]
 }
 
@@ -45,7 +45,7 @@ const LIBARCHIVE_XATTR = 'LIBARCHIVE.xattr.'
 export function readPax(body: Buffer, base: Extended | undefined, fail: Fail): Extended {
   const into: Extended = base === undefined ? {} : { ...base }
   for (let at = 0; at < body.length; ) {
-    // GNU tar takes a NUL for the end.
+    // GNU tar takes a NUL as the end.
     if (body[at] === 0 && isZero(body, at)) break
     let length = 0
     let key = at
@@ -150,7 +150,7 @@ function takeXattr(
   if (name === '' || name.includes('\0')) {
     fail(`its extended header has a bad attribute name: ${quote(name)}`, 'INVALID_ARGUMENT')
   }
-  // The defaults' own map is not ours to change.
+  // The map of the defaults must not change: copy it first.
   if (into.xattrs === undefined || into.xattrs === base?.xattrs) into.xattrs = new Map(into.xattrs)
   into.xattrs.set(name, value)
 }

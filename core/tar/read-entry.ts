@@ -5,7 +5,7 @@ import { type Extended, type ExtendedSparse, readPax } from './pax.js'
 
 export interface Assembled {
   readonly entry: TarEntry
-  /** Bytes behind the header, by the header: also where the entry can have no payload. */
+  /** Bytes after the header, as it claims, even if the entry can have no payload. */
   readonly size: number
   readonly sparse: ExtendedSparse | undefined
 }
@@ -13,9 +13,9 @@ export interface Assembled {
 export interface Assembler {
   /** The body of a header of type x, X, g, L or K. */
   meta(typeflag: number, body: Buffer): void
-  /** Is there something that waits for its entry? */
+  /** Is an extended header or a long name still waiting for its entry? */
   pending(): boolean
-  /** The entry of this header; `block` is the header's bytes. What waited for it is used up. */
+  /** The entry of this header; `block` is the header's bytes. Uses up what was waiting for it. */
   entry(header: Header, block: Buffer): Assembled
 }
 
@@ -26,7 +26,7 @@ const MAX_GLOBAL_XATTRS = 16 * 1024
 
 const NO_XATTRS: ReadonlyMap<string, string> = new Map()
 
-/** @param named is told the entry's name as soon as it is known, for the message of what fails then */
+/** @param named gets the entry's name as soon as it is known, for the message of a later failure */
 export function createAssembler(fail: Fail, named: (name: string) => void): Assembler {
   let globals: Extended | undefined
   let extended: Extended | undefined
@@ -111,7 +111,7 @@ function seconds(sec: number): Timestamp {
   return { sec, nsec: 0 }
 }
 
-/** What an archive's first block that is no header may be: the usual mistake is a compressed archive. */
+/** Guesses what a first block that is no header is: the usual mistake is a compressed archive. */
 export function guess(block: Buffer): string {
   const magics: readonly (readonly [string, string])[] = [
     ['1f8b', 'gzip'],

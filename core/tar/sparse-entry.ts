@@ -14,13 +14,13 @@ import {
   type SegmentCollector,
 } from './sparse.js'
 
-/** The entry, or which blocks the next one of the map is among. */
+/** The entry, or where the next block of the map is. */
 export type SparseStep = TarEntry | 'header blocks' | 'payload'
 
-/** One entry at a time; `block` holds the bytes of the block that was asked for. */
+/** One entry at a time; `block` holds the next block of the map, or the header. */
 export interface SparseEntries {
   oldGnu(made: TarEntry, header: Header, block: Buffer): SparseStep
-  /** Undefined where it is a plain file after all. */
+  /** Undefined if it is a plain file after all. */
   pax(made: TarEntry, told: ExtendedSparse): SparseStep | undefined
   headerBlock(block: Buffer): SparseStep
   payloadBlock(block: Buffer): SparseStep
@@ -32,7 +32,7 @@ interface Unfinished {
   readonly name: string
   readonly segments: SegmentCollector
   readonly map?: ReturnType<typeof createMapReader>
-  /** Bytes of payload that the map leaves. */
+  /** Bytes of payload after the map. */
   stored: number
 }
 
@@ -52,7 +52,7 @@ export function createSparseEntries(fail: Fail, maps: TarHandler['maps']): Spars
 
   return {
     oldGnu(entry, header, block) {
-      if (header.dialect !== 'gnu') fail('it is a sparse file of a form that is not known')
+      if (header.dialect !== 'gnu') fail('it is a sparse file of an unknown form')
       const size = requireSize(readOldGnuSize(block, fail), fail)
       under = {
         entry,

@@ -8,7 +8,7 @@ export function hasSparse(chunks: Iterable<Uint8Array>): boolean {
   return false
 }
 
-/** How the packer of 0.1.0 named the header of a sparse entry; GNU tar has a directory and its process's id in it. */
+/** How the packer of 0.1.0 named the header of a sparse entry; GNU tar's name has a directory and its process id in it. */
 const NAME = Buffer.from('GNUSparseFile.0/')
 
 export interface SparseOf010 {
@@ -20,7 +20,7 @@ export interface SparseOf010 {
   count(): number
 }
 
-/** Counts, in a tar that passes by, what varve 0.1.0 wrote as sparse: headers stand at whole blocks. */
+/** Counts the entries of a streamed tar that varve 0.1.0 wrote as sparse: headers stand at whole blocks. */
 export function createSparseOf010(): SparseOf010 {
   let offset = 0
   let found = 0

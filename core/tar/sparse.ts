@@ -34,7 +34,7 @@ export function createSegments(size: number, fail: Fail, maps: TarHandler['maps'
       if (length > 0 && maps !== 'checked') segments.push({ offset, length })
     },
     finish(stored) {
-      if (total !== stored) fail(`its sparse map tells of ${total} bytes, but ${stored} are stored`)
+      if (total !== stored) fail(`its sparse map covers ${total} bytes, but ${stored} are stored`)
       return segments
     },
   }
@@ -66,7 +66,7 @@ export function readOldGnuSize(bytes: Buffer, fail: Fail): number {
   return readInteger(bytes, 483, 12, 'real size', fail)
 }
 
-/** Forms 0.0 and 0.1: offsets and lengths in turn, from the extended header. */
+/** Forms 0.0 and 0.1: offsets and lengths alternate, from the extended header. */
 export function addPairs(
   numbers: readonly number[],
   told: number | undefined,

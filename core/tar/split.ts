@@ -1,14 +1,14 @@
 /**
- * The split record: all of a tar that is not stored file content, so that the record and the files give the identical
- * bytes. It is a list of raw bytes and references, in the order of the stream; what a reference's bytes belong to is
- * found by parsing the raw bytes again, so the record needs no second copy of the metadata.
+ * The split record: all of a tar except stored file content, so that the record and the files give back identical bytes.
+ * It is a list of raw bytes and references, in the order of the stream. Parsing the raw bytes again shows which entry a
+ * reference belongs to, so the record needs no second copy of the metadata.
  *
  * A record is a list of chunks (each less than 256 KiB) that can be inflated one by one:
  *
- *     magic 0xd1 (version 1) · crc32 u32le of the items, begun with the chunk's number · bytes of the items u32le · raw
+ *     magic 0xd1 (version 1) · crc32 u32le of the items, seeded with the chunk's number · bytes of the items u32le · raw
  *     deflate of the items
  *
- * An item is a tag and what it says: 0 raw (length u32le, bytes) · 1 stored (size f64le, sha256) · 2 end (size of the
+ * An item is a tag and its fields: 0 raw (length u32le, bytes) · 1 stored (size f64le, sha256) · 2 end (size of the
  * whole tar f64le). No item crosses a chunk; `end` is the last.
  */
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'

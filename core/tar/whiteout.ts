@@ -17,7 +17,7 @@ export type Classified =
 const PREFIX = '.wh.'
 const AUFS_PREFIX = '.wh..wh.'
 const OPAQUE = '.wh..wh..opq'
-/** PATH_MAX without its NUL: no system call takes more, and what a path costs goes with its length. */
+/** PATH_MAX without its NUL: no system call takes more, and what a path costs grows with its length. */
 const MAX_PATH = 4095
 /** NAME_MAX of every file system that layers are kept on. */
 const MAX_NAME = 255
@@ -63,7 +63,7 @@ export function cleanPath(path: string): string {
 
 function requireShortNames(path: string): void {
   for (const name of path.split('/')) {
-    // What a whiteout hides may have as many as any other.
+    // The name that a whiteout hides may itself have as many as any other.
     const length = name.length - (name.startsWith(PREFIX) ? PREFIX.length : 0)
     if (length > MAX_NAME)
       throw bad(path, `it has a name of ${length} bytes, and a name has at most ${MAX_NAME}`)

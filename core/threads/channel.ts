@@ -1,13 +1,14 @@
 /**
  * A byte stream between threads: a ring of slots in shared memory, one producer, one to four consumers that each see
- * every byte. The handles are plain data, so they may be posted to a worker; nothing is copied on the way.
+ * every byte. The handles are plain data, so they may be posted to a worker. The bytes are copied at most once, into a
+ * slot; the consumers read them there.
  *
  * The synchronous ends block their thread (for workers); the asynchronous ends are for the main thread. A failure on any
  * side ends all sides: the owner of the failed side has the error, the others get CANCELLED.
  *
- * The memory is used again (recycle): V8 does not count what is shared, so that a service that works on one layer after
- * the other would have it pile up until some other garbage is collected. Each use has a number, which every handle bears:
- * one of an earlier use finds its stream broken, and breaks nobody else's.
+ * The memory is reused (recycle): V8 does not count shared memory, so in a service that works on one layer after the other
+ * it would pile up until other garbage is collected. Each use has a number, which is in every handle: a handle of an
+ * earlier use finds its stream broken, and can't break a later one.
  */
 import { VarveError } from '../errors.js'
 
@@ -45,7 +46,7 @@ export interface Consumer {
 }
 
 const HEAD = 0
-/** One of OPEN, ENDED and BROKEN, behind the number of the use. */
+/** The number of the use times STATES, plus OPEN, ENDED or BROKEN. */
 const STATE = 1
 const CONSUMERS = 2
 const SLOTS = 3
@@ -60,10 +61,10 @@ const OPEN = 0
 const ENDED = 1
 const BROKEN = 2
 const STATES = 4
-/** After so many uses the numbers would begin again. */
+/** After so many uses the memory is not used again: their number must fit into STATE. */
 const MOST_USES = 2 ** 28
 
-/** Memory that is nobody's now: as much as a few layers at work need. */
+/** Memory that is free for the next channel: as much as a few layers at work need. */
 const MOST_FREE = 4
 const free: SharedArrayBuffer[] = []
 
@@ -94,12 +95,12 @@ export function createChannel(options: ChannelOptions = {}): {
   return { sink: { memory, use }, channels }
 }
 
-/** Gives a channel's memory back, whose producer and consumers are over, well or not: their views are theirs no more. */
+/** Gives back a channel's memory when its producer and consumers are done, well or not, and use their views no more. */
 export function recycle({ memory, use }: ByteSink): void {
   const control = new Int32Array(memory, 0, LENGTHS)
   const state = Atomics.load(control, STATE)
   if (Math.floor(state / STATES) !== use || use >= MOST_USES || free.includes(memory)) return
-  // Whoever still waits for it finds it broken.
+  // Whoever still waits on the channel finds it broken.
   Atomics.store(control, STATE, use * STATES + BROKEN)
   Atomics.add(control, EVENT, 1)
   Atomics.notify(control, EVENT)
@@ -169,8 +170,8 @@ export function openConsumer(channel: ByteChannel): Consumer {
 
 /**
  * Feeds an async iterable into a channel from this thread and ends it; the iterable's error is rethrown. A slot is handed
- * on when it is full: each time a thread is woken costs more than to copy a few chunks. Once the
- * next chunk is asked for, this one has been copied: its memory is the source's again.
+ * on when it is full: waking a thread costs more than copying a few chunks. A chunk is copied before the next one is asked
+ * for, so the source may reuse its memory.
  */
 export async function pump(source: AsyncIterable<Uint8Array>, sink: ByteSink): Promise<void> {
   const producer = openProducer(sink)
@@ -244,7 +245,7 @@ function openRing({ memory, use }: ByteSink) {
       for (let i = 0; i < consumers; i++) lowest = Math.min(lowest, Atomics.load(control, TAILS + i))
       return lowest
     },
-    /** Of this use; another one's stream is broken to us. */
+    /** Of this use: BROKEN if the memory is in another one. */
     state(): number {
       const state = Atomics.load(control, STATE) - use * STATES
       return state === OPEN || state === ENDED ? state : BROKEN

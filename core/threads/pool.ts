@@ -1,37 +1,41 @@
 /**
- * Threads between jobs (worker.ts). To start one and load the C library in it takes longer than the work on a small layer,
- * so a thread that did its job well waits a while for the next one of the same script. It keeps no process alive.
+ * Threads between jobs (worker.ts). Starting one and loading the C library in it takes longer than the work on a small
+ * layer, so after a job that succeeded a thread waits a while for the next job of the same script. A waiting thread does not
+ * keep the process alive.
  *
- * Whoever gives a thread back says that nothing of the job is left in it: a thread whose job failed is never kept.
+ * Nothing of a job may be left in a thread that is given back: one whose job failed is never kept.
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 
-/** Of one script: as many layers as are likely to be worked on at once. */
+/** Waiting threads of one script: as many layers as are likely to be worked on at once. */
 const MOST = 2
-/** Milliseconds: from one step of a build to the next. What a new thread has to compile again is a quarter of a large layer. */
+/**
+ * How long a thread waits, in milliseconds: from one step of a build to the next. A new thread has to compile its code again,
+ * which is a quarter of the time of a large layer.
+ */
 const PATIENCE = 60_000
-/** Jobs of one thread: what they leave in its heap goes with it. */
+/** Jobs of one thread, at most: what they leave in its heap is freed with it. */
 const JOBS = 32
 
-/** MiB that a thread may hold: with that little, V8 collects before the heap is several times what is alive. */
+/** Heap of a thread in MiB, at most: with so little, V8 collects before the heap is several times what is alive. */
 export const MOST_MEMORY = 1024
-/** And the garbage of short life that it lets pile up. By itself V8 takes 48, and an import has two threads. */
+/** And of its young generation, where short-lived garbage piles up: V8 would take 48, and an import has two threads. */
 const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: MOST_MEMORY }
 
 interface Waiting {
   readonly worker: Worker
-  /** It is for the caller now. */
+  /** The thread stops waiting: the caller takes it. */
   leave(): void
 }
 
 const waiting = new Map<string, Waiting[]>()
 const jobsDone = new WeakMap<Worker, number>()
 
-/** A thread that runs `script` and has no job. The caller listens to its end, and gives it back or ends it. */
+/** A thread that runs `script` and has no job. The caller listens for its exit, and gives it back or terminates it. */
 export function takeThread({ href }: URL): Worker {
   const thread = waiting.get(href)?.at(-1)
-  // No flags of the program's own: some (--input-type, --eval) are not for a thread that runs a file. Its environment is the
-  // program's as it is then, not as it was when the thread began.
+  // None of the program's own flags: some (--input-type, --eval) don't work for a thread that runs a file. It shares the
+  // program's environment, so that it sees later changes.
   if (thread === undefined) {
     return new Worker(new URL(href), { execArgv: [], env: SHARE_ENV, resourceLimits: LIMITS })
   }
@@ -41,8 +45,8 @@ export function takeThread({ href }: URL): Worker {
 }
 
 /**
- * Gives a thread back, whose job went well and whose listeners are off. It may be ended here, now or later, or be somebody
- * else's: the caller does not touch it any more.
+ * Gives a thread back after a job that succeeded, without the caller's listeners. It may be terminated, now or later, or
+ * taken by somebody else: the caller must not use it any more.
  */
 export function keepThread({ href }: URL, worker: Worker): void {
   const others = waiting.get(href) ?? []

@@ -8,7 +8,7 @@ export interface WorkerOptions<Message = never> {
   readonly signal?: AbortSignal | undefined
   /** Called once when the work is not wanted any more: wakes a worker that waits in a channel or a pipe. */
   readonly onAbort?: () => void
-  /** Takes what the thread posts before its result; where it throws, the work is not wanted any more. */
+  /** Takes what the thread posts before its result; if it throws, the work is cancelled. */
   readonly message?: (message: Message) => void
 }
 
@@ -16,7 +16,7 @@ export interface WorkerOptions<Message = never> {
 export interface Port<Message> {
   /** Throws CANCELLED once the work is not wanted any more. */
   checkpoint(): void
-  /** Waits while so many are still to be taken that more of them would only fill the memory. */
+  /** Waits while too many posted messages are still to be taken: more would only fill the memory. */
   post(message: Message, transfer?: TransferListItem[]): void
 }
 
@@ -30,7 +30,7 @@ interface Job {
 const CANCELLED = 0
 /** How many posted messages are still to be taken. */
 const UNTAKEN = 1
-/** A thread is faster than a database, so it must wait for those that it has posted. */
+/** A thread is faster than the database that takes its messages, so it must wait. */
 const MOST_UNTAKEN = 8
 
 type Outcome =
@@ -114,7 +114,7 @@ export function runInWorker<Input, Result, Message = never>(
   })
 }
 
-/** The body of a worker script: `work` is called once for every job, and leaves nothing for the next one. */
+/** The body of a worker script: `work` is called once for every job, and must leave nothing behind for the next one. */
 export function serve<Input, Result, Message = never>(
   work: (input: Input, port: Port<Message>) => Result,
 ): void {

@@ -517,7 +517,7 @@ const REFUSED: readonly (readonly [title: string, tar: Buffer[], message: RegExp
   [
     'a sparse type of another tar',
     [header({ name: 's', type: 'S' })],
-    /sparse file of a form that is not known/,
+    /sparse file of an unknown form/,
   ],
   [
     'a sparse directory',
@@ -532,8 +532,8 @@ const REFUSED: readonly (readonly [title: string, tar: Buffer[], message: RegExp
   ['segments that descend', SPARSE_1('2\n50\n5\n10\n5\n', 1000, 10), /segment 2/],
   ['a segment past the end', SPARSE_1('1\n995\n10\n', 1000, 10), /segment 1/],
   ['a segment of 2^53', SPARSE_1('1\n9007199254740993\n1\n', 1000, 1), /segment 1/],
-  ['less stored than mapped', SPARSE_1('1\n0\n10\n', 1000, 9), /tells of 10 bytes, but 9 are stored/],
-  ['more stored than mapped', SPARSE_1('1\n0\n10\n', 1000, 11), /tells of 10 bytes, but 11 are stored/],
+  ['less stored than mapped', SPARSE_1('1\n0\n10\n', 1000, 9), /covers 10 bytes, but 9 are stored/],
+  ['more stored than mapped', SPARSE_1('1\n0\n10\n', 1000, 11), /covers 10 bytes, but 11 are stored/],
   ['a map of two million segments', SPARSE_1('2000000\n'), /more than 500000 segments/],
   [
     'a map that is longer than its payload',
