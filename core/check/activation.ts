@@ -1,7 +1,7 @@
-/** Compares what is active with what is used. */
+/** Compares the layers that are active with those in use. */
 import type { CheckContext, Problem } from './problem.js'
 
-/** Layers that are active and that nobody uses: they cost memory and devices, and harm nothing. */
+/** Layers that are active but unused: they cost memory and devices, but do no harm. */
 export async function* checkActivation({ uses }: CheckContext): AsyncGenerator<Problem, void> {
   for (const layer of await uses.unused()) {
     yield {

@@ -1,11 +1,11 @@
-/** Whose a layer is. An engine counts on what it has, and is not told of what an admin does to it. */
+/** Protects engines' layers from an admin's calls: an engine relies on its layers, and does not learn of changes to them. */
 import { SNAPSHOT_ENGINE } from '../api/snapshots.js'
 import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
 import { engineOf } from '../graph/labels.js'
 
-/** To be asked in the transaction that removes it. @throws VarveError FAILED_PRECONDITION */
+/** To be called in the transaction that removes the layer. @throws VarveError FAILED_PRECONDITION */
 export function refuseToRemove(db: Database, row: NodeRow): void {
   refuse(`remove layer ${row.layer}`, ownerOf(db, row), 'remove it there, or force it')
 }
@@ -16,7 +16,7 @@ export function refuseToCommit(db: Database, row: NodeRow): void {
   refuse(
     `commit layer ${row.layer}`,
     ownerOf(db, row),
-    'commit it there, or `varve diff --tar` what is in it',
+    'commit it there, or save its changes with `varve diff --tar`',
   )
 }
 
@@ -32,16 +32,20 @@ export function refuseToMount(db: Database, row: NodeRow, { doing, target }: Mou
   const owner = ownerOf(db, row)
   if (owner?.isSnapshot) refuse(`${doing} layer ${row.layer}`, owner, LOOK)
   else if (target === undefined)
-    refuse(`${doing} layer ${row.layer}`, owner, `it is mounted there; say a directory of yours, or ${LOOK}`)
+    refuse(
+      `${doing} layer ${row.layer}`,
+      owner,
+      `it is mounted there; name a directory of your own, or ${LOOK}`,
+    )
 }
 
 export interface MountWish {
   readonly doing: 'mount' | 'unmount'
-  /** Undefined for the store's own place. */
+  /** Undefined for the store's own path. */
   readonly target: string | undefined
 }
 
-const LOOK = '`varve ls`, `cat` and `diff` look into it without'
+const LOOK = 'look into it without a mount (`varve ls`, `cat`, `diff`)'
 
 interface Owner {
   readonly engine: string

@@ -11,7 +11,7 @@ import { bootId, mountInfo, unmount } from '../sys/mount.js'
 import { identityAt } from '../sys/mount-id.js'
 import { each, type RecoverContext } from './context.js'
 
-/** Rows, mounts and mount points, in that order; then what is active and nobody uses. */
+/** Rows, mounts and mount points, in that order; then layers that are active but unused. */
 export async function recoverMounts(context: RecoverContext): Promise<void> {
   await dropStaleMounts(context)
   await finishUnmounts(context)
@@ -19,7 +19,7 @@ export async function recoverMounts(context: RecoverContext): Promise<void> {
   await each(context, ['active'], () => putUnused(context))
 }
 
-/** A process that was killed never put what it used. */
+/** Deactivates layers that a killed process left active. */
 async function putUnused({ uses }: RecoverContext): Promise<void> {
   for (const layer of await uses.unused()) await uses.settle(layer)
 }
