@@ -20,8 +20,6 @@ import type { Packed } from './pack.js'
 
 export interface PackOptions {
   readonly signal?: AbortSignal
-  /** Extended attributes whose name begins with one of these stay out (`trusted.overlay.` for an upper directory). */
-  readonly leaveOut?: readonly string[]
   /** Gets, at the end, what a person should know (of a socket, say, which no tar can hold). */
   readonly notice?: (text: string) => void
 }
@@ -31,7 +29,6 @@ export interface PackJob {
   readonly changes:
     | readonly Change[]
     | { readonly old: string | number | undefined; readonly options: CompareOptions }
-  readonly leaveOut: readonly string[]
   readonly sink: ByteSink
 }
 
@@ -67,7 +64,7 @@ async function* stream(
   const { sink, channels } = createChannel()
   const [channel] = channels
   if (channel === undefined) throw new Error('a channel without a consumer')
-  const job: PackJob = { view, changes, leaveOut: options.leaveOut ?? [], sink }
+  const job: PackJob = { view, changes, sink }
   const work = runInWorker<PackJob, Packed>(new URL('./pack-worker.js', import.meta.url), job, {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     onAbort: () => openConsumer(channel).cancel(),

@@ -6,12 +6,12 @@ import { type Packed, pack } from './pack.js'
 import type { PackJob } from './pack-changes.js'
 
 serve((job: PackJob, { checkpoint }): Packed => {
-  const { view, changes, leaveOut } = job
+  const { view, changes } = job
   const out = openSink(job.sink)
   try {
     const list =
       'old' in changes ? compareTrees(changes.old, view, { ...changes.options, checkpoint }) : changes
-    const packed = pack(view, list, { emit: out.write, leaveOut, checkpoint })
+    const packed = pack(view, list, { emit: out.write, checkpoint })
     out.end()
     return packed
   } catch (error) {

@@ -22,7 +22,6 @@ export interface Packed {
 interface PackSyncOptions {
   /** Gets views of reused memory. */
   readonly emit: (bytes: Uint8Array) => void
-  readonly leaveOut?: readonly string[]
   /** Called once per entry; may throw. */
   readonly checkpoint?: () => void
 }
@@ -31,7 +30,7 @@ const CHUNK = 256 * 1024
 
 /** {@link packChanges} of pack-changes.ts in this thread. */
 export function pack(view: string | number, changes: Iterable<Change>, options: PackSyncOptions): Packed {
-  const { emit, leaveOut = [], checkpoint = () => {} } = options
+  const { emit, checkpoint = () => {} } = options
   const packer = createTarPacker(emit)
   const tree = openTree(view)
   const directories = createDirectories(tree)
@@ -88,7 +87,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
     }
     const symlink = isSymlink(stat.mode) && first === undefined
     packer.entry({
-      ...baseEntry(path, stat, xattrsOf(dirFd, name)),
+      ...baseEntry(path, stat, readXattrs(at(dirFd, name))),
       type: first === undefined ? typeOf(stat) : 'link',
       linkname: first ?? (symlink ? readlinkAt(dirFd, name) : ''),
     })
@@ -112,7 +111,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
       // Never a sparse map, whatever it would save: Go's archive/tar, with which other engines write a layer again, can't
       // write one, and image-spec says "SHOULD NOT" (layer.md, "File Attributes").
       packer.entry({
-        ...baseEntry(path, stat, xattrsOf(dirFd, name)),
+        ...baseEntry(path, stat, readXattrs(at(dirFd, name))),
         size: stat.size,
         stored: stat.size,
       })
@@ -129,14 +128,6 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
       packer.payload(buffer.subarray(0, n))
       offset += n
     }
-  }
-
-  function xattrsOf(dirFd: number, name: string): ReadonlyMap<string, string> {
-    const xattrs = readXattrs(at(dirFd, name))
-    for (const key of xattrs.keys()) {
-      if (leaveOut.some((prefix) => key.startsWith(prefix))) xattrs.delete(key)
-    }
-    return xattrs
   }
 }
 
