@@ -1,4 +1,4 @@
-/** kill -9 while a nameless writable layer is committed into an image: nothing else keeps it, so both are there or neither. */
+/** kill -9 while a nameless writable layer is committed into an image. Only the image keeps it, so both exist or neither. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FAULT_POINTS } from '../../core/graph/fault-points.js'
@@ -7,12 +7,12 @@ import { assertRecovered } from './recovered.js'
 
 const POINTS = FAULT_POINTS.filter((point) => point.startsWith('commit:'))
 
-test('A nameless layer whose commit was killed is writable yet, or has its image; prune takes neither.', () =>
+test('A nameless layer whose commit was killed is still writable or has its image; prune removes neither.', () =>
   withVarve('vfs', async (varve) => {
     assert.ok(POINTS.includes('commit:ready:after'))
     for (const point of POINTS) {
       const [made] = await varve.json<{ id: string }>('create')
-      const id = made?.id ?? assert.fail('create told no id')
+      const id = made?.id ?? assert.fail('create printed no id')
       const ran = await varve.attempt(['commit', id, '--name', 'mine:1'], { VARVE_FAULT: `kill:${point}` })
       assert.equal(ran.status, 'SIGKILL', `${point} was not reached: ${ran.stdout}${ran.stderr}`)
       await varve.varve('prune')

@@ -1,6 +1,6 @@
 /**
- * kill -9 during an import, before and after every step of the crash order: the next open leaves no trace of it, and what
- * was there before is there. (calls/ kills it at its calls.)
+ * kill -9 during an import, before and after every step of the crash order. The next open leaves no trace of the import, and
+ * everything from before is there. (calls/ kills it at its system calls.)
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -39,7 +39,7 @@ for (const driver of ['overlay', 'vfs']) {
   })
 }
 
-/** A store with an image that must survive everything; gives the archive that the test imports. */
+/** Makes a store with an image that must survive everything. Resolves to the archive that the test imports. */
 async function prepare(varve: Varve, work: string): Promise<string> {
   const image = join(work, 'small.tar')
   await writeSmallImage(image)

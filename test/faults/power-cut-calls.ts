@@ -1,6 +1,6 @@
 /**
- * What power-cut-rounds.ts runs: calls of a snapshotter and imports. Where no fault has killed the process before, it says that
- * it is through with them, and is gone the same way.
+ * The process that power-cut-rounds.ts runs: calls of a snapshotter, and imports. If no fault has killed it before the end,
+ * it prints {@link THROUGH} and kills itself.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'

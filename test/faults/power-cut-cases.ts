@@ -1,4 +1,4 @@
-/** What is done before the power goes, and what must be so when it is back. The committed snapshot `base` holds the file `b`. */
+/** The calls before a power cut, and what must hold afterwards. The committed snapshot `base` holds the file `b`. */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,14 +9,14 @@ import { contentFor, treesOf } from './power-cut-content.js'
 export interface Round {
   readonly operation: string
   readonly calls: readonly string[]
-  /** What must be so after a power cut at `point`; leaves nothing of the round. */
+  /** Asserts what must hold after a power cut at `point`, and removes what the round made. */
   look(store: Store, point: string): Promise<void>
 }
 
-/** Calls that one after the other many keys go through before the power goes, and what must be so of each key then. */
+/** Calls that are made for many keys before a power cut, and what must hold for each key afterwards. */
 export interface Many {
   readonly title: string
-  /** The only driver that can do them. */
+  /** The only driver that supports them. */
   readonly only?: string
   calls(key: string): readonly string[]
   look(store: Store, key: string): Promise<void>
@@ -25,7 +25,7 @@ export interface Many {
 /** Layers to import, as data (layer-tar.ts). */
 export const SMALL = ['d/f =content', 'd/l @f', 'e/hard >d/f']
 
-/** Enough files that some are waited for while others are still written. */
+/** Enough files that some are being synced while others are still being written. */
 export const BASE = [
   ...Array.from({ length: 700 }, (_, i) => [
     `d${i % 7}/e${i % 70}/f${i} =${'x'.repeat(i * 20)}`,
@@ -88,7 +88,7 @@ export const MANY: readonly Many[] = [
     look: ({ snapshots }, key) => assertWhole(snapshots, key, ['b']),
   },
   {
-    title: 'prepared on nothing',
+    title: 'prepared without a parent',
     calls: (key) => [`prepare ${key}`],
     look: ({ snapshots }, key) => assertWhole(snapshots, key, []),
   },
@@ -98,12 +98,12 @@ export const MANY: readonly Many[] = [
     look: ({ snapshots }, key) => assertWhole(snapshots, key, []),
   },
   {
-    title: 'a file of it brought to disk',
+    title: 'a file of it synced',
     calls: (key) => [`prepare ${key} base`, `save ${key}`],
     look: ({ snapshots }, key) => assertWhole(snapshots, key, ['b', key]),
   },
   {
-    title: 'a file of one on nothing brought to disk',
+    title: 'a file of one without a parent synced',
     calls: (key) => [`prepare ${key}`, `save ${key}`],
     look: ({ snapshots }, key) => assertWhole(snapshots, key, [key]),
   },
@@ -129,7 +129,7 @@ function names({ walk }: Snapshots): string[] {
   return [...walk()].map(({ name, kind }) => `${name} ${kind}`)
 }
 
-/** What `written` says was written is in it and below it. */
+/** Asserts that the snapshot has the files in `written`, in its own directory or below. */
 export async function assertCommitted(
   snapshots: Snapshots,
   name: string,
@@ -140,7 +140,7 @@ export async function assertCommitted(
   await snapshots.remove('look')
 }
 
-/** All directories of it are there, and in them what was `written`. */
+/** Asserts that all directories of the snapshot exist, and hold the files in `written`. */
 async function assertWhole(snapshots: Snapshots, name: string, written: readonly string[]): Promise<void> {
   const trees = treesOf(await snapshots.mounts(name))
   for (const tree of trees) assert.ok(existsSync(tree), `${name}: ${tree}`)

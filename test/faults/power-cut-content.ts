@@ -1,15 +1,15 @@
-/** What power-cut-calls.ts says and writes, and where that is afterwards. */
+/** What power-cut-calls.ts prints and writes, and where its files are afterwards. */
 import type { Mount } from '../../core/driver.js'
 
-/** It has done all of its calls. */
+/** The output that says that all calls are done. */
 export const THROUGH = 'through\n'
 
-/** Some pages of it. */
+/** A few pages of text. */
 export function contentFor(name: string): string {
   return `${name}\n`.repeat(3000)
 }
 
-/** The directories that a snapshot shows one over the other, the one that is written to first. */
+/** The directories that a snapshot stacks, the writable one first. */
 export function treesOf(mounts: readonly Mount[]): readonly string[] {
   return mounts.flatMap(({ type, source, options }) => {
     if (type === 'bind') return [source]

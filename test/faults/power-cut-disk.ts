@@ -1,25 +1,26 @@
-/** A file system whose disk loses power. */
+/** A file system whose disk can lose power. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { type FileSystemKind, openFileSystem, whyNoFileSystem } from '../support/file-system.js'
 import { powerCut } from '../support/libc.js'
 
 export interface PoweredFileSystem {
-  /** Its root. */
+  /** The path of its root. */
   readonly path: string
-  /** Off and on again: what it had not waited for (a flush of the disk's cache) is gone, and it has been mounted anew. */
+  /** Cuts the power: all writes that were not flushed to the disk are lost. Then mounts the file system again. */
   cut(): void
   close(): void
 }
 
-/** Why there can be none here; undefined where there can. */
+/** Why it is not possible here; undefined where it is. */
 export function whyNoPower(kind: FileSystemKind): string | undefined {
   return whyNoFileSystem(kind) ?? whyNoFileSystem('xfs')
 }
 
 /**
- * Its disk is a file on an XFS of its own, which is shut down: the loop device makes a write of a write, and an fsync of a
- * flush, so exactly what was flushed is sure to be there. To be opened in a mount namespace that nobody else enters.
+ * The disk is a file on a separate XFS, which is shut down to cut the power. The loop device turns a write into a write and
+ * a flush into an fsync, so only what was flushed is sure to survive. Must be opened in a mount namespace that nobody else
+ * enters.
  */
 export function openPowered(kind: FileSystemKind): PoweredFileSystem {
   const disk = openFileSystem('xfs', { size: '1G' })
@@ -27,7 +28,7 @@ export function openPowered(kind: FileSystemKind): PoweredFileSystem {
     const { path, remount, close } = openFileSystem(kind, {
       size: '512M',
       image: join(disk.path, 'image'),
-      // So that nothing gets to disk for having waited long enough. XFS takes no such option.
+      // So that nothing reaches the disk just because time passes. XFS has no such option.
       options: kind === 'xfs' ? [] : ['commit=300'],
     })
     return {
@@ -35,7 +36,7 @@ export function openPowered(kind: FileSystemKind): PoweredFileSystem {
       cut() {
         powerCut(Buffer.from(disk.path))
         remount(() => {
-          spawnSync('udevadm', ['settle']) // where it is there, it looks into every loop device that comes or goes
+          spawnSync('udevadm', ['settle']) // udev, if it runs, opens every loop device that appears or changes
           disk.remount()
         })
       },

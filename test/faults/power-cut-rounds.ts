@@ -1,6 +1,6 @@
 /**
- * What power-cut.test.ts runs in a mount namespace of its own: a file system that somebody else has mounted as well (a
- * namespace begun meanwhile) would be remembered by the kernel.
+ * The process that power-cut.test.ts runs in its own mount namespace. If another namespace had the file system mounted too,
+ * the kernel would keep its state across the power cut.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -26,7 +26,7 @@ const [, , driver = '', kind = ''] = process.argv
 /** The calls' working directory. */
 const directory = mkdtempSync(join(tmpdir(), 'varve-power-'))
 
-/** So many that the log has got room: as long as it grows, the file system's journal goes to disk with it. */
+/** Enough that the database's log stops growing: while it grows, each sync flushes the file system's journal too. */
 const KEYS = Array.from({ length: 30 }, (_, i) => `key${i}`)
 
 const fileSystem = openPowered(kind as FileSystemKind)
@@ -64,7 +64,7 @@ try {
   fileSystem.close()
 }
 
-/** Does the calls until it is killed; then what is not on disk is forgotten. */
+/** Runs the calls until the process is killed, and cuts the power. */
 function cut(calls: readonly string[], point?: string): void {
   const env = { ...process.env, ...(point !== undefined && { VARVE_FAULT: `kill:${point}` }) }
   const args = [SCRIPT, root, driver, ...calls]
@@ -79,32 +79,32 @@ function cut(calls: readonly string[], point?: string): void {
   forgetBoot()
 }
 
-/** A layer that was reported is on disk to the last byte. */
+/** An import that was reported is on disk to the last byte. */
 async function cutImports(): Promise<void> {
   const [below, above] = [writeTar('below.tar', BASE), writeTar('above.tar', ABOVE)]
   cut(['import below.tar', `import above.tar ${below}`])
-  // Both are checked before the first of them goes.
+  // Both are checked before the first one is removed.
   await withStore((store) => void [below, above].map(store.layer))
   await withStore(async (store) => {
     for (const each of [above, below]) await store.remove(each)
   })
 }
 
-/** Gives its diff id. */
+/** Returns its diff id. */
 function writeTar(name: string, lines: readonly string[]): string {
   const tar = layerTar(lines)
   writeFileSync(join(directory, name), tar)
   return `sha256:${createHash('sha256').update(tar).digest('hex')}`
 }
 
-/** Afterwards the rows and what the driver has must tell the same story, and there must be nothing else. */
+/** Afterwards the rows and the driver's layers must agree, and nothing else may be left. */
 async function withStore(use: (store: Store) => Promise<void> | void): Promise<void> {
   const store = await openStore({ root, drivers: drivers.filter(({ name }) => name === driver) })
   let layers: ReturnType<Store['layers']>
   try {
     await use(store)
     for await (const { check, subject, message } of store.check({ data: true })) {
-      // What the cut took, and nobody had written to, was made again, and must be told.
+      // A layer that the cut lost and that nobody had written to is created again, which must be reported.
       if (check !== 'layer-remade') assert.fail(`${subject}: ${message}`)
     }
     layers = store.layers()
@@ -114,7 +114,7 @@ async function withStore(use: (store: Store) => Promise<void> | void): Promise<v
   assertNothingLeft(root, layers)
 }
 
-/** A boot id is the machine's, which stays up. */
+/** Changes the boot id in the database, since the machine itself does not reboot. */
 function forgetBoot(): void {
   const db = new Sqlite(join(root, 'varve.db'))
   try {
@@ -133,7 +133,7 @@ async function inCase(title: string, work: () => Promise<void>): Promise<void> {
 }
 
 function pointsOf(operation: string): string[] {
-  // Of other commands than these; and where an import is before a step, it was after another a moment ago.
+  // Excludes points of other commands, and those before a step of an import, which equal the one after the previous step.
   const elsewhere = /^(commit:record|remove:image|import:image)|^import:.*:before$/
   const points = FAULT_POINTS.filter((point) => point.startsWith(`${operation}:`) && !elsewhere.test(point))
   assert.ok(points.length > 0, `no point is one of ${operation}`)

@@ -1,6 +1,6 @@
 /**
- * The power goes while snapshots are made, committed and removed and layers imported, before and after every step: the
- * process is killed, and then the disk has nothing but what it was asked to keep. What was reported is so afterwards, and
+ * Power cuts while snapshots are created, committed and removed and layers are imported, before and after every step. The
+ * process is killed, and the disk loses all that was not flushed. Afterwards everything that was reported is there, and
  * nothing is half-made.
  */
 import assert from 'node:assert/strict'

@@ -1,4 +1,4 @@
-/** What must hold after any crash, seen from outside: by the file system and the commands, not by core. */
+/** What must hold after any crash, checked by the file system and the commands, without core. */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,12 +10,12 @@ export interface Layer {
   readonly names: readonly string[]
 }
 
-/** Ids that the store makes up. */
+/** Matches ids that the store makes up. */
 const LAYER_NAME = /^[a-z][a-z0-9]{7}$/
 
 /**
- * Opens the store (any command does), then: `check --data` finds nothing, no directory or link is named after a layer that
- * is not listed, nothing temporary is left, and nothing is mounted. Gives the layers.
+ * Opens the store (any command does). Asserts that `check --data` finds nothing, that no directory or link is named after an
+ * unlisted layer, that nothing temporary is left, and that nothing is mounted. Resolves to the layers.
  */
 export async function assertRecovered(varve: Varve): Promise<Layer[]> {
   const check = await varve.attempt(['check', '--data'])
@@ -25,7 +25,7 @@ export async function assertRecovered(varve: Varve): Promise<Layer[]> {
   return layers
 }
 
-/** Of a root that no process has open. */
+/** For a root that no process has open. */
 export function assertNothingLeft(root: string, layers: readonly Pick<Layer, 'id'>[]): void {
   const known = new Set(layers.map(({ id }) => id))
   const orphans = layerDirectories(root).filter((path) => !known.has(path.slice(path.lastIndexOf('/') + 1)))
@@ -34,7 +34,7 @@ export function assertNothingLeft(root: string, layers: readonly Pick<Layer, 'id
   assert.deepEqual(mounts(root), [], 'mounts')
 }
 
-/** Directories named like a layer, not looking into the layers themselves. */
+/** Directories with names like a layer's; does not look into the layers themselves. */
 function layerDirectories(directory: string, depth = 3): string[] {
   if (depth === 0) return []
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
@@ -44,7 +44,7 @@ function layerDirectories(directory: string, depth = 3): string[] {
   })
 }
 
-/** Whatever lies in the store's own places for unfinished work. */
+/** Everything in the store's folders for unfinished work. */
 function temporaries(root: string): string[] {
   return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
     /(^|\/)(\.varve~|(tmp|scratch|locks?)\/.)/.test(path.split('/').slice(0, 3).join('/')),

@@ -1,17 +1,17 @@
 /**
- * How much the suites of this folder try: a little of each in `npm test`, all of it in `npm run faults` (VARVE_SIZE=full).
- * What one test tries besides being a test itself (inputs, calls, rounds) is told with {@link countCases}.
+ * The size of the suites in this folder: small in `npm test`, full in `npm run faults` (VARVE_SIZE=full). A test that tries
+ * many things (inputs, calls, rounds) reports their number with {@link countCases}.
  */
 import type { TestContext } from 'node:test'
 
 export const isFull = process.env.VARVE_SIZE === 'full'
 
-/** What is tried in this run. */
+/** The one of the two that applies to this run. */
 export function sized<T>(small: T, full: T): T {
   return isFull ? full : small
 }
 
-/** Every third of a list that `npm test` tries whole on another backend; all of it at full size. */
+/** Every third element of a list that `npm test` tries in full on another backend; all elements at full size. */
 export function someOf<T>(list: readonly T[]): readonly T[] {
   return sized(
     list.filter((_, at) => at % 3 === 0),
@@ -19,7 +19,7 @@ export function someOf<T>(list: readonly T[]): readonly T[] {
   )
 }
 
-/** Tells the table of suites that `t` tried `count` inputs; a test that says nothing counts as one. */
+/** Reports to the table of suites that `t` tried `count` inputs; a test that reports nothing counts as one. */
 export function countCases(t: TestContext, count: number): void {
   t.diagnostic(`${CASES}${count}`)
 }

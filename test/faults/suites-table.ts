@@ -1,11 +1,11 @@
-/** The table of the suites of this folder: printed by each run of one, and the README's, from the last whole run of each. */
+/** The table of this folder's suites. Each run prints it; the README's is from the last full run of each suite. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { checkoutDirectory } from '../../fixtures/cache.js'
 import type { FileResult } from '../support/report.js'
 import { isFull } from './size.js'
 
-/** What each folder (or, for tests of no folder, the first word of the file's name) is called in the table. */
+/** The suites' names in the table, by a pattern of the file's path in this folder. */
 const SUITES: readonly (readonly [place: RegExp, name: string])[] = [
   [/^hostile\//, 'hostile tars and images'],
   [/^calls\//, 'faults at every call'],
@@ -26,7 +26,7 @@ interface Row {
 }
 type Rows = Readonly<Record<string, Row>>
 
-/** Lines of Markdown; undefined where no suite of this folder ran. Rows of suites that ran whole are kept for the README. */
+/** Lines of Markdown; undefined where no suite of this folder ran. Keeps the rows of complete suites for the README. */
 export function suitesTable(results: readonly FileResult[]): string | undefined {
   const ran = new Map<string, FileResult[]>()
   for (const result of results) {
@@ -39,7 +39,10 @@ export function suitesTable(results: readonly FileResult[]): string | undefined 
   return toMarkdown(rows)
 }
 
-/** From the last runs at full size of every suite if there were any, else from those of `npm test`. @throws Error where a suite was not run */
+/**
+ * From the last runs at full size if every suite has one, else from those of `npm test`. @throws Error where a suite was not
+ * run
+ */
 export function keptSuitesTable(): string {
   for (const [file, words] of [
     [WHOLE, 'By `npm run faults`, which tries all of it:'],
@@ -48,7 +51,7 @@ export function keptSuitesTable(): string {
     const rows = kept(file)
     if (SUITES.every(([, name]) => rows[name] !== undefined)) return `${words}\n\n${toMarkdown(rows)}`
   }
-  throw new Error('no results of all suites of faults: run npm test -- faults')
+  throw new Error('not every suite of faults has results: run npm test -- faults')
 }
 
 function rowOf(files: readonly FileResult[]): Row {
@@ -70,7 +73,7 @@ function suiteOf(file: string): string | undefined {
   return SUITES.find(([place]) => place.test(file.slice(FOLDER.length)))?.[1]
 }
 
-/** How many test files the suite has. */
+/** The number of test files of the suite. */
 function filesOf(suite: string): number {
   return readdirSync(join(checkoutDirectory(), 'test', FOLDER), { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.test.ts') && suiteOf(FOLDER + file) === suite,

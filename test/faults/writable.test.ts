@@ -1,6 +1,6 @@
 /**
- * kill -9 while a writable layer is made, mounted, unmounted and committed, and while an image is removed, before and
- * after every step: afterwards it either happened or it did not, and nothing is between.
+ * kill -9 while a writable layer is created, mounted, unmounted and committed, and while an image is removed, before and
+ * after every step. Afterwards the operation either happened or did not, and nothing is half-done.
  */
 import assert from 'node:assert/strict'
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
@@ -62,7 +62,7 @@ for (const driver of ['overlay', 'vfs']) {
   })
 
   onStore(
-    'a commit killed at any step keeps what was written, and that it can be written to',
+    'a commit killed at any step keeps what was written, and the layer is writable or committed',
     async (varve) => {
       for (const [i, point] of triedOf('commit').entries()) {
         const text = `written before ${point}\n`
@@ -80,11 +80,11 @@ for (const driver of ['overlay', 'vfs']) {
           appendFileSync(join((await varve.varve('mount', 'work')).trim(), 'etc/written'), 'more\n')
           await varve.varve('umount', 'work')
         }
-        // Whichever it was, to do it again is fine.
+        // In both cases it may be done again.
         await varve.varve('commit', 'work', '--name', name)
         const wanted = done ? text : `${text}more\n`
         assert.equal(await varve.varve('cat', name, '/etc/written'), wanted, point)
-        // The writable layer's id goes on naming the committed one, which may outlive its image by that.
+        // The writable layer's id now names the committed layer, which may therefore outlive its image.
         for (const each of [name, 'work']) await varve.attempt(['rm', each])
         await varve.varve('prune')
         assert.ok(!(await assertRecovered(varve)).some(isWork), point)
@@ -92,7 +92,7 @@ for (const driver of ['overlay', 'vfs']) {
     },
   )
 
-  onStore('a disk that does not take the log fails the call, which happened or did not', async (varve) => {
+  onStore('if the disk refuses the log, the call fails, and it either happened or did not', async (varve) => {
     const calls = [
       { call: ['create', '--parent', SMALL_NAME, '--id', 'work'], errno: 'EIO', status: 6 },
       { call: ['commit', 'work', '--name', 'committed:1'], errno: 'ENOSPC', status: 8 },
@@ -103,7 +103,7 @@ for (const driver of ['overlay', 'vfs']) {
       assert.equal(failed.status, status, `${call}: ${failed.stderr}`)
       assert.match(failed.stderr, /database .*: what was just written may not be on disk: .*the disk/)
       await assertRecovered(varve)
-      // It can be done again, or is done.
+      // It can be done again, or is already done.
       const again = await varve.attempt(call)
       assert.ok([0, 3, 4].includes(Number(again.status)), `${call}: ${again.stderr}`)
     }
@@ -144,7 +144,7 @@ async function killed(varve: Varve, point: string, args: readonly string[]): Pro
   assert.equal(ran.status, 'SIGKILL', `${point} was not reached: ${ran.stdout}${ran.stderr}`)
 }
 
-/** However often it counts as mounted. */
+/** As often as it counts as mounted. */
 async function unmountAll(varve: Varve): Promise<void> {
   for (let i = 0; i < 5 && mounts(varve.root).length > 0; i++) await varve.attempt(['umount', 'work'])
   assert.deepEqual(mounts(varve.root), [])

@@ -1,6 +1,6 @@
 /**
- * Another user of the machine gets at nothing of a store: not in the middle of an import, while layers are mounted and both
- * services run. Neither by the way there, which the root bars, nor, had they come below it, in what varve itself made there.
+ * Another user of the machine can't access a store, not even during an import, with mounted layers and running services. The
+ * root bars the way; and below it, what varve itself created is closed to others too.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
@@ -19,17 +19,17 @@ import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { countCases } from '../size.js'
 
 const USER = 65_534
-/** What is there or may be read or written, of the paths that are read. */
+/** Prints those of the given paths that the user can see, read or write. */
 const REACHED = `while IFS= read -r path; do
   if [ -e "$path" ] || [ -L "$path" ] || [ -r "$path" ] || [ -w "$path" ]; then printf '%s\\n' "$path"; fi
 done`
 
-it('another user reads nothing below a root, whatever goes on there, and connects to no socket', {
+it('another user can read nothing below a root, whatever goes on there, and can connect to no socket', {
   skip: NEEDS_ROOT,
 }, async (t) => {
   const work = fs.mkdtempSync(join(tmpdir(), 'vs-'))
   fs.chmodSync(work, 0o755)
-  // Whatever varve makes, it makes with a mode of its own.
+  // varve sets the modes of its files itself, whatever the umask.
   const umask = process.umask(0)
   const closers: (() => unknown)[] = [() => fs.rmSync(work, { recursive: true }), () => process.umask(umask)]
   try {
@@ -68,20 +68,20 @@ it('another user reads nothing below a root, whatever goes on there, and connect
       await ended
     })
     await source.write(fs.readFileSync(archive).subarray(0, 1 << 20))
-    // Its copy has no name any more; the folder that it was made in has one.
+    // The import's temporary copy is unlinked, but its descriptor still shows the folder.
     const fds = `/proc/${importing.pid}/fd`
     const spooled = () =>
       fs.readdirSync(fds).some((fd) => {
         const path = join(fds, fd)
         return fs.readlinkSync(path).startsWith(join(docker, 'tmp')) && fs.statSync(path).size > 1 << 16
       })
-    await until('the import has some of it', async () => assert.ok(spooled()))
+    await until('the import has read some of it', async () => assert.ok(spooled()))
 
     const paths = roots.flatMap(below)
     for (const name of ['varve.db', 'varve.db-wal', 'tmp', 'mnt', 'locks', 'records', 'overlay'])
       assert.ok(paths.includes(join(docker, name)), name)
     assert.ok(paths.includes(join(mounted, 'open')))
-    assert.deepEqual(asUser([archive]), [archive], 'what is open to all is seen')
+    assert.deepEqual(asUser([archive]), [archive], 'a file that is open to all is found')
     const beneath = paths.filter((path) => !roots.includes(path))
     assert.deepEqual(asUser(beneath), [])
     for (const path of sockets) {
@@ -89,14 +89,14 @@ it('another user reads nothing below a root, whatever goes on there, and connect
       assert.equal(fs.statSync(path).uid, 0, path)
     }
     const shown = paths.filter((path) => isOurs(path, mounted) && (fs.lstatSync(path).mode & 0o077) !== 0)
-    assert.deepEqual(shown, [], 'open to others, but for the root above it')
+    assert.deepEqual(shown, [], 'open to others, except that the root bars the way')
     countCases(t, paths.length + sockets.length)
   } finally {
     for (const close of closers.reverse()) await close()
   }
 })
 
-/** Of the paths, those that the user gets at. */
+/** Those of the paths that the user can access. */
 function asUser(paths: readonly string[]): readonly string[] {
   const words = [`--reuid=${USER}`, `--regid=${USER}`, '--clear-groups', 'sh', '-c', REACHED]
   const { stdout, status, stderr } = spawnSync('setpriv', words, {
@@ -107,12 +107,12 @@ function asUser(paths: readonly string[]): readonly string[] {
   return stdout.split('\n').filter(Boolean)
 }
 
-/** The directory and all below it, mounts too. */
+/** The directory and all paths below it, including those in mounts. */
 function below(directory: string): readonly string[] {
   return execFileSync('find', [directory], { encoding: 'utf8' }).split('\n').filter(Boolean)
 }
 
-/** Not what a layer holds, nor the sentinel of copies, whose modes are what they are to be. */
+/** Excludes the content of layers and the sentinel that detects copies, whose modes are given. */
 function isOurs(path: string, mounted: string): boolean {
   return (
     !/\/overlay\/[^/]+\/(diff|work)(\/|$)|\/sentinel~|\/overlay\/l\//.test(path) && !path.startsWith(mounted)

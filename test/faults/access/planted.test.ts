@@ -1,6 +1,6 @@
 /**
- * Nothing from a layer is run, nor from where the caller stands: programs of the names that varve runs, and files that steer
- * the system's loader, are planted in an image, in the working directory and in PATH.
+ * Nothing from a layer or from the working directory is run. Programs with the names that varve runs, and files that control
+ * the system's loader, are planted in an image, in the working directory and in relative folders of PATH.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -28,7 +28,7 @@ const PROGRAMS = [
 ]
 const PLACES = ['', 'bin/', 'sbin/', 'usr/bin/', 'usr/local/sbin/']
 
-/** Each is run where the programs are, with the image at hand. */
+/** Each command runs in the directory with the programs and the image. */
 const COMMANDS: readonly string[] = [
   'import image.tar',
   'import image.tar.gz',
@@ -56,7 +56,7 @@ const COMMANDS: readonly string[] = [
   'prune',
 ]
 
-describe('nothing from a layer is run, nor from where the caller stands', () => {
+describe('nothing from a layer or from the working directory is run', () => {
   const cells = SERVE_CELLS.filter(({ driver }) => driver !== 'vfs')
   for (const cell of sized(cells.slice(0, 1), cells)) {
     it(`on ${cell.driver}: no planted program leaves its mark`, { skip: cell.skip }, (t) =>
@@ -77,7 +77,7 @@ async function tryAll({ driver }: ServeCell, place: string): Promise<void> {
     fs.writeFileSync(join(here, path), text, { mode: 0o755 })
   }
   execFileSync(join(here, 'bin/zstd'))
-  assert.deepEqual(fs.readdirSync(marks), ['zstd'], 'run, it leaves its mark')
+  assert.deepEqual(fs.readdirSync(marks), ['zstd'], 'a planted program that is run leaves its mark')
   fs.rmSync(join(marks, 'zstd'))
 
   const layers = [executable(tarOf({ ...planted, 'var/': '', 'var/a': 'a' })), tarOf({ 'var/b': 'b' })]
@@ -100,13 +100,13 @@ async function tryAll({ driver }: ServeCell, place: string): Promise<void> {
       { cwd: here, env: { PATH, VARVE_PATH: '.:bin', HOME: here }, encoding: 'latin1' },
     )
     assert.equal(ran.status, 0, `${words}: ${ran.stderr}`)
-    // The loader says so where it can't follow its ld.so.preload.
+    // The loader would complain about a planted ld.so.preload.
     assert.doesNotMatch(ran.stderr, /ld\.so/, words)
     assert.deepEqual(fs.readdirSync(marks), [], words)
   }
 }
 
-/** Path and text, for a layer and for a directory. */
+/** The planted files, by path, for a layer and for a directory. */
 function plantedFiles(marks: string): Readonly<Record<string, string>> {
   const programs = PLACES.flatMap((folder) =>
     PROGRAMS.map((name) => [`${folder}${name}`, `#!/bin/sh\n: > ${join(marks, name)}\n`] as const),
@@ -121,7 +121,7 @@ function plantedFiles(marks: string): Readonly<Record<string, string>> {
   }
 }
 
-/** All files of a tar made 0755. */
+/** The tar with all modes set to 0755. */
 function executable(tar: Buffer): Buffer {
   const copy = Buffer.from(tar)
   for (let at = 0; at < copy.length && copy[at] !== 0; ) {

@@ -1,6 +1,6 @@
 /**
- * Whose a data root is: one that somebody else owns, or may write to, or that has something planted in it, is refused with
- * the command that mends it; nothing is made there, and nothing is followed.
+ * A data root that another user owns or may write to, or that has something planted in it, is refused, with a command that
+ * mends it. Nothing is created there, and no symlink is followed.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -16,18 +16,18 @@ import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 const USER = 65_534
 
-/** What is done to a sound root (`away` is a place beside it), what the refusal says, and whether its command mends it. */
+/** A change of a sound root (`away` is a path beside it), and the error that it must cause. */
 interface Planted {
   readonly what: string
   readonly plant: (root: string, away: string) => void
   readonly says: RegExp
-  /** The command in the message, run by a shell, is all that it takes. */
+  /** False: the command in the message, run by a shell, is not enough. */
   readonly mends?: false
-  /** Met after the lock of opening was taken, whose file comes and goes. */
+  /** Found only after the lock for opening was taken, whose file comes and goes. */
   readonly isDeep?: true
 }
 
-/** What lay in the root is moved away, and a symlink leads there. */
+/** Moves something of the root away, and puts a symlink to it in its place. */
 const link = (name: string) => (root: string, away: string) => {
   if (fs.existsSync(join(root, name))) execFileSync('cp', ['-a', join(root, name), join(away, 'thing')])
   else fs.writeFileSync(join(away, 'thing'), 'precious')
@@ -69,11 +69,11 @@ const CASES: readonly Planted[] = [
     says: /written to by others.*0770.*: chmod 0700 \S+$/,
   },
   {
-    what: 'a root that all may write to',
+    what: 'a root that everybody may write to',
     plant: mode('', 0o757),
     says: /written to by others.*0757.*: chmod 0700 \S+$/,
   },
-  { what: 'a sticky one', plant: mode('', 0o1777), says: /written to by others.*1777.*: chmod 0700 \S+$/ },
+  { what: 'a sticky root', plant: mode('', 0o1777), says: /written to by others.*1777.*: chmod 0700 \S+$/ },
   ...[...FILES, ...FOLDERS].map((name) => ({
     what: `a symlink in place of ${name}`,
     plant: link(name),
@@ -130,7 +130,7 @@ function replace(root: string, name: string, make: (path: string) => void): void
   make(join(root, name))
 }
 
-describe('a data root that is not ours alone', { skip: NEEDS_ROOT }, () => {
+describe('a data root that others own or can change', { skip: NEEDS_ROOT }, () => {
   let work = ''
   before(() => {
     work = fs.mkdtempSync(join(tmpdir(), 'varve-access-'))
@@ -202,7 +202,7 @@ describe('a data root that is not ours alone', { skip: NEEDS_ROOT }, () => {
     }
   }
 
-  it('a symlink in place of a mount point is not mounted on', async () => {
+  it('nothing is mounted on a symlink in place of a mount point', async () => {
     const [root, away] = [join(work, 'mounted'), join(work, 'mounted-away')]
     fs.mkdirSync(away)
     const store = await openStore({ root, drivers: [vfs], driver: 'vfs' })
@@ -217,7 +217,7 @@ describe('a data root that is not ours alone', { skip: NEEDS_ROOT }, () => {
   })
 })
 
-/** Names, kinds, modes, owners, sizes and times of all below a directory, following nothing. */
+/** Names, kinds, modes, owners, sizes and times of everything below a directory; follows no symlinks. */
 function look(directory: string): string {
   const text = execFileSync('find', [directory, '-printf', '%P %y %m %U %G %n %s %T@ %l\n'], {
     encoding: 'utf8',

@@ -1,6 +1,6 @@
 /**
- * No secret in what is printed for people: values of a config (Env, labels), of labels and of options, request bodies, the
- * password and the query of a source that looks like a URL. Names and ids are none. Stacks are on, logs are as loud as can be.
+ * Output for people has no secrets: values of a config (Env, labels), of labels and of options, request bodies, the password
+ * and the query of a source that looks like a URL. Names and ids are not secret. Stacks are on, and logs at level debug.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -15,7 +15,7 @@ import { type Varve, varveAt } from '../../support/varve.js'
 import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { countCases } from '../size.js'
 
-/** Short, so that an excerpt has all of it. */
+/** Short, so that an excerpt would show all of it. */
 const SECRET = 'hunter2pw'
 
 const config = (extra: Readonly<Record<string, unknown>>) =>
@@ -26,20 +26,20 @@ const good = config({
 })
 const [image = ''] = Object.keys(good).filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
 
-/** Archives with a secret in them, some that can't be read. */
+/** Archives with a secret in them; some are malformed. */
 const ARCHIVES: Readonly<Record<string, Buffer>> = {
   good: tarOf(good),
-  'a list that is a string': tarOf(config({ rootfs: { type: 'layers', diff_ids: SECRET } })),
+  'a list of layers that is a string': tarOf(config({ rootfs: { type: 'layers', diff_ids: SECRET } })),
   'a history that is a string': tarOf(config({ history: SECRET })),
-  'a platform that is odd': tarOf(config({ os: 5, config: { Env: [SECRET] } })),
+  'a platform that is not a string': tarOf(config({ os: 5, config: { Env: [SECRET] } })),
   'a config that is a string': tarOf({ ...good, [image]: JSON.stringify(SECRET) }),
-  'a config cut off': tarOf({ ...good, [image]: `{"config":{"Env":["P=${SECRET}` }),
+  'a truncated config': tarOf({ ...good, [image]: `{"config":{"Env":["P=${SECRET}` }),
   'a config without quotes': tarOf({ ...good, [image]: `{"PASSWORD": ${SECRET}}` }),
   'a manifest without quotes': tarOf({ 'manifest.json': SECRET }),
   'an index without quotes': tarOf({ 'oci-layout': '{"imageLayoutVersion":"1.0.0"}', 'index.json': SECRET }),
 }
 
-/** Words of commands. */
+/** Arguments of commands. */
 const COMMANDS: readonly (readonly string[])[] = [
   ['inspect', 'app:1', '--nothing'],
   ['create', '--id', 'one', '--label', `token=${SECRET}`],
@@ -62,7 +62,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['check', '--data'],
 ]
 
-/** What dockerd may ask, with a body that is not for the log. */
+/** Requests of dockerd with a body that must not be logged. */
 const REQUESTS: readonly (readonly [method: string, body: unknown])[] = [
   ['Init', { Home: '/home', Opts: [`password=${SECRET}`] }],
   ['Init', { Home: '/home', Opts: [`varve.driver=${SECRET}`] }],
@@ -81,7 +81,7 @@ const REQUESTS: readonly (readonly [method: string, body: unknown])[] = [
   ['Remove', { ID: 'rw', Token: SECRET }],
 ]
 
-describe('no secret is in what is printed for people', { skip: NEEDS_ROOT }, () => {
+describe('no output for people has a secret', { skip: NEEDS_ROOT }, () => {
   let work = ''
   let varve: Varve
   before(() => {
@@ -90,7 +90,7 @@ describe('no secret is in what is printed for people', { skip: NEEDS_ROOT }, () 
   })
   after(() => fs.rmSync(work, { recursive: true, force: true }))
 
-  it('by commands, with their stacks', async (t) => {
+  it('printed by commands, with stacks', async (t) => {
     const archives = Object.entries(ARCHIVES).map(([name, bytes]) => {
       const file = join(work, `${name.replaceAll(' ', '-')}.tar`)
       fs.writeFileSync(file, bytes)
@@ -104,7 +104,7 @@ describe('no secret is in what is printed for people', { skip: NEEDS_ROOT }, () 
     countCases(t, lines.length)
   })
 
-  it('by the service for dockerd, at the level debug', (t) =>
+  it('logged by the service for dockerd, at level debug', (t) =>
     withService('docker', async (service) => {
       const client = dockerClient(service.socket)
       for (const [method, body] of REQUESTS) await client.call(method, body)
@@ -118,7 +118,7 @@ describe('no secret is in what is printed for people', { skip: NEEDS_ROOT }, () 
       countCases(t, REQUESTS.length + 3)
     }))
 
-  it('by the service for containerd, at the level debug', (t) =>
+  it('logged by the service for containerd, at level debug', (t) =>
     withService('containerd', (service) =>
       withClient(service.socket, {}, async (client) => {
         const labels = { token: SECRET }

@@ -40,7 +40,7 @@ const OPERATIONS: readonly { readonly name: string; run(stage: Stage): Promise<u
 ]
 
 const BEHAVIOURS = ['missing', 'failing', 'rubbish', 'hanging'] as const
-/** Milliseconds after which a person gives up on a command that hangs. */
+/** Milliseconds after which the test aborts a command that hangs. */
 const GIVE_UP = 500
 
 for (const { name, run } of OPERATIONS) {
@@ -98,7 +98,7 @@ function childrenOf(pid: number): string[] {
         const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
         return Number(parent) === pid && state !== 'Z' ? [readlinkSync(`/proc/${child}/exe`)] : []
       } catch {
-        return [] // it ended meanwhile
+        return [] // it has ended
       }
     })
 }

@@ -1,6 +1,6 @@
 /**
- * Every call that an operation makes fails in every way that the kernel has for it, moves less than it was asked to, or is
- * the process's last. A test file for each backend, so that they run beside each other.
+ * Every system call of an operation fails with every errno that the kernel has for it, transfers fewer bytes than requested,
+ * or is the last one before a kill. Each backend has its own test file, so that they run in parallel.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { countCases, sized } from '../size.js'
 import { OPERATIONS } from './operations.js'
 import { sweep, sweepKills } from './sweep.js'
 
-/** Primes, so that the sweeps do not meet the same call of every file. */
+/** Primes, so that a sweep does not always hit the same call of every file. */
 const EVERY = 67
 const EVERY_KILL = 23
 
@@ -41,7 +41,7 @@ export function testErrors(driver: keyof typeof PLACES): void {
       try {
         close()
       } catch (error) {
-        failure ??= error // what came first says more
+        failure ??= error // the first error says more
       }
       if (failure !== undefined) throw failure
     })

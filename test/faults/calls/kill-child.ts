@@ -1,4 +1,7 @@
-/** Runs one operation on a store that is there, killed at its Nth changing call: kill-child.js DIRECTORY DRIVER OPERATION N */
+/**
+ * Runs one operation on an existing store, and is killed at its Nth changing call: kill-child.js DIRECTORY DRIVER OPERATION
+ * N
+ */
 import { join } from 'node:path'
 import { openStore } from '../../../core/store.js'
 import { arm } from '../../../core/sys/seam.js'

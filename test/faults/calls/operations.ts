@@ -1,6 +1,6 @@
 /**
- * What is swept with faults, as data: what is there before, the operation, what must hold once it was reported done, and
- * how everything is put back. Small on purpose: every call of it is made to fail.
+ * The operations that are swept with faults, as data: the state before, the operation, what must hold once it has succeeded,
+ * and how to undo it. They are small on purpose, since every call in them is made to fail.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
@@ -19,26 +19,26 @@ export interface Stage {
 
 export interface Operation {
   readonly name: string
-  /** Several calls of the store's: where one failed, what the others did is undone before it is tried again. */
+  /** It makes several calls of the store. If one fails, the others are undone before it is tried again. */
   readonly isSeveral?: boolean
-  /** Changes nothing, so there is nothing to be killed in the middle of. */
+  /** It changes nothing, so a kill in the middle of it needs no test. */
   readonly isReading?: boolean
-  /** It mends what `run` finds, or damaged itself: until it is done, a check may tell of the layer. */
+  /** It heals damage that `run` itself made: until it succeeds, a check may report the layer. */
   readonly isMending?: true
-  /** Once, before the first round. */
+  /** Runs once, before the first round. */
   prepare?(stage: Stage): Promise<void>
-  /** Is swept. What it gives is for `holds`. */
+  /** The operation that is swept. */
   run(stage: Stage): Promise<void>
-  /** Asserts what `run` promised when it returned. */
+  /** Asserts what `run` promises when it succeeds. */
   holds(stage: Stage): Promise<void>
-  /** Back to before `run`, whether that was done, half done or not at all. */
+  /** Restores the state before `run`, whether that was done, half done or not at all. */
   undo(stage: Stage): Promise<void>
 }
 
 const BASE = 'base:1'
 const IMAGE = 'swept:1'
 
-/** All of them, on a store that {@link prepareBase} filled. */
+/** All operations; the store is one that {@link prepareBase} has filled. */
 export const OPERATIONS: readonly Operation[] = [
   importing('import of an image', 'image.tar'),
   importing('import of a compressed image', 'image.tar.gz'),
@@ -50,7 +50,7 @@ export const OPERATIONS: readonly Operation[] = [
       const layer = store
         .layers()
         .find(({ tarSize, images }) => tarSize === want.length && images.length === 0)
-      assert.ok(layer, 'the layer is there')
+      assert.ok(layer, 'the layer exists')
       assert.deepEqual(await bytes(store.exportLayer(layer.id)), want)
     },
     undo: ({ store }) => prune(store),
@@ -114,7 +114,7 @@ export const OPERATIONS: readonly Operation[] = [
     undo: async ({ work }) => rmSync(join(work, 'out.tar'), { force: true }),
   },
   {
-    name: 'looking',
+    name: 'reading',
     isReading: true,
     async run({ store }) {
       const top = store.image(BASE).layers.at(-1) ?? ''
@@ -153,7 +153,7 @@ export const OPERATIONS: readonly Operation[] = [
     },
     holds: async ({ store }) =>
       assert.equal((await bytes(store.read(BASE, 'etc/motd'))).toString(), 'welcome\n'),
-    // What a round left unhealed the next try heals; then there may be damage again.
+    // The layer is healed by now, so the next round may damage it again.
     undo: async ({ work }) => rmSync(join(work, 'damaged'), { force: true }),
   },
   {
@@ -194,7 +194,7 @@ export const OPERATIONS: readonly Operation[] = [
   rebuilding,
 ]
 
-/** An image of two layers in the store, and what the operations read beside it. */
+/** Imports an image of two layers, and writes the files that the operations read. */
 export async function prepareBase({ store, work }: Stage): Promise<void> {
   const base = [
     await tarOf([{ header: { name: 'etc/' } }, file('etc/motd', 'welcome\n'), file('etc/old', 'old\n')]),
@@ -207,7 +207,7 @@ export async function prepareBase({ store, work }: Stage): Promise<void> {
   await store.importImage(join(work, 'base.tar'))
 }
 
-/** One of everything that a layer can have. */
+/** A layer with an entry of every kind. */
 function sweptLayer(): Promise<Buffer> {
   return tarOf([
     { header: { name: 'etc/' } },
@@ -236,7 +236,7 @@ function importing(name: string, archive: string): Operation {
   }
 }
 
-/** A file changed, one gone, one too many; not again before it is healed. */
+/** Changes a file, removes one and adds one; does nothing if the last damage was not healed yet. */
 function damageOnce({ store, work }: Stage): void {
   const mark = join(work, 'damaged')
   if (existsSync(mark)) return

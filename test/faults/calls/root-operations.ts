@@ -1,4 +1,4 @@
-/** What is swept on a root of its own beside the store's: an old schema, and a database that is made again. */
+/** The operations that are swept on a separate root beside the store's: a migration of an old schema, and a rebuild. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { drivers } from '../../../drivers/all.js'
 import type { Operation, Stage } from './operations.js'
 
 const OLD_SCHEMA = new URL('../../../../fixtures/schema-1.sql', import.meta.url)
-/** The driver of the layers that the old schema's rows tell of. */
+/** The driver of the layers in the rows of the old schema. */
 const OLD_DRIVER = 'vfs'
 
 export const migration: Operation = {
@@ -28,10 +28,10 @@ export const migration: Operation = {
 }
 
 export const rebuilding: Operation = {
-  name: 'a database made from the layers',
+  name: 'a rebuild of the database from the layers',
   prepare: (stage) => within(rebuiltRoot(stage), stage.store.driverName, importBase(stage)),
   async run(stage) {
-    // What a rebuild that did not come to its end left is opened first, as the next command would.
+    // First opens what an unfinished rebuild left, as the next command would.
     await within(rebuiltRoot(stage), stage.store.driverName, async () => {}).catch((error: unknown) =>
       assert.ok(error instanceof VarveError, String(error)),
     )

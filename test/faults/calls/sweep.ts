@@ -1,7 +1,7 @@
 /**
- * One operation, with a fault at each of its calls in turn, in this process; or killed there, in a process of its own. After
- * each: the error is a clear one or the operation did what it promised; nothing is left open; the store opens, `check` of all
- * data finds nothing; tried again, the operation succeeds.
+ * Sweeps one operation with a fault at each of its calls in turn, in this process; or with a kill there, in a child process.
+ * After each fault, the error is clear or the operation did what it promised; nothing is left open; the store opens, and
+ * `check` of all data finds nothing; tried again, the operation succeeds.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -20,14 +20,14 @@ export interface SweepOptions {
   readonly driver: string
   /** An empty directory on the file system to work on. */
   readonly directory: string
-  /** Of all that may happen, every nth is tried. */
+  /** Only every nth of all faults is tried. */
   readonly every: number
 }
 
-/** How many faults were tried. @throws Error that names the fault and says what did not hold */
+/** Resolves to the number of faults tried. @throws Error that names the fault and what did not hold */
 export async function sweep(operation: Operation, options: SweepOptions): Promise<number> {
   let bench = await prepared(operation, options, 'first')
-  // Once for what is loaded and started at the first time only, once to count.
+  // The first run loads and starts what stays; the second counts the calls.
   let calls: ReadonlyMap<string, number> = new Map()
   for (const _ of ['warm', 'counted']) {
     calls = await bench.withStore(async (stage) => {
@@ -49,14 +49,16 @@ export async function sweep(operation: Operation, options: SweepOptions): Promis
         new Error(`${options.driver}: ${operation.name}: ${fault}: ${explain(error)}`, { cause: error }),
       )
       if (failures.length === ENOUGH) break
-      bench = await prepared(operation, options, fault) // what that left behind is not the next one's
+      bench = await prepared(operation, options, fault) // a new store, since the failure may have left anything
     }
   }
   throwAll(failures)
   return faults.length
 }
 
-/** How often it was killed: at every nth changing call, until it comes to its end. @throws as {@link sweep} does */
+/**
+ * Kills it at every nth changing call, until it runs to its end. Resolves to the number of kills. @throws as {@link sweep}
+ */
 export async function sweepKills(operation: Operation, options: SweepOptions): Promise<number> {
   const { driver, every } = options
   let bench = await prepared(operation, options, 'first')
@@ -87,16 +89,16 @@ export async function sweepKills(operation: Operation, options: SweepOptions): P
   return kills
 }
 
-/** Failures of one operation after which it is left. */
+/** An operation's sweep ends after this many failures. */
 const ENOUGH = 8
 
-/** @throws what failed alone, or all of it in one */
+/** @throws the only failure, or all failures in one error */
 function throwAll(failures: readonly unknown[]): void {
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) throw new AggregateError(failures, failures.map(explain).join('\n'))
 }
 
-/** A store of its own, as the operation wants it. */
+/** A new store, prepared for the operation. */
 async function prepared(operation: Operation, options: SweepOptions, name: string): Promise<Bench> {
   const bench = createBench(options.driver, join(options.directory, name.replaceAll(':', '-')))
   await bench.withStore(prepareBase)
@@ -108,11 +110,11 @@ function linkOf(path: string): string | undefined {
   try {
     return readlinkSync(path)
   } catch {
-    return undefined // closed meanwhile
+    return undefined // closed by now
   }
 }
 
-/** Each call with each thing that the kernel may do there; the first call of each name first. */
+/** Each call with each fault that the kernel may have there; the first call of each name first. */
 function faultsOf(calls: ReadonlyMap<string, number>): string[] {
   const most = Math.max(...calls.values())
   const nths = Array.from({ length: most }, (_, at) => at + 1)
@@ -123,7 +125,7 @@ function faultsOf(calls: ReadonlyMap<string, number>): string[] {
   )
 }
 
-/** By the ERRORS of the calls' manual pages; a file system may give EIO and ENOMEM at any of them. */
+/** From ERRORS in the calls' manual pages; a file system may return EIO and ENOMEM from any of them. */
 function faultsAt(call: string): string[] {
   return [
     'EIO',
@@ -148,7 +150,7 @@ const MOVES_BYTES: ReadonlySet<string> = new Set(['read', 'write'])
 
 interface Bench {
   readonly directory: string
-  /** What is open in the directory. */
+  /** The open descriptors below the directory. */
   descriptors(): readonly string[]
   withStore<T>(use: (stage: Stage) => Promise<T>): Promise<T>
 }
@@ -183,7 +185,7 @@ async function strike(operation: Operation, fault: string, bench: Bench): Promis
   assert.deepEqual(open, [], `descriptors leak; ${explain(failure)}`)
 }
 
-/** What must hold after an operation that failed, or (`failure` undefined) said that it was done. */
+/** Asserts what must hold after an operation that failed, or succeeded (`failure` undefined). */
 async function recovered(operation: Operation, stage: Stage, failure: unknown): Promise<void> {
   if (failure === undefined) await operation.holds(stage)
   await assertWhole(stage.store, failure !== undefined && operation.isMending ? DAMAGED : undefined)
@@ -197,7 +199,7 @@ async function tryAgain(operation: Operation, stage: Stage, failure: unknown): P
   try {
     await operation.run(stage)
   } catch (error) {
-    // It was done, and only the report of it failed.
+    // The first try did the work and failed only afterwards.
     if (!isDone(error))
       throw new Error(`tried again: ${explain(error)}; the fault had been: ${explain(failure)}`)
   }
@@ -206,7 +208,7 @@ async function tryAgain(operation: Operation, stage: Stage, failure: unknown): P
 
 const PATIENCE = 60_000
 
-/** What `work` failed with while `fault` was armed. */
+/** The error of `work` while `fault` is armed; undefined if it succeeds. */
 async function struck(work: () => Promise<void>, fault: string): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined
   const tooLong = new Promise<never>((_, reject) => {
@@ -230,14 +232,14 @@ function isDone(error: unknown): boolean {
   )
 }
 
-/** One of ours, with words in it that a person understands. */
+/** Asserts that it is a VarveError with a message for people. */
 function assertClear(error: unknown): void {
   if (!(error instanceof VarveError)) throw new Error('no clear error', { cause: error })
   assert.doesNotMatch(error.message, /SysError|TypeError|undefined|\[object|internal error/, 'words')
   assert.match(error.message, /\S{2,}/)
 }
 
-/** What may be told of a layer that is not healed yet. */
+/** Checks that may report a layer that is not healed yet. */
 const DAMAGED = /^layer-(data|files|marks|seal)$/
 
 async function assertWhole(store: Store, told?: RegExp): Promise<void> {

@@ -13,7 +13,7 @@ import { useAtRandom } from './random-store.js'
 import { CELLS, checked } from './stage.js'
 
 const STORES = sized(12, 1000)
-/** Of one place, which is then made anew: what a subvolume holds is not removed file by file. */
+/** Stores on one file system, which is then replaced, since subvolumes can't be removed file by file. */
 const A_PLACE = 40
 
 for (const [number, cell] of CELLS.entries()) {
@@ -42,7 +42,7 @@ async function isClean({ driver }: ServeCell, place: string, seed: number): Prom
     await useAtRandom({ store, place, random: createRandom(seed) }, done)
     assert.equal((await checked(store)).words, '', words())
     await store.close()
-    // What is open when the next one begins must not look like a crash.
+    // Mounts that are left open must not look like a crash to the next process.
     store = await opened()
     assert.equal((await checked(store, { data: true, repair: true })).words, '', `${words()}, opened again`)
     for (const { id, mounts } of store.layers()) {

@@ -1,12 +1,12 @@
-/** All that is below a data root, to see what a repair took of it. */
+/** The content of a data root, to find out what a repair removed. */
 import { createHash } from 'node:crypto'
 import { type Dirent, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** By path below the root; of a file its digest, so that it is known where it was moved to. */
+/** By path below the root; a file is its digest, so that a moved file is recognised. */
 export type Contents = ReadonlyMap<string, string>
 
-/** What changes with every transaction, or holds nothing; and this process's own scratch space. */
+/** Files that every transaction changes or that hold nothing, and this process's own scratch space. */
 const OWN = new RegExp(
   `^(varve\\.db.*|layers\\.lock|reserve.*|locks/.*|records/journal(\\.new)?|tmp/${process.pid}-\\w+)$`,
 )
@@ -25,7 +25,7 @@ export function contentsOf(root: string): Contents {
   return found
 }
 
-/** Paths whose file is nowhere any more; of what is no file, or empty, those that are gone. */
+/** Paths of files whose content is nowhere any more, and paths of other entries that are gone. */
 export function lostFrom(before: Contents, after: Contents): readonly string[] {
   const kept = new Set(after.values())
   return [...before].flatMap(([path, what]) => {

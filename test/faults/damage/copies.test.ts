@@ -1,4 +1,4 @@
-/** A root copied by what admins copy with: a copy that lost something says so, what it lost, and what to do. */
+/** Copies of a root by the usual tools: if a copy lost something, `check` says so, what it lost, and what to do. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, unlinkSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { CELLS, checked, onStage } from './stage.js'
 
 interface Copy {
   readonly line: string
-  /** In the copy's words; undefined for one that loses nothing. */
+  /** What the check of the copy must report; undefined for a copy that loses nothing. */
   readonly lost: RegExp | undefined
 }
 
@@ -38,7 +38,7 @@ const COMMANDS = [...new Set(COPIES.map(({ line }) => line.slice(0, line.indexOf
 
 for (const cell of CELLS.filter(({ driver }) => driver !== 'btrfs')) {
   test(
-    `${cell.driver}: a copy of the root that lost attributes is told, by what it lost`,
+    `${cell.driver}: a copy of the root that lost attributes is reported, with what it lost`,
     { skip: whyNoEngine(cell, COMMANDS) },
     () =>
       onStage(cell, async ({ store, place, archive }) => {
@@ -66,7 +66,7 @@ for (const cell of CELLS.filter(({ driver }) => driver !== 'btrfs')) {
               /root-copy: .*deleted files may show again.* work\..*rsync -aHAXS --numeric-ids/,
               line,
             )
-            // Its images can be healed, and what no digest vouches for is a person's to take.
+            // Its images can be healed; layers without a digest are left to a person to accept.
             await collect(copy.repair({ from: archive }))
             assert.deepEqual((await checked(copy)).names, ['root-copy'], line)
             assert.deepEqual(
@@ -75,7 +75,7 @@ for (const cell of CELLS.filter(({ driver }) => driver !== 'btrfs')) {
               `${line}: without data`,
             )
             assert.deepEqual((await checked(copy, { data: true, repair: true })).names, ['root-copy'], line)
-            assert.equal((await checked(copy)).words, '', `${line}: taken`)
+            assert.equal((await checked(copy)).words, '', `${line}: accepted`)
           } finally {
             await copy.close()
           }

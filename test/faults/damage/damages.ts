@@ -1,4 +1,4 @@
-/** Damage as data: what is done to a layer's directory, and what a check of every byte says of it. */
+/** Damage as data: a change of a layer's directory, and what a check of every byte reports. */
 import {
   appendFileSync,
   chmodSync,
@@ -22,16 +22,16 @@ import { makeNode, removeAttribute, setAttribute, setTime } from '../../support/
 
 export interface Damage {
   readonly title: string
-  /** Of the image, from the base up; default the base. */
+  /** Index of the layer in the image, from the base up; default: the base. */
   readonly layer?: number
   plant(directory: string): void
-  /** What the check says, on every backend. */
+  /** What the check reports, on every backend. */
   readonly says: RegExp
-  /** A check without `data` finds it as well. */
+  /** A check without `data` finds it too. */
   readonly quick?: true
 }
 
-/** One bit of the file's byte `at`, its time put back, as a disk does it. */
+/** Flips a bit of the byte at `at` and restores the file's time, as a faulty disk would. */
 export function flipBit(path: string, at: number, bit: number): void {
   const fd = openSync(path, 'r+')
   try {
@@ -58,7 +58,7 @@ export const DAMAGES: readonly Damage[] = [
   },
   { title: 'the first bit', plant: inBig((path) => flipBit(path, 0, 7)), says: /\/etc\/big/ },
   { title: 'the last bit', plant: inBig((path) => flipBit(path, 699_999, 0)), says: /\/etc\/big/ },
-  { title: 'cut off', plant: inBig((path) => truncateSync(path, 65_536)), says: /65536 bytes, not 700000/ },
+  { title: 'truncated', plant: inBig((path) => truncateSync(path, 65_536)), says: /65536 bytes, not 700000/ },
   { title: 'emptied', plant: inBig((path) => truncateSync(path, 0)), says: /0 bytes, not 700000/ },
   { title: 'longer', plant: inBig((path) => appendFileSync(path, 'more')), says: /700004 bytes/ },
   {
@@ -86,7 +86,7 @@ export const DAMAGES: readonly Damage[] = [
     says: /\/etc\/deep: is missing/,
   },
   {
-    title: 'all is missing',
+    title: 'all files are missing',
     plant: (at) => rmSync(join(at, 'etc'), { recursive: true }),
     says: /\/etc: is missing/,
   },
@@ -149,7 +149,7 @@ export const DAMAGES: readonly Damage[] = [
     says: /its extended attributes differ/,
   },
   {
-    title: 'an attribute more, on a directory',
+    title: 'an extra attribute on a directory',
     plant: (at) => setAttribute(Buffer.from(join(at, 'etc/deep')), 'user.more', 'x'),
     says: /\/etc\/deep: its extended attributes differ/,
   },
@@ -178,7 +178,7 @@ export const DAMAGES: readonly Damage[] = [
     says: /\/etc\/deep: its type is symlink, not directory/,
   },
   {
-    title: 'a symlink leads elsewhere',
+    title: 'a symlink with another target',
     plant(at) {
       unlinkSync(join(at, 'etc/link'))
       symlinkSync('/etc/passwd', join(at, 'etc/link'))
@@ -186,7 +186,7 @@ export const DAMAGES: readonly Damage[] = [
     says: /\/etc\/link: its target is \/etc\/passwd, not big/,
   },
   {
-    title: 'a device is another',
+    title: 'another device',
     plant(at) {
       unlinkSync(join(at, 'etc/device'))
       makeNode(Buffer.from(join(at, 'etc/device')), 0o020644, 1, 5)
@@ -199,7 +199,7 @@ export const DAMAGES: readonly Damage[] = [
     says: /\/etc\/pipe: is missing/,
   },
   {
-    title: 'a hard link became a file of its own',
+    title: 'a hard link became a separate file',
     plant(at) {
       const stat = 1_000_000_000_000_000n
       unlinkSync(join(at, 'etc/two'))
@@ -210,7 +210,7 @@ export const DAMAGES: readonly Damage[] = [
     says: /\/etc\/two: (is no longer a hard link of \/etc\/one|its time)/,
   },
   {
-    title: 'two files became one',
+    title: 'two files became hard links',
     plant(at) {
       unlinkSync(join(at, 'etc/alone'))
       linkSync(join(at, 'etc/one'), join(at, 'etc/alone'))
@@ -225,7 +225,7 @@ export const DAMAGES: readonly Damage[] = [
   },
 ]
 
-/** What a layer deletes shows again. */
+/** Damage by which deleted files become visible again. */
 export const MARKS: Readonly<Record<string, readonly Damage[]>> = {
   overlay: [
     {
@@ -236,14 +236,14 @@ export const MARKS: Readonly<Record<string, readonly Damage[]>> = {
       quick: true,
     },
     {
-      title: 'an opaque mark is gone',
+      title: 'an opaque marker is gone',
       layer: 2,
       plant: (at) => removeAttribute(Buffer.from(join(at, 'srv/cache')), 'trusted.overlay.opaque'),
       says: /layer-marks: .*\/srv\/cache: shows what the layer hides \(old\)/,
       quick: true,
     },
     {
-      title: 'a whiteout too many',
+      title: 'an extra whiteout',
       layer: 1,
       plant: (at) => makeNode(Buffer.from(join(at, 'etc')), 0o020000, 0, 0),
       says: /\/etc: is missing/,

@@ -1,4 +1,6 @@
-/** Rows that are missing, dangle or lie, one by one: found, nothing is lost by them, and a rebuild brings all of it back. */
+/**
+ * Rows that are missing, dangle or lie, one by one: a check finds each, no layer is lost, and a rebuild restores everything.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rebuild } from '../../../core/recover/rebuild.js'
@@ -34,7 +36,7 @@ const ROWS: readonly Row[] = [
     says: /has a chain id, but its parent has none/,
   },
   {
-    title: 'an image has a layer that is not there',
+    title: 'an image has a layer that is missing',
     sql: 'UPDATE image_layer SET node = 4711 WHERE position = 0',
     says: /a row of image_layer .* names a row of node that is not there/,
   },
@@ -44,17 +46,17 @@ const ROWS: readonly Row[] = [
     says: /layers, its config names/,
   },
   {
-    title: 'a name is of no image',
+    title: 'a name belongs to no image',
     sql: 'UPDATE reference SET image = 4711',
     says: /a row of reference .* names a row of image that is not there/,
   },
   {
-    title: 'an image is gone, its name and layers stay',
+    title: 'an image is gone, but its name and layers stay',
     sql: 'DELETE FROM image',
     says: /names a row of image that is not there/,
   },
   {
-    title: 'a mount is of no layer',
+    title: 'a mount belongs to no layer',
     sql: `INSERT INTO mount (node, target, count, boot_id, readonly) VALUES (4711, '/nowhere', 1, 'another', 0)`,
     says: /a row of mount .* names a row of node that is not there|should be mounted at/,
   },
@@ -69,7 +71,7 @@ const ROWS: readonly Row[] = [
     says: /its parent in the database is \w+, but \w+ in the journal beside it/,
   },
   {
-    title: 'a layer has a parent that is not there',
+    title: 'a layer has a parent that is missing',
     sql: `UPDATE node SET parent = 4711 WHERE id = (${TOP})`,
     says: /a row of node .* names a row of node that is not there/,
   },
@@ -80,7 +82,7 @@ const ROWS: readonly Row[] = [
   },
 ]
 
-test('Rows that are missing, dangle or lie are found, take no layer with them, and come back.', async (t) => {
+test('Rows that are missing, dangle or lie are found, cost no layer, and are restored.', async (t) => {
   for (const { title, sql, says } of ROWS) {
     await inWorld(async ({ root }) => {
       const before = await within(root, told)

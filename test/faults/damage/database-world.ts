@@ -1,4 +1,4 @@
-/** A store with layers of every kind, whose database is to be damaged, and everything that must come back. */
+/** A store with layers of every kind, whose database is damaged, and everything that must be restored. */
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,15 +12,15 @@ const FILES = ['varve.db', 'varve.db-wal', 'varve.db-shm'] as const
 
 export interface World {
   readonly root: string
-  /** The database as it was before the last layers came. */
+  /** A copy of the database from before the last layers were created. */
   readonly old: string
-  /** Database and log as a process that was killed leaves them, its last layers in the log alone. */
+  /** A folder with the database and the log as a killed process leaves them, with the last layers only in the log. */
   readonly killed: string
-  /** What its layers came from. */
+  /** The tars of its layers. */
   readonly tars: { readonly base: string }
 }
 
-/** Everything that must come back. */
+/** Everything that must be restored. */
 export async function told(store: Store): Promise<unknown> {
   const layers = store.layers()
   const digests = layers.map(async ({ id, diffId }) => {
@@ -99,7 +99,7 @@ export function replace(
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(root, name), bytes)
 }
 
-/** As another program does, which keeps no references between rows. Gives what a SELECT finds. */
+/** Runs SQL as another program would, without foreign keys. Returns the rows of a SELECT. */
 export function withDatabase(root: string, sql: string): readonly unknown[] {
   const db = new Sqlite(join(root, 'varve.db'))
   try {

@@ -1,6 +1,6 @@
 /**
- * The database is damaged, old, gone or another's: the layers stay, nothing can be changed before it is mended, and what mends
- * it brings back every layer with its id, parent, names and bytes.
+ * The database is damaged, old, gone or another root's. The layers stay, nothing can be changed before it is repaired, and
+ * the repair restores every layer with its id, parent, names and bytes.
  */
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,20 +18,20 @@ import { inWorld, layersOf, replace, told, type World, withDatabase, within } fr
 interface Case {
   readonly title: string
   damage(world: World): void
-  /** What the store says of it when it is opened; undefined: nothing, or what it says depends. */
+  /** What the store reports when it is opened; undefined: nothing, or it depends. */
   readonly says?: RegExp
   readonly mend: 'repair' | 'rebuild'
 }
 
 const CASES: readonly Case[] = [
   {
-    title: 'put back from a copy that is older than the layers',
+    title: 'restored from a copy that is older than the layers',
     damage: ({ root, old }) => replace(root, { 'varve.db': readFileSync(old) }),
     says: /varve\.db is older than its layers .*"varve check --repair"/,
     mend: 'repair',
   },
   {
-    title: "another root's",
+    title: "replaced by another root's",
     damage: ({ root }) => withDatabase(root, "UPDATE meta SET value = 'another' WHERE key = 'uuid'"),
     says: /varve\.db is of another root.*"varve check --repair"/,
     mend: 'repair',
@@ -67,13 +67,13 @@ const CASES: readonly Case[] = [
     mend: 'rebuild',
   },
   {
-    title: 'restored from .dump, which leaves out whose it is',
+    title: 'restored from .dump, which leaves out the application id',
     damage: ({ root }) => withDatabase(root, 'PRAGMA user_version = 0; PRAGMA application_id = 0'),
     says: /varve\.db: .*\.dump.*--rebuild/,
     mend: 'rebuild',
   },
   {
-    title: 'one whose labels are no JSON',
+    title: 'with labels that are not JSON',
     damage: ({ root }) => withDatabase(root, "UPDATE node SET labels = 'nonsense'"),
     says: /varve\.db: the labels of layer \w+ are not valid JSON.*--rebuild/,
     mend: 'rebuild',
@@ -90,7 +90,7 @@ const CASES: readonly Case[] = [
   })),
 ]
 
-test('A database that is damaged, old, gone or another’s takes no layer with it.', async (t) => {
+test('A database that is damaged, old, gone or another root’s costs no layer.', async (t) => {
   for (const { title, damage, says, mend } of CASES) {
     await inWorld(async (world) => {
       const before = await within(world.root, told)
@@ -117,7 +117,7 @@ test('A database that is damaged, old, gone or another’s takes no layer with i
   countCases(t, CASES.length)
 })
 
-test('A layer that nothing tells of is kept, told, and made known by a repair, never removed.', () =>
+test('A layer that no record knows is kept and reported, and added by a repair, never removed.', () =>
   inWorld(async ({ root }) => {
     const path = join(root, 'vfs/dir/strange1')
     mkdirSync(path)
@@ -134,7 +134,7 @@ test('A layer that nothing tells of is kept, told, and made known by a repair, n
     })
   }))
 
-test('A root of schema 1, without a journal, opens, is not called damaged, and has one from then on.', () =>
+test('A root of schema 1, without a journal, opens, is not reported as damaged, and gets a journal.', () =>
   inWorld(async ({ root }) => {
     const before = await within(root, told)
     rmSync(join(root, 'records'), { recursive: true })
@@ -146,7 +146,7 @@ test('A root of schema 1, without a journal, opens, is not called damaged, and h
     assert.ok(existsSync(join(root, 'records/journal')))
   }))
 
-test('The schema of 0.1.0 is migrated, and its rows stay.', () => {
+test('The schema of 0.1.0 is migrated, and its rows are kept.', () => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-schema-'))
   try {
     const file = join(folder, 'varve.db')
@@ -174,9 +174,9 @@ test('The schema of 0.1.0 is migrated, and its rows stay.', () => {
   }
 })
 
-const CHANGED = 'it took a change'
+const CHANGED = 'it accepted a change'
 
-/** What the store says when it is opened and changed, in one text. */
+/** Everything that the store reports when it is opened and changed, as one text. */
 async function look(root: string): Promise<string> {
   const words: string[] = []
   try {
@@ -184,7 +184,7 @@ async function look(root: string): Promise<string> {
     try {
       store.layers()
       await store.create({ id: 'refused' })
-      // The damage has no effect here.
+      // The damage has no effect on this call.
       await store.remove('refused')
       words.push(CHANGED)
     } finally {
@@ -198,7 +198,7 @@ async function look(root: string): Promise<string> {
   return words.join('\n')
 }
 
-/** As after a kill; the memory that -shm is of is made anew by who opens it. */
+/** Restores the files as after a kill, with one bit flipped. SQLite makes `-shm` again when it opens them. */
 function putBack(
   { root, killed }: World,
   { file, part }: { readonly file: string; readonly part: number },
@@ -215,7 +215,7 @@ function flip(file: string, part: number): void {
   writeFileSync(file, bytes)
 }
 
-/** Places all over a file, its first bytes and its last among them. */
+/** Positions all over a file, as fractions of its size, from near its beginning to near its end. */
 function bits(count: number): readonly number[] {
   return Array.from({ length: count }, (_, index) => (index + 0.37) / count)
 }

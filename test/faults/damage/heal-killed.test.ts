@@ -1,4 +1,6 @@
-/** `varve repair` killed before and after every step of a healing: the damage is told or healed, and a second try heals it. */
+/**
+ * `varve repair` is killed before and after every step: the damage is still reported or healed, and a second try heals it.
+ */
 import assert from 'node:assert/strict'
 import { unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +14,7 @@ import { flipBit } from './damages.js'
 import { CELLS, checked, onStage } from './stage.js'
 
 const POINTS = FAULT_POINTS.filter((point) => point.startsWith('heal:'))
-/** Nothing but these may be wrong. */
+/** Only these checks may report something. */
 const TOLD = /^(damage|layer-(data|files|seal)): /
 
 for (const cell of CELLS) {
@@ -37,7 +39,7 @@ for (const cell of CELLS) {
         const { words } = await checked(store)
         for (const line of words.split('\n')) if (words !== '') assert.match(line, TOLD, point)
         if (point !== 'heal:ready:after') {
-          // Whatever of it is healed: without reading every byte it is known that a repair was not done with it.
+          // Unless all is healed, even a quick check must know that the repair did not finish.
           const { words: known } = await checked(store, {})
           if (words !== '') assert.notEqual(known, '', `${point}: forgotten`)
         } else assert.equal(words, '', point)

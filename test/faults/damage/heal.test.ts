@@ -1,4 +1,4 @@
-/** Healing: from every kind of source, of a layer in use, by an import; and what does not verify changes nothing. */
+/** Healing from every kind of source, of a layer in use, and by an import; a source that does not verify changes nothing. */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -45,7 +45,7 @@ for (const cell of CELLS) {
     }
   })
 
-  onCell('what does not verify changes nothing', async (stage) => {
+  onCell('a source that does not verify changes nothing', async (stage) => {
     const { store, archive, place } = stage
     damage(stage)
     const before = snapshot(stage.directoryOf(0))
@@ -67,7 +67,7 @@ for (const cell of CELLS) {
     assert.equal(seen?.healedLayers, 1)
     assert.match(warnings.join('\n'), /is damaged: .*; it is healed from/)
     assert.equal((await checked(store)).words, '')
-    // A flipped bit shows to nobody who does not read it; once a check has, an import knows.
+    // Only a read finds a flipped bit. Once a check has found it, an import knows of it.
     stage.behind(0, (directory) => flipBit(join(directory, 'etc/one'), 3, 1))
     assert.notEqual((await checked(store)).words, '')
     const [known] = await store.importImage(archive)
@@ -77,7 +77,7 @@ for (const cell of CELLS) {
     assert.equal(none?.healedLayers, undefined)
   })
 
-  onCell('a record that is broken is made anew from the tar', async (stage) => {
+  onCell('a broken record is made again from the tar', async (stage) => {
     const { root, archive } = stage
     const before = Buffer.concat(
       (await collect(stage.store.exportLayer(`${NAME}#0`))).map((each) => Buffer.from(each)),

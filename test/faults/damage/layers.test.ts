@@ -17,7 +17,7 @@ for (const [number, cell] of CELLS.entries()) {
       )
       for (const { title, layer = 0, plant, says, quick } of damages) {
         behind(layer, plant)
-        // A sealed subvolume that was changed is refused before it is read.
+        // A sealed subvolume that was changed is reported before it is read.
         const expected = new RegExp(cell.driver === 'btrfs' ? `layer-seal|${says.source}` : says.source)
         if (quick === true)
           assert.match((await checked(store, {})).words, expected, `${title}: a quick check`)
@@ -44,7 +44,7 @@ for (const [number, cell] of CELLS.entries()) {
   )
 }
 
-/** Nobody sees the time of a whiteout. */
+/** The tree without the times of whiteouts, which don't matter. */
 function treeOf(directory: string): Map<string, string> {
   const tree = snapshot(directory)
   for (const [path, line] of tree) {

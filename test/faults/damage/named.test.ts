@@ -1,4 +1,4 @@
-/** Every named check has the damage that it must find, and no repair takes anything that it cannot explain. */
+/** Every named check finds its damage, and no repair removes anything that it can't explain. */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { DAMAGES, MARKS } from './damages.js'
 import { NAMED, type Named } from './named.js'
 import { CELLS, checked, onStage, type Stage } from './stage.js'
 
-test('Every named check has the damage that it must find', () => {
+test('Every named check has a case with the damage that it must find', () => {
   const folder = join(checkoutDirectory(), 'core/checks')
   const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
   const names = sources.flatMap((source) =>
@@ -28,7 +28,7 @@ for (const [number, cell] of CELLS.entries()) {
     ({ only }, row) =>
       (only ?? cell.driver) === cell.driver && (isFull || only || row % CELLS.length === number),
   )
-  test(`${cell.driver}: every named check finds its damage; a repair takes nothing`, {
+  test(`${cell.driver}: every named check finds its damage; a repair removes nothing`, {
     skip: cell.skip,
   }, async (t) => {
     const wrong: string[] = []
@@ -41,25 +41,28 @@ for (const [number, cell] of CELLS.entries()) {
     countCases(t, rows.length)
   })
 
-  test(`${cell.driver}: a check with repairs takes nothing of a damaged layer`, { skip: cell.skip }, (t) =>
-    onStage(cell, async ({ store, root, archive, behind }) => {
-      const all = [...DAMAGES, ...(MARKS[cell.driver] ?? [])]
-      const damages = all.filter((_, each) => isFull || each % 9 === number)
-      for (const { title, layer = 0, plant } of damages) {
-        behind(layer, plant)
-        const planted = contentsOf(root)
-        const { words } = await checked(store, { data: true, repair: true })
-        assert.notEqual(words, '', title)
-        assert.deepEqual(lostFrom(planted, contentsOf(root)), [], title)
-        assert.equal((await checked(store)).words, words, `${title}: told as before`)
-        await collect(store.repair({ from: archive }))
-      }
-      countCases(t, damages.length)
-    }),
+  test(
+    `${cell.driver}: a check with repairs removes nothing from a damaged layer`,
+    { skip: cell.skip },
+    (t) =>
+      onStage(cell, async ({ store, root, archive, behind }) => {
+        const all = [...DAMAGES, ...(MARKS[cell.driver] ?? [])]
+        const damages = all.filter((_, each) => isFull || each % 9 === number)
+        for (const { title, layer = 0, plant } of damages) {
+          behind(layer, plant)
+          const planted = contentsOf(root)
+          const { words } = await checked(store, { data: true, repair: true })
+          assert.notEqual(words, '', title)
+          assert.deepEqual(lostFrom(planted, contentsOf(root)), [], title)
+          assert.equal((await checked(store)).words, words, `${title}: reported as before`)
+          await collect(store.repair({ from: archive }))
+        }
+        countCases(t, damages.length)
+      }),
   )
 }
 
-/** What is to be found on a backend. */
+/** What a check must find on this backend. */
 function expected(row: Named, driver: string): Named {
   if (row.isBehind !== true || driver !== 'btrfs') return row
   const says = /layer-seal: .*was changed after it was sealed .*\[varve repair --from SOURCE \w+\]/
@@ -83,7 +86,7 @@ async function found(stage: Stage, row: Named): Promise<void> {
   }
   await checked(store, { data: true, repair: true })
   const lost = lostFrom(planted, contentsOf(root)).filter((path) => goes?.test(path) !== true)
-  assert.deepEqual(lost, [], 'the repair took')
+  assert.deepEqual(lost, [], 'removed by the repair')
   const after = await checked(store)
   if (left === undefined) assert.equal(after.words, '', 'once repaired')
   else assertAmong(after.names, [left, ...others], after.words)
@@ -93,7 +96,7 @@ async function found(stage: Stage, row: Named): Promise<void> {
   const { store: anew } = await stage.reopened()
   await checked(anew, { repair: true })
   assert.equal((await checked(anew)).words, '', 'made anew')
-  assert.deepEqual(lostFrom(planted, contentsOf(root)), [], 'a rebuild took')
+  assert.deepEqual(lostFrom(planted, contentsOf(root)), [], 'removed by the rebuild')
 }
 
 function assertAmong(

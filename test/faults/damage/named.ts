@@ -1,4 +1,4 @@
-/** Every check by its name, as findings show it: the damage that it must find, and what a repair makes of that. */
+/** Every check by its name in findings: the damage that it must find, and what a repair does about it. */
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,24 +12,26 @@ import { directoryIn, NAME, type Stage } from './stage.js'
 export interface Named {
   readonly check: string
   readonly title: string
-  /** On this backend alone; undefined: on all. */
+  /** Only on this backend; undefined: on all. */
   readonly only?: string
   prepare?(stage: Stage): Promise<unknown>
   plant(stage: Stage): void
   readonly says: RegExp
-  /** Nothing of it shows unless every byte is read. */
+  /** Only a check of every byte finds it. */
   readonly needsData?: true
-  /** It tells what was found once; a check of every byte looks again. */
+  /** The finding is remembered from an earlier check; a check of every byte looks again. */
   readonly isRemembered?: true
-  /** A committed layer was changed: where the backend itself seals layers, that tells of it, and the layer is not read. */
+  /**
+   * A committed layer was changed. A backend that seals layers itself reports the broken seal, and the layer is not read.
+   */
   readonly isBehind?: true
-  /** What else may be found. */
+  /** Other checks that may report something. */
   readonly others?: readonly string[]
-  /** What is found still once repairs were made, for `varve repair --from`, a rebuild or a person. */
+  /** The check that still reports something after repairs, for `varve repair --from`, a rebuild or a person. */
   readonly left?: string
-  /** `varve check --rebuild` mends it. */
+  /** `varve check --rebuild` repairs it. */
   readonly rebuild?: true
-  /** Paths below the root that a repair may remove: what an interrupted process left, by its own rows or names. */
+  /** Paths below the root that a repair may remove, as the leftovers of an interrupted process. */
   goes?(stage: Stage): RegExp
 }
 
@@ -72,7 +74,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'layer-directory',
-    title: 'what was written is gone',
+    title: 'a writable layer is gone',
     prepare: create,
     plant: (stage) => removeLayer(stage, WORK),
     says: /layer-directory: work: .*(is in the database, but the driver \w+ does not have it|there is no)/,
@@ -80,7 +82,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'layer-directory',
-    title: 'an orphan',
+    title: 'a layer directory without a row',
     plant(stage) {
       const { root, cell } = stage
       const path = directoryIn(root, cell.driver, 'strange1')
@@ -107,7 +109,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'layer-seal',
-    title: 'a sealed layer was opened for writing, and nothing else',
+    title: 'a sealed layer was made writable, but not changed',
     only: 'btrfs',
     plant: ({ directoryOf }) =>
       void execFileSync('btrfs', ['property', 'set', '-f', '-ts', directoryOf(0), 'ro', 'false']),
@@ -151,14 +153,14 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'record',
-    title: 'the record of a tar is broken, and kept beside the layers',
+    title: 'the record of a tar is broken, but its copy beside the layers is not',
     plant: sql("UPDATE split SET data = x'00' WHERE node = (SELECT max(id) FROM node)"),
     says: /record: .*the record of its tar (can't be read|tells)/,
     others: ['layer-data'],
   },
   {
     check: 'record',
-    title: 'the record of a tar is broken, there and beside the layers',
+    title: 'the record of a tar is broken, and its copy beside the layers too',
     plant(stage) {
       sql("UPDATE split SET data = x'00' WHERE node = (SELECT max(id) FROM node)")(stage)
       rmSync(join(stage.root, 'records', stage.store.image(NAME).layers[2] ?? ''), { recursive: true })
@@ -211,19 +213,19 @@ export const NAMED: readonly Named[] = [
     },
     plant: ({ root, store }) => execFileSync('umount', [join(root, 'mnt', store.layer(WORK).id)]),
     says: /mounts: \w+: should be mounted at .*, but is not/,
-    // Of a mount that is forgotten the empty mount point goes as well.
+    // The empty mount point of a forgotten mount is removed too.
     goes: ({ store }) => new RegExp(`^mnt/${store.layer(WORK).id}$`),
   },
   {
     check: 'mounts',
-    title: 'a mount point of nobody, empty',
+    title: 'an unknown mount point, empty',
     plant: ({ root }) => mkdirSync(join(root, 'mnt/strange2'), { recursive: true }),
     says: /mounts: .*mnt\/strange2: is a mount point without a known mount/,
     goes: () => /^mnt\/strange2$/,
   },
   {
     check: 'mounts',
-    title: 'a mount point of nobody, with files in it',
+    title: 'an unknown mount point, with files in it',
     plant({ root }) {
       mkdirSync(join(root, 'mnt/strange3'), { recursive: true })
       writeFileSync(join(root, 'mnt/strange3/precious'), 'precious')
@@ -233,13 +235,13 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'root-mode',
-    title: 'others can look into the root',
+    title: 'other users can read the root',
     plant: ({ root }) => chmodSync(root, 0o755),
     says: /root-mode: .*its mode is 0755/,
   },
   {
     check: 'leftovers',
-    title: 'scratch space of a process that is gone',
+    title: 'scratch space of a dead process',
     plant({ root }) {
       mkdirSync(join(root, 'tmp/4711-abcdefabcdef'))
       writeFileSync(join(root, 'tmp/4711-abcdefabcdef/1'), 'half')
@@ -249,7 +251,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'leftovers',
-    title: 'what no process of ours calls its scratch space',
+    title: 'a folder in tmp that is not a scratch space of varve',
     plant({ root }) {
       mkdirSync(join(root, 'tmp/mine'))
       writeFileSync(join(root, 'tmp/mine/precious'), 'precious')
@@ -259,7 +261,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'layer-marks',
-    title: 'what a layer deletes shows',
+    title: 'a file that a layer deletes is visible again',
     isBehind: true,
     plant: ({ behind }) =>
       behind(2, (at) => {
@@ -272,7 +274,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'damage',
-    title: 'what was found once',
+    title: 'damage that was found before',
     plant: sql("INSERT INTO damage (node, found, what) SELECT min(id), 0, 'a bit flipped' FROM node"),
     says: /damage: .*is damaged, as was found at 1970-.*: a bit flipped \[varve repair --from/,
     isRemembered: true,
@@ -292,7 +294,7 @@ export const NAMED: readonly Named[] = [
   },
   {
     check: 'layer-files',
-    title: 'a file too many',
+    title: 'an extra file in a layer',
     isBehind: true,
     plant: ({ behind }) => behind(0, (at) => appendFileSync(join(at, 'etc/extra'), 'precious')),
     says: /layer-files: .*\/etc\/extra: should not be there/,
@@ -326,7 +328,7 @@ async function importTar({ store, place }: Stage, entries: Buffer): Promise<void
   await store.importLayer(join(place, 'layer.tar'))
 }
 
-/** Behind the store's back, as another program would, without a thought of what refers to what. */
+/** Changes rows behind the store's back, as another program would, without regard to references. */
 function sql(...statements: readonly string[]): (stage: Pick<Stage, 'root'>) => void {
   return ({ root }) => {
     const db = new Sqlite(join(root, 'varve.db'))

@@ -1,4 +1,4 @@
-/** A store used at random, by everything that changes one; no operation of it may fail. */
+/** Uses a store at random, through everything that can change one. No operation may fail. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isCode } from '../../../core/errors.js'
@@ -16,7 +16,7 @@ export interface Use {
   readonly random: Random
 }
 
-/** What was done, in words, each once it is begun. */
+/** Adds a description of each operation to `done` as it begins. */
 export async function useAtRandom(use: Use, done: string[]): Promise<void> {
   const count = 4 + use.random.below(8)
   for (let turn = 0; turn < count; turn++) {
@@ -72,7 +72,7 @@ async function write({ store, random }: Use, fresh: string): Promise<void> {
     if (random.below(2) === 0) randomTree(path, random.below(8), random)
     randomEdits(path, random.below(10), random)
     if (random.below(3) === 0) tryEdit(path, { do: 'make', path: 'socket', entry: socket() })
-    // Removed and made again: opaque.
+    // A directory that is removed and created again is opaque.
     if (random.below(3) === 0 && tryEdit(path, { do: 'remove', path: 'dir' })) mkdirSync(join(path, 'dir'))
   } finally {
     await store.unmount(id)
@@ -86,7 +86,7 @@ async function commit({ store, random }: Use, fresh: string): Promise<void> {
   await store.commit(random.pick(found), options)
 }
 
-/** A check must bear what is in use. */
+/** A check must cope with a mounted layer. */
 async function leaveMounted({ store, random }: Use): Promise<void> {
   const found = writables(store)
   if (found.length > 0) await store.mount(random.pick(found))
@@ -130,7 +130,7 @@ async function useRaw({ store: { raw }, random }: Use, fresh: string): Promise<v
   if (random.below(2) === 0) await raw.remove(`top-${fresh}`)
 }
 
-/** A tar at random may be one that no store takes: that is refused, and leaves nothing. */
+/** A random tar may be invalid; then it is refused, and leaves nothing. */
 async function lenient(work: Promise<unknown>): Promise<void> {
   try {
     await work
@@ -146,7 +146,7 @@ function writables(store: Store): readonly string[] {
     .map(({ id }) => id)
 }
 
-/** A committed layer that has a digest, or none. */
+/** A committed layer with a digest as parent, or no parent. */
 function tarred(store: Store, random: Random): { readonly parent?: string } {
   const parent = random.pick(['', ...store.layers().flatMap(({ chainId }) => chainId ?? [])])
   return parent === '' ? {} : { parent }

@@ -1,4 +1,4 @@
-/** Random layer tars with everything that a layer may have, and what no file system takes as it is told. */
+/** Random layer tars with everything that a layer may have, and things that no file system takes unchanged. */
 import { type CodeEntry, tarOf } from '../../../fixtures/docker-archive.js'
 import type { Random } from '../../conformance/random.js'
 
@@ -7,7 +7,7 @@ const CONTENTS = [
   '',
   'short\n',
   'x'.repeat(5_000),
-  // Runs of zeros become holes on the way in.
+  // Runs of zeros become holes.
   Buffer.alloc(200_000),
   Buffer.concat([Buffer.from('begin'), Buffer.alloc(1_200_000), Buffer.from('end')]),
 ]
@@ -22,13 +22,13 @@ const PAX: readonly Readonly<Record<string, string>>[] = [
   { 'SCHILY.xattr.user.empty': '' },
   { mtime: '1600000000.123456789' },
   { mtime: '-5.5' },
-  // What a file system refuses is left out with a notice.
+  // Attributes that a file system refuses are left out with a notice.
   { 'SCHILY.xattr.com.example.other': 'value' },
   { 'SCHILY.xattr.system.unheard-of': 'value' },
   { 'SCHILY.xattr.user.big': 'v'.repeat(60_000) },
 ]
 
-/** Some of its entries replace others, and delete what layers below may have. */
+/** Some entries replace others, or delete files that lower layers may have. */
 export async function randomTar(random: Random): Promise<Buffer> {
   const directories = ['']
   const files: string[] = []
@@ -37,7 +37,7 @@ export async function randomTar(random: Random): Promise<Buffer> {
   for (let i = 0; i < count; i++) {
     const parent = random.pick(directories)
     const name = `${parent}${random.pick(NAMES)}`
-    // A directory that was named stays one: the rest of the tar may be in it.
+    // A directory must stay one, since later entries may be in it.
     if (directories.includes(`${name}/`)) continue
     const entry = randomEntry(name, { parent, files, random })
     if (entry.header.name.endsWith('/')) {
@@ -51,7 +51,7 @@ export async function randomTar(random: Random): Promise<Buffer> {
 
 interface Around {
   readonly parent: string
-  /** Regular files that were told before. */
+  /** Regular files of earlier entries. */
   readonly files: readonly string[]
   readonly random: Random
 }

@@ -1,4 +1,4 @@
-/** The records beside the layers: those of a root that has none yet, and of layers that were healed. */
+/** The records beside the layers, in a root that has none yet, and of healed layers. */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { vfs } from '../../../drivers/vfs/driver.js'
 import { dockerContent, imageOf, layerTar, tarOf } from '../../unit/formats/build.js'
 import { inWorld, replace, withDatabase, within } from './database-world.js'
 
-/** Of the records alone, without database and journal. */
+/** Asserts that the records alone, without database and journal, restore everything. */
 async function comesBack(root: string): Promise<void> {
   const before = await within(root, tarsOf)
   replace(root, {})
@@ -23,7 +23,7 @@ async function comesBack(root: string): Promise<void> {
   assert.deepEqual(await within(root, tarsOf), before)
 }
 
-test('A root of 0.1.0 has no records, which is no damage; a repair makes them, and they bring the layers back.', () =>
+test('A root of 0.1.0 has no records, which is no damage; a repair writes them, and they restore the layers.', () =>
   inWorld(async ({ root }) => {
     const kept = recordsOf(root)
     assert.notEqual(kept.length, 0)
@@ -38,7 +38,7 @@ test('A root of 0.1.0 has no records, which is no damage; a repair makes them, a
     await comesBack(root)
   }))
 
-test('A layer of no bytes comes back as any other.', () =>
+test('A layer of no bytes is restored like any other.', () =>
   inWorld(async ({ root }) => {
     const archive = join(root, '../empty.tar')
     const image = imageOf([layerTar('a'), Buffer.alloc(0)])
@@ -47,7 +47,7 @@ test('A layer of no bytes comes back as any other.', () =>
     await comesBack(root)
   }))
 
-test('A layer whose split record was damaged has its record beside it as it was, once it is healed.', () =>
+test('A layer whose split record was damaged has the same record beside it once it is healed.', () =>
   inWorld(async ({ root, tars }) => {
     const layer = await within(root, async (store) => {
       const [base] = store
@@ -68,7 +68,7 @@ test('A layer whose split record was damaged has its record beside it as it was,
     assert.deepEqual(recordAt(path), good)
   }))
 
-test('What a layer could not take comes back with it, so that it is no damage then.', () =>
+test('What a layer could not hold is restored with it, so that it is no damage then.', () =>
   inWorld(async ({ root }) => {
     const left = "SELECT layer, path, what FROM left_out JOIN node ON node.id = node WHERE path = x'642f66'"
     const layer = await within(root, async (store) => {
@@ -91,7 +91,7 @@ test('What a layer could not take comes back with it, so that it is no damage th
     assert.deepEqual(withDatabase(root, left), before)
   }))
 
-/** But for the moment, which is a little later in a record that was made anew. */
+/** The record without its time, which is later in a record that was written again. */
 function recordAt(path: string): unknown {
   const chunks: Chunk[] = []
   const { created: _, ...facts } = readRecord(path, (chunk) => chunks.push(chunk))
@@ -109,7 +109,7 @@ async function findings(store: Store, options: Parameters<Store['check']>[0] = {
   return found
 }
 
-/** Of the layers that have one: who they are, and their bytes. */
+/** The layers that have a tar, with its bytes. */
 async function tarsOf(store: Store): Promise<unknown> {
   const tars = store.layers().filter(({ diffId }) => diffId !== undefined)
   const told = tars.map(async ({ id, parent, chainId }) => {

@@ -1,4 +1,4 @@
-/** A root that was put back over itself from an older copy, database and journal alike: what was made since stays. */
+/** An older copy is restored over a root, with its database and journal: layers that were made since stay. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { layerTar } from '../../unit/store/layer-tar.js'
 import { withDatabase, within } from './database-world.js'
 
 for (const driver of [overlay, vfs]) {
-  test(`${driver.name}: an older copy over the root takes no layer that was made since`, {
+  test(`${driver.name}: an older copy over the root removes no layer that was made since`, {
     skip: NEEDS_ROOT,
   }, async (t) => {
     const place = mkdtempSync(join(tmpdir(), 'varve-restored-'))
@@ -39,20 +39,20 @@ for (const driver of [overlay, vfs]) {
       return layers.filter((each) => each !== old.id)
     })
     execFileSync('cp', ['-a', '--remove-destination', `${copy}/.`, root])
-    // The next open is the first after a boot.
+    // Makes the next open the first after a boot.
     withDatabase(root, "UPDATE meta SET value = 'another' WHERE key = 'boot'")
     const files = () =>
       readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('/precious'))
     const before = files()
     assert.equal(before.length, 1)
     await inRoot(async (store) => {
-      // Their ids come round again, and are passed over.
+      // Their ids would be given out again, and must be skipped.
       for (const name of ['a', 'b', 'c', 'd']) await store.create({ id: name })
       await store.importLayer(tar('newer'))
       await store.create({ id: 'e' })
       const found: string[] = []
       for await (const { subject } of store.check({ repair: true })) found.push(subject)
-      for (const layer of made) assert.ok(found.includes(layer), `${layer} is told: ${found}`)
+      for (const layer of made) assert.ok(found.includes(layer), `${layer} is reported: ${found}`)
     })
     assert.deepEqual(files(), before)
     assert.equal(readFileSync(join(root, before[0] ?? ''), 'utf8'), 'precious')

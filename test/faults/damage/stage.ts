@@ -1,4 +1,4 @@
-/** An image with one of everything, imported on each backend; what its layers are on disk, and how to damage them. */
+/** An image with an entry of every kind, imported on each backend; where its layers are on disk, and how to damage them. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -50,13 +50,13 @@ export interface Stage {
   readonly archive: string
   readonly cell: ServeCell
   readonly warnings: string[]
-  /** A directory for the test's own things. */
+  /** A directory for the test's own files. */
   readonly place: string
   /** The layer's own directory on disk. */
   directoryOf(layer: number): string
   /** Changes something in that directory, behind the store's back. */
   behind(layer: number, work: (directory: string) => void): void
-  /** The store closed and opened again. */
+  /** Closes the store and opens it again. */
   reopened(): Promise<Stage>
 }
 
@@ -122,7 +122,7 @@ export function changeBehind(directory: string, driver: string, work: (directory
   if (existsSync(directory)) setReadonly(true)
 }
 
-/** The names of what a check finds, each once, sorted; and all that it says. */
+/** The names of the checks that found something, sorted, each once, and the text of all findings. */
 export async function checked(
   store: Store,
   options: Parameters<Store['check']>[0] = { data: true },

@@ -1,19 +1,19 @@
 /**
- * Which parts of our code have run, as V8 counts them by block: an input that reaches a new one is worth mutating further.
+ * Which blocks of our code have run, as V8 counts them. An input that reaches a new block is worth mutating further.
  * https://chromedevtools.github.io/devtools-protocol/v8/Profiler/
  */
 import { type Profiler, Session } from 'node:inspector'
 
 export interface Coverage {
-  /** Whether anything ran since the last question that never ran before. */
+  /** Has anything run since the last call that never ran before? */
   isNew(): boolean
-  /** Blocks that ran. */
+  /** The number of blocks that have run. */
   reached(): number
   /** Idempotent. */
   stop(): void
 }
 
-/** Of core and the drivers, by the address of their modules. */
+/** Matches the URLs of the modules of core and the drivers. */
 const OURS = /\/(core|drivers)\//
 
 export function startCoverage(): Coverage {
@@ -26,7 +26,7 @@ export function startCoverage(): Coverage {
   return {
     isNew() {
       const before = reached.size
-      // The answer comes before `post` returns: the session is of this thread.
+      // The callback runs before `post` returns, because the session is in the same thread.
       session.post('Profiler.takePreciseCoverage', (_error, taken) => {
         for (const script of taken?.result ?? []) if (OURS.test(script.url)) note(script)
       })

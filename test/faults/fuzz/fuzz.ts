@@ -1,4 +1,4 @@
-/** One target fed with mutated seeds: whatever the bytes, it ends, and with nothing but a VarveError. */
+/** Feeds a target with mutated seeds. Whatever the bytes, it must end, and may only throw a VarveError. */
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
@@ -9,7 +9,7 @@ import { countCases, sized } from '../size.js'
 import { startCoverage } from './coverage.js'
 import { mutator } from './mutator.js'
 
-/** Most that one input may take, on a machine that does other things too. */
+/** The time limit for one input, with room for a busy machine. */
 const MAX_MS = 10_000
 const MAX_RSS = 400 * 1024 * 1024
 

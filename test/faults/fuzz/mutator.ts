@@ -1,4 +1,6 @@
-/** Mutations of seeds, the same for the same number. Checksums of tar headers are mended, or nothing would get past them. */
+/**
+ * Mutations of seeds, which a number repeats. Checksums of tar headers are corrected, or no mutation would get past them.
+ */
 const WORDS = [
   'null',
   '[]',
@@ -61,7 +63,7 @@ export function mutator(seed: number, seeds: readonly Buffer[]): () => Buffer {
   }
 }
 
-/** Where a block looks like a header, its checksum is made right. */
+/** Corrects the checksum of every block that looks like a header. */
 function mended(bytes: Buffer): Buffer {
   for (let at = 0; at + 512 <= bytes.length; at += 512) {
     const block = bytes.subarray(at, at + 512)

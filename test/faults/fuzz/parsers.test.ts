@@ -1,6 +1,6 @@
 /**
- * Whatever the bytes, what reads them ends, and with nothing but a VarveError. Inputs are seeds made by code and mutated
- * where their structure is: bits, lengths, blocks, words of JSON. The seed is printed; VARVE_SEED repeats a run.
+ * Whatever the bytes, a parser ends, and may only throw a VarveError. Inputs are seeds made by code, mutated with regard to
+ * their structure: bits, lengths, blocks, words of JSON. The seed is printed; VARVE_SEED repeats a run.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -69,7 +69,7 @@ const archives = [
   }),
 ]
 
-test('the tar parser, with its extended headers and sparse maps', (t) =>
+test('the tar parser, with extended headers and sparse maps', (t) =>
   fuzz(t, {
     title: 'tar',
     seeds: tarSeeds,
@@ -81,7 +81,7 @@ test('the tar parser, with its extended headers and sparse maps', (t) =>
     },
   }))
 
-test('split records, as the database has them', (t) =>
+test('split records in the database', (t) =>
   fuzz(t, {
     title: 'split',
     seeds: [splitOf(tarSeeds[0] ?? Buffer.alloc(0))],
@@ -163,7 +163,7 @@ test('labels', (t) =>
     },
   }))
 
-/** The checksums of its commands made right, or no mutation would get past them. */
+/** The stream with the checksums of its commands corrected, or no mutation would get past them. */
 function checked(stream: Buffer): Buffer {
   for (let at = 17; at + 10 <= stream.length; ) {
     const end = at + 10 + stream.readUInt32LE(at)

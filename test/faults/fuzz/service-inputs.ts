@@ -1,4 +1,4 @@
-/** Byte streams for the sockets of both services: right ones, ones that break a rule, and mutations of both. */
+/** Byte streams for the sockets of both services: valid ones, ones that break a rule, and mutations of both. */
 
 import type { Random } from '../../conformance/random.js'
 
@@ -10,7 +10,7 @@ const SNAPSHOTS = '/containerd.services.snapshots.v1.Snapshots'
 /** HTTP/2 and gRPC (RFC 9113; github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md). */
 export const CONTAINERD: Inputs = {
   'a call': session(headers(1, `${SNAPSHOTS}/Stat`), data(1, message('0a076f7665726c6179120161'))),
-  'a call of another service': session(headers(1, '/a.b/C'), data(1, message(''))),
+  'a call to another service': session(headers(1, '/a.b/C'), data(1, message(''))),
   'two calls': session(
     headers(1, `${SNAPSHOTS}/List`),
     data(1, message('')),
@@ -23,14 +23,14 @@ export const CONTAINERD: Inputs = {
   'settings of 5 bytes': Buffer.concat([PREFACE, frame(4, 0, 0, Buffer.alloc(5, 1))]),
   'data on stream 0': session(frame(0, 0, 0, Buffer.from('A'))),
   'a frame of 16 MiB': session(Buffer.from('ffffff000000000001', 'hex')),
-  'headers that are none': session(frame(1, 5, 1, Buffer.alloc(4, 0xff))),
-  'a stream of an even number': session(frame(1, 5, 2, Buffer.from([0x82]))),
-  'a continuation of nothing': session(frame(9, 4, 1, Buffer.from([0x82]))),
+  'invalid headers': session(frame(1, 5, 1, Buffer.alloc(4, 0xff))),
+  'a stream with an even number': session(frame(1, 5, 2, Buffer.from([0x82]))),
+  'a continuation without headers': session(frame(9, 4, 1, Buffer.from([0x82]))),
   'a ping of 3 bytes': session(frame(6, 0, 0, Buffer.alloc(3))),
   'a window of 0': session(frame(8, 0, 0, Buffer.alloc(4))),
-  'a reset of a stream that is idle': session(frame(3, 0, 5, Buffer.alloc(4))),
+  'a reset of an idle stream': session(frame(3, 0, 5, Buffer.alloc(4))),
   'a push': session(frame(5, 4, 1, Buffer.from('0000000282', 'hex'))),
-  'a message that says it is 4 GiB': session(
+  'a message that claims 4 GiB': session(
     headers(1, `${SNAPSHOTS}/Stat`),
     data(1, Buffer.from('00ffffffff0a', 'hex')),
   ),
@@ -52,7 +52,7 @@ export const DOCKER: Inputs = {
   'an id that is a path': post('/GraphDriver.Remove', '{"ID":"../../etc"}'),
   'an id with a NUL': post('/GraphDriver.Remove', '{"ID":"a\\u0000b"}'),
   'no HTTP': Buffer.alloc(300, 0xa5),
-  'chunks that are none': Buffer.from(
+  'invalid chunks': Buffer.from(
     'POST /GraphDriver.Get HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
   ),
   'two lengths': Buffer.from(
@@ -61,7 +61,7 @@ export const DOCKER: Inputs = {
   'headers without end': Buffer.from(`POST / HTTP/1.1\r\n${'X: y\r\n'.repeat(5000)}`),
 }
 
-/** A stream of `inputs` with some bytes flipped, cut, doubled, put in or made extreme. */
+/** One of `inputs` with some bytes flipped, cut, doubled, inserted or set to an extreme. */
 export function mutated(inputs: Inputs, random: Random): Buffer {
   const { below } = random
   let bytes = Buffer.from(random.pick(Object.values(inputs)))
@@ -94,7 +94,7 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   return Buffer.concat([head, payload])
 }
 
-/** Literal fields that go into no table (RFC 7541, 6.2.2). */
+/** Literal fields that are not added to a table (RFC 7541, 6.2.2). */
 function headers(stream: number, path: string): Buffer {
   const fields = {
     ':method': 'POST',

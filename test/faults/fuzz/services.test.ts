@@ -1,5 +1,5 @@
 /**
- * Whatever comes through a service's socket: it goes on, in bounded memory, and gives back every descriptor. 1,000 errors of
+ * Whatever comes through its socket, a service goes on, with bounded memory, and closes every descriptor. 1,000 errors of
  * each kind at full size.
  */
 import assert from 'node:assert/strict'
@@ -16,11 +16,11 @@ import { SEED } from '../../support/seed.js'
 import { countCases, sized } from '../size.js'
 import { CONTAINERD, DOCKER, type Inputs, mutated } from './service-inputs.js'
 
-/** A service at rest has some 100 MiB. */
+/** An idle service has about 100 MiB. */
 const MOST = 400 * 2 ** 20
-/** Milliseconds for an answer; who speaks badly may get none. */
+/** Milliseconds to wait for an answer; a malformed request may get none. */
 const PATIENCE = 100
-/** Milliseconds: pings that nobody answers are waited for twice (cli/serve/containerd/server.ts). */
+/** Milliseconds until the service closes a dead connection, after two unanswered pings (cli/serve/containerd/server.ts). */
 const UNTIL_CLOSED = 60_000
 const AT_ONCE = 10
 
@@ -61,7 +61,7 @@ async function withService(
     level: 'warn',
   })
   t.after(() => service.end('SIGTERM'))
-  // What is opened at the first call only.
+  // Makes it open what it opens only at the first call.
   await send(service, Object.values(engine === 'docker' ? DOCKER : CONTAINERD))
   await settled(service, descriptors(service))
   const before = descriptors(service)
@@ -93,7 +93,7 @@ async function send(service: Serving, all: Iterable<Buffer>): Promise<void> {
 async function exchange(socket: string, bytes: Buffer): Promise<void> {
   const connection = createConnection(socket)
   const closed = new Promise<void>((resolve) => connection.once('close', () => resolve()))
-  connection.on('error', () => {}) // EPIPE, ECONNRESET: it had enough
+  connection.on('error', () => {}) // EPIPE, ECONNRESET: the service hung up
   await Promise.race([once(connection, 'connect').catch(() => {}), closed])
   connection.resume()
   connection.write(bytes)

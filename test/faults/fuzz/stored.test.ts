@@ -1,4 +1,4 @@
-/** What a store reads of its own: damaged where no checksum tells, as by another program, it is refused in words. */
+/** A store's own files, damaged with valid checksums as by another program, are refused with a clear error. */
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ import { fuzz } from './fuzz.js'
 const SUM = 32
 const sumOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest()
 
-test('records of layers whose checksum is right', async (t) => {
+test('records of layers with valid checksums', async (t) => {
   const place = mkdtempSync(join(tmpdir(), 'varve-fuzz-'))
   t.after(() => rmSync(place, { recursive: true, force: true }))
   const file = join(place, 'record')
@@ -51,7 +51,7 @@ test('records of layers whose checksum is right', async (t) => {
   })
 })
 
-test('lines of the journal whose checksum is right', (t) => {
+test('lines of the journal with valid checksums', (t) => {
   const row = { id: 1, config: Buffer.from('{}') }
   const changes = [encodeChange({ table: 'image', row, isGone: false })]
   const line = encodeEntry({ generation: 7, covers: 1, uuid: 'u', isBase: true, changes })
@@ -69,7 +69,7 @@ test('lines of the journal whose checksum is right', (t) => {
   })
 })
 
-/** What another program may have put into a cell. */
+/** Values that another program may have put into a cell. */
 const VALUES: readonly (string | number | Buffer | null)[] = [
   null,
   '',
@@ -135,7 +135,7 @@ function columnsOf(file: string): readonly { readonly table: string; readonly co
 interface Cell {
   readonly table: string
   readonly column: string
-  /** Counted round. */
+  /** Modulo the number of rows. */
   readonly row: number
   readonly value: string | number | Buffer | null
 }
@@ -158,7 +158,7 @@ function put(file: string, { table, column, row, value }: Cell): void {
       `UPDATE OR REPLACE "${table}" SET "${column}" = ? WHERE (${key}) = (SELECT ${key} FROM "${table}" ORDER BY ${key} LIMIT 1 OFFSET ?)`,
     ).run(value, row % count)
   } catch (error) {
-    // A strict table takes no value of another type, a column that must not be empty no NULL.
+    // A strict table refuses a value of another type, and a NOT NULL column refuses NULL.
     if (!(error instanceof Sqlite.SqliteError) || !/^SQLITE_(CONSTRAINT|MISMATCH)/.test(error.code))
       throw error
   } finally {

@@ -1,13 +1,13 @@
-/** Each quantity of a layer tar, alone and large: what it takes must grow as the tar does, and no faster. */
+/** Layer tars that each have one quantity in large numbers: time must grow only as fast as the tar. */
 import { END, file, header, pax } from '../../support/tar-bytes.js'
 import { hardLinksReplaced } from './tar-cases.js'
 
 export interface GrowthCase {
   readonly title: string
-  /** A tar with so many of them. */
+  /** A tar with this many of them. */
   tar(count: number): Buffer
   readonly count: number
-  /** What it is laid on. */
+  /** The tar of the layer below. */
   below?(count: number): Buffer
 }
 
@@ -33,7 +33,7 @@ export const GROWTH_CASES: readonly GrowthCase[] = [
     tar: (n) => many(n, (i) => (i === 0 ? file('f0', 'x') : hard(`f${i}`, 'f0'))),
   },
   {
-    title: 'hard links from one to the next',
+    title: 'hard links to the previous hard link',
     count: 3000,
     tar: (n) => many(n, (i) => (i === 0 ? file('f0', 'x') : hard(`f${i}`, `f${i - 1}`))),
   },

@@ -1,4 +1,4 @@
-/** For growth.test.ts: one case at N and at 2 N, in and looked into; tells the processor's time of each and the memory. */
+/** For growth.test.ts: imports and reads one case at N and at 2 N, and prints the CPU time of each and the memory. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { openStore } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
@@ -12,7 +12,7 @@ const store = await openStore({ root: `${place}/root`, drivers, driver })
 const count = found.count * Number(most)
 
 const seconds: number[] = []
-// The first one is for what is compiled and started once.
+// The first round only warms up.
 for (const size of [count >> 2, count, count * 2]) {
   const [base, layer] = [`${place}/base.tar`, `${place}/layer.tar`]
   writeFileSync(layer, found.tar(size))

@@ -1,6 +1,6 @@
 /**
- * Twice as many of anything in a layer tar take twice the time, and a bounded memory: to bring it in, to look into it and to
- * give it back. The processor's time is compared, so that a busy machine does no harm.
+ * Twice as many of anything in a layer tar take twice the time, and bounded memory: to import, read and export it. CPU times
+ * are compared, so that a busy machine does no harm.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -15,13 +15,13 @@ import { sized } from '../size.js'
 import { GROWTH_CASES } from './growth-cases.js'
 
 const CHILD = fileURLToPath(new URL('./growth-child.js', import.meta.url))
-/** Linear is 2 and less, what is constant being in both; quadratic is 4. */
+/** Linear growth gives 2 or less, because of constant costs; quadratic growth gives 4. */
 const MOST = 3
-/** Of the child, which makes the tars too and holds them whole: some 40 MB of the largest. */
+/** Memory of the child, which also builds the tars and holds them: about 40 MB for the largest. */
 const MEMORY = 240 << 20
 const TRIES = 3
 
-describe('Growth: twice of it takes twice the time, in bounded memory.', { skip: NEEDS_ROOT }, () => {
+describe('Growth: twice as much takes twice the time, in bounded memory.', { skip: NEEDS_ROOT }, () => {
   for (const { title } of GROWTH_CASES) {
     it(title, async () => {
       let told = ''

@@ -1,4 +1,6 @@
-/** Images by attack, as data: refused in words, or in without harm; beside the store nothing is touched, whatever comes. */
+/**
+ * Images by attack, as data. Each is refused with a clear error or imported without harm; nothing beside the store changes.
+ */
 import assert from 'node:assert/strict'
 import {
   lstatSync,
@@ -67,7 +69,7 @@ const ROWS: readonly Row[] = [
   ['an id in json that climbs', v1(A, { id: '../../../sentinel/x' }), 'INVALID_ARGUMENT'],
   ['a parent that climbs', v1(A, { id: A, parent: '../../sentinel' }), 'INVALID_ARGUMENT'],
   ['a layer that is its own parent', v1(A, { id: A, parent: A }), 'INVALID_ARGUMENT'],
-  ['a v1 json with diff ids of its own', v1(A, { id: A, RootFS: { type: 'layers', diff_ids: [digestOfBytes('x')] }, 'rootfſ': { type: 'layers', diff_ids: [] } }), 'in'],
+  ['a v1 json with its own diff ids', v1(A, { id: A, RootFS: { type: 'layers', diff_ids: [digestOfBytes('x')] }, 'rootfſ': { type: 'layers', diff_ids: [] } }), 'in'],
   ['a config path that climbs', item({ Config: '../sentinel/file' }), 'INVALID_ARGUMENT'],
   ['an absolute config path', item({ Config: '/etc/passwd' }), 'INVALID_ARGUMENT'],
   ['a layer path that climbs', item({ Layers: ['../sentinel/file'] }), 'INVALID_ARGUMENT'],
@@ -75,17 +77,17 @@ const ROWS: readonly Row[] = [
   ['a layer that is a symlink out', { ...docker, [layer]: '->../../../../sentinel/file' }, 'INVALID_ARGUMENT'],
   ['a layer that is an absolute symlink', { ...docker, [layer]: '->/etc/passwd' }, 'INVALID_ARGUMENT'],
   ['a layer that is a hard link out', { ...docker, [layer]: '=>../sentinel/file' }, 'INVALID_ARGUMENT'],
-  ['an outer archive with names that climb', { '../sentinel/new': 'x', '/sentinel/new': 'x', ...docker }, 'in'],
-  ['entries twice, the last counts', { ...docker, './manifest.json': '[]' }, 'INVALID_ARGUMENT'],
+  ['an outer archive with names that climb out', { '../sentinel/new': 'x', '/sentinel/new': 'x', ...docker }, 'in'],
+  ['an entry twice, of which the last counts', { ...docker, './manifest.json': '[]' }, 'INVALID_ARGUMENT'],
   ['a tag that climbs', item({ RepoTags: ['../../sentinel:1'] }), 'INVALID_ARGUMENT'],
   ['a tag like an id', item({ RepoTags: [`${A}:1`] }), 'INVALID_ARGUMENT'],
   ['a digest that climbs (CVE-2024-3727)', manifest({}, { digest: `sha256:../../../sentinel/${A}` }), 'INVALID_ARGUMENT'],
-  ['a digest of no algorithm', manifest({}, { digest: A }), 'INVALID_ARGUMENT'],
+  ['a digest without an algorithm', manifest({}, { digest: A }), 'INVALID_ARGUMENT'],
   ['a layer digest that climbs', manifest({ layers: [descriptor({ digest: 'sha256:../../sentinel/file' })] }), 'INVALID_ARGUMENT'],
   ['a config digest that climbs', manifest({ config: { mediaType: TYPES.config, digest: '../../sentinel/file', size: 1 } }), 'INVALID_ARGUMENT'],
   ['a size that lies', manifest({}, { size: 1 }), 'CORRUPT'],
   ['a size beyond reason', manifest({}, { size: 1e300 }), 'INVALID_ARGUMENT'],
-  ['a size of a layer that lies', manifest({ layers: [descriptor({ digest: digestOfBytes(gzipSync(base)), size: 5 })] }), 'CORRUPT'],
+  ['a layer size that lies', manifest({ layers: [descriptor({ digest: digestOfBytes(gzipSync(base)), size: 5 })] }), 'CORRUPT'],
   ['a manifest that is an index too (CVE-2021-41190)', manifest({ manifests: [] }), 'INVALID_ARGUMENT'],
   ['… by another case', manifest({ MANIFESTS: [] }), 'INVALID_ARGUMENT'],
   ['a manifest called an index', manifest({}, { mediaType: TYPES.index }), 'UNIMPLEMENTED'],
@@ -98,7 +100,7 @@ const ROWS: readonly Row[] = [
   ['escapes in every field that is shown', dockerContent([{ ...imageOf([base], { os: '\x1b[31m\n', architecture: '\u202e\x07' }), tags: ['a:1'] }]), 'in'],
 ] // biome-ignore format: a table
 
-test('hostile images change nothing beside the store, and are refused in words', async (t) => {
+test('hostile images change nothing beside the store, and are refused with a clear error', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'varve-images-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))
   mkdirSync(join(dir, 'sentinel'))
@@ -108,7 +110,7 @@ test('hostile images change nothing beside the store, and are refused in words',
   const before = snapshotOf(dir)
   let descriptors = 0
   try {
-    // The first time starts the threads, which then wait; the second leaves nothing more.
+    // The first pass starts threads, which stay; the second must leave nothing more.
     for (const [title, content, expected] of [...ROWS, ...ROWS]) {
       if (title === ROWS[0]?.[0]) descriptors = openDescriptors()
       writeFileSync(join(dir, 'image.tar'), tarOf(content))
@@ -125,7 +127,7 @@ test('hostile images change nothing beside the store, and are refused in words',
   countCases(t, ROWS.length)
 })
 
-test('a layout in a folder reads nothing outside, however its links lead', async (t) => {
+test('a layout in a folder reads nothing outside, wherever its links lead', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'varve-images-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))
   const store = await openStore({ root: join(dir, 'root'), drivers, driver: 'vfs' })
@@ -159,7 +161,7 @@ async function outcome(work: () => Promise<unknown>): Promise<string> {
   }
 }
 
-/** All beside the store and the image itself. */
+/** Everything in the folder but the store and the image. */
 function snapshotOf(dir: string): readonly string[] {
   const names = readdirSync(dir).filter((name) => name !== 'image.tar')
   const sentinel = readdirSync(join(dir, 'sentinel')).map((name) => {

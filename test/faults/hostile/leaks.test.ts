@@ -1,6 +1,6 @@
 /**
- * A failure leaves nothing: after many of each kind the process has the descriptors, threads and mounts that it had, the
- * root has its files, and the memory has not grown.
+ * Failures leave nothing behind: after many of each kind the process has no additional descriptors, threads or mounts, the
+ * root has the same files, and memory has not grown.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { END, file, header, pax } from '../../support/tar-bytes.js'
 import { countCases, sized } from '../size.js'
 
 const TIMES = sized(10, 1000)
-/** Of which the first few load and start what then stays. */
+/** The first few load and start what then stays. */
 const WARM = 3
 const MORE_MEMORY = 96 << 20
 
@@ -24,9 +24,9 @@ const GOOD = Buffer.concat([header({ name: 'd/', type: '5', mode: 0o755 }), file
 
 interface World {
   readonly store: Store
-  /** A good layer. */
+  /** A valid layer. */
   readonly layer: string
-  /** A tar of these bytes, as a file. */
+  /** Writes these bytes to a file. */
   source(tar: Buffer): string
 }
 
@@ -35,7 +35,7 @@ interface Failure {
   fail(world: World): Promise<void>
 }
 
-/** A tar that is refused, by the library and as an engine's. */
+/** A tar that is refused, once imported by the library and once applied as an engine does. */
 function refused(title: string, tar: Buffer): readonly Failure[] {
   return [
     {
@@ -65,14 +65,14 @@ const FAILURES: readonly Failure[] = [
   ),
   ...refused('a header that is damaged', Buffer.concat([pax([['mtime', 'soon']]), big, END])),
   {
-    title: 'another digest than was announced',
+    title: 'another digest than announced',
     async fail({ store, source }) {
       const diffId = `sha256:${'0'.repeat(64)}` as never
       await assert.rejects(store.importLayer(source(GOOD), { diffId }), { code: 'CORRUPT' })
     },
   },
   {
-    title: 'an import that is broken off',
+    title: 'an aborted import',
     async fail({ store, source, layer }) {
       const stop = new AbortController()
       const work = store.importLayer(source(Buffer.concat([big, END])), {
@@ -85,7 +85,7 @@ const FAILURES: readonly Failure[] = [
     },
   },
   {
-    title: 'a sender that fails',
+    title: 'a source that fails',
     async fail({ store }) {
       await store.raw.create('a', { parent: 'below' })
       await assert.rejects(store.raw.apply('a', failing(GOOD), { parent: 'below' }), /the sender is gone/)
@@ -93,7 +93,7 @@ const FAILURES: readonly Failure[] = [
     },
   },
   {
-    title: 'a diff and an export that nobody reads to the end',
+    title: 'a diff and an export that are not read to the end',
     async fail({ store, layer }) {
       for await (const _ of store.exportLayer(layer)) break
       for await (const _ of store.diffTar(undefined, layer)) break
@@ -102,7 +102,7 @@ const FAILURES: readonly Failure[] = [
     },
   },
   {
-    title: 'what is not there',
+    title: 'missing targets',
     async fail({ store, layer }) {
       await assert.rejects(store.importLayer('/no/such/file'))
       await assert.rejects(store.exportImage('no/such:image', '/tmp/x'))
@@ -159,7 +159,7 @@ for (const cell of SERVE_CELLS) {
 
     const mountsInRoot = () => readFileSync('/proc/self/mounts', 'utf8').split(root).length
 
-    /** All that is in the root, but for what the database, its copies and the locks do as they like. */
+    /** The files in the root, without those of the database, its backups and the locks. */
     function inRoot(): readonly string[] {
       const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
       return names.filter((name) => !/^(varve\.db|backup|locks\/backup|tmp\/.*\.db)/.test(name)).sort()
@@ -167,7 +167,7 @@ for (const cell of SERVE_CELLS) {
   })
 }
 
-/** The place that a cell has for as long as something is done there, until `leave`. */
+/** Enters a cell's directory, which exists until `leave` is called. */
 async function enter(
   cell: ServeCell,
 ): Promise<{ readonly place: string; readonly leave: () => Promise<void> }> {
@@ -201,5 +201,5 @@ async function* pieces(tar: Buffer): AsyncGenerator<Buffer> {
 
 async function* failing(tar: Buffer): AsyncGenerator<Buffer> {
   yield tar.subarray(0, 70_000)
-  throw new Error('the sender is gone')
+  throw new Error('the source is gone')
 }

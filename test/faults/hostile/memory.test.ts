@@ -1,4 +1,4 @@
-/** What an image costs the command that takes it in, and those that show it: 200 MiB of memory, whatever it is called and says. */
+/** The commands that import and show an image take 200 MiB of memory at most, whatever its names and documents. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { countCases, sized } from '../size.js'
 
 const MOST = 200 << 20
 const MAIN = new URL('../../../cli/main.js', import.meta.url).pathname
-/** Tells the most memory that the process had, in KiB, as its last word on standard error. */
+/** Prints the process's peak memory in KiB, as the last word on standard error. */
 const TELL =
   'data:text/javascript,process.on("exit",()=>process.stderr.write(String.fromCharCode(10)+process.resourceUsage().maxRSS))'
 

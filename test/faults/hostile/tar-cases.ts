@@ -1,19 +1,19 @@
-/** Layer tars that nobody makes by accident, as data: what lies in wait, and what must come of it. */
+/** Hostile layer tars as data: the attack, and what must come of it. */
 import { body, file, gnuLong, header, END as MARK, pax, rawPax } from '../../support/tar-bytes.js'
 
 export interface TarCase {
   readonly title: string
   /** The tar; `outside` is the folder with the sentinels, an absolute path. */
   tar(outside: string): Buffer
-  /** `in`, or the code it is refused with; two, where it is told apart from an archive early or late. */
+  /** `in`, or the code of the error; two codes where it depends on how early the error is found. */
   readonly outcome: string
-  /** Of the error. */
+  /** Matches the error's message. */
   readonly words?: RegExp
-  /** Where the backends differ: their own. */
+  /** The outcome on backends that differ. */
   readonly on?: Readonly<Record<string, string>>
 }
 
-/** What every case is laid on. */
+/** The layer below each case. */
 export const BASE = tar(
   dir('d/'),
   file('d/f', 'below'),
@@ -132,7 +132,7 @@ const BREAKOUTS: readonly TarCase[] = [
     tar: (out) => tar(link('l', out), hard('h', 'l/sentinel')),
   },
   {
-    title: 'a hard link to what only comes later',
+    title: 'a hard link to a later entry',
     outcome: BAD,
     tar: () => tar(hard('h', 'later'), file('later', 'x')),
   },
@@ -146,7 +146,7 @@ const BREAKOUTS: readonly TarCase[] = [
     tar: () => tar(device('null', 1, 3), hard('h', 'null')),
   },
   { title: 'a hard link to a file of the layer below', outcome: 'in', tar: () => tar(hard('h', 'd/f')) },
-  { title: 'two dots that lead up', outcome: BAD, tar: () => tar(file('../new', 'x')) },
+  { title: 'two dots that lead out', outcome: BAD, tar: () => tar(file('../new', 'x')) },
   { title: 'two dots inside', outcome: BAD, tar: () => tar(file('x/../new', 'x')) },
   { title: 'an absolute path', outcome: 'in', tar: (out) => tar(named(`${out}/sentinel`)) },
   { title: 'three slashes and dots', outcome: 'in', tar: () => tar(file('///.//./x/.//y', 'x')) },
@@ -198,11 +198,11 @@ const WHITEOUTS: readonly TarCase[] = [
   { title: 'a whiteout as a symlink that leads out', outcome: 'in', tar: (out) => tar(link('.wh.d', out)) },
   { title: 'a whiteout as a hard link', outcome: 'in', tar: () => tar(hard('.wh.d', 'plain')) },
   {
-    title: 'opaque, through a symlink that leads out',
+    title: 'an opaque marker through a symlink that leads out',
     outcome: 'in',
     tar: (out) => tar(link('l', out), file('l/.wh..wh..opq', '')),
   },
-  { title: 'opaque, the root', outcome: 'in', tar: () => tar(file('.wh..wh..opq', ''), file('own', 'x')) },
+  { title: 'an opaque root', outcome: 'in', tar: () => tar(file('.wh..wh..opq', ''), file('own', 'x')) },
   {
     title: "a whiteout of aufs's own",
     outcome: 'in',
@@ -238,7 +238,7 @@ const ATTRIBUTES: readonly TarCase[] = [
     tar: () => tar(marked('m', { 'user.overlay.opaque': 'y', 'user.overlay.whiteout': '' })),
   },
   {
-    title: 'an attribute of no name space',
+    title: 'an attribute without a namespace',
     outcome: 'in',
     tar: () => tar(marked('m', { nonsense: 'x', 'com.apple.x': 'y' })),
   },
@@ -258,24 +258,24 @@ const ATTRIBUTES: readonly TarCase[] = [
   { title: 'a uid past 2^32', outcome: BAD, tar: () => tar(pax([['uid', '4294967296']]), file('a', 'x')) },
   { title: 'a negative gid', outcome: BAD, tar: () => tar(header({ name: 'a', gid: -1 })) },
   {
-    title: 'a time long before everything',
+    title: 'a time far in the past',
     outcome: 'in',
     tar: () => tar(pax([['mtime', '-99999999999999.5']]), file('a', 'x')),
   },
   {
-    title: 'a time long after everything',
+    title: 'a time far in the future',
     outcome: 'in',
     tar: () => tar(pax([['mtime', '9'.repeat(30)]]), file('a', 'x')),
   },
-  { title: 'a time that is none', outcome: BROKEN, tar: () => tar(pax([['mtime', 'soon']]), file('a', 'x')) },
-  { title: 'a type that nobody knows', outcome: 'in', tar: () => tar(header({ name: 'a', type: 'Q' })) },
+  { title: 'an invalid time', outcome: BROKEN, tar: () => tar(pax([['mtime', 'soon']]), file('a', 'x')) },
+  { title: 'an unknown type', outcome: 'in', tar: () => tar(header({ name: 'a', type: 'Q' })) },
   { title: 'modes with every bit', outcome: 'in', tar: () => tar(header({ name: 'a', mode: 0o177777 })) },
 ]
 
-/** What real tools made, and what broke 0.1.0. */
+/** Tars that real tools wrote, and tars that broke 0.1.0. */
 const FIELD: readonly TarCase[] = [
   {
-    title: "macOS's attribute, as its tar has it",
+    title: "macOS's attribute, as its tar writes it",
     outcome: 'in',
     tar: () => tar(pax([['LIBARCHIVE.xattr.com.apple.provenance', 'AQIAx5BT']]), file('f', 'x')),
   },
@@ -311,7 +311,7 @@ const FIELD: readonly TarCase[] = [
     tar: () => tar(marked('f', { 'user.big': 'v'.repeat(65_537) })),
   },
   {
-    title: 'an empty target as tars have it',
+    title: 'an empty target as some tars have it',
     outcome: BAD,
     words: /its link target is empty/,
     tar: () => tar(link('l', '')),
@@ -436,7 +436,7 @@ const BROKEN_TARS: readonly TarCase[] = [
   },
   { title: 'a sparse map past its file', outcome: BROKEN, tar: () => sparse('0,5,100,5', 10, 10) },
   {
-    title: 'a sparse map with more segments than anyone has',
+    title: 'a sparse map with far too many segments',
     outcome: BROKEN,
     tar: () =>
       tar(
@@ -455,12 +455,12 @@ const BROKEN_TARS: readonly TarCase[] = [
     tar: () => sparse(`0,1,${2 ** 52},1`, 2 ** 53 - 2, 2),
   },
   {
-    title: 'a volume that goes on from another',
+    title: 'a continuation from another volume',
     outcome: BROKEN,
     tar: () => tar(header({ name: 'a', type: 'M', size: 5 }), body('12345')),
   },
   {
-    title: 'much behind the end',
+    title: 'many bytes after the end',
     outcome: BROKEN,
     tar: () => Buffer.concat([tar(file('a', 'x')), Buffer.alloc(17 << 20, 'y')]),
   },
@@ -476,7 +476,7 @@ export const TAR_CASES: readonly TarCase[] = [
   ...BROKEN_TARS,
 ]
 
-/** Links to one file, each then replaced by a file of its own. */
+/** Hard links to one file, each of which is then replaced by a separate file. */
 export function hardLinksReplaced(count: number): Buffer {
   const names = Array.from({ length: count }, (_, i) => `f${String(i).padStart(6, '0')}`)
   const [first = '', ...others] = names

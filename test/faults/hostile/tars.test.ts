@@ -1,7 +1,7 @@
 /**
- * Hostile layer tars, on every backend and by every way in: the library and the command (a bare layer, an image that has it)
- * and the docker plug-in's ApplyDiff. After each, what lies beside the store is as it was, and nothing of what was refused is
- * left; what was taken goes out as it came in.
+ * Hostile layer tars, on every backend and by every way in: the library and the command (as a bare layer, and in an image)
+ * and the docker plug-in's ApplyDiff. After each, the files beside the store are unchanged. A refused tar leaves nothing; an
+ * imported one is exported byte for byte.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -18,13 +18,13 @@ import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { countCases, isFull } from '../size.js'
 import { BASE, TAR_CASES, type TarCase } from './tar-cases.js'
 
-/** Whoever needs longer for one of these small tars hangs. */
+/** Milliseconds for one of these small tars; whatever takes longer hangs. */
 const PATIENCE = 120_000
-/** Of a service that took all of them; 200 MiB is the aim, and what one import may take (memory.test.ts). */
+/** Memory of a service that got all of them. The aim is 200 MiB, the limit for one import (memory.test.ts). */
 const MEMORY = 256 << 20
 /** In `npm test` all cases are tried on the first backend, and every third on the others. */
 const OTHERS = 3
-/** And only every nth case goes these ways: they are the library's, by a longer road. */
+/** Only every nth case goes these ways, since they end in the same code as the library's. */
 const SOME: Readonly<Record<string, number>> = {
   importImage: 5,
   'varve import': 20,
@@ -33,7 +33,7 @@ const SOME: Readonly<Record<string, number>> = {
 
 for (const [place, cell] of SERVE_CELLS.entries()) {
   describe(`Hostile tars: ${cell.driver}.`, { skip: cell.skip }, () => {
-    it('each is refused, or laid down inside, by every way in', async (t) => {
+    it('each is refused, or extracted inside, by every way in', async (t) => {
       const wrong: string[] = []
       let tried = 0
       await withDocker(cell, async (world) => {
@@ -47,7 +47,7 @@ for (const [place, cell] of SERVE_CELLS.entries()) {
             const tar = hostile.tar(outside)
             const wanted = hostile.on?.[cell.driver] ?? hostile.outcome
             for (const [name, way] of ways) {
-              // No bytes in full are an empty layer to an engine, which compares digests itself.
+              // To an engine, which compares digests itself, an empty body is an empty layer.
               if (tar.length === 0 && name === 'ApplyDiff') continue
               if (!isFull && number % (SOME[name] ?? 1) !== 0) continue
               const started = performance.now()
@@ -59,7 +59,7 @@ for (const [place, cell] of SERVE_CELLS.entries()) {
                 performance.now() - started < PATIENCE,
                 `${hostile.title}, by ${name}: takes too long`,
               )
-              assert.deepEqual(look(outside), before, `${hostile.title}, by ${name}: changed what is outside`)
+              assert.deepEqual(look(outside), before, `${hostile.title}, by ${name}: changed files outside`)
             }
           }
           countCases(t, tried)
@@ -74,7 +74,7 @@ for (const [place, cell] of SERVE_CELLS.entries()) {
   })
 }
 
-/** Lays a tar on the base; gives `in`, or the code of what refused it (those it may be), and takes it away again. */
+/** Imports a tar on the base, and removes it again. Resolves to `in`, or the error's code (or its possible codes). */
 type Way = (hostile: TarCase, tar: Buffer) => Promise<string>
 
 async function waysInto(
@@ -108,7 +108,7 @@ async function waysInto(
           readonly code?: string
           readonly message: string
         }
-        return words === undefined || words.test(message) ? code : `${code} in other words: ${message}`
+        return words === undefined || words.test(message) ? code : `${code} with another message: ${message}`
       }
     })
   const command = (...words: readonly string[]) =>
@@ -175,12 +175,12 @@ async function waysInto(
 }
 
 function codeOf(status: number, words: string): string {
-  // What was sent damaged is the sender's fault too.
+  // A service reports a damaged tar as an invalid request too.
   if (status === STATUS.INVALID_ARGUMENT.http) return 'INVALID_ARGUMENT|CORRUPT'
   return Object.entries(STATUS).find(([, { http }]) => http === status)?.[0] ?? `${status}: ${words}`
 }
 
-/** Its export is the tar, and all that looks into it comes to its end. */
+/** Asserts that the export is the tar, and that everything that reads the layer ends. */
 async function comesBack(store: Store, id: string, tar: Buffer): Promise<void> {
   const hash = createHash('sha256')
   for await (const chunk of store.exportLayer(id)) hash.update(chunk)
@@ -193,7 +193,7 @@ async function comesBack(store: Store, id: string, tar: Buffer): Promise<void> {
   for await (const _ of store.diff(undefined, id));
 }
 
-/** What must stay as it is, beside the store. */
+/** Creates the files beside the store that must not change. */
 function sentinels(place: string): string {
   const outside = join(place, 'outside')
   mkdirSync(join(outside, 'inner'), { recursive: true })

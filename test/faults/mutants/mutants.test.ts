@@ -1,5 +1,5 @@
 /**
- * The suites can fail: each build of mutants.ts is made from the sources, and its suite, which passes on the sound one, must
+ * The suites can fail: each broken build of mutants.ts is compiled, and its suite, which passes on the sound build, must
  * catch it.
  */
 import assert from 'node:assert/strict'
@@ -22,7 +22,7 @@ describe('A broken build is caught:', { skip: NEEDS_ROOT }, () => {
 
   before(() => {
     copy = mkdtempSync(join(tmpdir(), 'varve-mutants-'))
-    // Compiled code finds packages and sources by the folders above it.
+    // Compiled code looks for packages and sources in the folders above it.
     for (const name of readdirSync(CHECKOUT)) {
       if (name !== 'dist' && !name.startsWith('.')) symlinkSync(join(CHECKOUT, name), join(copy, name))
     }
@@ -47,7 +47,7 @@ describe('A broken build is caught:', { skip: NEEDS_ROOT }, () => {
   }
 
   function run({ file, tests }: Mutant): string {
-    // Under node:test's own variable it would report to this process, not to its output.
+    // With node:test's own variable it would report to this process, not to its output.
     const { NODE_TEST_CONTEXT: _, VARVE_SIZE: _size, ...env } = process.env
     const args = [
       '--test-reporter',

@@ -1,22 +1,24 @@
-/** Builds of varve that are broken in one place each, and what each must be caught by. */
+/** Builds of varve that are broken in one place each, and the tests that must catch them. */
 
 export interface Mutant {
-  /** What the build does not do. */
+  /** What is broken in the build. */
   readonly title: string
-  /** The source that is changed, from the checkout: `from`, which is in it once, becomes `to`. */
+  /** The source to change, relative to the checkout: `from`, which occurs in it once, becomes `to`. */
   readonly source: string
   readonly from: string
   readonly to: string
-  /** The test file that must fail, from test/ and without its ending; of its tests, those with `tests` in their titles. */
+  /**
+   * The test file that must fail, relative to test/ and without its ending; only tests with `tests` in their titles are run.
+   */
   readonly file: string
   readonly tests: string
-  /** What the failure says. */
+  /** Matches the failure's message. */
   readonly says: RegExp
 }
 
 export const MUTANTS: readonly Mutant[] = [
   {
-    title: 'no sync of what was promised',
+    title: 'the log is not synced',
     source: 'core/db/log.ts',
     from: '      fdatasync(fd)\n',
     to: '      void fdatasync\n',
@@ -34,7 +36,7 @@ export const MUTANTS: readonly Mutant[] = [
     says: /strictly deep-equal|the sentinel is as it was/,
   },
   {
-    title: 'no row for what is only intended',
+    title: 'no intent row',
     source: 'core/graph/create.ts',
     from: "kind, state: 'creating', labels",
     to: "kind, state: 'ready', labels",
@@ -70,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
     says: /descriptors are open, and \d+ were/,
   },
   {
-    title: 'text from outside as it is',
+    title: 'text from outside is not escaped',
     source: 'cli/print/printable.ts',
     from: 'return text.replace(ALL, escaped)\n',
     to: 'return text.replace(/(?!)/, escaped) || String(ALL)\n',

@@ -1,4 +1,4 @@
-/** Brings in a layer's tar from standard input. Argument: root. */
+/** Imports a layer's tar from standard input. Argument: root. */
 import { openStore } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 

@@ -1,4 +1,6 @@
-/** What a process of the suite did, line by line, so that it can be told after a kill: an operation is begun, then done. */
+/**
+ * The journal of a process of the suite, with a line when an operation begins and when it ends, so that it survives a kill.
+ */
 import { appendFileSync, readFileSync } from 'node:fs'
 
 export const KINDS = [
@@ -15,7 +17,7 @@ export const KINDS = [
 
 export interface Operation {
   readonly kind: (typeof KINDS)[number]
-  /** The layer by its id; of `import` and `share` what several processes ask for. */
+  /** The layer's id; for `import` and `share` a name that several processes use. */
   readonly id: string
   readonly parent?: string
   /** Name and content of the file that is written. */
@@ -34,7 +36,7 @@ export function say(file: string, line: Line): void {
 
 export interface Told {
   readonly operation: Operation
-  /** Undefined where its process was killed in it. */
+  /** Undefined where the process was killed during the operation. */
   readonly end: Exclude<Line, { readonly begun: Operation }> | undefined
 }
 

@@ -1,4 +1,4 @@
-/** A lock dies with its process: whoever comes right after the kill has it at once. */
+/** A lock ends with its process: right after a kill, another process can take it. */
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { countCases, sized } from '../size.js'
 
 const HOLDER = fileURLToPath(new URL('holder-main.js', import.meta.url))
 
-test('the locks of a killed process are free at once, the first time that they are asked for', async (t) => {
+test('the locks of a killed process are free at once, at the first try', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-locks-'))
   try {
     const locks = createLayerLocks(folder)

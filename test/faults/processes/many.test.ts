@@ -1,4 +1,6 @@
-/** Many processes at random operations on one store, some of them killed: what each was told is there, and the store is whole. */
+/**
+ * Many processes run random operations on one store, and some are killed: all reported results hold, and the store is whole.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync, fork } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -51,7 +53,7 @@ for (const driver of ['overlay', 'vfs']) {
   })
 }
 
-/** Every fourth is killed right before one of its calls that change something, and another begins in its stead. Gives the journals. */
+/** Every fourth process is killed right before a changing call, and another one replaces it. Resolves to the journals. */
 async function runAll(folder: string, driver: string): Promise<readonly string[]> {
   const { below } = randomOf(SEED)
   const journals: string[] = []
@@ -64,7 +66,7 @@ async function runAll(folder: string, driver: string): Promise<readonly string[]
     const ended = await endOf(
       fork(WORKER, args, { env: { ...env, ...(fault !== undefined && { VARVE_FAULT: fault }) } }),
     )
-    // One that had fewer calls than that comes to its end.
+    // A process with fewer calls than that runs to its end.
     if (ended === 'SIGKILL' && fault !== undefined) await start(number + PROCESSES)
     else assert.equal(ended, 'status 0', `process ${number}, seed ${SEED}`)
   }
@@ -78,7 +80,7 @@ async function runAll(folder: string, driver: string): Promise<readonly string[]
 
 async function verify(store: Store, told: readonly (readonly Told[])[]): Promise<void> {
   const models = told.map(replay)
-  // What was mounted by one that was killed stays so, and counted.
+  // A mount of a killed process stays, and is still counted.
   for (const { id, mounts } of store.layers()) for (const place of mounts) await store.unmount(id, place)
   const kinds = new Map(
     store.layers().flatMap(({ kind, names }) => names.map((name) => [name, kind] as const)),
@@ -89,7 +91,7 @@ async function verify(store: Store, told: readonly (readonly Told[])[]): Promise
   const strangers = [...kinds.keys()].filter(
     (name) => /^p\d/.test(name) && !known.has(name) && !doubtful.has(name),
   )
-  assert.deepEqual(strangers, [], 'what was removed is gone')
+  assert.deepEqual(strangers, [], 'removed layers are gone')
   verifyShared(told.flat())
   assert.deepEqual(await collect(store.check({ data: true })), [])
 }
@@ -108,7 +110,7 @@ async function verifyModel(store: Store, model: Model, kinds: ReadonlyMap<string
   }
 }
 
-/** One process makes a name; all bring the same tar to the same layer. */
+/** Only one process creates a shared layer, and all imports of one tar give the same layer. */
 function verifyShared(told: readonly Told[]): void {
   const results = (kind: string, id: string) =>
     told.flatMap(({ operation, end }) =>

@@ -1,18 +1,20 @@
-/** What must be in the store by what the processes told. Each works on layers of its own; what they share only one makes. */
+/**
+ * What must be in the store according to the journals. Each process has its own layers; a shared layer is created by one.
+ */
 import type { Operation, Told } from './journal.js'
 
 export interface ModelLayer {
   readonly kind: 'active' | 'committed'
   readonly parent: string | undefined
-  /** Names of files, which are their content too; those of its parents as well. */
+  /** Names of files, which are also their content, including those of its parents. */
   readonly files: readonly string[]
-  /** Has it a file of its own? Layers of the same content are one layer once they are committed. */
+  /** Does it have a file of its own? Layers with the same content become one when they are committed. */
   readonly isWritten: boolean
 }
 
 export interface Model {
   readonly layers: Map<string, ModelLayer>
-  /** Of a process that was killed in the middle: nothing is sure of this layer but that the store is whole. */
+  /** The layer that the process was working on when it was killed; its state is unknown. */
   doubtful: string | undefined
 }
 
@@ -42,7 +44,7 @@ export function apply({ layers }: Model, { kind, id, parent, file }: Operation):
   }
 }
 
-/** An operation that must succeed by the model. `pick` gives one of a list. */
+/** An operation that must succeed according to the model. `pick` returns an element of a list. */
 export function choose(
   { layers }: Model,
   fresh: string,

@@ -1,6 +1,6 @@
-/** Random choices that a seed repeats. */
+/** Random numbers that repeat for the same seed. */
 export interface Random {
-  /** A whole number from 0 to below `end`. */
+  /** An integer from 0 to `end` - 1. */
   below(end: number): number
   pick<T>(list: readonly T[]): T | undefined
 }

@@ -1,4 +1,4 @@
-/** Reads beside a big import: none waits for it; at full size, when nothing else runs, none takes twice its quiet time. */
+/** Reads beside a big import do not wait for it. At full size, when nothing else runs, none takes twice its usual time. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,14 +25,14 @@ const READS: Readonly<Record<string, (store: Store, layer: string, root: string)
   check: (store) => collect(store.check()),
   open: async (_store, _layer, root) => (await openStore({ root, drivers: [vfs] })).close(),
 }
-/** Bytes of the layer that comes in, and how often each read is timed. */
+/** Bytes of the imported layer, and how often each read is timed. */
 const SIZE = sized(16, 384) * 2 ** 20
 const ROUNDS = 20
 
 test('reads go on while an import is in the middle of a layer', (t) =>
   withImport(async ({ store, layer, root, input, ended }) => {
     const tar = layerTar(['other/', `other/big =${'x'.repeat(SIZE)}`])
-    // When the second half is asked for, most of the first has been taken.
+    // When the write ends, the import has read most of the first half.
     await write(input, tar.subarray(0, tar.length / 2))
     for (const [name, read] of Object.entries(READS)) {
       await Promise.race([
@@ -40,14 +40,14 @@ test('reads go on while an import is in the middle of a layer', (t) =>
         ended.then((why) => assert.fail(`${name}: the import ended before it (${why})`)),
       ])
     }
-    assert.equal(store.layers().length, 1, 'it is not there yet')
+    assert.equal(store.layers().length, 1, 'the layer is not there yet')
     input.end(tar.subarray(tar.length / 2))
     assert.equal(await ended, 'status 0')
     assert.equal(store.layers().length, 2)
     countCases(t, Object.keys(READS).length)
   }))
 
-// A loaded machine is none to measure on.
+// Times mean nothing on a busy machine.
 if (isFull)
   test('the best time of each read is at most twice its quiet one', (t) =>
     withImport(async ({ store, layer, root, input, ended }) => {
@@ -74,7 +74,7 @@ if (isFull)
       for (const [name, time] of busy) {
         const before = quiet.get(name) ?? 0
         t.diagnostic(`${name}: ${before.toFixed(2)} ms quiet, ${time.toFixed(2)} ms beside an import`)
-        // A millisecond is what one turn of the scheduler takes.
+        // One millisecond more is allowed for the scheduler.
         assert.ok(time <= 2 * before + 1, `${name}: ${before} ms, then ${time} ms`)
       }
       countCases(t, busy.size * ROUNDS)
@@ -83,9 +83,9 @@ if (isFull)
 interface Beside {
   readonly store: Store
   readonly root: string
-  /** A small layer that is there. */
+  /** A small existing layer. */
   readonly layer: string
-  /** The tar of the other one. */
+  /** Takes the tar of the other one. */
   readonly input: Writable
   readonly ended: Promise<string>
 }

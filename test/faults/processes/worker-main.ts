@@ -1,4 +1,7 @@
-/** One process of the suite: random operations on a store that many have open. Arguments: root, driver, journal, prefix, seed, count. */
+/**
+ * A process of the suite: random operations on a store that many processes use. Arguments: root, driver, journal, prefix,
+ * seed, count.
+ */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +13,7 @@ import { randomOf } from './random.js'
 
 const [root = '', driver = '', journal = '', prefix = '', seed = '0', count = '0'] = process.argv.slice(2)
 
-/** What may be refused, and why: others do the same. */
+/** Operations that may be refused, because other processes do the same. */
 const LAWFUL: Readonly<Record<string, readonly string[]>> = { share: ['ALREADY_EXISTS'] }
 
 const store = await openStore({ root, drivers, driver })
