@@ -1,7 +1,6 @@
 /**
  * The process that copies the database (core/root/backup.ts): by SQLite's own backup, some pages at a time, so that it never
- * keeps anybody from writing; then it checks the copy's integrity. Arguments: the database, and the copy, which must not
- * exist.
+ * blocks a writer; then it checks the copy's integrity. Arguments: the database, and the copy, which must not exist.
  */
 import { constants, setPriority } from 'node:os'
 import Sqlite from 'better-sqlite3'

@@ -13,7 +13,7 @@ export interface Sql {
   run<P extends SqlParams>(text: string): (params: P) => { readonly changes: number; readonly rowid: number }
   /** A query for one row. */
   one<P extends SqlParams, R>(text: string): (params: P) => R | undefined
-  /** A query for all rows of a small result; large ones are read in pages (never with an open cursor, which would block writes). */
+  /** A query for all rows of a small result. Large ones are read in pages: an open cursor would block writes. */
   all<P extends SqlParams, R>(text: string): (params: P) => readonly R[]
   /**
    * One `BEGIN IMMEDIATE` transaction around `work`, which must not await; a nested one joins the outer one. On disk when

@@ -77,8 +77,8 @@ export function createAttributes(style: WhiteoutStyle, umaskIsZero: boolean, not
       chown(uid === NOBODY ? 0 : uid, gid === NOBODY ? 0 : gid)
     } catch (error) {
       const errno = errnoOf(error)
-      // EPERM: without root, or without its right to do so, a file belongs to whoever makes it. EINVAL: a user namespace does
-      // not map this id.
+      // EPERM: without root, or without its right to do so, a file belongs to its maker. EINVAL: a user namespace does not
+      // map this id.
       if (errno !== 'EPERM' && errno !== 'EINVAL') throw error
       if (privileged) {
         const text = `${toShortText(where)}: owner ${uid}:${gid} left out: ${errno}`

@@ -1,8 +1,8 @@
 /**
- * A layer's tar laid into a directory, in a thread of its own that can't leave it.
+ * Extracts a layer's tar into a directory, in a thread of its own that can't leave it.
  *
- * The directory starts empty and gets this layer's own files alone, so a whiteout or opaque marker can't hurt what the
- * same tar brings, wherever it stands (image-spec, layer.md "Whiteouts"). What is hidden is written down in one of two
+ * The directory starts empty and gets only this layer's own files, so a whiteout or opaque marker can't hide an entry of
+ * the same tar, wherever it stands (image-spec, layer.md "Whiteouts"). What the layer hides is recorded in one of two
  * styles:
  * - `OverlayMarks`: in the tree, as overlayfs wants it: devices 0:0, and an attribute on opaque directories;
  * - `list`: not in the tree, but in the result, for merge.ts.

@@ -145,7 +145,7 @@ const FASTEST = 2
 const SLOWEST = 50
 const FRESH_NAMES = 32
 const LOCK_EX_NB = 2 | 4
-/** Of fcntl(2), for a `struct flock` of 64 bit: type and whence, 16 bit each; from byte 8 start and length; then a pid of 0. */
+/** fcntl(2), with a 64-bit `struct flock`: type and whence, 16 bits each; from byte 8 start and length; then a pid of 0. */
 const F_OFD_SETLK = 37
 const F_RDLCK = 0
 const F_WRLCK = 1

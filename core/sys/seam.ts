@@ -11,8 +11,8 @@
  *     missing:exec:N  the Nth command is not there; `failing`: it fails at once; `rubbish`: it prints garbage and
  *                     succeeds; `hanging`: it does nothing and never ends
  *
- * `close` is counted after the call, and only EBADF comes out of it (files.ts). No point is named `call:…` or ends in a colon
- * and a number. Nothing here loads koffi.
+ * `close` is counted after the call, and only EBADF comes out of it (files.ts). No point's name begins with `call:` or ends
+ * in a colon and a number. Nothing here loads koffi.
  */
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 import { VarveError } from '../errors.js'

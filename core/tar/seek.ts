@@ -28,8 +28,9 @@ const MAX_NAMES = 32 * 1024 * 1024
 const READ_SIZE = 64 * 1024
 
 /**
- * The entries of the archive in `fd`, in its order. `size`, where known, is the file's: it saves a read for each payload.
- * @throws VarveError CORRUPT where it is no archive, damaged or cut off; RESOURCE_EXHAUSTED past 200,000 entries or 32 MiB of names
+ * The entries of the archive in `fd`, in its order. `size`, if known, is the file's: it saves a read for each payload.
+ * @throws VarveError CORRUPT if it is no archive, damaged or cut off; RESOURCE_EXHAUSTED past 200,000 entries or 32 MiB of
+ * names
  */
 export function indexTar(fd: number, read: ReadAt, size?: number): readonly IndexedEntry[] {
   const found: IndexedEntry[] = []

@@ -46,7 +46,7 @@ export function classify(path: string): Classified {
 /**
  * A layer's path for a name in an archive: without leading and trailing slashes, double slashes and `.` components.
  * '' is the root.
- * @throws VarveError INVALID_ARGUMENT where a component is `..` or too long, a NUL is in it, or it is longer than any path can be
+ * @throws VarveError INVALID_ARGUMENT if a component is `..` or too long, a NUL is in it, or no path can be so long
  */
 export function cleanPath(path: string): string {
   if (path.length > MAX_PATH)

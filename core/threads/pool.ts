@@ -10,8 +10,8 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 /** Waiting threads of one script: as many layers as are likely to be worked on at once. */
 const MOST = 2
 /**
- * How long a thread waits, in milliseconds: from one step of a build to the next. A new thread has to compile its code again,
- * which is a quarter of the time of a large layer.
+ * How long a thread waits, in milliseconds: from one step of a build to the next. A new thread compiles its code again,
+ * which takes a quarter of the time of a large layer.
  */
 const PATIENCE = 60_000
 /** Jobs of one thread, at most: what they leave in its heap is freed with it. */

@@ -1,4 +1,4 @@
-/** An exact copy of a tree: content with holes for zeros (shared blocks where possible), links, xattrs, owners, times in ns. */
+/** An exact copy of a tree: content (shared blocks if possible, else holes for zeros), links, xattrs, owners, times (ns). */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
