@@ -20,7 +20,9 @@ export function plainModule(options: PlainOptions = {}): DriverModule {
     priority,
     options: [{ key: 'colour', help: 'A colour', example: 'colour=red' }],
     probe: async () => ({ verdict, reason: verdict === 'supported' ? '' : 'as the test has it', facts: [] }),
-    holdsLayers: async (home) => existsSync(`${home}/layers`) && readdirSync(`${home}/layers`).length > 0,
+    // Layers lie two levels below the home, whatever they are called.
+    holdsLayers: async (home) =>
+      existsSync(home) && readdirSync(home).some((folder) => readdirSync(`${home}/${folder}`).length > 0),
     open: async ({ home }) => plainDriver(home, options),
   }
 }
