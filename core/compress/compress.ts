@@ -117,13 +117,10 @@ async function* byLibrary(
 ): AsyncGenerator<Uint8Array, void> {
   const plain = createChannel()
   const packed = createChannel()
-  const [input] = plain.channels
-  const [output] = packed.channels
-  if (input === undefined || output === undefined) throw new TypeError('a channel without an end')
-  const task: ZstdTask = { input, output: packed.sink }
+  const task: ZstdTask = { input: plain.channel, output: packed.sink }
   const url = new URL('./zstd-worker.js', import.meta.url)
   const stop = () => {
-    openConsumer(input).cancel()
+    openConsumer(plain.channel).cancel()
     openProducer(packed.sink).fail()
   }
   const worker = runInWorker<ZstdTask, void>(url, task, { signal, onAbort: stop })
@@ -131,7 +128,7 @@ async function* byLibrary(
   const fed = pump(source, plain.sink)
   const results = Promise.allSettled([fed, worker])
   try {
-    yield* drain(output)
+    yield* drain(packed.channel)
   } catch (error) {
     // The channel only says that its other side failed. The cause is the source's error or else the thread's.
     for (const result of await results) if (result.status === 'rejected') throw result.reason

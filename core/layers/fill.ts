@@ -19,7 +19,7 @@ import { close, open, read, unlink } from '../sys/files.js'
 import { createChannel, pump, recycle } from '../threads/channel.js'
 import { createEntryCounter, UNLIMITED } from './limits.js'
 import { type Recorded, recordTar } from './record.js'
-import { blobSource, sole, type TarSource } from './tar-source.js'
+import { blobSource, type TarSource } from './tar-source.js'
 
 interface FillingContext {
   readonly db: Database
@@ -54,7 +54,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     options: FillOptions,
   ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined }> => {
     const { signal } = options
-    const { sink, channels } = createChannel()
+    const { sink, channel } = createChannel()
     const count = createEntryCounter(options.limits ?? {})
     const recording = recordTar(source.input, {
       output: sink,
@@ -65,7 +65,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
       progress: reportBytes(options, source.total),
       signal,
     })
-    const applying = driver.apply(begun.layer, sole(channels), {
+    const applying = driver.apply(begun.layer, channel, {
       scratch,
       leftOut: (found) => db.leftOut.insertMany(begun.node, found),
       ...(signal && { signal }),
@@ -194,8 +194,8 @@ async function recordStream(
   tar: AsyncIterable<Uint8Array>,
   options: Parameters<typeof recordTar>[1],
 ): Promise<Recorded> {
-  const { sink, channels } = createChannel()
-  const results = await Promise.allSettled([pump(tar, sink), recordTar({ channel: sole(channels) }, options)])
+  const { sink, channel } = createChannel()
+  const results = await Promise.allSettled([pump(tar, sink), recordTar({ channel }, options)])
   const [pumped, recorded] = results
   recycle(sink)
   if (pumped.status === 'fulfilled' && recorded.status === 'fulfilled') return recorded.value

@@ -35,12 +35,10 @@ const SCRIPT = new URL('./reassemble-worker.js', import.meta.url)
 export function reassemble(options: ReassembleOptions): Reassembly {
   const record = createChannel({ slots: 4, slotSize: CHUNK })
   const out = createChannel()
-  const [input] = record.channels
-  const [tar] = out.channels
-  if (!input || !tar) throw new RangeError('a channel without consumers')
+  const tar = out.channel
   const task: ReassembleTask = {
     view: options.view,
-    record: input,
+    record: record.channel,
     output: out.sink,
     replaced: options.replaced,
     aliases: options.aliases,

@@ -5,7 +5,7 @@ import { openDecompressed } from '../compress/decompress.js'
 import { sniffBlob } from '../compress/sniff.js'
 import { VarveError } from '../errors.js'
 import type { Digest } from '../ids.js'
-import { type ByteChannel, createChannel, pump, recycle } from '../threads/channel.js'
+import { createChannel, pump, recycle } from '../threads/channel.js'
 import type { TarInput } from './record-worker.js'
 
 /** A plain tar, to be read once. */
@@ -35,7 +35,7 @@ export function blobSource(blob: Blob, signal: AbortSignal | undefined): TarSour
 
 /** A plain tar from a stream. An error of `tar` rejects `finished`. */
 export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): TarSource {
-  const { sink, channels } = createChannel()
+  const { sink, channel } = createChannel()
   const stop = new AbortController()
   const stopped = new Promise<never>((_, reject) => {
     stop.signal.addEventListener('abort', () =>
@@ -47,7 +47,7 @@ export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): Tar
   finished.catch(() => {}) // whoever awaits `finished` gets it; after a cancel nobody does
   return {
     label,
-    input: { channel: sole(channels) },
+    input: { channel },
     total: undefined,
     finished,
     confirm: async () => {},
@@ -58,10 +58,4 @@ export function streamSource(tar: AsyncIterable<Uint8Array>, label: string): Tar
       void pumping.then(over, over)
     },
   }
-}
-
-export function sole(channels: readonly ByteChannel[]): ByteChannel {
-  const [channel] = channels
-  if (channel === undefined) throw new RangeError('a channel without consumers')
-  return channel
 }

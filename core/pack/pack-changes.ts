@@ -61,9 +61,7 @@ async function* stream(
   changes: PackJob['changes'],
   options: PackOptions,
 ): AsyncGenerator<Uint8Array, void> {
-  const { sink, channels } = createChannel()
-  const [channel] = channels
-  if (channel === undefined) throw new Error('a channel without a consumer')
+  const { sink, channel } = createChannel()
   const job: PackJob = { view, changes, sink }
   const work = runInWorker<PackJob, Packed>(new URL('./pack-worker.js', import.meta.url), job, {
     ...(options.signal === undefined ? {} : { signal: options.signal }),

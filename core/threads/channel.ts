@@ -1,7 +1,6 @@
 /**
- * A byte stream between threads: a ring of slots in shared memory, one producer, one to four consumers that each see
- * every byte. The handles are plain data, so they may be posted to a worker. The bytes are copied at most once, into a
- * slot; the consumers read them there.
+ * A byte stream between threads: a ring of slots in shared memory, with one producer and one consumer. The handles are plain
+ * data, so they may be posted to a worker. The bytes are copied at most once, into a slot; the consumer reads them there.
  *
  * The synchronous ends block their thread (for workers); the asynchronous ends are for the main thread. A failure on any
  * side ends all sides: the owner of the failed side has the error, the others get CANCELLED.
@@ -12,11 +11,10 @@
  */
 import { VarveError } from '../errors.js'
 
-/** One consumer's end, as data. */
+/** The consumer's end, as data. */
 export interface ByteChannel {
   readonly memory: SharedArrayBuffer
   readonly use: number
-  readonly consumer: number
 }
 
 /** The producer's end, as data. */
@@ -26,14 +24,14 @@ export interface ByteSink {
 }
 
 export interface Producer {
-  /** A free slot to fill (its whole length may be used); blocks. @throws VarveError CANCELLED when a consumer gave up */
+  /** A free slot to fill (its whole length may be used); blocks. @throws VarveError CANCELLED when the consumer gave up */
   acquire(): Uint8Array
   /** Like acquire, without blocking the thread. */
   acquireAsync(): Promise<Uint8Array>
   /** Publishes the first `length` bytes of the slot acquired last. */
   commit(length: number): void
   end(): void
-  /** Ends the stream as broken; consumers get CANCELLED. Idempotent, also after `end`. */
+  /** Ends the stream as broken; the consumer gets CANCELLED. Idempotent, also after `end`. */
   fail(): void
 }
 
@@ -41,21 +39,19 @@ export interface Consumer {
   /** The next bytes, valid until the next call; undefined at the end. Blocks. @throws VarveError CANCELLED */
   read(): Uint8Array | undefined
   readAsync(): Promise<Uint8Array | undefined>
-  /** Gives up: the producer's next acquire, and every other consumer's next read, throws. Idempotent. */
+  /** Gives up: the producer's next acquire throws. Idempotent. */
   cancel(): void
 }
 
 const HEAD = 0
 /** The number of the use times STATES, plus OPEN, ENDED or BROKEN. */
 const STATE = 1
-const CONSUMERS = 2
-const SLOTS = 3
-const SLOT_SIZE = 4
+const SLOTS = 2
+const SLOT_SIZE = 3
 /** Bumped at every event; what everybody waits on. */
-const EVENT = 5
-const TAILS = 6
-const MAX_CONSUMERS = 4
-const LENGTHS = TAILS + MAX_CONSUMERS
+const EVENT = 4
+const TAIL = 5
+const LENGTHS = 6
 
 const OPEN = 0
 const ENDED = 1
@@ -69,30 +65,27 @@ const MOST_FREE = 4
 const free: SharedArrayBuffer[] = []
 
 export interface ChannelOptions {
-  readonly consumers?: number
   readonly slots?: number
   /** Bytes. */
   readonly slotSize?: number
 }
 
-/** Makes a channel: its sink, and one ByteChannel for each consumer. Memory is slots × slotSize (default 16 × 256 KiB). */
+/** Makes a channel: its two ends. Memory is slots × slotSize (default 16 × 256 KiB). */
 export function createChannel(options: ChannelOptions = {}): {
   readonly sink: ByteSink
-  readonly channels: readonly ByteChannel[]
+  readonly channel: ByteChannel
 } {
-  const { consumers = 1, slots = 16, slotSize = 256 * 1024 } = options
+  const { slots = 16, slotSize = 256 * 1024 } = options
   const size = dataOffset(slots) + slots * slotSize
   const found = free.findIndex(({ byteLength }) => byteLength === size)
   const memory = free.splice(found, found < 0 ? 0 : 1)[0] ?? new SharedArrayBuffer(size)
   const control = new Int32Array(memory, 0, LENGTHS + slots)
   const use = Math.floor((control[STATE] ?? 0) / STATES) + 1
   for (let index = HEAD; index < control.length; index++) if (index !== EVENT) control[index] = 0
-  control[CONSUMERS] = consumers
   control[SLOTS] = slots
   control[SLOT_SIZE] = slotSize
   Atomics.store(control, STATE, use * STATES + OPEN)
-  const channels = Array.from({ length: consumers }, (_, consumer) => ({ memory, use, consumer }))
-  return { sink: { memory, use }, channels }
+  return { sink: { memory, use }, channel: { memory, use } }
 }
 
 /** Gives back a channel's memory when its producer and consumers are done, well or not, and use their views no more. */
@@ -114,7 +107,7 @@ export function openProducer(sink: ByteSink): Producer {
   const tryAcquire = (): Uint8Array | undefined => {
     if (ring.state() !== OPEN) throw cancelled('the reader of the stream gave up')
     const head = Atomics.load(control, HEAD)
-    if (head - ring.lowestTail() >= slots) return undefined
+    if (head - Atomics.load(control, TAIL) >= slots) return undefined
     acquired = head % slots
     return ring.slot(acquired)
   }
@@ -135,19 +128,18 @@ export function openProducer(sink: ByteSink): Producer {
 export function openConsumer(channel: ByteChannel): Consumer {
   const ring = openRing(channel)
   const { control, slots } = ring
-  const tailIndex = TAILS + channel.consumer
   let holding = false
   const release = () => {
     if (!holding) return
     holding = false
-    Atomics.add(control, tailIndex, 1)
+    Atomics.add(control, TAIL, 1)
     ring.signal()
   }
   const END = new Uint8Array(0)
   const tryRead = (): Uint8Array | undefined => {
     const state = ring.state()
     if (state === BROKEN) throw cancelled('the other side of the stream failed')
-    const tail = Atomics.load(control, tailIndex)
+    const tail = Atomics.load(control, TAIL)
     if (tail === Atomics.load(control, HEAD)) return state === ENDED ? END : undefined
     holding = true
     const index = tail % slots
@@ -223,7 +215,6 @@ function openRing({ memory, use }: ByteSink) {
   const header = new Int32Array(memory, 0, LENGTHS)
   const slots = header[SLOTS] ?? 0
   const slotSize = header[SLOT_SIZE] ?? 0
-  const consumers = header[CONSUMERS] ?? 0
   const control = new Int32Array(memory, 0, LENGTHS + slots)
   const data = dataOffset(slots)
   const views = Array.from({ length: slots }, (_, i) => new Uint8Array(memory, data + i * slotSize, slotSize))
@@ -239,11 +230,6 @@ function openRing({ memory, use }: ByteSink) {
       const view = views[index]
       if (view === undefined) throw new RangeError(`no slot ${index}`)
       return view
-    },
-    lowestTail(): number {
-      let lowest = Number.POSITIVE_INFINITY
-      for (let i = 0; i < consumers; i++) lowest = Math.min(lowest, Atomics.load(control, TAILS + i))
-      return lowest
     },
     /** Of this use: BROKEN if the memory is in another one. */
     state(): number {

@@ -109,9 +109,7 @@ export async function openDriverBench(
       return id
     },
     async apply(id, tar, options = {}) {
-      const { sink, channels } = createChannel()
-      const [channel] = channels
-      if (channel === undefined) throw new Error('no channel')
+      const { sink, channel } = createChannel()
       const applying = driver.apply(id, channel, { scratch, ...options })
       const [applied, pumped] = await Promise.allSettled([applying, pump(each(tar), sink)])
       // If the driver fails, the pump fails with CANCELLED.

@@ -73,9 +73,7 @@ function edit(root: string): void {
 }
 
 async function apply(driver: Driver, id: LayerId, tar: Buffer) {
-  const { sink, channels } = createChannel()
-  const [channel] = channels
-  if (channel === undefined) throw new Error('no channel')
+  const { sink, channel } = createChannel()
   const source = (async function* () {
     yield tar
   })()

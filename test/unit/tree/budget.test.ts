@@ -32,7 +32,7 @@ const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>>
     const hiding = createHiding({} as never, 'list', budget)
     return (n) => hiding.makeOpaque({ path: `d${n}` } as never)
   },
-  'what no entry tells of': (budget) => {
+  'implied paths': (budget) => {
     const untold = createUntold(budget)
     return (n) => untold.add(`path/${n}`)
   },
@@ -40,7 +40,7 @@ const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>>
     const times = createDirectoryTimes(budget)
     return (n) => times.add(`${n}/${'x'.repeat(1000)}`, TIME)
   },
-  'directories that are gone': (budget) => {
+  'forgotten directories': (budget) => {
     const times = createDirectoryTimes(budget)
     return (n) => times.forget(`${n}/path`)
   },
@@ -59,7 +59,7 @@ for (const [title, grow] of Object.entries(GROWING)) {
   })
 }
 
-test('payloads kept aside and sparse maps end with RESOURCE_EXHAUSTED, and their files go', () => {
+test('payloads kept aside and sparse maps end with RESOURCE_EXHAUSTED, and their files are removed', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'varve-budget-'))
   const payloads = createPayloads(scratch, createBudget(100_000))
   try {
@@ -92,7 +92,7 @@ test('payloads kept aside and sparse maps end with RESOURCE_EXHAUSTED, and their
   }
 })
 
-test('what comes and goes again and again costs what is there at most', () => {
+test('repeated adding and removing costs no more than what is there', () => {
   const budget = createBudget(10_000)
   const paths = createPathMap<string>(budget, (value) => value.length)
   for (let n = 0; n < 10_000; n++) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
 
-test('times come back in order, through many chunks, without what was forgotten', () => {
+test('times are returned in order, through many chunks, without forgotten ones', () => {
   const times = createDirectoryTimes()
   const want: string[] = []
   times.add('', { sec: 1, nsec: 2 })

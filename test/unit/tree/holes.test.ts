@@ -27,7 +27,7 @@ const piece = fc.record({
 /** How a stream is cut. */
 const cut = fc.oneof(fc.integer({ min: 1, max: 2 * BLOCK }), fc.constantFrom(512, BLOCK, 262_144))
 
-test('blocks of zeros are holes, however the content comes in pieces', () => {
+test('blocks of zeros are holes, however the content is cut into pieces', () => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 10 }), fc.array(cut, { minLength: 1 }), (pieces, cuts) => {
       const content = contentOf(pieces)

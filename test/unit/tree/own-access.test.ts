@@ -19,7 +19,7 @@ interface Said {
   readonly result: unknown
 }
 
-describe('modes that keep a user who is not root out of his own tree', () => {
+describe('modes that lock a user other than root out of his own tree', () => {
   let said: Said
   before(() => {
     const folder = fs.mkdtempSync(join(tmpdir(), 'varve-own-access-'))
@@ -32,14 +32,14 @@ describe('modes that keep a user who is not root out of his own tree', () => {
     }
   })
 
-  it('are no hindrance to walking, measuring, packing and reading, also through a symlink', () => {
+  it('do not prevent walking, measuring, packing and reading, also through a symlink', () => {
     assert.equal(Object.keys(said.before).length, 15)
     assert.equal(said.inodes, 14, 'a hard link counts once')
     assert.equal(said.entries, 15)
     assert.deepEqual(said.contents, ['secret', 'still here', 'no r'])
   })
 
-  it('are the same afterwards', () => {
+  it('are unchanged afterwards', () => {
     assert.equal(said.before['odd/deep/er'], '0')
     assert.equal(said.before.searched, '311')
     assert.deepEqual(said.after, said.before)
@@ -49,7 +49,7 @@ describe('modes that keep a user who is not root out of his own tree', () => {
     assert.deepEqual(said.changes, [])
   })
 
-  it('are no hindrance to a merge, which leaves those of the layer and its times', () => {
+  it('do not prevent a merge, which keeps the layer's modes and times', () => {
     assert.deepEqual(said.merged, { moved: 3, merged: 6, removed: 3 })
     assert.deepEqual(said.result, {
       '': '511 2',

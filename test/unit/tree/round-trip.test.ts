@@ -17,7 +17,7 @@ import { randomRuns } from '../../support/seed.js'
 import { edit, makeTree, randomOf } from './edits.js'
 import { type Bench, bench, describe, extractTar } from './support.js'
 
-test('200 random edits come back equal, whatever they do', async (t) => {
+test('200 random edits are reproduced exactly, whatever they do', async (t) => {
   const base = bench(t)
   await fc.assert(
     fc.asyncProperty(fc.integer(), async (seed) => {
@@ -83,7 +83,7 @@ function tarOfDifference(old: string | undefined, now: string): Buffer {
   return Buffer.concat(chunks)
 }
 
-test('an edit of the same size with its mtime put back is found', (t) => {
+test('a same-size edit with its mtime put back is found', (t) => {
   const { root } = pair(t)
   writeFileSync(`${root}/new/f`, 'CONTENT')
   utimens(`${root}/new/f`, { sec: 1, nsec: 2 })
@@ -91,7 +91,7 @@ test('an edit of the same size with its mtime put back is found', (t) => {
   assert.deepEqual([...compareTrees(`${root}/old`, `${root}/new`)], [{ path: 'f', kind: 'modify' }])
 })
 
-test('a new link to an unchanged file brings the file along, so that both stay one', async (t) => {
+test('a new link to an unchanged file includes the file, so that both stay one', async (t) => {
   const base = pair(t)
   const { root } = base
   linkSync(`${root}/new/f`, `${root}/new/a`)
@@ -107,7 +107,7 @@ test('a new link to an unchanged file brings the file along, so that both stay o
   await roundTrip(base, `${root}/old`, `${root}/new`)
 })
 
-test('a link group that fell apart is found', async (t) => {
+test('a link group that was separated is found', async (t) => {
   const base = pair(t)
   const { root } = base
   linkSync(`${root}/old/f`, `${root}/old/g`)
@@ -119,7 +119,7 @@ test('a link group that fell apart is found', async (t) => {
   assert.deepEqual([...compareTrees(`${root}/old`, `${root}/apart`)], [{ path: 'g', kind: 'modify' }])
 })
 
-test('a whole tree against nothing is all additions, and its tar makes it again', async (t) => {
+test('a tree against nothing is all additions, and its tar reproduces it', async (t) => {
   const base = bench(t)
   makeTree(`${base.root}/tree`, randomOf(7))
   const chunks: Buffer[] = []
@@ -140,7 +140,7 @@ test('a socket is left out with a notice', async (t) => {
   assert.match(notices.join(), /socket/)
 })
 
-test('a name that only a whiteout can have is refused, by name', async (t) => {
+test('a name reserved for whiteouts is refused, and the error names it', async (t) => {
   const base = bench(t)
   writeFileSync(`${base.upper}/.wh.x`, '')
   const tar = packDifference(base.upper, undefined)
@@ -168,7 +168,7 @@ test('whiteouts have a fixed time: 1970, or SOURCE_DATE_EPOCH', async (t) => {
   assert.deepEqual(times(), [['.wh.f', 8]])
 })
 
-test('a packing that is left early or aborted ends its thread', async (t) => {
+test('a diff that is left early or aborted ends its thread', async (t) => {
   const base = bench(t)
   for (let i = 0; i < 40; i++) writeFileSync(`${base.upper}/${i}`, Buffer.alloc(1 << 20, 1))
   for await (const chunk of packDifference(base.upper, undefined)) {
@@ -187,7 +187,7 @@ test('a packing that is left early or aborted ends its thread', async (t) => {
   )
 })
 
-test('an aborted copy says so', async (t) => {
+test('an aborted copy is CANCELLED', async (t) => {
   const base = pair(t)
   await assert.rejects(
     copyTree(`${base.root}/old`, fresh(`${base.root}/copy`), { signal: AbortSignal.abort() }),

@@ -75,9 +75,7 @@ export async function extractTar(
   tar: Buffer,
   options: { readonly lower?: string; readonly style?: Style } = {},
 ): Promise<Extracted> {
-  const { sink, channels } = createChannel({ slots: 4, slotSize: 4096 })
-  const [channel] = channels
-  if (channel === undefined) throw new Error('no consumer')
+  const { sink, channel } = createChannel({ slots: 4, slotSize: 4096 })
   const lower = options.lower === undefined ? undefined : open(options.lower, 0o200000)
   try {
     const work = extract(upper, channel, { lower, whiteouts: STYLES[options.style ?? 'list'], scratch })

@@ -17,7 +17,7 @@ describe('a btrfs with quota', { skip: whyNot() ?? false }, () => {
   })
   after(() => loop.close())
 
-  it('holds a layer to its size: half fits, more is EDQUOT, as is a tar', () =>
+  it('limits a layer to its size: half fits, more is EDQUOT, also by a tar', () =>
     withLayers(loop.path, async (bench) => {
       const size = 50 * 1024 * 1024
       const id = parseLayerId('limited')
@@ -65,7 +65,7 @@ describe('a btrfs that is full', { skip: whyNot() ?? false }, () => {
   })
   after(() => loop.close())
 
-  it('says so, leaves nothing half-made, and still removes', () =>
+  it('reports it, leaves nothing half-made, and still removes layers', () =>
     withLayers(loop.path, async (bench) => {
       const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
       const child = await bench.create({ parent })
@@ -93,7 +93,7 @@ async function fill(bench: Bench, parent: LayerId): Promise<void> {
       fs.writeFileSync(`${subvolumeOf(bench, id)}/data`, Buffer.alloc(4 << 20, i))
       await bench.driver.seal(id)
     }
-    assert.fail('the disk never filled')
+    assert.fail('the disk never became full')
   } catch (error) {
     const said = error instanceof Error && 'code' in error ? error.code : error
     assert.ok(said === 'ENOSPC' || said === 'RESOURCE_EXHAUSTED', String(error))
@@ -103,9 +103,7 @@ async function fill(bench: Bench, parent: LayerId): Promise<void> {
 
 /** Ends when both sides have, with the driver's own error. */
 async function applied(bench: Bench, id: LayerId, size: number): Promise<void> {
-  const { sink, channels } = createChannel()
-  const [channel] = channels
-  assert.ok(channel)
+  const { sink, channel } = createChannel()
   const pumped = pump(Readable.from(tarOf(size)), sink).catch(() => 'the driver gave up')
   try {
     await bench.driver.apply(id, channel, { scratch: `${bench.root}/scratch` })
