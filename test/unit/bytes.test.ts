@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { asText, fromText, toBytes, toText } from '../../core/bytes.js'
 
-test('names are shown as text where they are UTF-8, and with escapes where they are not', () => {
+test('names are shown as text if they are UTF-8, and with escapes if not', () => {
   const cases: readonly (readonly [name: string, shown: string])[] = [
     ['plain.txt', 'plain.txt'],
     [fromText('größe'), 'größe'],
@@ -17,7 +17,7 @@ test('names are shown as text where they are UTF-8, and with escapes where they 
   for (const [name, shown] of cases) assert.equal(toText(name), shown)
 })
 
-test('text becomes bytes and back', () => {
+test('text is converted to bytes and back', () => {
   assert.equal(toBytes(fromText('größe')).toString('utf8'), 'größe')
   for (const text of ['ba\\ck', 'a b', 'a\nb', 'größe', '\u202e', '\ufffd'])
     assert.equal(asText(fromText(text)), text)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { acceptable, hostPlatform, parsePlatform, platformOf } from '../../core/formats/read/platform.js'
 import { fullName, normalizeName, tagOf } from '../../core/reference.js'
 
-test('names become one spelling, as docker shows them', () => {
+test('names are normalized, as docker shows them', () => {
   const rows = [
     ['alpine', 'alpine:latest', 'docker.io/library/alpine:latest'],
     ['alpine:3.18', 'alpine:3.18', 'docker.io/library/alpine:3.18'],
@@ -27,7 +27,7 @@ test('names become one spelling, as docker shows them', () => {
   assert.equal(tagOf('localhost:5000/app:1'), '1')
 })
 
-test('what is no name is refused', () => {
+test('an invalid name is refused', () => {
   const rows = [
     '', ' ', 'UPPER', 'a b', '../x', 'a/../b', '/a', 'a/', 'a:', 'a:b:c', ':tag', 'a//b', '-a', 'a-', 'a\n', 'a:tag\n',
     `a@sha256:${'0'.repeat(64)}`, '0'.repeat(64), 'a'.repeat(300), `a:${'t'.repeat(129)}`, 'a:-x', 'é', 'a\0b',
@@ -36,7 +36,7 @@ test('what is no name is refused', () => {
     assert.throws(() => normalizeName(text), { code: 'INVALID_ARGUMENT' }, JSON.stringify(text))
 })
 
-test('what looks like an id is no name, and that is said', () => {
+test('a name that looks like an id is refused, with that reason', () => {
   const hex = '0a'.repeat(32)
   for (const text of [
     'sha256',
@@ -53,7 +53,7 @@ test('what looks like an id is no name, and that is said', () => {
   assert.equal(normalizeName('deadbeef'), 'deadbeef:latest')
 })
 
-test('platforms become one spelling', () => {
+test('platforms are normalized', () => {
   const rows = [
     ['linux/amd64', 'linux/amd64'],
     ['linux/x86_64', 'linux/amd64'],
@@ -86,7 +86,7 @@ test('platforms become one spelling', () => {
   assert.equal(parsePlatform(hostPlatform()), hostPlatform())
 })
 
-test('a platform falls back to what else it runs, the best first', () => {
+test('a platform falls back to others that it can run, the best first', () => {
   const rows = [
     ['linux/arm/v7', ['linux/arm/v7', 'linux/arm/v6', 'linux/arm/v5']],
     ['linux/arm/v8', ['linux/arm/v8', 'linux/arm/v7', 'linux/arm/v6', 'linux/arm/v5']],

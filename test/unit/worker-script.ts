@@ -1,13 +1,13 @@
-/** The thread of worker.test.ts: tells which one it is. */
+/** The thread of worker.test.ts: reports its id. */
 import { threadId } from 'node:worker_threads'
 import { VarveError } from '../../core/errors.js'
 import { serve } from '../../core/threads/worker.js'
 
 export interface ThreadTask {
   readonly fail?: boolean
-  /** One Int32, to wait for; then the checkpoint is passed. */
+  /** One Int32 to wait for; then the checkpoint is passed. */
   readonly wait?: SharedArrayBuffer
-  /** How many messages to post before the result. */
+  /** Number of messages to post before the result. */
   readonly posts?: number
 }
 

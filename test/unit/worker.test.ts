@@ -10,7 +10,7 @@ function run(task: ThreadTask = {}, options: WorkerOptions<number> = {}): Promis
   return runInWorker<ThreadTask, number, number>(SCRIPT, task, options)
 }
 
-/** A thread waits at it until it is told to go on. */
+/** A thread waits at the gate until it opens. */
 function gate(): { readonly wait: SharedArrayBuffer; open(): void } {
   const wait = new SharedArrayBuffer(4)
   const flag = new Int32Array(wait)
@@ -23,7 +23,7 @@ function gate(): { readonly wait: SharedArrayBuffer; open(): void } {
   }
 }
 
-test('a thread that did its job well gets the next one, and each job its own messages', async () => {
+test('a thread that did its job well gets the next one, and each job gets its own messages', async () => {
   const told: number[][] = [[], []]
   const first = await run({ posts: 3 }, { message: (each) => told[0]?.push(each) })
   const second = await run({ posts: 2 }, { message: (each) => told[1]?.push(each) })
@@ -34,14 +34,14 @@ test('a thread that did its job well gets the next one, and each job its own mes
   ])
 })
 
-test('a thread whose job failed gets no other', async () => {
+test('a thread whose job failed gets no other job', async () => {
   const good = await run()
-  // It is the one that waits, so the job that fails is its.
+  // The idle thread gets the job that fails.
   await assert.rejects(run({ fail: true }), { code: 'CORRUPT', message: 'as it was told' })
   assert.notEqual(await run(), good)
 })
 
-test('a thread whose job was aborted gets no other, whether it had begun or not', async () => {
+test('a thread whose job was aborted gets no other job, whether it had begun or not', async () => {
   for (const hasBegun of [true, false]) {
     const good = await run()
     const { wait, open } = gate()
@@ -60,7 +60,7 @@ test('a thread whose job was aborted gets no other, whether it had begun or not'
   }
 })
 
-test('a listener that throws and a signal that aborts after it tell onAbort once', async () => {
+test('a listener that throws and a signal that aborts after it call onAbort once', async () => {
   const { wait, open } = gate()
   const controller = new AbortController()
   let aborts = 0
@@ -78,14 +78,14 @@ test('a listener that throws and a signal that aborts after it tell onAbort once
   assert.equal(aborts, 1)
 })
 
-test('a job that can not be sent is an error, and its thread gets no other', async () => {
+test('a job that can not be sent is an error, and its thread gets no other job', async () => {
   const good = await run()
   const task = { posts: () => 0 } as unknown as ThreadTask
   await assert.rejects(run(task), { name: 'DataCloneError' })
   assert.notEqual(await run(), good)
 })
 
-test('a thread whose messages were not wanted gets no other, and the error is what the listener threw', async () => {
+test('a thread whose listener threw gets no other job, and the error is the listener’s', async () => {
   const good = await run()
   const unwanted = new Error('unwanted')
   const message = () => {
@@ -95,7 +95,7 @@ test('a thread whose messages were not wanted gets no other, and the error is wh
   assert.notEqual(await run(), good)
 })
 
-test('jobs at the same time have a thread each', async () => {
+test('concurrent jobs have a thread each', async () => {
   const { wait, open } = gate()
   const jobs = [run({ wait }), run({ wait }), run({ wait })]
   open()
@@ -103,7 +103,7 @@ test('jobs at the same time have a thread each', async () => {
 })
 
 test('a thread that waits for a job keeps no process alive', () => {
-  // Had the process to wait for it, it would be another thread by then.
+  // If the process had to wait for it, it would be another thread by then.
   const program = `
     import { runInWorker } from ${JSON.stringify(new URL('../../core/threads/worker.js', import.meta.url).href)}
     const run = () => runInWorker(new URL(${JSON.stringify(SCRIPT.href)}), {})

@@ -174,7 +174,7 @@ describe('a data root that others own or can change', { skip: NEEDS_ROOT }, () =
     [overlay, ['overlay/LAYER', 'overlay/LAYER/diff']],
   ] as const) {
     for (const name of names) {
-      it(`${name} that is a symlink is no layer: it is neither shown nor changed nor mounted`, async () => {
+      it(`${name} that is a symlink is not a layer: it is neither shown nor changed nor mounted`, async () => {
         const [root, away] = [
           join(work, `layer-${name.replaceAll('/', '-')}`),
           join(work, `layer-${name.replaceAll('/', '-')}-away`),

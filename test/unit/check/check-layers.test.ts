@@ -1,4 +1,4 @@
-/** A check of some layers alone. */
+/** A check of selected layers. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ interface Stage {
   readonly damaged: string
 }
 
-/** A sound layer, a damaged one, an image, and a directory of the driver's that nobody knows. */
+/** A sound layer, a damaged one, an image, and an unknown directory among the driver's layers. */
 async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
   const root = join(folder, 'root')
@@ -43,7 +43,7 @@ async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   }
 }
 
-test('Only what was asked for is checked, by any reference', () =>
+test('Only the given layers are checked, by any form of reference', () =>
   onStage(async ({ store, sound, damaged }) => {
     const checked = async (layers?: readonly string[], data = true) =>
       (await collect(store.check({ data, ...(layers && { layers }) }))).map(({ check }) => check).sort()
@@ -53,7 +53,7 @@ test('Only what was asked for is checked, by any reference', () =>
     assert.deepEqual(await checked([SMALL_NAME]), [])
     assert.deepEqual(await checked([damaged]), ['layer-data', 'layer-files'])
     assert.deepEqual(await checked([sound, SMALL_NAME, damaged]), ['layer-data', 'layer-files'])
-    // What was found once is told until it is healed.
+    // Damage that was found before is reported until it is healed.
     assert.deepEqual(await checked([damaged], false), ['damage'])
     await assert.rejects(
       checked([sound, 'nobody']),
@@ -61,7 +61,7 @@ test('Only what was asked for is checked, by any reference', () =>
     )
   }))
 
-test('A layer that somebody is at is no finding; one that was left half-made is, and goes', async () => {
+test('A layer that is being written is not a finding; one that was left half-made is, and a repair removes it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
   let isStuck = true
   const stuck = altered(vfs, (driver) => ({
@@ -94,7 +94,7 @@ test('A layer that somebody is at is no finding; one that was left half-made is,
   }
 })
 
-test('A layer that is removed between two looks is no stranger', async () => {
+test('A layer that is removed during a check is not reported as unknown', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'varve-check-'))
   let between = async () => {}
   const slow = altered(vfs, (driver) => ({

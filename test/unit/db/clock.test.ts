@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import { createClock, now } from '../../../core/db/clock.js'
 
 const START = 1_700_000_000_000.25
-/** Of a read that nothing disturbs. */
+/** Milliseconds that an undisturbed read takes. */
 const QUICK = 0.01
 
-/** A clock whose process is put aside for `stalls[n]` ms before read `n` of either source. Nothing here is real time. */
+/** A simulated clock. Before read `n` of either source, its process is suspended for `stalls[n]` ms. */
 function faked(stalls: ReadonlyMap<number, number> = new Map()) {
   let wall = START
   let fine = 7
@@ -32,7 +32,7 @@ function faked(stalls: ReadonlyMap<number, number> = new Map()) {
   }
 }
 
-test('The clock is finer than milliseconds and goes on.', () => {
+test('The clock is finer than milliseconds and advances.', () => {
   const clock = faked()
   const times = Array.from({ length: 50 }, () => clock.now())
   assert.equal(new Set(times).size, 50)
@@ -41,7 +41,7 @@ test('The clock is finer than milliseconds and goes on.', () => {
 })
 
 for (const stall of [0.6, 1.5, 2.5, 50, 10_000]) {
-  test(`The clock never goes back, and is right, wherever it is put aside for ${stall} ms.`, () => {
+  test(`The clock never goes back, and is right, wherever its process is suspended for ${stall} ms.`, () => {
     for (let read = 0; read < 20; read++) {
       for (const length of [1, 2, 9]) {
         const stalls = Array.from({ length }, (_, n) => [read + n, stall] as const)
@@ -61,8 +61,8 @@ for (const stall of [0.6, 1.5, 2.5, 50, 10_000]) {
 }
 
 for (const jump of [3_600_000, -3_600_000, 5, -5]) {
-  test(`The clock follows the wall's when that jumps by ${jump} ms, and back, put aside or not.`, () => {
-    // Reads 0 to 2 are the first look. Where all tries of the next one are disturbed, the one after that follows.
+  test(`The clock follows the wall clock when that jumps by ${jump} ms and back, suspended or not.`, () => {
+    // Reads 0 to 2 are the first comparison. If all tries of the next one are disturbed, the one after it succeeds.
     for (const stalls of [[], [3], Array.from({ length: 9 }, (_, n) => n + 3)]) {
       const clock = faked(new Map(stalls.map((read) => [read, 1] as const)))
       for (const by of [0, jump, -jump]) {
@@ -75,6 +75,6 @@ for (const jump of [3_600_000, -3_600_000, 5, -5]) {
   })
 }
 
-test('The clock of the process is the wall’s.', () => {
+test('The clock of the process agrees with the wall clock.', () => {
   assert.ok(Math.abs(now() - Date.now()) < 60_000)
 })

@@ -25,7 +25,7 @@ async function inFolder(work: (folder: string) => Promise<void> | void): Promise
 const fails = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === code && words.test(error.message)
 
-test('A database of a newer varve is refused, and says which schema it has.', () =>
+test('A database of a newer varve is refused, with its schema in the error.', () =>
   inFolder((folder) => {
     openDatabase(`${folder}/a.db`).close()
     const raw = new Sqlite(`${folder}/a.db`)
@@ -37,7 +37,7 @@ test('A database of a newer varve is refused, and says which schema it has.', ()
     )
   }))
 
-test('Nobody but its owner may read a database, a new one or one that was open to all.', () =>
+test('Only its owner may read a database, whether it is new or was open to all.', () =>
   inFolder((folder) => {
     const file = `${folder}/a.db`
     const modes = () => ['', '-wal', '-shm'].map((rest) => (statSync(file + rest).mode & 0o777).toString(8))
@@ -55,7 +55,7 @@ test('Nobody but its owner may read a database, a new one or one that was open t
     }
   }))
 
-test("A database that isn't varve's is refused and stays as it was.", () =>
+test("A database that isn't varve's is refused and left unchanged.", () =>
   inFolder((folder) => {
     const raw = new Sqlite(`${folder}/a.db`)
     raw.exec('CREATE TABLE precious (x); PRAGMA application_id = 7')
@@ -66,7 +66,7 @@ test("A database that isn't varve's is refused and stays as it was.", () =>
     )
   }))
 
-test('A damaged file is CORRUPT, with the way out.', () =>
+test('A damaged file is CORRUPT, and the error says what to do.', () =>
   inFolder((folder) => {
     writeFileSync(
       `${folder}/text.db`,
@@ -130,7 +130,7 @@ test('A database locked by another process is UNAVAILABLE after the wait.', () =
     }
   }))
 
-test('Six processes may make one fresh database at once.', () =>
+test('Six processes may create the same database at once.', () =>
   inFolder(async (folder) => {
     const module = new URL('../../../core/db/database.js', import.meta.url).href
     const script = `import { openDatabase } from ${JSON.stringify(module)}
@@ -141,7 +141,7 @@ test('Six processes may make one fresh database at once.', () =>
       Array.from({ length: 6 }, () => run(process.execPath, ['--input-type=module', '-e', script])),
     )
     const db = openDatabase(`${folder}/a.db`)
-    assert.equal(db.meta.get('uuid'), '120', 'every increment of every process is there')
+    assert.equal(db.meta.get('uuid'), '120', 'all increments of all processes are there')
     db.close()
   }))
 
@@ -170,20 +170,20 @@ const file = (path: string, more: Partial<FileRow> = {}): FileRow => ({
 })
 const dir = (path: string, more: Partial<FileRow> = {}) => file(path, { type: 'directory', ...more })
 const gone = (path: string) => file(path, { type: 'whiteout' })
-/** A directory with marks alone. */
+/** An implied directory that has only marks (whiteouts, opaque markers) in it. */
 const marks = (path: string) => dir(path, { implied: true, marksOnly: true })
 const link = (path: string, hardlink: string) => file(path, { hardlink })
 
-/** Rows as a tar tells them, and what is to be there in the end: path, type, and what matters of it. */
+/** Rows in a tar's order, and the rows that must result: path, type and what else matters. */
 const UPSERTS: readonly (readonly [title: string, rows: readonly FileRow[], result: readonly string[]])[] = [
   ['a later entry replaces an earlier one', [file('a'), file('a', { size: 7 })], ['a file 7']],
   [
-    'a file over a directory takes all below away',
+    'a file over a directory removes everything below it',
     [dir('a'), file('a/x'), file('a-b'), file('a')],
     ['a file 1', 'a-b file 1'],
   ],
-  ['a directory over a file hides what was below the file', [file('a'), dir('a')], ['a directory 1 opaque']],
-  ['a whiteout does not touch what its layer has', [file('a'), gone('a')], ['a file 1']],
+  ['a directory over a file is opaque', [file('a'), dir('a')], ['a directory 1 opaque']],
+  ['a whiteout does not remove a file of its own layer', [file('a'), gone('a')], ['a file 1']],
   ['a whiteout after a directory makes it opaque', [dir('a'), gone('a')], ['a directory 1 opaque']],
   ['a directory after a whiteout is opaque', [gone('a'), dir('a')], ['a directory 1 opaque']],
   ['a file after a whiteout', [gone('a'), file('a')], ['a file 1']],
@@ -198,32 +198,32 @@ const UPSERTS: readonly (readonly [title: string, rows: readonly FileRow[], resu
     ['a directory 1'],
   ],
   [
-    'the next name of a link inherits when the first is replaced',
+    'the next hard link gets the content when the first name is replaced',
     [file('a', { size: 5 }), link('b', 'a'), link('c', 'a'), file('a', { size: 9 })],
     ['a file 9', 'b file 5', 'c file 1 ->b'],
   ],
   [
-    'a name outside a replaced directory inherits',
+    'a hard link outside a replaced directory gets the content',
     [dir('d'), file('d/a', { size: 5 }), link('d/b', 'd/a'), link('x', 'd/a'), file('d')],
     ['d file 1', 'x file 5'],
   ],
   [
-    'a link to a link that is replaced',
+    'a link to a link is kept when that is replaced',
     [file('a'), link('b', 'a'), link('c', 'b'), file('b')],
     ['a file 1', 'b file 1', 'c file 1 ->a'],
   ],
-  ['a whiteout takes the place of mere marks', [marks('a'), gone('a/x'), gone('a')], ['a whiteout 1']],
+  ['a whiteout replaces a directory of marks alone', [marks('a'), gone('a/x'), gone('a')], ['a whiteout 1']],
   [
     'marks don’t undo a whiteout, nor replace a file',
     [gone('a'), marks('a'), file('b'), marks('b')],
     ['a whiteout 1', 'b file 1'],
   ],
   [
-    'content makes a directory of mere marks real',
+    'a file in it makes a directory of marks alone real',
     [marks('a'), gone('a/x'), dir('a', { implied: true }), file('a/y')],
     ['a directory 1 implied', 'a/x whiteout 1', 'a/y file 1'],
   ],
-  ['a link to a lower layer says so', [link('b', 'below')], ['b file 1 ->below implied']],
+  ['a link to a lower layer is recorded as one', [link('b', 'below')], ['b file 1 ->below implied']],
 ]
 
 for (const [title, rows, result] of UPSERTS) {
@@ -241,7 +241,7 @@ for (const [title, rows, result] of UPSERTS) {
   })
 }
 
-test('File index: names are bytes, attributes come back as they went in, pages join without a gap.', () => {
+test('File index: names are bytes, attributes are kept, and pages join without a gap.', () => {
   const db = openDatabase(':memory:')
   const node = addNode(db)
   const odd = file('a/\xff\x01', {
@@ -276,7 +276,7 @@ test('File index: names are bytes, attributes come back as they went in, pages j
   db.close()
 })
 
-test('Split record and payloads: bytes come back in order, in chunks of at most 256 KiB.', () => {
+test('Split record and payloads: bytes are returned in order, in chunks of at most 256 KiB.', () => {
   const db = openDatabase(':memory:')
   const node = addNode(db)
   const bytes = Buffer.alloc(700_000, 'varve')

@@ -1,4 +1,4 @@
-/** A store that is open for looking only: what only looks works, and every call that changes something says why not. */
+/** A store that is open for looking only: reads work, and every changing call is refused with the reason. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -40,7 +40,7 @@ const CHANGES: readonly (readonly [title: string, call: (store: Store) => unknow
   ['cleanup', (store) => store.snapshots.cleanup()],
 ]
 
-test('Where a store is open for looking only every changing call is refused with the reason.', async () => {
+test('If a store is open for looking only, every changing call is refused with the reason.', async () => {
   const root = mkdtempSync(`${tmpdir()}/varve-gate-`)
   const store = await openStore({ root, drivers: [vfs] })
   try {
@@ -65,7 +65,7 @@ test('Where a store is open for looking only every changing call is refused with
   }
 })
 
-test('No transaction begins while the gate is shut, by whatever way it would come; reading goes on.', () => {
+test('No transaction begins while the gate is shut, whatever starts it; reads go on.', () => {
   const gate = createGate('store R')
   const db = openDatabase(':memory:', { gate })
   gate.shut('it is Sunday; wait')

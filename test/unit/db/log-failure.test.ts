@@ -1,4 +1,4 @@
-/** A disk that does not take the log: whoever waits for it is told, until all of it is on disk after all. */
+/** The disk fails to sync the log: every caller that waits for it gets an error, until all of it is on disk. */
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { VarveError } from '../../../core/errors.js'
 
-// Read where the seam is loaded: the first fdatasync after a `resetCounts` fails.
+// The seam reads this when it is loaded: the first fdatasync after a `resetCounts` fails.
 process.env.VARVE_FAULT = 'EIO:fdatasync:1'
 const { counts, enter, resetCounts } = await import('../../../core/sys/seam.js')
 const { openSql } = await import('../../../core/db/open.js')
@@ -29,7 +29,7 @@ async function inFolder(work: (folder: string) => Promise<void> | void): Promise
   }
 }
 
-/** A table whose rows are written one by one. */
+/** A table with a transaction for each row. */
 function openTable(file: string) {
   const sql = openSql(file, { busyTimeout: 10 })
   sql.exec('CREATE TABLE made (n INTEGER)')
@@ -37,7 +37,7 @@ function openTable(file: string) {
   return { write: (n: number) => sql.tx(() => void insert({ n })), close: () => sql.close() }
 }
 
-/** What is in the database file itself, without its log. */
+/** The rows in the database file itself, without its log. */
 function rowsWithoutLog(file: string): readonly unknown[] {
   const copy = `${file}.copy`
   copyFileSync(file, copy)
@@ -49,7 +49,7 @@ function rowsWithoutLog(file: string): readonly unknown[] {
   }
 }
 
-test('After a failed sync the log is not trusted: the next transaction brings all of it into the database.', () =>
+test('After a failed sync the log is not trusted: the next transaction writes all of it into the database.', () =>
   inFolder((folder) => {
     const file = join(folder, 'a.db')
     const table = openTable(file)
@@ -69,14 +69,14 @@ test('After a failed sync the log is not trusted: the next transaction brings al
     }
   }))
 
-test('While that can not be done each transaction fails, though it happened.', () =>
+test('While that is not possible, each transaction fails, although it was committed.', () =>
   inFolder((folder) => {
     const file = join(folder, 'a.db')
     const table = openTable(file)
     const reader = new Sqlite(file)
     try {
       table.write(1)
-      // Whoever reads an older state keeps what came after it out of the database.
+      // A reader of an older state keeps later transactions in the log.
       reader.exec('BEGIN')
       assert.equal(reader.prepare('SELECT count(*) FROM made').pluck().get(), 1)
       resetCounts()
@@ -90,7 +90,7 @@ test('While that can not be done each transaction fails, though it happened.', (
     }
   }))
 
-test('A layer that was ready when its row could not be brought to disk is left: others may be using it.', () =>
+test('A layer that was ready when its row could not be synced is kept, since others may be using it.', () =>
   inFolder(async (root) => {
     const store = await openStore({ root, drivers: [vfs], driver: 'vfs' })
     try {

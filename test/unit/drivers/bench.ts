@@ -1,4 +1,4 @@
-/** A driver on a temporary directory that goes at the end; layers that a test leaves go with it. */
+/** A driver on a temporary directory, which is removed at the end with all layers that a test leaves. */
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** What crash.test.ts runs and kills: layers made and removed, each reported when it is done. */
+/** The process that crash.test.ts kills: creates and removes layers, and reports each when it is done. */
 
 import { writeSync } from 'node:fs'
 import { parseLayerId } from '../../../core/ids.js'

@@ -14,7 +14,7 @@ const SCRIPT = fileURLToPath(new URL('./crash-script.js', import.meta.url))
 const DONE = ['create base', 'create child', 'remove child', 'remove base']
 
 for (const module of [overlay, vfs]) {
-  it(`${module.name}: killed before any call that changes something, a layer is there whole or not at all`, async () => {
+  it(`${module.name}: killed before any changing call, a layer is complete or does not exist`, async () => {
     const cutOff = new Set<string | undefined>()
     for (let call = 1; ; call++) {
       const home = fs.mkdtempSync(join(tmpdir(), 'varve-crash-'))
@@ -29,7 +29,7 @@ for (const module of [overlay, vfs]) {
         await checkHome(home, done, `killed at call ${call}, after ${done.at(-1) ?? 'nothing'}`)
         if (signal === null) {
           assert.deepEqual(done, DONE)
-          assert.deepEqual([...cutOff], DONE, 'a step that was never cut off')
+          assert.deepEqual([...cutOff], DONE, 'a step that was never interrupted')
           return
         }
         cutOff.add(DONE[done.length])
@@ -39,7 +39,7 @@ for (const module of [overlay, vfs]) {
     }
   })
 
-  /** What was reported is so; what was under way may be either; nothing else is in the home after an open. */
+  /** All reported steps hold; the current one may be done or not; nothing else is in the home after an open. */
   async function checkHome(home: string, done: readonly string[], where: string): Promise<void> {
     const driver = await module.open({
       home,

@@ -21,7 +21,7 @@ async function inFolder<T>(use: (folder: string) => Promise<T> | T): Promise<T> 
   }
 }
 
-/** Every verdict, asked by another process that `wrapper` starts. */
+/** The verdict of every driver, probed in another process that `wrapper` starts. */
 function probeBy(wrapper: readonly string[], scratch: string): Readonly<Record<string, Probe>> {
   const script = `
     const { drivers } = await import(${JSON.stringify(ALL)})
@@ -53,21 +53,21 @@ describe('the list of drivers', () => {
 })
 
 describe('probes', () => {
-  it('every verdict that is not "supported" has a reason, and nothing is left', () =>
+  it('every verdict that is not "supported" has a reason, and nothing is left behind', () =>
     inFolder(async (scratch) => {
       for (const driver of drivers) {
         const { verdict, reason } = await driver.probe({ scratch, options: new Map() })
         assert.ok(verdict === 'supported' || reason.length > 10, `${driver.name}: ${verdict}: ${reason}`)
       }
       assert.deepEqual(fs.readdirSync(scratch), [])
-      // Others mount at the same time: only what could be ours counts.
+      // Other tests mount at the same time, so only mounts that could be the probes' count.
       assert.deepEqual(
         mountInfo().filter(({ target }) => target.startsWith(scratch)),
         [],
       )
     }))
 
-  it('a driver that is to come says so in its verdict and when it is opened', () =>
+  it('a planned driver says so in its verdict and when it is opened', () =>
     inFolder(async (scratch) => {
       const coming = drivers.filter(({ name }) => ['aufs', 'zfs', 'devicemapper'].includes(name))
       assert.equal(coming.length, 3)
@@ -87,7 +87,7 @@ describe('probes', () => {
       }
     }))
 
-  it("a mistake in the value of an option of overlay's is an error: it is not passed over for another", (t) =>
+  it('an invalid value of an overlay option is an error, and no other driver is chosen instead', (t) =>
     inFolder(async (scratch) => {
       const overlay = drivers.find(({ name }) => name === 'overlay')
       assert.ok(overlay)

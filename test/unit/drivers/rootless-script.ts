@@ -1,4 +1,4 @@
-/** What rootless.test.ts runs as a user who is not root: layers on vfs, written without a mount. */
+/** The process that rootless.test.ts runs as a user other than root: layers on vfs, written without a mount. */
 
 import * as fs from 'node:fs'
 import type { Driver } from '../../../core/driver.js'
@@ -36,7 +36,7 @@ const again = tar.equals(await read(driver.diff(twin)))
 for (const id of [child, twin, base]) await driver.remove(id)
 console.log(JSON.stringify({ changes, again, notices, left: fs.readdirSync(`${home}/dir`) }))
 
-/** Owners and a device that such a user can't make, and a directory that keeps its owner out. */
+/** A tar with owners and a device that such a user can't create, and a directory whose mode locks its owner out. */
 function baseTar(): Buffer {
   const chunks: Buffer[] = []
   const packer = createTarPacker((bytes) => chunks.push(Buffer.from(bytes)))

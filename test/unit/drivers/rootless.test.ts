@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 const SCRIPT = fileURLToPath(new URL('./rootless-script.js', import.meta.url))
 
-it('vfs does all its work for a user who is not root', () => {
+it('vfs does all its work for a user other than root', () => {
   const folder = fs.mkdtempSync(join(tmpdir(), 'varve-rootless-'))
   try {
     fs.chownSync(folder, 65534, 65534)

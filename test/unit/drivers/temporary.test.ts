@@ -21,7 +21,7 @@ function withFolder(use: (folder: string) => Promise<void> | void): () => Promis
   }
 }
 
-/** Another process that is in the middle of making a layer: killed, or let live, by the caller. */
+/** Another process that is in the middle of making a layer, until the caller kills it. */
 async function halfway(folder: string): Promise<{ readonly kill: () => Promise<void> }> {
   const script = `
     const { makeWhole } = await import(${JSON.stringify(MODULE)})
@@ -48,7 +48,7 @@ async function halfway(folder: string): Promise<{ readonly kill: () => Promise<v
 }
 
 it(
-  "what a process is making is nobody else's to purge, until it is killed",
+  'a layer that a process is making is not purged by others until that process is killed',
   withFolder(async (folder) => {
     const warnings: string[] = []
     const other = await halfway(folder)
@@ -57,9 +57,9 @@ it(
       assert.equal(during.length, 1)
       purge(folder, (message) => warnings.push(message))
       assert.deepEqual(fs.readdirSync(folder).sort(), during)
-      assert.deepEqual(layersIn(folder), [], 'it is no layer yet')
+      assert.deepEqual(layersIn(folder), [], 'it is not a layer yet')
       await makeWhole(folder, ID, { durable: true, fill: () => {} })
-      assert.deepEqual(layersIn(folder), [ID], 'nor in the way of one')
+      assert.deepEqual(layersIn(folder), [ID], 'and does not block a layer')
     } finally {
       await other.kill()
     }
@@ -71,7 +71,7 @@ it(
 )
 
 it(
-  'a layer whose making fails is not there, and nothing else is',
+  'a layer whose creation fails leaves nothing',
   withFolder(async (folder) => {
     const failing = makeWhole(folder, ID, {
       durable: true,
@@ -86,7 +86,7 @@ it(
 )
 
 it(
-  'an error of the cleaning up neither hides the first one nor keeps the lock',
+  'an error of the cleanup neither hides the first error nor keeps the lock',
   withFolder(async (folder) => {
     const kind = {
       make: (path: string) => fs.mkdirSync(path),

@@ -1,4 +1,4 @@
-/** Raw layers where something fails or comes in between; what holds otherwise is in test/serve/docker-protocol. */
+/** Raw layers when something fails or happens in between. The normal cases are in test/serve/docker/protocol.test.ts. */
 import assert from 'node:assert/strict'
 import {
   existsSync,
@@ -42,7 +42,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
-/** A store of the test's own that is whole in the end. */
+/** Runs `use` with a new store, which must check clean at the end. */
 async function inStore(
   module: DriverModule,
   work: (store: Store, root: string) => Promise<void>,
@@ -66,7 +66,7 @@ async function inStore(
 }
 
 for (const module of [overlay, vfs]) {
-  test(`${module.name}: a parent that can't be sealed is written to as before`, {
+  test(`${module.name}: a parent that can't be sealed stays writable`, {
     skip: NEEDS_ROOT,
   }, async () => {
     let isFull = true
@@ -104,7 +104,7 @@ test('A root whose layers can’t be locked says so, and what to do.', async () 
   })
 })
 
-test('A layer that is asked for again with other options is not the one that is here.', async () => {
+test('A repeated request with other options does not get the existing layer.', async () => {
   const takesAll = altered(vfs, (driver) => ({
     create: (id, { options: _, ...rest }) => driver.create(id, rest),
   }))
@@ -128,7 +128,7 @@ test('A layer that is asked for again with other options is not the one that is 
   })
 })
 
-test('What the driver has sealed stays read-only where it is, and is written to after the next mount', {
+test('A layer that the driver has sealed stays read-only where it is mounted, and is writable after the next mount', {
   skip: NEEDS_ROOT,
 }, async () => {
   let isBroken = true
@@ -151,8 +151,8 @@ test('What the driver has sealed stays read-only where it is, and is written to 
   })
 })
 
-test('Removal is decided on before anything is unmounted', { skip: NEEDS_ROOT }, async (t) => {
-  await t.test('a layer that somebody comes to stand on meanwhile is gone by then', async () => {
+test('A removal is decided before anything is unmounted', { skip: NEEDS_ROOT }, async (t) => {
+  await t.test('a layer that somebody wants as a parent meanwhile is already gone', async () => {
     let onUnmount = async () => {}
     const watched = altered(vfs, ({ put }) => ({
       async put(id) {
@@ -172,11 +172,11 @@ test('Removal is decided on before anything is unmounted', { skip: NEEDS_ROOT },
       await raw.remove('below')
       assert.ok(isCode(came, 'NOT_FOUND'), String(came))
       assert.deepEqual([raw.exists('below'), raw.exists('above'), existsSync(place)], [false, false, false])
-      await raw.remove('below') // asked for again
+      await raw.remove('below') // a repeated request
     })
   })
 
-  await t.test('one that is refused is mounted as it was, also where it was to be forced', async () => {
+  await t.test('a layer whose removal is refused stays mounted, even with force', async () => {
     await inStore(
       overlay,
       async (store) => {
@@ -199,7 +199,7 @@ test('Removal is decided on before anything is unmounted', { skip: NEEDS_ROOT },
   })
 })
 
-test('An engine’s layer is the engine’s to remove, also one that it has come by while the admin waited', async () => {
+test('An admin can not remove an engine’s layer, even one that it got while the admin waited', async () => {
   await inStore(
     vfs,
     async (store, root) => {
@@ -213,7 +213,7 @@ test('An engine’s layer is the engine’s to remove, also one that it has come
         fails('FAILED_PRECONDITION', /docker's layer "theirs"/),
       )
       await raw.create('theirs')
-      await raw.apply('theirs', once(TAR)) // the same content: it becomes a name of the admin's
+      await raw.apply('theirs', once(TAR)) // the same content, so it becomes a name of the admin's layer
       lock?.release()
       await removing
       assert.equal(store.layer('theirs').id, id)
@@ -226,7 +226,7 @@ test('An engine’s layer is the engine’s to remove, also one that it has come
   )
 })
 
-test('What an engine writes to an admin neither seals, nor mounts or unmounts in its place', {
+test('An admin can not seal an engine’s writable layer, nor mount or unmount it at the engine’s path', {
   skip: NEEDS_ROOT,
 }, async () => {
   await inStore(
@@ -255,7 +255,7 @@ test('What an engine writes to an admin neither seals, nor mounts or unmounts in
       await store.unmount('web', own)
       assert.equal(readFileSync(join(place, 'file'), 'utf8'), 'seen by both')
       await raw.put('web')
-      // What is committed nobody writes to.
+      // A committed layer is not written to, so it may be mounted.
       await snapshots.commit('done', 'k8s.io/1/web')
       await store.mount('done')
       await store.unmount('done')
@@ -264,7 +264,7 @@ test('What an engine writes to an admin neither seals, nor mounts or unmounts in
   )
 })
 
-test('The store says whose its raw layers are', async () => {
+test('The store labels its raw layers with their engine', async () => {
   const labelOf = async (options: Partial<StoreOptions>) => {
     let label: string | undefined
     await inStore(
@@ -283,7 +283,7 @@ test('The store says whose its raw layers are', async () => {
   }
 })
 
-test('What fails of undoing a seal that failed is a warning beside it', { skip: NEEDS_ROOT }, () =>
+test('An error while a failed seal is undone is a warning', { skip: NEEDS_ROOT }, () =>
   inWorld(async ({ db, driver, graph, root, uses }) => {
     const warnings: string[] = []
     const stuck = {
@@ -311,7 +311,7 @@ test('What fails of undoing a seal that failed is a warning beside it', { skip: 
   }),
 )
 
-test('A layer whose filling could not even begin is as it was', () =>
+test('A layer whose apply could not begin is unchanged', () =>
   inWorld(async ({ db, driver, graph, root, uses }) => {
     const mounts = createMounts({ db, graph, driver, uses, root })
     const layers = () => Promise.reject(new Error('out of memory'))

@@ -1,4 +1,4 @@
-/** What waits for the disk when a snapshot is made, committed and removed: counted, so that it can't grow unnoticed. */
+/** Counts the syncs when a snapshot is created, committed and removed, so that they can't grow unnoticed. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,11 +13,11 @@ import { NEEDS_ROOT } from '../../support/needs-root.js'
 
 type Syncs = Readonly<Partial<Record<'fsync' | 'fdatasync' | 'syncfs', number>>>
 
-/** What is written into the layer before it is committed, and what that costs; its root is one more. */
+/** What is written into the layer before the commit, and the syncs of the commit, one of which is for its root. */
 const CONTENTS: readonly { readonly title: string; write(tree: string): void; readonly commit: Syncs }[] = [
-  { title: 'an empty one', write() {}, commit: { fsync: 1, fdatasync: 1 } },
+  { title: 'an empty snapshot', write() {}, commit: { fsync: 1, fdatasync: 1 } },
   {
-    title: 'one of some files',
+    title: 'a snapshot of some files',
     write(tree) {
       mkdirSync(join(tree, 'directory'))
       for (let i = 0; i < 10; i++) writeFileSync(join(tree, 'directory', `${i}`), `${i}`)
@@ -25,12 +25,12 @@ const CONTENTS: readonly { readonly title: string; write(tree: string): void; re
     commit: { fsync: 12, fdatasync: 1 },
   },
   {
-    title: 'one with a symlink, which can not be synced by itself',
+    title: 'a snapshot with a symlink, which can not be synced by itself',
     write: (tree) => symlinkSync('file', join(tree, 'link')),
     commit: { syncfs: 1, fdatasync: 1 },
   },
   {
-    title: 'one of many files',
+    title: 'a snapshot of many files',
     write(tree) {
       for (let i = 0; i < 200; i++) writeFileSync(join(tree, `${i}`), '')
     },
@@ -39,15 +39,15 @@ const CONTENTS: readonly { readonly title: string; write(tree: string): void; re
 ]
 
 const DRIVERS = [
-  // The directories above the layer's own are two, and one.
+  // `above` is the number of directories above the layer's own tree that are synced.
   { module: overlay, above: 2, prepare: { fdatasync: 1 } },
-  // The copy of the parent has but its root: once as a tree, once with its name, once the folder of that.
+  // The copy of the parent has only a root: synced as a tree, after the rename, and in the folder of layers.
   { module: vfs, above: 1, prepare: { fsync: 3, fdatasync: 1 } },
 ]
 
 for (const { module, above, prepare } of DRIVERS) {
   for (const { title, write, commit } of CONTENTS) {
-    test(`${module.name}: ${title} waits for the disk as often as it must`, {
+    test(`${module.name}: ${title} makes only the necessary syncs`, {
       skip: NEEDS_ROOT,
     }, async () => {
       const root = mkdtempSync(join(tmpdir(), 'varve-cost-'))

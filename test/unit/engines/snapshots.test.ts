@@ -1,4 +1,4 @@
-/** The snapshot face: containerd's rules over a plain backend. What each real backend does is in test/conformance. */
+/** The snapshot API: containerd's rules over a plain backend. The real backends are tested in test/conformance. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Snapshots } from '../../../core/api/snapshots.js'
@@ -8,7 +8,7 @@ import { digest, inWorld, type World } from '../store/world.js'
 const fails = (code: string, words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === code && words.test(error.message)
 
-/** A committed `base`, an active `active` and a view `view` on it. */
+/** A committed `base`, and on it an active snapshot `active` and a view `view`. */
 const inFamily = (use: (world: World) => Promise<void>) =>
   inWorld(async (world) => {
     const { snapshots } = world
@@ -22,7 +22,7 @@ const inFamily = (use: (world: World) => Promise<void>) =>
 const names = (snapshots: Snapshots, ...filters: readonly string[]) =>
   Array.from(snapshots.walk(filters), (info) => info.name)
 
-test('A snapshot is prepared, committed under another name, and a parent from then on.', () =>
+test('A snapshot is prepared, is committed under another name, and can then be a parent.', () =>
   inFamily(async ({ snapshots, db }) => {
     assert.deepEqual(names(snapshots), ['active', 'base', 'view'])
     const kinds = Array.from(snapshots.walk(), ({ name, kind, parent }) => [name, kind, parent])
@@ -53,51 +53,61 @@ test('Mounts are those of the layer, or of the parent for a view, which is read-
 
 const LONG = 'k'.repeat(4097)
 
-/** Every error of containerd's table, and what names and labels may be. */
+/** Every error of containerd's table, and the limits of names and labels. */
 const ERRORS: readonly (readonly [
   title: string,
   code: string,
   words: RegExp,
   call: (snapshots: Snapshots) => unknown,
 ])[] = [
-  ['prepare of a key that is taken', 'ALREADY_EXISTS', /snapshot "active"/, (s) => s.prepare('active')],
-  ['prepare of a name that is taken', 'ALREADY_EXISTS', /snapshot "base"/, (s) => s.prepare('base')],
+  ['prepare of an existing key', 'ALREADY_EXISTS', /snapshot "active"/, (s) => s.prepare('active')],
+  ['prepare of an existing name', 'ALREADY_EXISTS', /snapshot "base"/, (s) => s.prepare('base')],
+  ['view of an existing key', 'ALREADY_EXISTS', /snapshot "view"/, (s) => s.view('view', { parent: 'base' })],
+  ['prepare on a missing parent', 'NOT_FOUND', /snapshot "no"/, (s) => s.prepare('k', { parent: 'no' })],
+  ['view of a missing parent', 'NOT_FOUND', /snapshot "no"/, (s) => s.view('k', { parent: 'no' })],
   [
-    'view of a key that is taken',
-    'ALREADY_EXISTS',
-    /snapshot "view"/,
-    (s) => s.view('view', { parent: 'base' }),
-  ],
-  ['prepare on nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.prepare('k', { parent: 'no' })],
-  ['view of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.view('k', { parent: 'no' })],
-  [
-    'prepare on an active one',
+    'prepare on an active snapshot',
     'INVALID_ARGUMENT',
     /parent "active": is still active/,
     (s) => s.prepare('k', { parent: 'active' }),
   ],
-  ['view of an active one', 'INVALID_ARGUMENT', /still active/, (s) => s.view('k', { parent: 'active' })],
+  [
+    'view of an active snapshot',
+    'INVALID_ARGUMENT',
+    /still active/,
+    (s) => s.view('k', { parent: 'active' }),
+  ],
   ['prepare on a view', 'INVALID_ARGUMENT', /is a view/, (s) => s.prepare('k', { parent: 'view' })],
-  ['mounts of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.mounts('no')],
-  ['mounts of a committed one', 'FAILED_PRECONDITION', /"base": it is committed/, (s) => s.mounts('base')],
-  ['commit to a name that is taken', 'ALREADY_EXISTS', /"base"/, (s) => s.commit('base', 'active')],
+  ['mounts of a missing snapshot', 'NOT_FOUND', /snapshot "no"/, (s) => s.mounts('no')],
+  [
+    'mounts of a committed snapshot',
+    'FAILED_PRECONDITION',
+    /"base": it is committed/,
+    (s) => s.mounts('base'),
+  ],
+  ['commit to an existing name', 'ALREADY_EXISTS', /"base"/, (s) => s.commit('base', 'active')],
   ['commit to its own key', 'ALREADY_EXISTS', /"active"/, (s) => s.commit('active', 'active')],
-  ['commit of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.commit('new', 'no')],
-  ['commit of a committed one', 'FAILED_PRECONDITION', /is committed, not/, (s) => s.commit('new', 'base')],
+  ['commit of a missing snapshot', 'NOT_FOUND', /snapshot "no"/, (s) => s.commit('new', 'no')],
+  [
+    'commit of a committed snapshot',
+    'FAILED_PRECONDITION',
+    /is committed, not/,
+    (s) => s.commit('new', 'base'),
+  ],
   ['commit of a view', 'FAILED_PRECONDITION', /is view, not/, (s) => s.commit('new', 'view')],
-  ['remove of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.remove('no')],
+  ['remove of a missing snapshot', 'NOT_FOUND', /snapshot "no"/, (s) => s.remove('no')],
   ['remove of a parent', 'FAILED_PRECONDITION', /remove .*base.*active/, (s) => s.remove('base')],
-  ['stat of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.stat('no')],
-  ['usage of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.usage('no')],
+  ['stat of a missing snapshot', 'NOT_FOUND', /snapshot "no"/, (s) => s.stat('no')],
+  ['usage of a missing snapshot', 'NOT_FOUND', /snapshot "no"/, (s) => s.usage('no')],
   ['update of nobody', 'NOT_FOUND', /snapshot "no"/, (s) => s.update({ name: 'no' })],
   [
-    'update of what may not change',
+    'update of a field that may not change',
     'INVALID_ARGUMENT',
     /"parent" can't be changed/,
     (s) => s.update({ name: 'active' }, ['labels.a', 'parent']),
   ],
   [
-    'update of no label',
+    'update of an empty label',
     'INVALID_ARGUMENT',
     /"labels\." can't/,
     (s) => s.update({ name: 'active' }, ['labels.']),
@@ -105,7 +115,7 @@ const ERRORS: readonly (readonly [
   ['walk with a bad filter', 'INVALID_ARGUMENT', /at character 7: want a value/, (s) => s.walk(['name=='])],
   ['an empty key', 'INVALID_ARGUMENT', /it is empty/, (s) => s.prepare('')],
   ['a key with a NUL', 'INVALID_ARGUMENT', /NUL/, (s) => s.prepare('a\0b')],
-  ['a key that is no text', 'INVALID_ARGUMENT', /well-formed/, (s) => s.prepare('a\ud800')],
+  ['a key that is not well-formed text', 'INVALID_ARGUMENT', /well-formed/, (s) => s.prepare('a\ud800')],
   ['a key that is too long', 'INVALID_ARGUMENT', /4097 bytes, at most 4096/, (s) => s.prepare(LONG)],
   ['a name that is too long', 'INVALID_ARGUMENT', /4097 bytes/, (s) => s.commit(LONG, 'active')],
   ['a parent that is too long', 'INVALID_ARGUMENT', /4097 bytes/, (s) => s.prepare('k', { parent: LONG })],
@@ -138,7 +148,7 @@ for (const [title, code, words, call] of ERRORS) {
     }))
 }
 
-test('Names may hold anything that is text: blanks, slashes, quotes, 4,096 bytes.', () =>
+test('Names may be any text: blanks, slashes, quotes, 4,096 bytes.', () =>
   inWorld(async ({ snapshots }) => {
     const odd = ['default/12/a key', ' ', '../..', 'a"b\\c\n', 'ä😀', 'k'.repeat(4096), 'labels.x==y,', '-']
     for (const key of odd) await snapshots.prepare(key)
@@ -167,15 +177,15 @@ const UPDATES: readonly (readonly [
 ])[] = [
   ['no mask replaces all labels', { c: '3' }, undefined, { c: '3' }],
   ['an empty mask does too', { c: '3' }, [], { c: '3' }],
-  ['and so takes all away where none are given', undefined, [], {}],
+  ['and removes all labels where none are given', undefined, [], {}],
   ['the mask labels replaces all', { a: '9' }, ['labels'], { a: '9' }],
-  ['whatever else is in the mask', { a: '9' }, ['labels.b', 'labels'], { a: '9' }],
+  ['the mask labels wins over others in the mask', { a: '9' }, ['labels.b', 'labels'], { a: '9' }],
   ['one label is changed', { a: '9', c: '3' }, ['labels.a'], { a: '9', b: '2' }],
-  ['one is added', { 'x.y/z w': '3' }, ['labels.x.y/z w'], { a: '1', b: '2', 'x.y/z w': '3' }],
-  ['one that is not given goes', {}, ['labels.a'], { b: '2' }],
-  ['one that is given empty goes', { a: '' }, ['labels.a'], { b: '2' }],
-  ['one that nobody has changes nothing', {}, ['labels.toString'], { a: '1', b: '2' }],
-  ['several at once', { a: '9', c: '3' }, ['labels.a', 'labels.b', 'labels.c'], { a: '9', c: '3' }],
+  ['one label is added', { 'x.y/z w': '3' }, ['labels.x.y/z w'], { a: '1', b: '2', 'x.y/z w': '3' }],
+  ['a label in the mask that is not given is removed', {}, ['labels.a'], { b: '2' }],
+  ['a label that is given empty is removed', { a: '' }, ['labels.a'], { b: '2' }],
+  ['a label that does not exist changes nothing', {}, ['labels.toString'], { a: '1', b: '2' }],
+  ['several labels at once', { a: '9', c: '3' }, ['labels.a', 'labels.b', 'labels.c'], { a: '9', c: '3' }],
 ]
 
 for (const [title, labels, mask, after] of UPDATES) {
@@ -189,7 +199,7 @@ for (const [title, labels, mask, after] of UPDATES) {
     }))
 }
 
-test('A label may be called as what any object has.', () =>
+test('A label may have the name of a property of every object.', () =>
   inWorld(async ({ snapshots }) => {
     const labels: Readonly<Record<string, string>> = Object.fromEntries([['__proto__', 'x']])
     await snapshots.prepare('k', { labels })
@@ -222,9 +232,9 @@ for (const [filters, wanted] of WALKS) {
     }))
 }
 
-test('A walk holds nothing: all may be looked at, removed, committed and made inside it, page after page.', () =>
+test('A walk locks nothing: snapshots may be read, removed, committed and created inside it, page after page.', () =>
   inWorld(async ({ snapshots, db }) => {
-    // Rows alone: 700 layers would take the driver a while.
+    // Rows only, since 700 real layers would take a while.
     await snapshots.prepare('x')
     const row = db.names.get('snapshot', 'x') ?? 0
     for (let n = 0; n < 699; n++) db.names.insert('snapshot', `n${String(n).padStart(3, '0')}`, row)
@@ -237,16 +247,16 @@ test('A walk holds nothing: all may be looked at, removed, committed and made in
       if (name === 'n300') await snapshots.prepare('n600 and a half')
       if (name !== 'x') await snapshots.remove(name)
     }
-    assert.equal(seen, 700) // without n001, with the one that came in a later page
+    assert.equal(seen, 700) // without n001, with the one that was added to a later page
     assert.deepEqual(names(snapshots), ['x'])
     assert.deepEqual(
       Array.from(walk, (info) => info.name),
       ['x'],
-      'a walk begins anew each time',
+      'each walk starts again from the beginning',
     )
   }))
 
-test('A view or an active one goes for good, its key is free, and then its parent may go.', () =>
+test('A removed view or active snapshot frees its key, and then its parent can be removed.', () =>
   inFamily(async ({ snapshots, driver }) => {
     await snapshots.remove('view')
     await snapshots.remove('active')
@@ -256,7 +266,7 @@ test('A view or an active one goes for good, its key is free, and then its paren
     assert.deepEqual([names(snapshots), await driver.list()], [[], []])
   }))
 
-test('Where the mounts can’t be had, nothing of the snapshot stays.', () => {
+test('If the mounts can’t be returned, nothing of the snapshot stays.', () => {
   const before = (call: string) => {
     if (call === 'get') throw new VarveError('UNAVAILABLE', 'plain: no device')
   }
@@ -270,7 +280,7 @@ test('Where the mounts can’t be had, nothing of the snapshot stays.', () => {
   )
 })
 
-test('Of commits to one name one wins; the layers of the others stay writable.', () => {
+test('Of several commits to one name one wins; the others’ layers stay writable.', () => {
   const sealed: string[] = []
   const before = (call: string, id: string) => {
     if (call === 'seal') sealed.push(id)
@@ -298,7 +308,7 @@ test('Of two commits of one key one wins, and the other finds nothing of that na
     assert.ok(fails('NOT_FOUND', /"active"/)(errors[0]), String(errors[0]))
   }))
 
-test('A removal that waited does not take what has got another name meanwhile.', () =>
+test('A removal that waited does not remove a layer that got another name meanwhile.', () =>
   inFamily(async ({ snapshots, graph, resolver }) => {
     const lock = await graph.lockLayer(resolver.layer('active').layer)
     const removal = assert.rejects(snapshots.remove('active'), fails('NOT_FOUND', /"active"/))
@@ -308,7 +318,7 @@ test('A removal that waited does not take what has got another name meanwhile.',
     assert.equal(snapshots.stat('top').kind, 'committed')
   }))
 
-test('An imported layer becomes a snapshot where its parent is one, and stays when its name goes.', () =>
+test('An imported layer becomes a snapshot if its parent is one, and stays when its name is removed.', () =>
   inWorld(async ({ snapshots, commit, db }) => {
     const base = await commit(undefined, digest('aa'), 'an import')
     const top = await commit(base.node, digest('bb'))
@@ -339,7 +349,7 @@ test('An imported layer becomes a snapshot where its parent is one, and stays wh
     assert.deepEqual([names(snapshots), db.nodes.ready().length], [[], 2])
   }))
 
-test('Of several names of one layer the first tells the parent, and the layer goes with the last.', () =>
+test('Of several names of a layer the first names the parent, and the layer is removed with the last.', () =>
   inFamily(async ({ snapshots, db, driver }) => {
     const base = db.names.get('snapshot', 'base') ?? 0
     db.names.insert('snapshot', 'another', base)

@@ -1,4 +1,4 @@
-/** The rules of applying a layer: what a whiteout hides, what replaces what, and what is kept. */
+/** The rules for applying a layer: what a whiteout hides, which entry replaces another, and what is kept. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ function lowerOf({ root }: Bench): string {
 interface Rule {
   readonly title: string
   readonly entries: readonly Spec[]
-  /** What the merged view then has (the lower layer: d/one d/two d/sub/deep f link abs). */
+  /** The resulting merged view (the lower layer has d/one d/two d/sub/deep f link abs). */
   readonly want: string
 }
 
@@ -50,17 +50,17 @@ const RULES: readonly Rule[] = [
   },
   { title: 'a whiteout hides a directory', entries: [file('.wh.d')], want: 'abs f link' },
   {
-    title: 'a late whiteout leaves files of the same layer',
+    title: 'a late whiteout keeps files of the same layer',
     entries: [file('d/one', 'new'), file('d/.wh.one'), file('d/.wh.two')],
     want: 'abs d d/one d/sub d/sub/deep f link',
   },
   {
-    title: 'a whiteout after a directory of the same layer hides what is below it only',
+    title: 'a whiteout after a directory of the same layer hides only the layers below',
     entries: [dir('d/'), file('d/mine'), file('.wh.d')],
     want: 'abs d d/mine f link',
   },
   {
-    title: 'a directory after its whiteout shows nothing of the layers below',
+    title: 'a directory entry after its whiteout shows nothing of the layers below',
     entries: [file('.wh.d'), dir('d/'), file('d/mine')],
     want: 'abs d d/mine f link',
   },
@@ -90,22 +90,22 @@ const RULES: readonly Rule[] = [
     want: 'abs d f link',
   },
   {
-    title: 'a directory that is told after a mark in it stays in an opaque one',
+    title: 'a directory entry after a mark in it is kept in an opaque directory',
     entries: [file('d/sub/.wh.deep'), dir('d/sub'), file('d/.wh..wh..opq')],
     want: 'abs d d/sub f link',
   },
   {
-    title: 'a directory that marks alone are in is hidden by a later whiteout',
+    title: 'a directory that only holds marks is hidden by a later whiteout',
     entries: [file('d/.wh.one'), file('d/sub/.wh..wh..opq'), file('.wh.d')],
     want: 'abs f link',
   },
   {
-    title: 'one that was opaque too',
+    title: 'an opaque one too',
     entries: [file('d/.wh..wh..opq'), file('.wh.d')],
     want: 'abs f link',
   },
   {
-    title: 'and one with a file in it keeps that alone',
+    title: 'but one with a file in it keeps only that',
     entries: [file('d/sub/.wh.deep'), file('d/sub/mine'), file('.wh.d')],
     want: 'abs d d/sub d/sub/mine f link',
   },
@@ -120,23 +120,23 @@ const RULES: readonly Rule[] = [
     want: 'abs d d/one d/sub d/sub/deep d/two h link',
   },
   {
-    title: 'with its directory',
+    title: 'a whiteout of its directory hides the target too',
     entries: [hardlink('h', 'd/sub/deep'), file('.wh.d')],
     want: 'abs f h link',
   },
   {
-    title: 'or by an opaque marker',
+    title: 'an opaque marker hides the target too',
     entries: [hardlink('h', 'd/sub/deep'), hardlink('d/i', 'd/one'), file('d/.wh..wh..opq')],
     want: 'abs d d/i f h link',
   },
   {
-    title: 'but not where an entry put a file in its place',
+    title: 'but the target stays if an entry replaced it with a file',
     entries: [hardlink('h', 'f'), file('f', 'mine'), file('.wh.f')],
     want: 'abs d d/one d/sub d/sub/deep d/two f h link',
   },
   { title: 'an opaque root', entries: [file('.wh.f'), file('.wh..wh..opq'), file('mine')], want: 'mine' },
   {
-    title: 'a whiteout of nothing is nothing',
+    title: 'a whiteout of a missing file does nothing',
     entries: [file('d/.wh.nope'), file('no/.wh.x')],
     want: 'abs d d/one d/sub d/sub/deep d/two f link',
   },
@@ -240,7 +240,7 @@ test('the root entry sets mode, owner, times and attributes of the root', async 
   assert.equal(getxattr(base.upper, 'user.r'), '\0\xff')
 })
 
-test('every attribute is kept: setuid, capabilities, binary values, ns times of files and of directories', async (t) => {
+test('all attributes are kept: setuid, capabilities, binary values, ns times of files and directories', async (t) => {
   const base = bench(t)
   const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex').toString('latin1')
   await extractTar(
@@ -273,7 +273,7 @@ test('every attribute is kept: setuid, capabilities, binary values, ns times of 
   ])
 })
 
-test('an implied directory is as below, or plain', async (t) => {
+test('an implied directory is as in the layer below, or plain', async (t) => {
   const base = bench(t)
   const lower = lowerOf(base)
   setxattr(`${lower}/d`, 'user.kept', 'yes')
@@ -341,7 +341,7 @@ test("an opaque root on overlay: whiteouts of what is below, opaque directories 
   assert.deepEqual(listxattr(base.upper), [])
 })
 
-test('a link or mark that names its directory through a symlink tells it as an alias', async (t) => {
+test('a link or mark that names its directory through a symlink is reported as an alias', async (t) => {
   for (const style of ['overlay', 'list'] as const) {
     const base = bench(t)
     const lower = lowerOf(base)
@@ -429,7 +429,7 @@ test('a hard link into the lower layer has its content, holes and attributes', a
   assert.equal(h, `${before.replace(/^f/, 'h')} = f`)
 })
 
-test('a default ACL is kept by its directory, and what is in there does not inherit it', async (t) => {
+test('a directory keeps its default ACL, and files in it do not inherit it', async (t) => {
   const base = bench(t)
   const acl = aclOf([1, 7, -1], [2, 6, 5], [4, 5, -1], [16, 7, -1], [32, 0, -1])
   const entries: Spec[] = [
@@ -478,7 +478,7 @@ test('sparse files keep their holes', async (t) => {
   )
 })
 
-test('a directory 1,900 deep is made, found again and replaced', async (t) => {
+test('a directory 1,900 levels deep is created, found again and replaced', async (t) => {
   const base = bench(t)
   const deep = 'd/'.repeat(1_900)
   await extractTar(base, tarOf([dir(deep), file(`${deep}x`, 'x'), file(`${deep}.wh.x`), file('d', 'flat')]))
@@ -545,7 +545,7 @@ function overlaid(upper: string, lower: string): string[] {
   const shown = new Set(pathsOf(lower).filter((path) => !hides(path)))
   for (const path of pathsOf(upper)) {
     const { mode, rdevMajor, rdevMinor } = lstat(`${upper}/${path}`)
-    // In a directory that is not merged the kernel would list a whiteout: here that is a name.
+    // In a directory that is not merged, the kernel would list a whiteout, so it counts as a name here.
     const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')))
     const merged =
       parent === ''

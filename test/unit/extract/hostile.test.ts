@@ -1,4 +1,4 @@
-/** Tars that try to get out: nothing outside the layer is made, changed or removed, whatever else comes of them. */
+/** Tars that try to break out of the layer: whatever else happens, nothing outside is created, changed or removed. */
 import assert from 'node:assert/strict'
 import { chmodSync, lstatSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -19,9 +19,9 @@ interface Case {
   readonly title: string
   /** `OUT` in a link's target stands for the absolute path of the directory to protect, `UP` for enough `../`. */
   readonly entries: readonly Spec[]
-  /** Paths that the layer has then (of the lower layer's nothing); or INVALID_ARGUMENT. */
+  /** The resulting paths of the layer, without the lower layer's; `refused`: INVALID_ARGUMENT. */
   readonly want: 'refused' | readonly string[]
-  /** What the refusal says. */
+  /** Matches the error's message. */
   readonly because?: RegExp
 }
 
@@ -38,7 +38,7 @@ const BREAKOUTS: readonly Case[] = [
     want: ['a', ...OUT_INSIDE('evil')],
   },
   {
-    title: 'a symlink up and out as parent',
+    title: 'a relative symlink out of the layer as parent',
     entries: [symlink('a', 'UP/OUT'), file('a/evil')],
     want: ['a', ...OUT_INSIDE('evil')],
   },
@@ -59,7 +59,7 @@ const BREAKOUTS: readonly Case[] = [
     want: ['c', 'd', 'd/b', 'd/b2', ...OUT_INSIDE('evil')],
   },
   {
-    title: 'symlinks that lead to each other',
+    title: 'symlinks that point to each other',
     entries: [symlink('a', 'b'), symlink('b', 'a'), file('a/x')],
     want: 'refused',
   },
@@ -172,7 +172,7 @@ const WHITEOUTS: readonly Case[] = [
 const ODD: readonly Case[] = [
   { title: 'uid above 2^32', entries: [{ ...file('a'), uid: 2 ** 33 }], want: 'refused' },
   {
-    title: 'uid 2^32-1, which chown takes for "keep": as other tars do, it is left out',
+    title: 'uid 2^32-1, which chown takes for "keep", is left out, as other tars do',
     entries: [{ ...file('a'), uid: 2 ** 32 - 1 }],
     want: ['a'],
   },
@@ -262,7 +262,7 @@ async function check(
   assert.deepEqual(namesIn(stage.root), ['lower', 'outside', 'scratch', 'upper'])
 }
 
-/** A directory to protect beside the layer, and a lower layer whose symlinks lead to it. */
+/** A directory beside the layer that must not change, and a lower layer with symlinks to it. */
 function prepare(base: Bench) {
   const outside = `${base.root}/outside`
   const lower = `${base.root}/lower`

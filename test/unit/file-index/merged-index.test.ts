@@ -8,7 +8,10 @@ import { createMergedIndex, type MergedIndex } from '../../../core/file-index/me
 import { parseLayerId } from '../../../core/ids.js'
 import { randomRuns } from '../../support/seed.js'
 
-/** One line of a layer, as data: `d a` directory, `f a 1` file with content 1, `l b >a` hard link, `- a` whiteout, `o a` opaque. */
+/**
+ * One line of a layer, as data: `d a` directory, `f a 1` file with content 1, `l b >a` hard link, `- a` whiteout, `o a`
+ * opaque.
+ */
 type Line = string
 
 function rowOf(line: Line): FileRow {
@@ -37,7 +40,7 @@ function rowOf(line: Line): FileRow {
   }
 }
 
-/** Adds a layer on `below` (its nodes, top first), with implied directories as a tar's indexer makes them. */
+/** Adds a layer on `below` (its nodes, top first), with implied directories as the indexer of a tar adds them. */
 function addLayer(db: Database, below: readonly number[], lines: readonly Line[]): readonly number[] {
   const layer = parseLayerId(`l${db.nodes.layers().size}`)
   const node = db.nodes.insert({ layer, parent: below[0], kind: 'committed', state: 'ready' })
@@ -80,16 +83,16 @@ const MERGES: readonly (readonly [
   result: readonly string[],
 ])[] = [
   ['nothing but a root', [[]], ['d / 755']],
-  ['the higher file holds', [['f a 1', 'f b 1'], ['f a 2']], ['d / 755', 'f a 2', 'f b 1']],
+  ['the upper file wins', [['f a 1', 'f b 1'], ['f a 2']], ['d / 755', 'f a 2', 'f b 1']],
   ['a whiteout hides a file', [['f a 1', 'f b 1'], ['- a']], ['d / 755', 'f b 1']],
   ['a whiteout hides a directory with all in it', [['f a/b/c 1'], ['- a']], ['d / 755']],
   [
-    'what comes back after a whiteout comes alone',
+    'a file after a whiteout is alone',
     [['f a/x 1'], ['- a'], ['f a/y 2']],
     ['d / 755', 'd a 755', 'f a/y 2'],
   ],
   [
-    'an opaque directory hides what is in it',
+    'an opaque directory hides the layers below',
     [
       ['d a 700', 'f a/x 1'],
       ['o a', 'f a/y 2'],
@@ -109,7 +112,11 @@ const MERGES: readonly (readonly [
     [['d a 711'], ['f a/x 1']],
     ['d / 755', 'd a 711', 'f a/x 1'],
   ],
-  ['a real one has its own', [['d a 711', 'f a/x 1'], ['d a 700']], ['d / 755', 'd a 700', 'f a/x 1']],
+  [
+    'a real directory has its own attributes',
+    [['d a 711', 'f a/x 1'], ['d a 700']],
+    ['d / 755', 'd a 700', 'f a/x 1'],
+  ],
   ['the root has attributes too', [['d / 700'], ['f a 1']], ['d / 700', 'f a 1']],
   [
     'byte order: a, a-b, a/x',
@@ -126,7 +133,7 @@ const MERGES: readonly (readonly [
   ],
   ['a hard link into a lower layer', [['f a 1'], ['l b >a']], ['d / 755', 'f a 1', 'f b 1']],
   [
-    'such a link stays when the name below changes',
+    'such a link keeps its content when the lower name changes',
     [['f a 1'], ['l b >a'], ['f a 3']],
     ['d / 755', 'f a 3', 'f b 1'],
   ],
@@ -189,15 +196,21 @@ const DIFFS: readonly (readonly [
   ['a directory becomes a file: one change', [['f a/x 1'], ['f a 2']], 0, 1, ['modify a']],
   ['a file becomes a directory', [['f a 1'], ['f a/x 1']], 0, 1, ['modify a', 'add a/x']],
   [
-    'over several layers what was undone is no change',
+    'a change that is undone over several layers is no change',
     [['f a 1'], ['- a', 'f b 1'], ['f a 1', '- b']],
     0,
     2,
     [],
   ],
-  ['a directory deleted and made anew', [['f a/x 1', 'f a/y 1'], ['- a'], ['f a/x 1']], 0, 2, ['delete a/y']],
+  [
+    'a directory deleted and created again',
+    [['f a/x 1', 'f a/y 1'], ['- a'], ['f a/x 1']],
+    0,
+    2,
+    ['delete a/y'],
+  ],
   ['a link that is broken is a change', [['f a 1', 'l b >a'], ['f b 1']], 0, 1, ['modify b']],
-  ['a link of a file that was there', [['f a 1'], ['l b >a']], 0, 1, ['add b']],
+  ['a link to an existing file', [['f a 1'], ['l b >a']], 0, 1, ['add b']],
   ['against nothing', [['f a/x 1', 'd b 700']], -1, 0, ['add a', 'add a/x', 'add b']],
 ]
 
@@ -210,7 +223,7 @@ for (const [title, layers, from, to, result] of DIFFS) {
     }))
 }
 
-/** The model: a tree as a map, changed line by line. */
+/** The model: a tree as a map that is changed line by line. */
 function applyTo(tree: ReadonlyMap<string, string>, lines: readonly Line[]): Map<string, string> {
   const lower = new Map(tree)
   const upper = new Map<string, string>()
@@ -245,7 +258,7 @@ function applyTo(tree: ReadonlyMap<string, string>, lines: readonly Line[]): Map
 
 const NAMES = ['a', 'b', 'a-b', 'a/a', 'a/b', 'b/a', 'a/a/b', 'a/a-b', 'b/a/b']
 
-/** A layer whose lines don't contradict each other: each path once, nothing below what is no directory. */
+/** A layer whose lines don't contradict each other: each path once, and nothing below a file. */
 const layerArbitrary = fc
   .uniqueArray(
     fc.record({

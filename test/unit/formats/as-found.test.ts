@@ -1,4 +1,4 @@
-/** Archives as tools and people really make them; what each case stands for is in its title. */
+/** Archives as tools and people really make them; the title says what each one is. */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ const other = imageOf([base])
 const REF = 'org.opencontainers.image.ref.name'
 const named = (name: string) => ({ annotations: { [REF]: name } })
 
-/** What an image of a manifest list in `manifest.json` needs, under these names of files and fields. */
+/** A docker archive whose config has this file name and whose `manifest.json` has these fields. */
 function docker(config: string, item: Fields, conf: Buffer = image.config): Content {
   return { [config]: conf, 'l0.tar': base, 'l1.tar': top, 'manifest.json': JSON.stringify([item]) }
 }
@@ -48,7 +48,7 @@ function capitals(): Content {
   return { ...rest, 'index.json': inCapitals(index), 'oci-layout': inCapitals(layout) }
 }
 
-/** `beside` stands next to an image in index.json. */
+/** A layout with one more descriptor next to an image in index.json. */
 function beside(make: (blobs: ReturnType<typeof createBlobs>, image: Fields) => Fields): Content {
   const blobs = createBlobs()
   const main = blobs.manifest(image)
@@ -90,7 +90,7 @@ interface Case {
 const CASES: readonly Case[] = [
   { title: 'manifest.json with fields in lower case, of an image builder for Java', content: docker('c.json', { config: 'c.json', repoTags: ['jib:1'], layers: LAYERS }), names: [['jib:1']], notices: [] },
   { title: 'of a field in two spellings the last that is not null', content: docker('c.json', { Config: 'none', Layers: LAYERS, config: 'c.json', CONFIG: null }), names: [[]], notices: [] },
-  { title: 'ſ and K are letters too, as Go folds them', content: docker('c.json', { Config: 'c.json', RepoTags: ['a:1'], LayerS: null, 'Layerſ': LAYERS }), names: [['a:1']], notices: [] },
+  { title: 'ſ and K are folded as in Go', content: docker('c.json', { Config: 'c.json', RepoTags: ['a:1'], LayerS: null, 'Layerſ': LAYERS }), names: [['a:1']], notices: [] },
   { title: 'every document of a layout in capitals', content: capitals(), names: [[]], notices: [] },
   { title: 'a tag that is pinned', content: docker('c.json', { Config: 'c.json', RepoTags: [`alpine:3@${digestOfBytes('x')}`, `localhost:5000/b@${digestOfBytes('x')}`], Layers: LAYERS }), names: [['alpine:3']], notices: [/without its illegal name "localhost:5000\/b@/] },
   { title: 'an illegal tag beside a legal one', content: docker('c.json', { Config: 'c.json', RepoTags: ['bazel/MyImage:tag', 'ok:1'], Layers: LAYERS }), names: [['ok:1']], notices: [/illegal name "bazel\/MyImage:tag"/] },
@@ -100,7 +100,7 @@ const CASES: readonly Case[] = [
   { title: 'an SBOM beside an image', content: artifact('application/vnd.oci.empty.v1+json', 'text/spdx', { artifactType: 'application/example.sbom' }), names: [['app:1']], notices: [/passed over: .*config: unknown media type "application\/vnd.oci.empty/] },
   { title: "a signature, which has an image's config", content: artifact(TYPES.config, 'application/vnd.dev.cosign.simplesigning.v1+json'), names: [['app:1']], notices: [/passed over: .*simplesigning/] },
   { title: 'a chart beside an image', content: artifact('application/vnd.cncf.helm.config.v1+json', 'application/vnd.cncf.helm.chart.content.v1.tar+gzip'), names: [['app:1']], notices: [/passed over: .*helm/] },
-  { title: 'a media type that nobody knows in an index', content: beside((blobs) => blobs.put(Buffer.from('x'), 'application/x')), names: [['app:1']], notices: [/passed over: .*"application\/x"/] },
+  { title: 'an unknown media type in an index', content: beside((blobs) => blobs.put(Buffer.from('x'), 'application/x')), names: [['app:1']], notices: [/passed over: .*"application\/x"/] },
   { title: 'an attestation beside an image', content: beside((blobs) => ({ ...blobs.manifest(other, { platform: { os: 'unknown', architecture: 'unknown' } }), annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } })), names: [['app:1']], notices: [/an attestation/] },
   { title: 'an image that says it is for an unknown platform', content: beside((blobs) => blobs.manifest(other, { platform: { os: 'unknown', architecture: 'unknown' } })), names: [['app:1'], []], notices: [] },
   { title: 'two manifests of one name', content: beside((blobs) => ({ ...blobs.manifest(other), ...named('app:1') })), names: [['app:1']], notices: [/another manifest for linux\/amd64 that is called "app:1"/] },
@@ -109,7 +109,7 @@ const CASES: readonly Case[] = [
   { title: 'a layer that lies in another image of the archive', content: merge(dockerContent([{ ...image, tags: ['a:1'] }, { ...other, tags: ['b:1'] }]), [{ Config: `${hexOf(image.config)}.json`, RepoTags: ['a:1'], Layers: ['gone.tar', `${hexOf(top)}/layer.tar`] }, { Config: `${hexOf(other.config)}.json`, RepoTags: ['b:1'], Layers: [`${hexOf(base)}/layer.tar`] }]), names: [['a:1'], ['b:1']], notices: [] },
 ] // biome-ignore format: a table
 
-/** Each beside a document that names the image. */
+/** Empty documents beside one that names the image. */
 const BLANKS: readonly Case[] = ['null', '{}', '', ' {\n}\n'].flatMap((blank) => [
   {
     title: `index.json is ${JSON.stringify(blank)}, and manifest.json names an image`,
@@ -138,7 +138,7 @@ for (const { title, content, options, names, notices } of [...CASES, ...BLANKS])
   })
 }
 
-test('an illegal tag of the only image is refused with what helps', async (t) => {
+test('an illegal tag of the only image is refused, and the error says what helps', async (t) => {
   const content = docker('c.json', { Config: 'c.json', RepoTags: ['bazel/MyImage:tag'], Layers: LAYERS })
   await assert.rejects(open(t, content), {
     code: 'INVALID_ARGUMENT',
@@ -146,7 +146,7 @@ test('an illegal tag of the only image is refused with what helps', async (t) =>
   })
 })
 
-test('a layer that an archive lacks is wanted only where it can not be had elsewhere', async (t) => {
+test('a layer that an archive lacks is required only if it is not available elsewhere', async (t) => {
   const content = docker('c.json', { Config: 'c.json', RepoTags: ['a:1'], Layers: ['gone.tar', 'l1.tar'] })
   await assert.rejects(open(t, content), { code: 'CORRUPT', message: /layer gone.tar .* is missing/ })
   const asked: (readonly string[])[] = []

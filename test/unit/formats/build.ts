@@ -1,4 +1,4 @@
-/** Image archives made in code: layers, configs, manifests, and the tars and folders that hold them. */
+/** Builds image archives: layers, configs, manifests, and the tars and folders that hold them. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -64,7 +64,7 @@ export function imageOf(
   return { layers, config: Buffer.from(JSON.stringify(config)) }
 }
 
-/** As docker 1.10 to 24 save it. */
+/** The form in which docker 1.10 to 24 save images. */
 export function dockerContent(
   images: readonly (ImageParts & { readonly tags?: readonly string[] | null })[],
 ): Content {
@@ -94,7 +94,7 @@ export const TYPES = {
 
 export type Fields = Readonly<Record<string, unknown>>
 
-/** Blobs as they are put into a layout, and descriptors of them. */
+/** Collects the blobs of a layout, and makes descriptors of them. */
 export function createBlobs() {
   const content: Record<string, Buffer> = {}
   const put = (bytes: Buffer, mediaType: string, more: Fields = {}): Fields => {
@@ -133,7 +133,7 @@ export function createBlobs() {
   }
 }
 
-/** A layout of one image, as buildah or skopeo write it. */
+/** A layout of one image, in the form of buildah and skopeo. */
 export function ociContent(image: ImageParts, name?: string): Content {
   const blobs = createBlobs()
   const annotations = name === undefined ? undefined : { 'org.opencontainers.image.ref.name': name }
@@ -148,7 +148,7 @@ export function writeFolder(folder: string, content: Content): void {
   }
 }
 
-/** As the store hands an image to the writers; chunks are reused, as its are. */
+/** An image as the store passes it to the writers; chunks are reused like the store's. */
 export function exportOf(image: ImageParts, names: readonly string[]): ExportImage {
   return {
     names,
@@ -168,7 +168,7 @@ export function exportOf(image: ImageParts, names: readonly string[]): ExportIma
   }
 }
 
-/** A directory of the test's own, gone after it, with a scratch in it. */
+/** A directory with a scratch directory in it, for this test only. */
 export function tempDirs(t: TestContext): { readonly dir: string; readonly scratch: string } {
   const dir = mkdtempSync(join(tmpdir(), 'varve-formats-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))

@@ -14,14 +14,14 @@ import { which } from '../../../core/sys/exec.js'
 import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import { digestOfBytes, tempDirs } from './build.js'
 
-/** 1.3 MB that compress to something, not to nothing. */
+/** 1.3 MB that compress moderately. */
 const PLAIN = Buffer.from(
   Array.from({ length: 60_000 }, (_, i) => `${(i * 2654435761) % 4294967296} line\n`).join(''),
 )
 
 const INSTALLED = new Map(['igzip', 'pigz', 'zstd'].map((tool) => [tool, which(tool)]))
 
-/** Ways to decompress: the programs that VARVE_PATH offers, of those installed. */
+/** Ways to decompress: the installed programs that VARVE_PATH has. */
 const WAYS: Readonly<Record<'gzip' | 'zstd', readonly (readonly string[])[]>> = {
   gzip: [['igzip'], ['pigz'], []],
   zstd: [['zstd'], []],
@@ -65,10 +65,10 @@ const BAD: readonly (readonly [title: string, bytes: Buffer])[] = [
   ['gzip with a wrong size', flipped(gz, -2)],
   ['gzip with text after it', Buffer.concat([gz, Buffer.from('something else')])],
   ['gzip with one byte after it', Buffer.concat([gz, Buffer.from('x')])],
-  ['gzip with much random after it', Buffer.concat([gz, Buffer.from('ab'.repeat(500_000))])],
+  ['gzip with much random data after it', Buffer.concat([gz, Buffer.from('ab'.repeat(500_000))])],
   ['gzip with zeros and then text after it', Buffer.concat([gz, Buffer.alloc(700), Buffer.from('text')])],
   [
-    'gzip with what begins like a member after it',
+    'gzip with something after it that begins like a member',
     Buffer.concat([gz, Buffer.from('1f8b787878787878', 'hex')]),
   ],
   ['gzip whose second member is cut in its header', Buffer.concat([gz, gz.subarray(0, 5)])],
@@ -94,7 +94,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
   for (const tools of WAYS[compression]) {
     const way = tools[0] ?? 'the library'
     const skip = tools.some((tool) => INSTALLED.get(tool) === undefined) ? `${way} is not installed` : false
-    test(`${compression} by ${way}: what is whole comes out whole, with the digest of what was read`, {
+    test(`${compression} by ${way}: valid data is decompressed completely, with the digest of the input`, {
       skip,
     }, async (t) => {
       usePath(t, tools)
@@ -105,7 +105,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
         assert.deepEqual(got.side, { digest: digestOfBytes(bytes), size: bytes.length }, title)
       }
     })
-    test(`${compression} by ${way}: what is damaged, cut off or followed by something else is CORRUPT`, {
+    test(`${compression} by ${way}: data that is damaged, truncated or followed by something else is CORRUPT`, {
       skip,
     }, async (t) => {
       usePath(t, tools)
@@ -116,7 +116,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
           (thrown) => thrown,
         )
         assert.ok(error instanceof VarveError, `${title}: ${error}`)
-        // Sound, as far as anybody knows, but more than readers allow.
+        // Valid, but a larger window than readers allow.
         const code = title.includes('window') ? 'INVALID_ARGUMENT' : 'CORRUPT'
         assert.equal(error.code, code, `${title}: ${error.message}`)
         assert.match(error.message, /^layer x: /, title)
@@ -125,7 +125,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
   }
 }
 
-test('plain bytes are read from their own file, at their offset', async (t) => {
+test('plain bytes are read from the file itself, at their offset', async (t) => {
   const plain = openDecompressed(blobOf(t, Buffer.from('0123456789'), 3, 4), 'none')
   assert.deepEqual([plain.offset, plain.size], [3, 4])
   assert.deepEqual(await plain.finished, { digest: undefined, size: 4 })
@@ -142,7 +142,7 @@ test('a blob within a file ends where it ends', async (t) => {
   await plain.close()
 })
 
-test('a blob whose file has become shorter is CORRUPT', async (t) => {
+test('a blob whose file was truncated is CORRUPT', async (t) => {
   for (const tools of WAYS.gzip) {
     usePath(
       t,
@@ -167,7 +167,7 @@ test('a helper that hangs is killed on abort, with what it started', async (t) =
     const reading = readAll(plain.fd)
     setTimeout(() => controller.abort(), 100)
     await assert.rejects(plain.finished, { code: 'CANCELLED' })
-    // The pipe's end shows that nobody holds it any more.
+    // The end of the pipe shows that no process has it open.
     assert.equal((await reading).length, 0)
     await plain.close()
   }
@@ -201,7 +201,7 @@ test('an aborted signal starts nothing', async (t) => {
   }
 })
 
-test('a helper that fails by itself is told apart from damaged data', async (t) => {
+test('a helper that fails by itself is distinguished from damaged data', async (t) => {
   const { dir } = tempDirs(t)
   process.env.VARVE_PATH = restored(t, `${dir}:/usr/bin:/bin`)
   const rows = [
@@ -224,7 +224,7 @@ test('no descriptor and no scratch stays behind', async (t) => {
   await assertNoneLeft(before)
 })
 
-test('compressions are told by their first bytes, and those nobody reads are refused by name', (t) => {
+test('compressions are recognised by their first bytes, and unsupported ones are refused by name', (t) => {
   const rows: readonly (readonly [string | Buffer, string])[] = [
     ['', 'none'],
     ['x', 'none'],
@@ -254,7 +254,7 @@ for (const format of ['gzip', 'zstd'] as const) {
   for (const tools of format === 'gzip' ? [['pigz'], []] : [['zstd'], []]) {
     const way = tools[0] ?? 'the library'
     const skip = tools.some((tool) => INSTALLED.get(tool) === undefined) ? `${way} is not installed` : false
-    test(`compress ${format} by ${way}: the same bytes whatever the pieces, and they come back`, {
+    test(`compress ${format} by ${way}: the same bytes whatever the pieces, and they decompress to the input`, {
       skip,
     }, async (t) => {
       usePath(t, tools)

@@ -1,6 +1,6 @@
 /**
- * Every combination of the documents that an archive may have, against one rule: what is in it comes in, or is named. Which
- * of them a tool reads differs, so archives hold several, and some of them name a part only.
+ * Every combination of the documents that an archive may have, against one rule: each image is imported, or named in a
+ * notice. Tools read different documents, so archives have several, and some of them name only some of the images.
  */
 import assert from 'node:assert/strict'
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -36,14 +36,14 @@ const MANIFESTS = { A: plain('A'), B: plain('B') } as const
 const NAME = { 'org.opencontainers.image.ref.name': 'a:1' }
 const V1 = { base: '0'.repeat(64), A: 'a'.repeat(64), B: 'b'.repeat(64) } as const
 
-/** `null` stands for a list that is null, as Docker 25.0 wrote it. */
+/** `null`: the list is null, as Docker 25.0 wrote it. */
 type Listed = readonly Which[] | null | undefined
 
 interface Combination {
   readonly layout: boolean
   readonly index: Listed
   readonly manifest: Listed
-  /** Folders of old docker for these, and those that `repositories` names. */
+  /** The images that have folders of old docker; `repositories`: those that it names. */
   readonly v1: readonly Which[]
   readonly repositories: readonly Which[] | undefined
 }
@@ -65,7 +65,7 @@ const COMBINATIONS: readonly Combination[] = [true, false].flatMap((layout) =>
   ),
 )
 
-/** Links to blobs are symlinks, as docker save has them. */
+/** Links to blobs are symlinks, as in docker save. */
 function contentOf({ layout, index, manifest, v1, repositories }: Combination): Content {
   const content: Record<string, Buffer | string> = { ...blobs.content }
   if (layout) content['oci-layout'] = '{"imageLayoutVersion":"1.0.0"}'
@@ -101,7 +101,7 @@ function contentOf({ layout, index, manifest, v1, repositories }: Combination): 
   return content
 }
 
-/** What must come in: all that a document names, and every top layer of old docker. */
+/** The images that must be imported: all that a document names, and every top layer of old docker. */
 function expectedOf({ layout, index, manifest, v1 }: Combination): readonly Which[] {
   const isIndexRead = index !== undefined && (layout || manifest !== undefined || v1.length > 0)
   return BOTH.filter(
@@ -112,7 +112,7 @@ function expectedOf({ layout, index, manifest, v1 }: Combination): readonly Whic
   )
 }
 
-test('what is in an archive comes in or is named, whatever documents it has', async (t) => {
+test('every image of an archive is imported or named, whatever documents it has', async (t) => {
   assert.equal(COMBINATIONS.length, 300)
   const { dir, scratch } = tempDirs(t)
   for (const combination of COMBINATIONS) {
@@ -123,7 +123,7 @@ test('what is in an archive comes in or is named, whatever documents it has', as
   }
 })
 
-test('… nor does it hang on the archive being a folder', async (t) => {
+test('… and the same holds if the archive is a folder', async (t) => {
   const { dir, scratch } = tempDirs(t)
   for (const combination of COMBINATIONS.filter(({ layout }) => layout)) {
     const folder = join(dir, 'folder')
@@ -158,7 +158,7 @@ async function requireRule(path: string, scratch: string, combination: Combinati
     )
     for (const which of BOTH) {
       const told = notices.some((notice) => notice.includes(String(MANIFESTS[which].digest)))
-      // Of old docker's folders another config is made, so the manifest beside them is of another image.
+      // Folders of old docker give another config, so the manifest beside them is another image's.
       const isNamed = expectedOf({ ...combination, v1: [] }).includes(which)
       if (isNamed || !expected.includes(which))
         assert.equal(told, !isNamed, `${title}: ${notices.join('; ')}`)

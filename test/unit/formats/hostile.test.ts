@@ -34,7 +34,7 @@ const B = 'b'.repeat(64)
 
 type Row = readonly [title: string, bytes: Buffer | Content, code: ErrorCode, message: RegExp]
 
-/** The docker archive with changes; undefined takes an entry away. */
+/** The docker archive with changes; undefined removes an entry. */
 function dockerWith(changes: Readonly<Record<string, Buffer | string | undefined>>): Content {
   return merged(docker, changes)
 }
@@ -134,11 +134,11 @@ const ROWS: readonly Row[] = [
   ['docker: fewer layers than diff_ids', dockerManifest({ Layers: [layerPath] }), 'INVALID_ARGUMENT', /2 diff_ids for 1 layers/],
   ['docker: no layers but diff_ids', dockerManifest({ Layers: null }), 'INVALID_ARGUMENT', /2 diff_ids for 0 layers/],
   ['docker: an illegal tag', dockerManifest({ RepoTags: ['../x:1'] }), 'INVALID_ARGUMENT', /illegal name "..\/x:1" in "RepoTags"/],
-  ['docker: a tag that is no string', dockerManifest({ RepoTags: [5] }), 'INVALID_ARGUMENT', /"RepoTags\[0\]": want a string, got 5/],
+  ['docker: a tag that is not a string', dockerManifest({ RepoTags: [5] }), 'INVALID_ARGUMENT', /"RepoTags\[0\]": want a string, got 5/],
   ['docker: no Config', dockerManifest({ Config: undefined }), 'INVALID_ARGUMENT', /field "Config" is missing/],
   ['docker: manifest.json is an object', dockerWith({ 'manifest.json': '{}' }), 'INVALID_ARGUMENT', /manifest.json: want a list, got an object/],
   ['docker: manifest.json holds a text', dockerWith({ 'manifest.json': '["x"]' }), 'INVALID_ARGUMENT', /image 0: want an object, got a string/],
-  ['docker: manifest.json is no JSON', dockerWith({ 'manifest.json': '[{' }), 'INVALID_ARGUMENT', /manifest.json: not a JSON document/],
+  ['docker: manifest.json is not JSON', dockerWith({ 'manifest.json': '[{' }), 'INVALID_ARGUMENT', /manifest.json: not a JSON document/],
   ['docker: manifest.json is not UTF-8', dockerWith({ 'manifest.json': Buffer.from([0x22, 0xff, 0x22]) }), 'INVALID_ARGUMENT', /not a JSON document/],
   ['docker: manifest.json is too large', dockerWith({ 'manifest.json': ' '.repeat(10 << 20) }), 'INVALID_ARGUMENT', /more than 9437184 is refused/],
   ['docker: no image', dockerWith({ 'manifest.json': '[]' }), 'INVALID_ARGUMENT', /no image in it/],
@@ -188,13 +188,13 @@ const ROWS: readonly Row[] = [
   ['oci: schema version 1', ociManifest({ schemaVersion: 1 }), 'INVALID_ARGUMENT', /"schemaVersion" is 1/],
   ['oci: fewer layers than diff_ids', ociManifest({ layers: [missingDescriptor(TYPES.tar)] }), 'INVALID_ARGUMENT', /2 diff_ids for 1 layers/],
   ['oci: more layers than diff_ids', ociManifest({ layers: [1, 2, 3].map(() => missingDescriptor(TYPES.tar)) }), 'INVALID_ARGUMENT', /2 diff_ids for 3 layers/],
-  ['oci: an annotation that is no text', ociManifest({}, { annotations: { x: 1 } }), 'INVALID_ARGUMENT', /annotations/],
+  ['oci: an annotation that is not a string', ociManifest({}, { annotations: { x: 1 } }), 'INVALID_ARGUMENT', /annotations/],
   ['oci: indexes without end', deep(12), 'INVALID_ARGUMENT', /indexes within indexes/],
   ['oci: index.json is too large', merged(oci, { 'index.json': ' '.repeat(10 << 20) }), 'INVALID_ARGUMENT', /more than 9437184 is refused/],
   ['oci: index.json holds no list', ociIndex(() => [], { manifests: {} }), 'INVALID_ARGUMENT', /"manifests": want a list/],
 ] // biome-ignore format: a table
 
-test('bad input is refused: what, where, what to do, on one line, and nothing stays', async (t) => {
+test('bad input is refused with one line that says what, where and what to do, and nothing stays', async (t) => {
   const { dir, scratch } = tempDirs(t)
   const file = join(dir, 'bad.tar')
   const descriptors = openDescriptors()
@@ -215,7 +215,7 @@ test('bad input as a folder is refused like bad input as an archive', async (t) 
   const { dir, scratch } = tempDirs(t)
   const folder = join(dir, 'bad.tar')
   for (const [title, input, code, message] of ROWS) {
-    // Links of a tar are what it is about there, and no layout is a folder's case below.
+    // Not cases of links in a tar; a folder without a layout is a case below.
     if (Buffer.isBuffer(input) || Object.values(input).some((value) => /^[-=]>/.test(String(value)))) continue
     writeFolder(folder, input)
     const error = await failureOf(openSource(folder, { scratch }))
@@ -226,7 +226,7 @@ test('bad input as a folder is refused like bad input as an archive', async (t) 
   }
 })
 
-test('an archive cut off at any place is refused', async (t) => {
+test('an archive that is cut off anywhere is refused', async (t) => {
   const { dir, scratch } = tempDirs(t)
   const file = join(dir, 'cut.tar')
   const archives: readonly (readonly [string, Buffer])[] = [
@@ -261,7 +261,7 @@ test('an archive cut off at any place is refused', async (t) => {
   assert.deepEqual(readdirSync(scratch), [])
 })
 
-test('a folder reads nothing that is not in it', async (t) => {
+test('a layout folder reads nothing outside it', async (t) => {
   const { dir, scratch } = tempDirs(t)
   const rows = [
     ['a symlink to a file outside', (path: string) => symlinkSync(join(dir, 'secret'), path)],
@@ -284,7 +284,7 @@ test('a folder reads nothing that is not in it', async (t) => {
   }
 })
 
-test('a source that is not there, or is a folder of something else, is told apart', async (t) => {
+test('a missing source and a folder of something else give different errors', async (t) => {
   const { dir, scratch } = tempDirs(t)
   await assert.rejects(openSource(join(dir, 'none'), { scratch }), {
     code: 'NOT_FOUND',
@@ -318,7 +318,7 @@ test('an archive packed with --sparse says so', async (t) => {
   })
 })
 
-test('a scratch directory that is full or gone is told as such', async (t) => {
+test('a scratch directory that is full or gone is reported as such', async (t) => {
   const { dir } = tempDirs(t)
   const file = join(dir, 'x.tar.gz')
   writeFileSync(file, gzipSync(tarOf(docker)))

@@ -1,4 +1,6 @@
-/** What archives can repeat costs what it is long: N and 2 N of each, and a clear end where the sum has none. */
+/**
+ * Whatever an archive repeats costs linear time: N and 2 N of each are compared; quantities without a bound have a limit.
+ */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -54,7 +56,7 @@ const QUANTITIES: readonly Quantity[] = [
   { title: 'names of one manifest', n: 10_000, content: (n) => index((blobs) => { const one = blobs.manifest(image); return range(n).map((at) => ({ ...one, annotations: { [REF]: `t:${at}` } })) }) },
   { title: 'names of one index', n: 5_000, content: (n) => index((blobs) => { const one = blobs.index([blobs.manifest(image, { platform: host })], {}, { pad: 'x'.repeat(1 << 20) }); return range(n).map((at) => ({ ...one, annotations: { [REF]: `t:${at}` } })) }) },
   { title: 'annotations of a descriptor', n: 40_000, content: (n) => index((blobs) => [blobs.manifest(image, { annotations: Object.fromEntries(range(n).map((at) => [`a${at}`, ''])) })]) },
-  { title: 'fields that nobody knows', n: 40_000, content: (n) => items(1, () => Object.fromEntries(range(n).map((at) => [`x${at}`, 1]))) },
+  { title: 'unknown fields', n: 40_000, content: (n) => items(1, () => Object.fromEntries(range(n).map((at) => [`x${at}`, 1]))) },
   { title: 'entries of history', n: 20_000, content: (n) => dockerContent([imageOf([base], { history: range(n).map(() => ({ created_by: 'x' })) })]) },
   { title: 'entries of the archive', n: 4_000, content: (n) => ({ ...dockerContent([image]), ...Object.fromEntries(range(n).map((at) => [`e/${at}`, ''])) }) },
   { title: 'names of old docker', n: 20_000, content: (n) => ({ [`${ID(1)}/json`]: JSON.stringify({ id: ID(1) }), [`${ID(1)}/layer.tar`]: base, repositories: JSON.stringify({ t: Object.fromEntries(range(n).map((at) => [`v${at}`, ID(1)])) }) }) },
@@ -62,10 +64,10 @@ const QUANTITIES: readonly Quantity[] = [
 ] // biome-ignore format: a table
 
 for (const { title, n, content } of QUANTITIES) {
-  test(`twice as much costs at most some three times the time: ${title}`, async (t) => {
+  test(`twice as much takes at most about three times as long: ${title}`, async (t) => {
     const { scratch, files } = twoFiles(t, [content(n), content(2 * n)])
     const best = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-    // The best of some runs, and an end once it is right: other work on the machine makes any of them slow.
+    // The best of a few runs, until one is right, since other work on the machine may slow down any of them.
     for (let run = 0; run < 8; run++) {
       for (const [at, file] of files.entries()) {
         const start = process.cpuUsage()
@@ -74,7 +76,7 @@ for (const { title, n, content } of QUANTITIES) {
         best[at] = Math.min(best[at] ?? 0, (user + system) / 1000)
       }
       const [once = 0, twice = 0] = best
-      // Quadratic work is four times as much, and at these sizes a multiple of 20 ms.
+      // Quadratic work would be four times as much, and at these sizes a multiple of 20 ms.
       if (run > 0 && (twice < 20 || twice <= 3 * once)) return
     }
     assert.fail(`${best.map((ms) => ms.toFixed(1)).join(' ms, then ')} ms`)
@@ -93,13 +95,13 @@ const LIMITS: readonly (readonly [title: string, content: () => Content, code: s
 ] // biome-ignore format: a table
 
 for (const [title, content, code, message] of LIMITS) {
-  test(`refused, and soon: ${title}`, async (t) => {
+  test(`refused quickly: ${title}`, async (t) => {
     const { scratch, files } = twoFiles(t, [content()])
     await assert.rejects(openSource(files[0] ?? '', { scratch }), { code, message })
   })
 }
 
-/** A chain, and heads on top of it. */
+/** A chain of layers, and images on top of it. */
 function deepV1(depth: number, heads: number): Content {
   const layer = (at: number, parent: number | undefined) => [
     [`${ID(at)}/json`, JSON.stringify({ id: ID(at), ...(parent !== undefined && { parent: ID(parent) }) })],

@@ -53,7 +53,7 @@ test('a docker archive of several images that share layers', async (t) => {
   assert.equal(first.layers[0]?.blob?.offset, second.layers[0]?.blob?.offset)
 })
 
-test('the same image is told whatever it is packed in', async (t) => {
+test('the same image is found whatever it is packed in', async (t) => {
   const docker = dockerContent([{ ...image, tags: ['app:1'] }])
   const oci = ociContent(image, 'app:1')
   const { dir } = tempDirs(t)
@@ -127,7 +127,7 @@ test('a scratch directory may have any name', async (t) => {
   await source.close()
 })
 
-test('what skopeo writes is read', {
+test('archives of skopeo are read', {
   skip: which('skopeo') === undefined && 'skopeo is not installed',
 }, async (t) => {
   const { dir } = tempDirs(t)
@@ -157,7 +157,7 @@ test('what skopeo writes is read', {
   }
 })
 
-test('an abort ends the wait for a pipe that nobody writes to', async (t) => {
+test('an abort ends the wait for a pipe without a writer', async (t) => {
   const fifo = join(tempDirs(t).dir, 'fifo')
   execFileSync('mkfifo', [fifo])
   const silent = async function* () {
@@ -174,7 +174,7 @@ test('an abort ends the wait for a pipe that nobody writes to', async (t) => {
       code: 'CANCELLED',
     })
   }
-  writeFileSync(fifo, '') // lets the thread go that still waits
+  writeFileSync(fifo, '') // releases the thread that is still waiting
 })
 
 test('layers that are links of older docker archives are found inside the archive', async (t) => {
@@ -218,7 +218,7 @@ test('an archive whose layers are compressed, as crane writes them, is a docker 
   assert.deepEqual(layersOf((await open(t, tarOf(content))).images[0]), [gzipSync(base), gzipSync(middle)])
 })
 
-test('docker before 1.10: the config is made of the top layer, diff ids by hashing', async (t) => {
+test('docker before 1.10: the config is made from the top layer, diff ids by hashing', async (t) => {
   const [id1, id2, id3] = ['1', '2', '3'].map((char) => char.repeat(64)) as [string, string, string]
   const v1 = (id: string, parent: string | undefined, layer: Buffer | string) => ({
     [`${id}/`]: '',
@@ -263,7 +263,7 @@ test('docker before 1.10: the config is made of the top layer, diff ids by hashi
   )
 })
 
-test('docker 25 and later write a layout and manifest.json in one: tags of both are kept', async (t) => {
+test('docker 25 and later write both a layout and manifest.json: the tags of both are kept', async (t) => {
   const blobs = createBlobs()
   const plain = (parts: typeof image) =>
     blobs.manifest(parts, {}, { layers: parts.layers.map((layer) => blobs.put(layer, TYPES.tar)) })
@@ -293,7 +293,7 @@ test('docker 25 and later write a layout and manifest.json in one: tags of both 
     [base, middle],
     [base, top],
   ])
-  // The same without the layout: its names in blobs/ are the layers' digests.
+  // The same without the layout: the names in blobs/ are the layers' digests.
   const { 'index.json': _, 'oci-layout': __, ...docker } = content
   const old = await open(t, tarOf(docker))
   assert.deepEqual(
@@ -302,7 +302,7 @@ test('docker 25 and later write a layout and manifest.json in one: tags of both 
   )
 })
 
-test('an OCI image tells its manifest and the digests of its layers', async (t) => {
+test('an OCI image has its manifest and the digests of its layers', async (t) => {
   const content = ociContent(image, 'localhost/app:1')
   const [only] = (await open(t, tarOf(content))).images
   assert.ok(only?.manifest)
@@ -317,7 +317,7 @@ test('an OCI image tells its manifest and the digests of its layers', async (t) 
   )
 })
 
-test('names come from the annotations that tools write', async (t) => {
+test('names are taken from the annotations that tools write', async (t) => {
   const rows: readonly (readonly [Fields, readonly string[]])[] = [
     [{ 'org.opencontainers.image.ref.name': 'docker.io/library/app:1' }, ['app:1']],
     [{ 'org.opencontainers.image.ref.name': 'app' }, ['app:latest']],
@@ -349,7 +349,7 @@ test('one image under two names is one image with two names', async (t) => {
   )
 })
 
-test('an index is resolved by platform, to any depth that makes sense, attestations left aside', async (t) => {
+test('an index is resolved by platform, to any sensible depth, without attestations', async (t) => {
   const of = (architecture: string, variant?: string) => imageOf([base], { architecture, variant })
   const blobs = createBlobs()
   const list = [
@@ -401,7 +401,7 @@ test('an index is resolved by platform, to any depth that makes sense, attestati
   }
 })
 
-test('a single image of another platform is taken, unless another one is asked for', async (t) => {
+test('a single image of another platform is accepted, unless a platform is requested', async (t) => {
   const foreign = imageOf([base], { architecture: 's390x' })
   for (const content of [ociContent(foreign, 'app:1'), dockerContent([{ ...foreign, tags: ['app:1'] }])]) {
     assert.equal((await open(t, tarOf(content))).images[0]?.platform, 'linux/s390x')
@@ -462,7 +462,7 @@ test('an image without layers is an image', async (t) => {
   }
 })
 
-test('a folder may hold symlinks within it', async (t) => {
+test('a layout folder may have symlinks within it', async (t) => {
   const { dir } = tempDirs(t)
   const folder = join(dir, 'layout')
   writeFolder(folder, ociContent(image))
@@ -495,7 +495,7 @@ const ENDLESS: readonly (readonly [
   title: string,
   start: Buffer,
   more: Buffer,
-  /** Of which no more than this many bytes are taken. */
+  /** No more than this many bytes of it may be read. */
   bound: number,
   code: string,
   message: RegExp,
@@ -507,7 +507,7 @@ const ENDLESS: readonly (readonly [
 ]
 
 for (const [title, start, more, bound, code, message] of ENDLESS) {
-  test(`standard input that never ends is not read on where it can be no archive: ${title}`, async (t) => {
+  test(`endless standard input that can't be an archive is not read any further: ${title}`, async (t) => {
     let taken = 0
     const stdin = async function* () {
       for (let chunk = start; ; chunk = more) {
@@ -517,7 +517,7 @@ for (const [title, start, more, bound, code, message] of ENDLESS) {
     }
     for (const open of [openSource, openFile]) {
       const opening = open('-', { ...options(t), stdin: stdin() })
-      // What follows a layer's first entry is found by whoever reads it.
+      // What follows a layer's first entry is checked only when it is read.
       if (open === openFile && code === 'CORRUPT') (await (opening as ReturnType<typeof openFile>)).close()
       else await assert.rejects(opening, { code, message })
       assert.ok(taken <= bound, `${taken} bytes`)
@@ -526,7 +526,7 @@ for (const [title, start, more, bound, code, message] of ENDLESS) {
   })
 }
 
-test('standard input is read to its end where it may be an archive, whatever follows its end mark', async (t) => {
+test('standard input is read to its end if it may be an archive, whatever follows the end marker', async (t) => {
   for (const [start, length] of [
     [base, 15 << 20],
     [gzipSync(base), 20 << 20],

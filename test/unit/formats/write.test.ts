@@ -51,7 +51,7 @@ const IMAGES: readonly (readonly [title: string, image: ImageParts, names: reado
 ]
 
 for (const [format, compress] of FORMATS) {
-  test(`${format}, ${compress}: what is written is what is read, and is the same bytes every time`, async (t) => {
+  test(`${format}, ${compress}: what is written can be read, and is the same bytes every time`, async (t) => {
     const { dir, scratch } = tempDirs(t)
     for (const [title, image, names] of IMAGES) {
       const outs = ['one', 'two'].map((name) => join(dir, `${title} ${name}`))
@@ -68,7 +68,7 @@ for (const [format, compress] of FORMATS) {
       await source.close()
       assert.deepEqual(readdirSync(scratch), [], title)
     }
-    assert.equal(readdirSync(dir).length, 2 * IMAGES.length + 1, 'nothing beside what was asked for')
+    assert.equal(readdirSync(dir).length, 2 * IMAGES.length + 1, 'nothing but the requested files')
   })
 }
 
@@ -90,7 +90,7 @@ test('standard output gets the same bytes as a file', async (t) => {
   }
 })
 
-test('a file is replaced only when the new one is whole; a link or a pipe in its place is respected', async (t) => {
+test('a file is replaced only when the new one is complete; a link or a pipe is written through', async (t) => {
   const { dir, scratch } = tempDirs(t)
   const options = { format: 'oci-archive', compress: 'none', scratch } as const
   const image = imageOf([top])
@@ -123,7 +123,7 @@ test('a file is replaced only when the new one is whole; a link or a pipe in its
   assert.ok(readFileSync(join(dir, 'dangling')).equals(bytes))
 })
 
-test('where the export fails, nothing is left and the error is the cause', async (t) => {
+test('if the export fails, nothing is left and the error is the cause', async (t) => {
   const { dir, scratch } = tempDirs(t)
   const image = imageOf([base])
   mkdirSync(join(dir, 'full'))
@@ -141,7 +141,7 @@ test('where the export fails, nothing is left and the error is the cause', async
       ['an abort half-way', 'new', interruptedAfter(image, 300_000, () => half.abort()), { format, compress, signal: half.signal }, 'CANCELLED', /interrupted/] as const,
       ['a layer of another size', 'new', { ...exportOf(image, []), layers: exportOf(image, []).layers.map((layer) => ({ ...layer, size: layer.size + 1 })) }, { format, compress: 'none' }, 'CORRUPT', /came where \d+ were recorded/] as const,
       ['no directory to write to', 'none/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*none does not exist/] as const,
-      ['a file for a directory', 'file/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*file does not exist/] as const,
+      ['a file instead of a directory', 'file/new', exportOf(image, []), { format, compress }, 'NOT_FOUND', /the directory .*file does not exist/] as const,
       ]
     }),
     ['a directory as a file', 'full', exportOf(image, []), { format: 'oci-archive' }, 'INVALID_ARGUMENT', /it is a directory/],
@@ -209,7 +209,7 @@ test('progress ends at the total', async (t) => {
   assert.deepEqual(reports.at(-1), { step: 'export', done: total, total, unit: 'bytes' })
 })
 
-/** Real tools over ours, offline: from a local file to a local folder. */
+/** Real tools read our archives, offline: from a local file to a local folder. */
 const TOOLS: readonly (readonly [tool: string, args: (out: string, format: ArchiveFormat, to: string) => readonly string[]])[] = [
   ['skopeo', (out, format, to) => ['--insecure-policy', 'copy', `${transport(format)}:${out}`, `dir:${to}`]],
   ['umoci', (out, _format, to) => ['unpack', '--rootless', '--image', `${out}:1`, to]],
@@ -217,10 +217,10 @@ const TOOLS: readonly (readonly [tool: string, args: (out: string, format: Archi
 
 for (const [tool, args] of TOOLS) {
   for (const [format, compress] of FORMATS) {
-    // umoci 0.4 knows folders only, and no zstd.
+    // umoci 0.4 reads only folders, and no zstd.
     if (tool === 'umoci' && (format !== 'oci-layout' || compress === 'zstd')) continue
     const skip = which(tool) === undefined ? `${tool} is not installed` : false
-    test(`${tool} takes our ${format} with ${compress} layers`, { skip }, async (t) => {
+    test(`${tool} accepts our ${format} with ${compress} layers`, { skip }, async (t) => {
       const { dir, scratch } = tempDirs(t)
       const image = imageOf([base, top], {
         config: { Cmd: ['sh'] },
@@ -295,7 +295,7 @@ async function plainLayers(image: ImageSource['images'][number]): Promise<readon
   return layers
 }
 
-/** Of a file, or of all names and contents in a folder. */
+/** The fingerprint of a file, or of all names and contents in a folder. */
 function fingerprint(path: string): string {
   if (!statSync(path).isDirectory()) return createHash('sha256').update(readFileSync(path)).digest('hex')
   return readdirSync(path)

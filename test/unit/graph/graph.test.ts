@@ -28,7 +28,7 @@ test('A layer is imported, used as a parent, and removed when nobody uses it.', 
     assert.deepEqual([await driver.list(), db.nodes.ready()], [[], []])
   }))
 
-test('A name is taken once, and free again when its layer goes.', () =>
+test('A name can be used once, and is free again when its layer is removed.', () =>
   inWorld(async ({ graph }) => {
     const name = { space: 'id', name: 'work' } as const
     const { id } = await graph.prepare({ name })
@@ -69,7 +69,7 @@ test('A commit replaces names and labels and resets the time; the size is kept.'
     )
   }))
 
-test('A commit of a chain that is here already hands its names over and goes.', () =>
+test('A commit of an existing chain hands its names over to that layer and is removed.', () =>
   inWorld(async ({ graph, driver, db, commit }) => {
     const { node, chainId } = await commit(undefined, digest('aa'))
     const row = await graph.prepare({ name: { space: 'id', name: 'work' } })
@@ -79,7 +79,7 @@ test('A commit of a chain that is here already hands its names over and goes.', 
     assert.equal((await driver.list()).length, 1)
   }))
 
-test('Of two imports of one chain the second one’s layer goes, and both have the first.', () =>
+test('Of two imports of one chain the second one’s layer is removed, and both get the first.', () =>
   inWorld(async ({ graph, driver, commit }) => {
     const late = await graph.begin(undefined)
     const { node, chainId } = await commit(undefined, digest('aa'))
@@ -89,7 +89,7 @@ test('Of two imports of one chain the second one’s layer goes, and both have t
   }))
 
 for (const call of ['create', 'seal']) {
-  test(`Where the driver's ${call} fails, nothing of the layer stays.`, () => {
+  test(`If the driver's ${call} fails, nothing of the layer stays.`, () => {
     let broken = true
     const before = (name: string) => {
       if (broken && name === call) throw new VarveError('RESOURCE_EXHAUSTED', 'plain: no space')
@@ -107,7 +107,7 @@ for (const call of ['create', 'seal']) {
   })
 }
 
-test('Where taking back fails too, the first error is told and the next start takes the layer away.', () => {
+test('If the cleanup fails too, the first error is thrown, and the next start removes the layer.', () => {
   let broken = true
   const before = (call: string) => {
     if (broken && (call === 'seal' || call === 'remove'))
@@ -126,7 +126,7 @@ test('Where taking back fails too, the first error is told and the next start ta
   )
 })
 
-test('Recovery takes away what a dead process left: a half-made node, a half-removed one, an unknown layer.', () =>
+test('Recovery removes what a dead process left: a half-made node, a half-removed one, an unknown layer.', () =>
   inWorld(async ({ db, driver, commit, recover, root, warnings }) => {
     const kept = await commit(undefined, digest('aa'))
     const half = parseLayerId('half')
@@ -134,7 +134,7 @@ test('Recovery takes away what a dead process left: a half-made node, a half-rem
     await driver.create(half, { writable: false })
     db.split.append(node, new Uint8Array(600_000))
     db.nodes.insert({ layer: parseLayerId('gone'), parent: node, kind: 'active', state: 'removing' })
-    // A power cut took its row: an id that this database made up, at the first open after a boot.
+    // A layer whose row was lost in a power cut: its id is this database's, and it is the first open after a boot.
     db.meta.set('boot', 'the one before')
     await driver.create(layerIdOf(db.meta.get('lineage') ?? '', 50, 0), { writable: true })
     mkdir(`${root}/tmp/123-abc`, 0o700)
@@ -148,7 +148,7 @@ test('Recovery takes away what a dead process left: a half-made node, a half-rem
     for (const folder of ['tmp', 'mnt', 'locks']) assert.deepEqual(readdirSync(`${root}/${folder}`), [])
   }))
 
-test('Layers of an image import that was killed go at the next start, but for those that somebody uses by now.', () =>
+test('Layers of a killed image import are removed at the next start, except those that somebody uses by now.', () =>
   inWorld(async ({ db, images, commit, recover, root }) => {
     const living = tryLock(`${root}/locks/tmp-living`)
     const base = await commit(undefined, digest('aa'), 'dead')
@@ -174,7 +174,7 @@ test('Layers of an image import that was killed go at the next start, but for th
     db.images.delete(db.images.byDigest(digest('ee'))?.key ?? 0)
   }))
 
-test('Recovery leaves alone what is under the lock of a living process.', () =>
+test('Recovery leaves alone what a living process has locked.', () =>
   inWorld(async ({ graph, db, driver, recover, root }) => {
     const begun = await graph.begin(undefined)
     const scratch = tryLock(`${root}/locks/tmp-4711-abc`)
@@ -189,7 +189,7 @@ test('Recovery leaves alone what is under the lock of a living process.', () =>
     await graph.remove(begun.node)
   }))
 
-test('Check finds what is amiss, and repairs what is safe.', () =>
+test('Check finds what is wrong, and repairs what is safe.', () =>
   inWorld(async ({ db, driver, graph, findings, commit }) => {
     const { node, chainId } = await commit(undefined, digest('aa'))
     await driver.create(parseLayerId('unknown'), { writable: true })

@@ -1,4 +1,4 @@
-/** A device 0:0 is a whiteout on overlayfs and a device elsewhere: healTree is told which. */
+/** A device 0:0 is a whiteout on overlayfs and a device elsewhere; the caller of healTree says which. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,8 +12,8 @@ import { NEEDS_ROOT } from '../../support/needs-root.js'
 const CHAR = 0o020000
 
 for (const [whiteouts, title] of [
-  [true, 'a whiteout is as good as any other, whatever its attributes'],
-  [false, 'a device 0:0 gets its owner, mode and time back'],
+  [true, 'a whiteout is correct whatever its attributes'],
+  [false, 'a device 0:0 has its owner, mode and time restored'],
 ] as const) {
   test(title, { skip: NEEDS_ROOT }, async (t) => {
     const root = mkdtempSync(join(tmpdir(), 'varve-heal-'))

@@ -37,7 +37,7 @@ async function populate(world: World) {
 
 const nodesLeft = ({ db }: World) => db.nodes.ready().map((row) => row.id)
 
-test('The last name takes the image with it, and the layers that only it used.', () =>
+test('Removing the last name removes the image, and the layers that only it used.', () =>
   inWorld(async (world) => {
     const { base, one, two, first, second } = await populate(world)
     const { images, resolver, db } = world
@@ -50,7 +50,7 @@ test('The last name takes the image with it, and the layers that only it used.',
     assert.deepEqual(nodesLeft(world), [])
   }))
 
-test('By its id an image with several names is refused, unless it is forced.', () =>
+test('Removing an image with several names by its id is refused, unless it is forced.', () =>
   inWorld(async (world) => {
     const { first, base, two } = await populate(world)
     await assert.rejects(
@@ -61,7 +61,7 @@ test('By its id an image with several names is refused, unless it is forced.', (
     assert.deepEqual(nodesLeft(world), [base.node, two.node])
   }))
 
-test('An image that is worked on is refused, and says by whom; forced, its used layers stay.', () =>
+test('Removing an image in use is refused, with the users; if forced, its used layers stay.', () =>
   inWorld(async (world) => {
     const { second, base, one, two } = await populate(world)
     const work = await world.graph.prepare({ name: { space: 'id', name: 'work' }, parent: two.node })
@@ -73,7 +73,7 @@ test('An image that is worked on is refused, and says by whom; forced, its used 
     assert.deepEqual(nodesLeft(world), [base.node, one.node, two.node, work.id])
   }))
 
-test('A name moves; an image without one goes with prune --all only.', () =>
+test('A name can move; an image without a name is removed only by prune --all.', () =>
   inWorld(async (world) => {
     const { first, second, two } = await populate(world)
     world.images.tag(first, 'two')
@@ -88,7 +88,7 @@ test('A name moves; an image without one goes with prune --all only.', () =>
     )
   }))
 
-test('Prune removes bare layers, and keeps what is named, worked on, or below that.', () =>
+test('Prune removes unused layers, and keeps what is named, in use, or below those.', () =>
   inWorld(async (world) => {
     const { base, one, two } = await populate(world)
     const { commit, graph, images } = world
@@ -114,7 +114,7 @@ test('An image whose layer was removed meanwhile is not added, nor are its names
     assert.deepEqual([world.db.images.all(), world.db.references.all()], [[], []])
   }))
 
-test('Check tells an image whose layers are not those of its config.', () =>
+test('Check reports an image whose layers are not those of its config.', () =>
   inWorld(async (world) => {
     const { first } = await populate(world)
     const wrong = imageOf(world, world.db.images.layers(first.key).slice(0, 1), [], { created: 'x' })

@@ -1,4 +1,4 @@
-/** Imports beside others that want, or remove, the same layers. */
+/** Imports beside other processes that need, or remove, the same layers. */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -49,7 +49,7 @@ test('A layer that is removed before its import is done is imported again.', () 
     context.scratch.close()
   }))
 
-test('What the source itself lacks is asked for once.', () =>
+test('A layer that the source lacks is looked up only once.', () =>
   inWorld(async (world) => {
     const { context, calls } = importing(world, async () => {
       throw new VarveError('NOT_FOUND', 'blob sha256:aa: not in the archive')
@@ -61,7 +61,7 @@ test('What the source itself lacks is asked for once.', () =>
     context.scratch.close()
   }))
 
-test('A failing import leaves a layer that another import reported.', () =>
+test('A failing import keeps a layer that another import reported.', () =>
   inWorld(async (world) => {
     const { db } = world
     const brought: number[] = []
@@ -86,7 +86,7 @@ test('A failing import leaves a layer that another import reported.', () =>
     context.scratch.close()
   }))
 
-test('Where taking back fails too, the import’s own error is told.', () => {
+test('If the cleanup fails too, the import’s own error is thrown.', () => {
   let broken = true
   const before = (call: string) => {
     if (broken && call === 'remove') throw new VarveError('UNAVAILABLE', 'plain: remove failed')
@@ -110,7 +110,7 @@ test('Where taking back fails too, the import’s own error is told.', () => {
   )
 })
 
-/** As an import finds a layer that is there. */
+/** The result of an import that finds an existing layer. */
 function layerFound({ db, graph }: World, node: number): ImportedLayer {
   const row = db.layers.get(node)
   assert.ok(row)

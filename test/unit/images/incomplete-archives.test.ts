@@ -1,4 +1,4 @@
-/** Archives that leave out what the store has, and layers of no bytes. */
+/** Archives without layers that the store has, and layers of no bytes. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -44,13 +44,13 @@ async function bytesOf(store: Store, layer: string): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-test('layers that an archive lacks come from the store, also where they lie on others there', async () => {
+test('layers that an archive lacks come from the store, even if they are on other parents there', async () => {
   await inStore(async (store, put) => {
     await store.importImage(put(dockerContent([{ ...imageOf([base, other]), tags: ['first:1'] }])))
     const onBase = dockerContent([{ ...imageOf([base, top]), tags: ['second:1'] }])
     const [second] = await store.importImage(put(without(onBase, base)))
     assert.deepEqual([second?.newLayers, second?.layers], [1, 2])
-    // `other` is on `base` in the store, and the lowest here.
+    // `other` is on `base` in the store, but is the base here.
     const lowest = dockerContent([{ ...imageOf([other, top]), tags: ['third:1'] }])
     const [third] = await store.importImage(put(without(lowest, other)))
     assert.deepEqual([third?.newLayers, third?.layers], [2, 2])
@@ -58,7 +58,7 @@ test('layers that an archive lacks come from the store, also where they lie on o
   })
 })
 
-test('… and where it does not have them either, the import says which is missing and leaves nothing', async () => {
+test('… and if the store lacks them too, the import names the missing one and leaves nothing', async () => {
   await inStore(async (store, put) => {
     const content = dockerContent([{ ...imageOf([base, top]), tags: ['a:1'] }])
     await assert.rejects(store.importImage(put(without(content, top))), {
@@ -69,7 +69,7 @@ test('… and where it does not have them either, the import says which is missi
   })
 })
 
-test('a layer of no bytes, plain or in gzip, is an empty layer and leaves as it came', async () => {
+test('a layer of no bytes, plain or in gzip, is an empty layer and is exported as it was', async () => {
   await inStore(async (store, put) => {
     const parts = imageOf([base, NOTHING, top])
     const content = dockerContent([{ ...parts, tags: ['a:1'] }])
@@ -83,7 +83,7 @@ test('a layer of no bytes, plain or in gzip, is an empty layer and leaves as it 
   })
 })
 
-test('… but no bytes are not the layer that the config announces', async () => {
+test('… but no bytes are not a layer with another digest in the config', async () => {
   await inStore(async (store, put) => {
     const content = dockerContent([{ ...imageOf([base]), tags: ['a:1'] }])
     await assert.rejects(store.importImage(put({ ...content, [`${hexOf(base)}/layer.tar`]: NOTHING })), {

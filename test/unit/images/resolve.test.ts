@@ -6,13 +6,13 @@ import { digest, inWorld, type World } from '../store/world.js'
 
 const CONFIG = Buffer.from('{}')
 
-/** base ← left, base ← right; `left` and `right` share a diff id; an image over each, one over the base. */
+/** base ← left, base ← right; `left` and `right` share a diff id; an image over each, and one over the base. */
 async function populate({ commit, db, graph }: World) {
   const base = await commit(undefined, digest('aa11'))
   const left = await commit(base.node, digest('bb22'))
   const other = await commit(undefined, digest('cc33'))
   const right = await commit(other.node, digest('bb22'))
-  // The diff id of the base once more, higher up.
+  // The base's diff id again, higher up.
   const again = await commit(left.node, digest('aa11'))
   const image = (hex: string, nodes: readonly number[], ...names: string[]) => {
     const key = db.images.insert({
@@ -75,15 +75,15 @@ test('References name images and layers in all their forms.', () =>
       [made.left.chainId.slice(7, 19), undefined, made.left.node],
       [made.left.chainId.slice(0, 19).toUpperCase().replace('SHA256', 'sha256'), undefined, made.left.node],
       [digest('cc33'), undefined, made.other.node],
-      // The chain id in full, though another layer has the same content.
+      // The full chain id, although another layer has the same content.
       [digest('aa11'), undefined, made.base.node],
       [digest('aa11').slice(7), undefined, made.base.node],
-      // A name goes before a prefix of an id, an id spelled as one before a name.
+      // A name wins over a prefix of an id, and a full id over a name.
       ['cc33', made.near, undefined],
       ['sha256:cc33', undefined, made.other.node],
       [layerOf(made.again.node), undefined, made.again.node],
       ['work', undefined, made.active.id],
-      // Engines' layers.
+      // Layers of engines.
       ['default/7/shop', undefined, made.snapshot.id],
       ['default/7', undefined, made.snapshot.id],
       ['shop', undefined, made.snapshot.id],
@@ -104,7 +104,7 @@ test('References name images and layers in all their forms.', () =>
     forgetImages(world)
   }))
 
-test('What is unknown or ambiguous is told with what may be meant.', () =>
+test('An error about an unknown or ambiguous reference lists what may be meant.', () =>
   inWorld(async (world) => {
     const { resolver } = world
     await populate(world)
@@ -170,12 +170,12 @@ test('The nearest word is at most a third away.', () => {
     ['something', undefined],
   ]
   for (const [word, near] of cases) assert.equal(nearest(word, words), near, word)
-  // Anything is near to nothing.
+  // A word without a common letter is never near.
   for (const word of ['', 'x']) assert.equal(nearest(word, ['c', 'ab']), undefined, word)
   assert.equal(nearest('l', ['c', 'ls']), 'ls')
 })
 
-/** Their config is no config; the check at the end would say so. */
+/** Removes the images, whose configs are invalid: the check at the end would report them. */
 function forgetImages({ db }: World): void {
   for (const { key } of db.images.all()) db.images.delete(key)
 }

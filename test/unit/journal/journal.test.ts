@@ -1,4 +1,4 @@
-/** The journal beside a database, written to by disks that take a part, and read where something is damaged. */
+/** The journal beside a database: written with short and failed writes, and read when it is damaged. */
 import assert from 'node:assert/strict'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,7 @@ const told = (journal: Journal) => {
   return [isComplete, ...entries.map(({ generation }) => generation)]
 }
 
-test('a short write is gone on with', (t) => {
+test('a short write is continued', (t) => {
   const { journal } = begun(t)
   arm('short:write:1')
   journal.append(entry(4))
@@ -37,7 +37,7 @@ test('a short write is gone on with', (t) => {
   assert.deepEqual(told(journal), [true, 3, 3, 4, 5])
 })
 
-test('a line that a full disk kept back comes with the next one', (t) => {
+test('a line that a full disk refused is written with the next one', (t) => {
   const { journal } = begun(t)
   arm('ENOSPC:write:1')
   journal.append(entry(4))
@@ -47,7 +47,7 @@ test('a line that a full disk kept back comes with the next one', (t) => {
   assert.deepEqual(told(journal), [true, 3, 3, 4, 5])
 })
 
-test('half a line is no harm where a later one tells it, and a gap where none does', (t) => {
+test('half a line is harmless if a later one covers it, and a gap if none does', (t) => {
   const { path, journal } = begun(t)
   journal.append(entry(4))
   appendFileSync(path, '0123456789abcdef [5,1,"u"')

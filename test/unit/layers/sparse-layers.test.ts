@@ -1,4 +1,4 @@
-/** Layers whose tar has sparse entries: what goes out of them, and which ones a check names. */
+/** Layers whose tar has sparse entries: their export and diff, and which of them a check names. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { body, END, file, header, pax } from '../../support/tar-bytes.js'
 
 const SIZE = 3 << 20
 
-/** A file of 3 MiB with two bytes at 1 MiB, as PAX 1.0 has it. */
+/** A file of 3 MiB with two bytes at 1 MiB, in PAX format 1.0. */
 function sparseTar(headerName: string): Buffer {
   const map = body(`2\n1048576\n2\n${SIZE}\n0\n`)
   return Buffer.concat([
@@ -26,7 +26,7 @@ function sparseTar(headerName: string): Buffer {
     header({ name: headerName, size: map.length + 2 }),
     map,
     body('ab'),
-    // Content is no header, wherever it stands.
+    // Content that looks like a header is not one.
     file('text', 'GNUSparseFile.0/text'),
     END,
   ])
@@ -45,14 +45,10 @@ async function withLayer(tar: Buffer, work: (store: Store, id: string) => Promis
 }
 
 for (const [title, name, findings] of [
-  [
-    'A layer with sparse entries as 0.1.0 wrote them is named by a check',
-    'GNUSparseFile.0/f',
-    ['sparse-entries'],
-  ],
-  ["A layer with another tar's sparse entries is no finding", 'd/GNUSparseFile.0/f', []],
+  ['A check names a layer with sparse entries as 0.1.0 wrote them', 'GNUSparseFile.0/f', ['sparse-entries']],
+  ["A layer with another tar's sparse entries is not a finding", 'd/GNUSparseFile.0/f', []],
 ] as const) {
-  test(`${title}; it is exported as it came, and its diff has the zeros in full`, () => {
+  test(`${title}; it is exported as it was imported, and its diff has the zeros in full`, () => {
     const tar = sparseTar(name)
     return withLayer(tar, async (store, id) => {
       const found = await collect(store.check({ data: true }))

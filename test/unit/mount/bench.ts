@@ -1,4 +1,4 @@
-/** A file system of the test's own, with shared propagation, and a store in it whose layer `work` is mounted. */
+/** A new file system with shared propagation, and a store in it whose layer `work` can be mounted. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,16 +14,16 @@ export interface Opened {
 }
 
 export interface Bench {
-  /** Where the file system is. */
+  /** The mount point of the file system. */
   readonly folder: string
   readonly root: string
-  /** The store by whatever path; closed in the end. */
+  /** Opens the store by any path; it is closed at the end. */
   open(root: string): Promise<Opened>
-  /** Makes the layer `work`, mounts it at the store's own place, and writes `file` there. */
+  /** Creates the layer `work`, mounts it at the store's own mount point, and writes `file` there. */
   mountWork(store: Store): Promise<string>
 }
 
-/** The reason to skip what mounts layers of that driver. */
+/** The reason to skip tests that mount layers of that driver. */
 export function whySkip(driver: string): string | false {
   return NEEDS_ROOT || (driver === 'btrfs' && whyNoFileSystem('btrfs')) || false
 }
@@ -72,7 +72,7 @@ export async function problems(store: Store): Promise<readonly string[]> {
 export const refusal = (words: RegExp) => (error: unknown) =>
   error instanceof VarveError && error.code === 'FAILED_PRECONDITION' && words.test(error.message)
 
-/** The innermost first. */
+/** Mount points below a folder, the innermost first. */
 export function mountsBelow(folder: string): string[] {
   const targets = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')

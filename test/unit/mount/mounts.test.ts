@@ -1,4 +1,4 @@
-/** Mounts between processes: what one waits for, holds open, or keeps in a namespace of its own. */
+/** Mounts between processes: one waits, holds files open, or has its own namespace. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import {
@@ -74,7 +74,7 @@ test('A mount that waited for a commit shows the committed layer, read-only.', {
   }),
 )
 
-test('A mount that is to be forgotten is looked at again first.', () =>
+test('A mount is checked again before it is forgotten.', () =>
   inWorld(async ({ db, root, graph, driver }) => {
     const row = await graph.prepare()
     const target = '/proc'
@@ -84,7 +84,7 @@ test('A mount that is to be forgotten is looked at again first.', () =>
     const [problem] = checkMounts(context)
     assert.match(problem?.message ?? '', /should be mounted at \/proc/)
     db.mounts.delete(row.id, target)
-    assert.equal(await problem?.mend?.run(), false, 'there is nothing to forget')
+    assert.equal(await problem?.mend?.run(), false, 'nothing is forgotten')
     db.mounts.insert({ ...there, bootId: createMountSpace().id })
     assert.equal(await problem?.mend?.run(), false)
     assert.equal(db.mounts.get(row.id, target)?.count, 1)
@@ -92,7 +92,7 @@ test('A mount that is to be forgotten is looked at again first.', () =>
   }))
 
 test(
-  'A mount of a namespace that ended is gone, though another one got its number.',
+  'A mount of an ended namespace is gone, even if another namespace has its number.',
   { skip: NEEDS_ROOT },
   () =>
     inWorld(async ({ db, root, graph, driver, recover }) => {
@@ -123,9 +123,9 @@ test(
     }),
 )
 
-test('What cannot be recovered is warned of, and the rest is.', () =>
+test('What can not be recovered is a warning, and the rest is recovered.', () =>
   inWorld(async ({ db, root, graph, records, driver, uses }) => {
-    // What a power cut left of two layers that this database began: they go at the first open after it.
+    // Two layers that a power cut left without rows: the first open after it removes them.
     const [stuck, free] = [1, 2].map((node) => layerIdOf(db.meta.get('lineage') ?? '', node, 0))
     db.meta.set('boot', 'the one before')
     const isJournaled = true
@@ -187,7 +187,7 @@ for (const driver of ['overlay', 'vfs']) {
   }
 
   onStore(
-    'what has files open stays mounted, and is not committed',
+    'a layer with open files stays mounted, and is not committed',
     async ({ root, varve, attempt }, work) => {
       const target = join(work, 'target')
       mkdirSync(target)
@@ -217,22 +217,19 @@ for (const driver of ['overlay', 'vfs']) {
     },
   )
 
-  onStore(
-    'what is open in a layer that is removed by force is no obstacle',
-    async ({ root, varve, attempt }) => {
-      const place = (await varve('mount', 'work')).trim()
-      const file = openSync(join(place, 'etc/late'), 'w')
-      try {
-        const removed = await attempt(['rm', '--force', 'work'])
-        assert.equal(removed.status, 0, removed.stderr)
-        assert.deepEqual(readdirSync(join(root, 'mnt')), [])
-      } finally {
-        closeSync(file)
-      }
-    },
-  )
+  onStore('open files do not prevent the forced removal of a layer', async ({ root, varve, attempt }) => {
+    const place = (await varve('mount', 'work')).trim()
+    const file = openSync(join(place, 'etc/late'), 'w')
+    try {
+      const removed = await attempt(['rm', '--force', 'work'])
+      assert.equal(removed.status, 0, removed.stderr)
+      assert.deepEqual(readdirSync(join(root, 'mnt')), [])
+    } finally {
+      closeSync(file)
+    }
+  })
 
-  onStore('a mount in another namespace is not taken for one here', async ({ root, varve, attempt }) => {
+  onStore('a mount in another namespace does not count as one in this', async ({ root, varve, attempt }) => {
     const script = `"$@" mount work && echo done && exec sleep 60`
     const command = [process.execPath, CLI, '--root', root, '--driver', driver]
     const other = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...command], {
@@ -302,12 +299,12 @@ for (const driver of ['overlay', 'vfs']) {
     await varve('umount', 'work')
   })
 
-  onStore('a lock that somebody else has for a moment harms nobody', async ({ varve, attempt }) => {
+  onStore('a lock that another process holds for a moment does no harm', async ({ varve, attempt }) => {
     for (const call of ['flock', 'fcntl']) {
       let n = 1
       const create = (errno: string) =>
         attempt(['create', '--parent', SMALL_NAME, '--id', `n${n}`], { VARVE_FAULT: `${errno}:${call}:${n}` })
-      // Any other error tells that there is an nth call.
+      // Another error shows whether there is an nth call.
       for (; (await create('EIO')).status !== 0; n++) {
         const made = await create('EAGAIN')
         assert.equal(made.status, 0, `${call} ${n}: ${made.stderr}`)
@@ -331,7 +328,7 @@ for (const driver of ['overlay', 'vfs']) {
         for (const args of [['work'], ['work', target]]) {
           const printed = await varve.varve('mount', ...args)
           const place = args[1] ?? join(odd, 'mnt', ...readdirSync(join(root, 'mnt')))
-          assert.equal(printed, `${place.replaceAll('\n', '\\x0a')}\n`) // --json has it as it is
+          assert.equal(printed, `${place.replaceAll('\n', '\\x0a')}\n`) // --json prints it unchanged
           assert.match((await varve.attempt(['mount', 'work', join(root, 'tmp')])).stderr, /would cover/)
           assert.equal(readFileSync(join(place, 'etc/release'), 'utf8'), 'small 2\n')
           const checked = await varve.attempt(['check'])
@@ -345,7 +342,7 @@ for (const driver of ['overlay', 'vfs']) {
   })
 }
 
-test('A store with a stuck mount point opens, and check tells.', async () => {
+test('A store with a stuck mount point opens, and check reports it.', async () => {
   await withVarve('vfs', async ({ root, attempt }) => {
     assert.equal((await attempt(['layers'])).status, 0)
     mkdirSync(join(root, 'mnt/foo'))

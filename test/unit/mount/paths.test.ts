@@ -1,4 +1,7 @@
-/** A root by another path than the one a layer was mounted by: the mount is known, stays, and nobody is warned. */
+/**
+ * A root is opened by another path than the one that a layer was mounted by: the mount is known and stays, without a
+ * warning.
+ */
 import assert from 'node:assert/strict'
 import {
   closeSync,
@@ -18,9 +21,9 @@ import { type Bench, mountsBelow, onBench, problems, refusal, run, whySkip } fro
 
 interface Way {
   readonly title: string
-  /** Gives the other path. */
+  /** Returns the other path. */
   readonly to: (bench: Bench) => string
-  /** Where a mount that was at `place` is now. */
+  /** The new path of a mount that was at `place`. */
   readonly moved?: (place: string) => string
   readonly back?: (bench: Bench) => void
 }
@@ -79,7 +82,7 @@ for (const driver of ['overlay', 'vfs', 'btrfs']) {
           assert.deepEqual(store.layer('work').mounts, [moved(place)])
           assert.equal(readFileSync(join(moved(place), 'file'), 'utf8'), 'kept\n')
           await assert.rejects(store.commit('work'), refusal(/is mounted at .*unmount it first/))
-          assert.equal((await store.mount('work')).path, moved(place), 'it is that mount which counts again')
+          assert.equal((await store.mount('work')).path, moved(place), 'the same mount is counted again')
           await store.unmount('work')
           await assert.rejects(store.unmount('work'), refusal(/files are still open there/))
           writeSync(file, 'late\n')
@@ -100,9 +103,9 @@ for (const driver of ['overlay', 'vfs', 'btrfs']) {
     )
   }
 
-  test(`${driver}: a root in a namespace whose mounts are its own`, { skip: whySkip(driver) }, () =>
+  test(`${driver}: a root in a namespace with private mounts`, { skip: whySkip(driver) }, () =>
     onBench(driver, async (bench) => {
-      // It was there before the mount, and so does not see it.
+      // The namespace is older than the mount, and so does not see it.
       const shell = openNamespace()
       try {
         const { store } = await bench.open(bench.root)

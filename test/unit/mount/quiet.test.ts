@@ -1,4 +1,4 @@
-/** A layer that somebody can still write to is not committed, whoever mounted it, and wherever. */
+/** A layer that can still be written to is not committed, whoever mounted it, and wherever. */
 import assert from 'node:assert/strict'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ for (const driver of ['overlay', 'vfs', 'btrfs']) {
     assert.deepEqual(await problems(store), [])
   })
 
-  onDriver('a second mount of it that an admin made', async ({ folder, root, open, mountWork }) => {
+  onDriver('a second mount by an admin', async ({ folder, root, open, mountWork }) => {
     const { store } = await open(root)
     const place = await mountWork(store)
     const second = join(folder, 'second')
@@ -73,7 +73,7 @@ for (const driver of ['overlay', 'vfs', 'btrfs']) {
   })
 
   onDriver(
-    'a mount that the database lost is taken up again, and stays',
+    'a mount that the database lost is recorded again, and stays',
     async ({ root, open, mountWork }) => {
       const { store } = await open(root)
       const place = await mountWork(store)

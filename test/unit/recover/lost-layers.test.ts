@@ -1,4 +1,4 @@
-/** A layer that is gone from the driver: made again where a power cut may have taken it, told as damage where not. */
+/** A layer that the driver has lost: created again if it may have been lost in a power cut, else reported as damage. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,9 @@ interface Opened {
   readonly warnings: readonly string[]
 }
 
-/** A store with a committed snapshot, and on it and on nothing a writable one and a view; their directories are gone. */
+/**
+ * A store with a committed snapshot, and writable snapshots and views with and without it as a parent, without directories.
+ */
 async function withLost(
   use: (open: (boot: 'same' | 'next' | 'unknown', sql?: string) => Promise<Opened>) => Promise<void>,
 ): Promise<void> {
@@ -60,7 +62,7 @@ async function problems(store: Store): Promise<readonly string[]> {
   return found.sort()
 }
 
-test('At the first open after a boot what a power cut took is made again, however long the power was off.', () =>
+test('At the first open after a boot, layers lost in a power cut are created again, however long it lasted.', () =>
   withLost(async (open) => {
     const year = 365 * 24 * 3600_000
     const { store, warnings } = await open(
@@ -76,7 +78,7 @@ test('At the first open after a boot what a power cut took is made again, howeve
     assert.deepEqual(
       await problems(store),
       keys.map((key) => `layer-remade ${key}`),
-      'each is told',
+      'each is reported',
     )
     const [mount] = await store.snapshots.mounts('active on committed')
     assert.ok(mount?.options.includes('rw'))
@@ -85,7 +87,7 @@ test('At the first open after a boot what a power cut took is made again, howeve
     assert.deepEqual(again.warnings, [])
   }))
 
-test('A layer that was on disk long before the power went is damage: it is told, not made up.', () =>
+test('A lost layer that was on disk long before the power cut is damage: it is reported, not created again.', () =>
   withLost(async (open) => {
     const { store, warnings } = await open(
       'next',
@@ -105,21 +107,21 @@ test('A layer that was on disk long before the power went is damage: it is told,
 const DAY = 24 * 3600_000
 const ACTIVE = "SELECT node FROM name WHERE name = 'active on undefined'"
 
-/** What there is about one of the lost layers that tells it from one that was new when the power went. */
+/** Evidence that one of the lost layers was not new at the power cut. */
 const SIGNS: readonly { readonly title: string; readonly sql: string; readonly why: RegExp }[] = [
   {
-    title: 'was mounted for writing, though it is young by all times',
+    title: 'was mounted for writing, though all its times are recent',
     sql: `UPDATE node SET settled = 1 WHERE id = (${ACTIVE})`,
     why: /had been mounted for writing/,
   },
   {
-    title: 'was there for 30 days, when nothing younger is in the store',
+    title: 'is 30 days old, when nothing in the store is younger',
     sql: `UPDATE node SET settled = 1 WHERE id = (${ACTIVE});
       UPDATE node SET created = created - ${30 * DAY}, updated = updated - ${30 * DAY}`,
     why: /been there for more than ten minutes/,
   },
   {
-    title: 'was made while the clock was ahead',
+    title: 'was created while the clock was ahead',
     sql: `UPDATE node SET created = created + ${DAY}, updated = updated + ${DAY} WHERE id = (${ACTIVE})`,
     why: /a clock that was ahead/,
   },
@@ -137,7 +139,7 @@ for (const { title, sql, why } of SIGNS) {
     }))
 }
 
-test("A later row's time that is still to come is no sign of life.", () =>
+test("Another row's time in the future is not evidence of age.", () =>
   withLost(async (open) => {
     const { warnings } = await open(
       'next',
@@ -146,7 +148,7 @@ test("A later row's time that is still to come is no sign of life.", () =>
     assert.equal(warnings.filter((each) => /made again, empty$/.test(each)).length, 3, warnings.join('\n'))
   }))
 
-test('A mount for writing, and an open long after it was made, keep a layer from being made up.', async () => {
+test('A layer is not created again after a mount for writing, or after an open long after its creation.', async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
   const within = async <T>(use: (store: Store) => Promise<T>) => {
     const store = await openStore({ root, drivers: [vfs] })
@@ -165,7 +167,7 @@ test('A mount for writing, and an open long after it was made, keep a layer from
       const all = ['mounted', 'old', 'new'].map(async (id) => (await store.raw.metadata(id)).Directory ?? '')
       return Promise.all(all)
     })
-    // As if it had been made a month before this next open, and the others just before the power went.
+    // As if it had been created a month before the next open, and the others right before the power cut.
     change(
       `UPDATE node SET created = created - ${30 * DAY} WHERE id = (SELECT node FROM name WHERE name = 'old')`,
     )
@@ -185,16 +187,16 @@ test('A mount for writing, and an open long after it was made, keep a layer from
   }
 })
 
-test('In a root that does not say in which boot it was opened nothing is made up.', () =>
+test('In a root without a recorded boot id no layer is created again.', () =>
   withLost(async (open) => {
     const { store, warnings } = await open('unknown')
     assert.deepEqual(warnings, [])
     assert.equal((await problems(store)).length, 3)
-    // Now it says.
+    // Now the boot id is recorded.
     assert.equal((await open('next')).warnings.length, 3)
   }))
 
-test('A new root says so from its beginning.', async () => {
+test('A new root records the boot id from the start.', async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
   try {
     await withOpened({ root, drivers: [vfs], driver: 'vfs' }, async (_options, { db, held }) => {
@@ -206,7 +208,7 @@ test('A new root says so from its beginning.', async () => {
   }
 })
 
-test('Later in the same boot it is damage, and nothing is made up.', () =>
+test('Later in the same boot a lost layer is damage, and none is created again.', () =>
   withLost(async (open) => {
     const { store, warnings } = await open('same')
     assert.deepEqual(warnings, [])
@@ -218,7 +220,7 @@ test('Later in the same boot it is damage, and nothing is made up.', () =>
     )
   }))
 
-test('A committed layer is never made up: what is on it stays lost, and the next open tries again.', () =>
+test('A committed layer is never created again: its lost children stay lost, and the next open tries again.', () =>
   withLost(async (open) => {
     const opened = await open('same')
     const [base] = await opened.store.snapshots.view('look', { parent: 'committed' })
@@ -238,7 +240,7 @@ test('A committed layer is never made up: what is on it stays lost, and the next
     }
   }))
 
-test('It is made again with the options that it had.', async () => {
+test('A layer is created again with its options.', async () => {
   const root = mkdtempSync(join(tmpdir(), 'varve-lost-'))
   const asked: (ReadonlyMap<string, string> | undefined)[] = []
   const takesAll = altered(vfs, (driver) => ({

@@ -1,4 +1,4 @@
-/** The database's own copies in `backup/`: when one is made, what it is, what an interrupted one leaves, and what it is good for. */
+/** The backups of the database in `backup/`: when one is made, its content, what an interrupted one leaves, and its use. */
 import assert from 'node:assert/strict'
 import {
   closeSync,
@@ -27,7 +27,7 @@ import { layerTar } from '../store/layer-tar.js'
 const DAY = 86_400_000
 const SOON = { first: 1, look: 20 }
 
-test('A copy is the database as it is, whole, 0600, without a log beside it.', () =>
+test('A backup is the whole current database, with mode 0600 and without a log beside it.', () =>
   inRoot(async ({ root, context }) => {
     await backUp(context)
     const [copy] = backupsIn(root)
@@ -42,7 +42,7 @@ test('A copy is the database as it is, whole, 0600, without a log beside it.', (
     }
   }))
 
-test('After as many copies as are kept the oldest goes.', () =>
+test('When there are more backups than are kept, the oldest is removed.', () =>
   inRoot(async ({ root, context }) => {
     const made: number[] = []
     for (let n = 0; n < KEPT + 1; n++) {
@@ -56,20 +56,20 @@ test('After as many copies as are kept the oldest goes.', () =>
 
 const DUE: readonly {
   readonly title: string
-  /** Of the last copy; undefined: there is none. */
+  /** The age of the last backup; undefined: there is none. */
   readonly age: number | undefined
   readonly isChanged: boolean
   readonly isDue: boolean
 }[] = [
-  { title: 'there is none', age: undefined, isChanged: false, isDue: true },
-  { title: 'the last is young', age: DAY / 2, isChanged: true, isDue: false },
+  { title: 'there is no backup', age: undefined, isChanged: false, isDue: true },
+  { title: 'the last is recent', age: DAY / 2, isChanged: true, isDue: false },
   { title: 'the last is old', age: DAY + 1000, isChanged: true, isDue: true },
   { title: 'the last is old, and nothing changed', age: DAY + 1000, isChanged: false, isDue: false },
   { title: 'the clock went back', age: -DAY, isChanged: true, isDue: true },
 ]
 
 for (const { title, age, isChanged, isDue } of DUE) {
-  test(`Whether a copy is made by itself: ${title}.`, () =>
+  test(`A backup is${isDue ? '' : ' not'} made by itself: ${title}.`, () =>
     inRoot(async ({ root, context }) => {
       if (age !== undefined) {
         await backUp(context)
@@ -81,22 +81,22 @@ for (const { title, age, isChanged, isDue } of DUE) {
       const end = keepBackups(context, SOON)
       const wanted = () => backupsIn(root)[0]?.generation === generationOf(context.db)
       try {
-        // A look that finds nothing to do leaves nothing to wait for: a few of them.
+        // If there is nothing to do, there is nothing to wait for but a few looks.
         if (isDue) await until(wanted)
         else await new Promise((resolve) => setTimeout(resolve, 5 * SOON.look))
       } finally {
         await end()
       }
       assert.equal(backupsIn(root).length, (age === undefined ? 0 : 1) + (isDue ? 1 : 0))
-      // The lock is what each copy begins with.
+      // Every backup begins by taking the lock.
       assert.equal(statSync(join(root, 'locks')).mtimeMs === before, !isDue)
     }))
 }
 
-test('One that is ended before it is done leaves nothing, and the next one is whole.', () =>
+test('A backup that is interrupted leaves nothing, and the next one is whole.', () =>
   inRoot(async ({ root, context }) => {
     const end = keepBackups(context, { first: 0, look: DAY })
-    // It has its lock from its beginning to its end.
+    // A backup holds the lock from its beginning to its end.
     await until(() => readdirSync(join(root, 'locks')).includes('backup'))
     await end()
     const left = backupsIn(root)
@@ -109,7 +109,7 @@ test('One that is ended before it is done leaves nothing, and the next one is wh
     assert.equal(backupsIn(root).length, 1)
   }))
 
-test('A damaged database is not copied, and the copies that are there stay.', () =>
+test('A damaged database is not backed up, and the existing backups stay.', () =>
   inRoot(async ({ root, context }) => {
     await backUp(context)
     const before = backupsIn(root)
@@ -132,13 +132,13 @@ test('A damaged database is not copied, and the copies that are there stay.', ()
 
 interface Loss {
   readonly title: string
-  /** Is the copy of before the last changes? */
+  /** Is the backup from before the last changes? */
   readonly isOld: boolean
   lose(root: string): void
 }
 
 const LOSSES: readonly Loss[] = [
-  { title: 'varve.db is garbage, the copy old', isOld: true, lose: garbage },
+  { title: 'varve.db is garbage, and the backup old', isOld: true, lose: garbage },
   {
     title: 'varve.db is garbage, and there is no journal',
     isOld: false,
@@ -156,7 +156,7 @@ const LOSSES: readonly Loss[] = [
     },
   },
   {
-    title: 'varve.db is garbage, and the last copy too',
+    title: 'varve.db is garbage, and the last backup too',
     isOld: true,
     lose(root) {
       garbage(root)
@@ -166,7 +166,7 @@ const LOSSES: readonly Loss[] = [
 ]
 
 for (const { title, isOld, lose } of LOSSES) {
-  test(`Nothing is lost where ${title}: "check --rebuild" takes the last good copy, and the journal.`, () =>
+  test(`Nothing is lost if ${title}: "check --rebuild" uses the last good backup and the journal.`, () =>
     inRoot(async ({ root, context }) => {
       if (isOld) await backUp(context)
       await within(root, async (store) => {
@@ -251,7 +251,7 @@ function garbage(root: string): void {
   writeFileSync(join(root, 'varve.db'), Buffer.alloc(20_000, 'no database '))
 }
 
-/** The test runner ends what never comes true. */
+/** Waits until it is so. The test runner ends a wait that takes forever. */
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5))
 }

@@ -22,7 +22,7 @@ async function inFolder(work: (root: string, folder: string) => Promise<void>): 
   }
 }
 
-test('A root of no use goes, but not from under one who opens it.', () =>
+test('An unused root is removed, but not while somebody opens it.', () =>
   inFolder(async (root, folder) => {
     const first = await openRoot(root)
     removeRoot(root)
@@ -30,16 +30,16 @@ test('A root of no use goes, but not from under one who opens it.', () =>
     const waiting = openRoot(root)
     first.opening.release()
     removeRoot(root)
-    assert.deepEqual(readdirSync(folder), [], 'nobody had it')
+    assert.deepEqual(readdirSync(folder), [], 'it was removed')
     const second = await waiting
-    assert.equal(second.made, true, 'it was made anew')
+    assert.equal(second.made, true, 'it was created again')
     assert.deepEqual(readdirSync(root).sort(), ['locks', 'mnt', 'tmp'])
     removeRoot(root)
     second.opening.release()
     assert.equal((await openRoot(root)).made, false)
   }))
 
-test('A root whose parent is missing, or that is a file, is told at once.', () =>
+test('A root whose parent is missing, or that is a file, is an error at once.', () =>
   inFolder(async (root) => {
     await assert.rejects(openRoot(`${root}/a`), {
       code: 'FAILED_PRECONDITION',
@@ -48,7 +48,7 @@ test('A root whose parent is missing, or that is a file, is told at once.', () =
     await assert.rejects(openRoot('/dev/null'), { code: 'FAILED_PRECONDITION', message: /not a directory/ })
   }))
 
-test("A root is its owner's alone: one that is open to others is closed, with a word, unless it is something else.", () =>
+test('A root that is open to others gets mode 0700, with a warning, unless it holds other things.', () =>
   inFolder(async (root) => {
     const warnings: string[] = []
     const prepare = () => prepareRoot(root, (message) => warnings.push(message))
@@ -56,17 +56,17 @@ test("A root is its owner's alone: one that is open to others is closed, with a 
     mkdirSync(root)
     chmodSync(root, 0o755)
     prepare()
-    assert.equal(modeOf(), '700', 'an empty one')
+    assert.equal(modeOf(), '700', 'an empty root')
     writeFileSync(`${root}/varve.db`, '')
     chmodSync(root, 0o755)
     prepare()
     prepare()
-    assert.equal(modeOf(), '700', 'one of ours')
+    assert.equal(modeOf(), '700', 'a root of varve')
     rmSync(`${root}/varve.db`)
     writeFileSync(`${root}/etc`, '')
     chmodSync(root, 0o755)
     prepare()
-    assert.equal(modeOf(), '755', 'one that holds other things')
+    assert.equal(modeOf(), '755', 'a root that holds other things')
     assert.deepEqual(
       warnings.map((warning) => warning.slice(`root ${root}: `.length)),
       [

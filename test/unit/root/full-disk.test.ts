@@ -1,6 +1,6 @@
 /**
- * The way out of a full disk: with no byte free and with no inode free, filled by a container's own writes, opening and
- * looking work, and so does all that frees space; by another process beside a service, and by the service itself.
+ * A full disk can be freed. Without a free byte or inode, after a container's own writes, opening and reading work, and so
+ * does everything that frees space: by another process beside a service, and by the service itself.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -22,7 +22,7 @@ import { dockerContent, imageOf, tarOf } from '../formats/build.js'
 
 const SMALL: Readonly<Record<string, FileSystemOptions>> = {
   ext4: { size: '48M', make: ['-N', '600'] },
-  // The least that mkfs.xfs makes.
+  // The smallest size that mkfs.xfs accepts.
   xfs: { size: '300M', make: ['-i', 'maxpct=1'] },
   btrfs: { size: '160M' },
 }
@@ -58,7 +58,7 @@ const STEPS: readonly (readonly [what: string, work: (store: Store, ids: Ids) =>
       assert.deepEqual(findings, [])
     },
   ],
-  ['rm --force of what is mounted', (store, { work }) => store.remove(work, { force: true })],
+  ['rm --force of a mounted layer', (store, { work }) => store.remove(work, { force: true })],
   ['rm', (store, { mounted }) => store.remove(mounted)],
   ['rm of the image', (store) => store.remove('app:1', { force: true })],
   ['prune', (store) => store.prune()],
@@ -69,10 +69,10 @@ interface Ids {
   readonly mounted: string
 }
 
-describe('the way out of a full disk', () => {
+describe('a full disk can be freed', () => {
   for (const [kind, driver, full] of CELLS) {
     for (const beside of ['another process', 'a service']) {
-      it(`${driver.name} on ${kind}, no ${full}: ${beside} frees`, async (t) => {
+      it(`${driver.name} on ${kind}, no ${full}: ${beside} frees space`, async (t) => {
         const why = whyNoFileSystem(kind)
         if (why !== undefined) return t.skip(why)
         const disk = openFileSystem(kind, SMALL[kind])
@@ -90,7 +90,7 @@ describe('the way out of a full disk', () => {
           const mounted = (await service.create({ parent: 'app:1' })).id
           const places = await Promise.all([work, mounted].map((id) => service.mount(id)))
           fs.writeFileSync(join(places[1]?.path ?? '', 'some'), 'some')
-          fill(places[0]?.path ?? '', full) // as a container does
+          fill(places[0]?.path ?? '', full) // as a container would
           if (beside === 'another process') await service.close()
           for (const [what, step] of STEPS) {
             fill(disk.path, full)
@@ -106,7 +106,7 @@ describe('the way out of a full disk', () => {
           assert.deepEqual(service.layers(), [])
           await service.close()
         } catch (error) {
-          t.diagnostic(String(error)) // closing the disk says only that it is busy
+          t.diagnostic(String(error)) // closing the disk fails too then, only because it is busy
           throw error
         } finally {
           disk.close()

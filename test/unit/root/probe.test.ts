@@ -16,7 +16,7 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-/** Looks into its scratch directory, as a driver that tries a mount does. */
+/** A driver whose probe looks into its scratch directory. */
 function looking(seen: string[]) {
   const module = plainModule({ name: 'plain', priority: 1 })
   return {
@@ -29,7 +29,7 @@ function looking(seen: string[]) {
   }
 }
 
-test('Drivers are asked about a root that is not there, on its file system, and nothing stays.', () =>
+test('Drivers are probed for a missing root, on its file system, and nothing stays.', () =>
   inFolder(async (folder) => {
     const seen: string[] = []
     const root = `${folder}/not/yet`
@@ -45,7 +45,7 @@ test('Drivers are asked about a root that is not there, on its file system, and 
     })
   }))
 
-test('What a killed process left goes at the next call, and nothing else.', () =>
+test('The next call removes what a killed process left, and nothing else.', () =>
   inFolder(async (folder) => {
     const names = [
       `.varve-probe-${NOBODY}-1`,

@@ -1,4 +1,4 @@
-/** A store on a read-only file system can be looked into, also where a crash left its log; nothing can be changed. */
+/** A store on a read-only file system can be read, even if a crash left a log; nothing can be changed. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -30,7 +30,7 @@ for (const [driver, kind, options] of [
       const image = imageOf([tarOf({ a: 'a' }), tarOf({ b: 'b' })])
       fs.writeFileSync(archive, tarOf(dockerContent([{ ...image, tags: ['app:1'] }])))
       await writer.importImage(archive)
-      // As a crash leaves it: the last transactions are in the log.
+      // As after a crash: the last transactions are in the log.
       const [database, log] = ['varve.db', 'varve.db-wal'].map((name) => join(root, name)) as [string, string]
       execFileSync('cp', ['-a', database, log, work])
       assert.ok(fs.statSync(log).size > 0)
@@ -60,7 +60,7 @@ for (const [driver, kind, options] of [
       }
       assert.deepEqual(copies(), [])
 
-      // A looker that is killed leaves its copy to the next one; a living one's stays.
+      // The next reader removes the copy of a killed one, but not that of a living one.
       const [storeModule, driverModule] = ['core/store.js', `drivers/${driver.name}/driver.js`].map(
         (path) => new URL(`../../../${path}`, import.meta.url).href,
       )

@@ -24,17 +24,17 @@ async function inRoot(work: (root: string) => Promise<void>): Promise<void> {
 const CASES: readonly {
   readonly title: string
   readonly options: Partial<SelectOptions>
-  /** Folders there are in the root. */
+  /** Existing folders in the root. */
   readonly folders?: readonly string[]
-  /** The driver with its options, or the error. */
+  /** The selected driver with its options, or the error. */
   readonly result: string | readonly [code: string, words: RegExp]
 }[] = [
   { title: 'the first by priority that is supported', options: {}, result: 'overlay' },
-  { title: 'the one that is asked for', options: { driver: 'vfs' }, result: 'vfs' },
-  { title: 'the one the root was made with', options: { prior: 'vfs' }, result: 'vfs' },
-  { title: 'the same one, asked for', options: { prior: 'vfs', driver: 'vfs' }, result: 'vfs' },
+  { title: 'the requested driver', options: { driver: 'vfs' }, result: 'vfs' },
+  { title: 'the driver that the root was made with', options: { prior: 'vfs' }, result: 'vfs' },
+  { title: 'the same driver, requested', options: { prior: 'vfs', driver: 'vfs' }, result: 'vfs' },
   {
-    title: 'another one than the root’s is refused with the way out',
+    title: 'another driver than the root’s is refused, and the error says what to do',
     options: { prior: 'vfs', driver: 'overlay' },
     result: [
       'FAILED_PRECONDITION',
@@ -42,17 +42,17 @@ const CASES: readonly {
     ],
   },
   {
-    title: 'an unknown driver is told with the nearest',
+    title: 'an unknown driver is an error that suggests the nearest',
     options: { driver: 'overlay2' },
     result: ['INVALID_ARGUMENT', /no such driver: "overlay2"; did you mean "overlay"\?/],
   },
   {
-    title: 'one that does not work here is told with its reason',
+    title: 'a driver that does not work here is an error with its reason',
     options: { driver: 'btrfs' },
     result: ['FAILED_PRECONDITION', /btrfs can't be used in .*: wrong file system: as the test has it/],
   },
   {
-    title: 'none works: every reason is told',
+    title: 'if no driver works, the error has every reason',
     options: {
       drivers: [
         plainModule({ name: 'a', verdict: 'unsupported' }),
@@ -62,7 +62,7 @@ const CASES: readonly {
     result: ['FAILED_PRECONDITION', /no storage driver.*a: unsupported: as.*b: prerequisite missing: as/s],
   },
   {
-    title: 'a driver this varve does not have',
+    title: 'a driver that this varve lacks',
     options: { prior: 'aufs' },
     result: ['FAILED_PRECONDITION', /made with the driver aufs, which this varve does not have/],
   },
@@ -73,19 +73,19 @@ const CASES: readonly {
     result: ['FAILED_PRECONDITION', /made with the driver vfs, but it also holds layers of overlay/],
   },
   {
-    title: 'layers, but a database that knows nothing of them',
+    title: 'layers that the database does not know',
     options: {},
     folders: ['overlay/x/diff'],
     result: ['FAILED_PRECONDITION', /holds layers of overlay, but its database has no memory.*backup/],
   },
-  { title: 'an empty home is no state', options: {}, folders: ['vfs/dir'], result: 'overlay' },
+  { title: 'an empty home is not state', options: {}, folders: ['vfs/dir'], result: 'overlay' },
   {
-    title: 'options go to the driver they name',
+    title: 'options go to the driver that they name',
     options: { storageOptions: ['overlay.colour=red', 'vfs.colour=blue', 'colour=green'] },
     result: 'overlay colour=green',
   },
   {
-    title: 'an unknown option is told with the nearest',
+    title: 'an unknown option is an error that suggests the nearest',
     options: { storageOptions: ['color=red'] },
     result: ['INVALID_ARGUMENT', /"color": driver overlay has no option "color"; did you mean "colour"\?/],
   },

@@ -1,4 +1,6 @@
-/** Index, diff and tree of a layer agree (the check reads every file), and so do the drivers, whatever its tar hides or links. */
+/**
+ * A layer's index, diff and tree agree, and so do the drivers, whatever its tar hides or links. The check reads every file.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 import type { Driver, DriverModule } from '../../../core/driver.js'
 
-/** The module with some of its driver's methods in other words. */
+/** The module with some of its driver's methods replaced. */
 export function altered(module: DriverModule, change: (driver: Driver) => Partial<Driver>): DriverModule {
   return {
     ...module,

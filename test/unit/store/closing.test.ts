@@ -7,7 +7,7 @@ import { openStore } from '../../../core/store.js'
 import { closeAfter, closeAll } from '../../../core/sys/close-all.js'
 import { plainModule } from './plain-driver.js'
 
-test('All is closed, the last first; the first error is thrown, the others are told.', async () => {
+test('Everything is closed, the last first; the first error is thrown, the others are warnings.', async () => {
   const closed: string[] = []
   const closer = (name: string, message?: string) => () => {
     closed.push(name)
@@ -29,7 +29,7 @@ test('All is closed, the last first; the first error is thrown, the others are t
   assert.deepEqual(warnings.slice(2), ['closing: second', 'closing: third', 'closing: first'])
 })
 
-/** A store over a driver whose `close` fails, and a root that goes afterwards. */
+/** A module whose driver's `close` fails, and a root that is removed afterwards. */
 async function withBadClose(work: (root: string, module: ReturnType<typeof plainModule>) => Promise<void>) {
   const folder = mkdtempSync(`${tmpdir()}/varve-closing-`)
   const plain = plainModule()
@@ -44,7 +44,7 @@ async function withBadClose(work: (root: string, module: ReturnType<typeof plain
   }
 }
 
-test('A store whose driver can’t be closed gives back its scratch space and its database all the same.', () =>
+test('A store whose driver can’t be closed still releases its scratch space and its database.', () =>
   withBadClose(async (root, module) => {
     const store = await openStore({ root, drivers: [module] })
     await assert.rejects(store.close(), /close failed/)
@@ -52,7 +52,7 @@ test('A store whose driver can’t be closed gives back its scratch space and it
     assert.deepEqual([readdirSync(`${root}/tmp`), readdirSync(`${root}/locks`)], [[], []])
   }))
 
-test('What fails while an opening is undone does not hide why it was undone.', () =>
+test('An error while a failed open is undone does not hide the first error.', () =>
   withBadClose(async (root, module) => {
     const warnings: string[] = []
     const open: typeof module.open = async (context) => ({
@@ -71,7 +71,7 @@ test('What fails while an opening is undone does not hide why it was undone.', (
     assert.match(warnings.join(), /close failed/)
   }))
 
-test('What comes from outside is parsed at the edge.', () =>
+test('Input from outside is parsed at the edge.', () =>
   withBadClose(async (root, module) => {
     const store = await openStore({ root, drivers: [module] })
     const invalid = { code: 'INVALID_ARGUMENT' }

@@ -1,4 +1,4 @@
-/** A real little backend for the store's own tests: a layer is a directory, a child a copy of its parent. */
+/** A minimal real backend for the store's own tests: a layer is a directory, a child a copy of its parent. */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import type { Change, Driver, DriverModule, Verdict } from '../../../core/driver.js'
 import { VarveError } from '../../../core/errors.js'
@@ -9,7 +9,7 @@ export interface PlainOptions {
   readonly name?: string
   readonly priority?: number
   readonly verdict?: Verdict
-  /** Called before each call of the driver's; may throw or wait. */
+  /** Called before each call of the driver; may throw or wait. */
   readonly before?: (call: string, id: LayerId) => void | Promise<void>
 }
 

@@ -1,4 +1,4 @@
-/** What another process does between a look and the lock: it is looked at again under the lock. */
+/** Another process acts between a check and the lock, so the check is repeated under the lock. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isCode, VarveError } from '../../../core/errors.js'
@@ -21,7 +21,7 @@ async function oneImage(world: World, names: readonly string[]) {
   return { node, row }
 }
 
-/** Does `meanwhile` while `work` waits for the lock of the node. */
+/** Runs `meanwhile` while `work` waits for the node's lock. */
 async function whileWaiting<T>(
   { graph }: World,
   node: number,
@@ -39,7 +39,7 @@ async function whileWaiting<T>(
 const clean = (world: World, row: Parameters<World['images']['remove']>[0]) =>
   world.images.remove(row, row.digest, { force: true })
 
-test('A tag that is made while an image is being removed by its id keeps it.', () =>
+test('A tag that is added while an image is being removed by its id keeps the image.', () =>
   inWorld(async (world) => {
     const { node, row } = await oneImage(world, [])
     const { images, db } = world
@@ -57,7 +57,7 @@ test('A tag that is made while an image is being removed by its id keeps it.', (
     await clean(world, row)
   }))
 
-test('A name that is no longer the last one when its turn comes takes no image with it.', () =>
+test('Removing a name that is no longer the last one keeps the image.', () =>
   inWorld(async (world) => {
     const { node, row } = await oneImage(world, ['old:1'])
     const { images, db } = world
@@ -72,7 +72,7 @@ test('A name that is no longer the last one when its turn comes takes no image w
     await clean(world, row)
   }))
 
-test('A name that moved away while its image was to be removed takes no image with it.', () =>
+test('Removing a name that meanwhile moved to another image keeps both images.', () =>
   inWorld(async (world) => {
     const { node, row } = await oneImage(world, ['old:1'])
     const { images, db } = world
@@ -88,7 +88,7 @@ test('A name that moved away while its image was to be removed takes no image wi
     for (const image of db.images.all()) await clean(world, image)
   }))
 
-test('A writable layer that is made while its image is being removed keeps it.', () =>
+test('A writable layer that is created while its image is being removed keeps the image.', () =>
   inWorld(async (world) => {
     const { node, row } = await oneImage(world, ['old:1'])
     const { images, graph, db } = world
@@ -103,7 +103,7 @@ test('A writable layer that is made while its image is being removed keeps it.',
     await clean(world, row)
   }))
 
-test('Prune --all leaves an image that gets a name meanwhile, and its layers.', () =>
+test('Prune --all keeps an image that gets a name meanwhile, and its layers.', () =>
   inWorld(async (world) => {
     const { node, row } = await oneImage(world, [])
     const { images, db } = world
@@ -118,7 +118,7 @@ test('Prune --all leaves an image that gets a name meanwhile, and its layers.', 
     await clean(world, row)
   }))
 
-test('Prune tells how far it is and heeds an abort between two layers.', () =>
+test('Prune reports progress, and an abort takes effect between two layers.', () =>
   inWorld(async ({ images, commit, db }) => {
     const base = await commit(undefined, digest('aa'))
     await commit(base.node, digest('bb'))
@@ -138,7 +138,7 @@ test('Prune tells how far it is and heeds an abort between two layers.', () =>
     )
   }))
 
-test('What an import brought and somebody else wants by now stays when the import fails.', () =>
+test('A layer of a failed import stays if somebody else uses it by now.', () =>
   inWorld(async ({ graph, db, commit }) => {
     const mine = await commit(undefined, digest('aa'), 'mine')
     const wanted = await commit(undefined, digest('bb'), 'mine')
@@ -152,7 +152,7 @@ test('What an import brought and somebody else wants by now stays when the impor
     )
   }))
 
-test('A layer stays when its lock can’t be given back after it was declared ready.', () =>
+test('A layer stays if its lock can’t be released after it became ready.', () =>
   inWorld(async ({ graph, db, driver }) => {
     const begun = await graph.begin(undefined)
     const lock = {
@@ -168,7 +168,7 @@ test('A layer stays when its lock can’t be given back after it was declared re
     await graph.remove(begun.node)
   }))
 
-test('To abandon a layer never throws: what failed about it is a warning.', () => {
+test('Abandoning a layer never throws: an error is a warning.', () => {
   let broken = true
   const before = (call: string) => {
     if (broken && call === 'remove') throw new VarveError('UNAVAILABLE', 'plain: remove failed')
@@ -184,7 +184,7 @@ test('To abandon a layer never throws: what failed about it is a warning.', () =
   )
 })
 
-/** Records what a commit would, without a tar: one row, and the facts of the diff id. */
+/** Records what a commit would, without a tar: one row, and the digests. */
 const recording = (world: World, after: (node: number) => void = () => {}) =>
   ({
     async record(node: number) {
@@ -201,7 +201,7 @@ const committing = (world: World, layers: Layers) => ({
   warn: (text: string) => void world.warnings.push(text),
 })
 
-test('A commit that fails after its record leaves none of it on the writable layer.', () =>
+test('A commit that fails after recording leaves no record of the writable layer.', () =>
   inWorld(async (world) => {
     const { db, graph } = world
     const { id } = await graph.prepare({ name: { space: 'id', name: 'work' } })
@@ -215,7 +215,7 @@ test('A commit that fails after its record leaves none of it on the writable lay
     db.mounts.delete(id, '/nowhere')
   }))
 
-test('A layer is committed together with its image or not at all, and a commit to a name can be done again.', () =>
+test('A layer is committed together with its image or not at all, and a commit to a name can be repeated.', () =>
   inWorld(async (world) => {
     const { db, graph, images } = world
     const { id } = await graph.prepare()
@@ -224,7 +224,7 @@ test('A layer is committed together with its image or not at all, and a commit t
     const failing = { ...committing(world, layers), images: broken }
     await assert.rejects(commit(failing, id, { name: 'mine:1' }), /no image now/)
     assert.deepEqual([db.nodes.get(id)?.kind, db.images.all()], ['active', []])
-    // A layer that was committed without a name gets its image later.
+    // A layer that was committed without a name can get its image later.
     await commit(committing(world, layers), id)
     await assert.rejects(commit(committing(world, layers), id), fails('FAILED_PRECONDITION', /is committed/))
     const first = await commit(committing(world, layers), id, { name: 'mine:1' })

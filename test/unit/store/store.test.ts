@@ -30,7 +30,7 @@ interface Place {
   file(name: string, bytes: Buffer): string
 }
 
-/** A folder of the test's own; in the end every stored byte of its root is checked. */
+/** Runs `work` in a new folder; at the end every stored byte of its root is checked. */
 async function inPlace(driver: string, work: (place: Place) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(`${tmpdir()}/varve-store-`)
   const root = `${folder}/root`
@@ -76,7 +76,7 @@ const TOP = layerTar(['etc/', 'etc/passwd =changed', 'var/.wh.log', 'new/.wh..wh
 for (const name of ['vfs', 'overlay']) {
   const options = { skip: name === 'overlay' ? NEEDS_ROOT : false }
 
-  test(`${name}: layers come in, are looked into, and go out as the same bytes.`, options, () =>
+  test(`${name}: layers are imported, read, and exported as the same bytes.`, options, () =>
     inPlace(name, async ({ open, file }) => {
       const store = await open()
       try {
@@ -130,7 +130,7 @@ for (const name of ['vfs', 'overlay']) {
   )
 
   test(
-    `${name}: a writable layer is made, mounted, changed, committed, and its image goes round.`,
+    `${name}: a writable layer is created, mounted, changed and committed, and its image is exported and imported.`,
     { skip: NEEDS_ROOT },
     () =>
       inPlace(name, async ({ open, file, folder }) => {
@@ -183,51 +183,57 @@ for (const name of ['vfs', 'overlay']) {
       }),
   )
 
-  test(`${name}: random layers come back byte for byte, and the tree is what the index says.`, options, () =>
-    inPlace(name, async ({ open, file }) => {
-      const store = await open()
-      try {
-        await fc.assert(
-          fc.asyncProperty(fc.array(layerArbitrary, { minLength: 1, maxLength: 3 }), async (layers) => {
-            let parent: string | undefined
-            // What a run before this one left where it failed.
-            for (const layer of [...store.layers()].reverse()) await store.remove(layer.id)
-            const tars = layers.map(layerTar)
-            const ids: string[] = []
-            for (const tar of tars) {
-              const { id } = await store.importLayer(
-                file('layer.tar', tar),
-                parent === undefined ? {} : { parent },
-              )
-              ids.push(id)
-              parent = id
-            }
-            for (const [at, id] of ids.entries())
-              assert.deepEqual(await bytesOf(store.exportLayer(id)), tars[at])
-            assert.deepEqual(await collect(store.check({ data: true })), [])
-          }),
-          randomRuns(10),
+  test(
+    `${name}: random layers are exported byte for byte, and the tree agrees with the index.`,
+    options,
+    () =>
+      inPlace(name, async ({ open, file }) => {
+        const store = await open()
+        try {
+          await fc.assert(
+            fc.asyncProperty(fc.array(layerArbitrary, { minLength: 1, maxLength: 3 }), async (layers) => {
+              let parent: string | undefined
+              // Removes what a failed run before this one left.
+              for (const layer of [...store.layers()].reverse()) await store.remove(layer.id)
+              const tars = layers.map(layerTar)
+              const ids: string[] = []
+              for (const tar of tars) {
+                const { id } = await store.importLayer(
+                  file('layer.tar', tar),
+                  parent === undefined ? {} : { parent },
+                )
+                ids.push(id)
+                parent = id
+              }
+              for (const [at, id] of ids.entries())
+                assert.deepEqual(await bytesOf(store.exportLayer(id)), tars[at])
+              assert.deepEqual(await collect(store.check({ data: true })), [])
+            }),
+            randomRuns(10),
+          )
+        } finally {
+          await store.close()
+        }
+      }),
+  )
+
+  test(
+    `${name}: two processes import the same layer at once; both get it, and it exists once.`,
+    options,
+    () =>
+      inPlace(name, async ({ open, file, root }) => {
+        const tars = [file('base.tar', BASE), file('top.tar', TOP)]
+        const outputs = await Promise.all(
+          [1, 2, 3].map(() => run(process.execPath, [CHILD, root, name, ...tars])),
         )
-      } finally {
+        assert.equal(new Set(outputs.map(({ stdout }) => stdout)).size, 1)
+        const store = await open()
+        assert.equal(store.layers().length, 2)
         await store.close()
-      }
-    }),
+      }),
   )
 
-  test(`${name}: two processes import the same at once; both have it, and it is there once.`, options, () =>
-    inPlace(name, async ({ open, file, root }) => {
-      const tars = [file('base.tar', BASE), file('top.tar', TOP)]
-      const outputs = await Promise.all(
-        [1, 2, 3].map(() => run(process.execPath, [CHILD, root, name, ...tars])),
-      )
-      assert.equal(new Set(outputs.map(({ stdout }) => stdout)).size, 1)
-      const store = await open()
-      assert.equal(store.layers().length, 2)
-      await store.close()
-    }),
-  )
-
-  test(`${name}: an import that fails or is given up leaves nothing.`, options, () =>
+  test(`${name}: an import that fails or is aborted leaves nothing.`, options, () =>
     inPlace(name, async ({ open, file, root }) => {
       const store = await open()
       try {
@@ -259,7 +265,7 @@ for (const name of ['vfs', 'overlay']) {
 
 const NAMES = ['a', 'b', 'a-b', 'a/a', 'a/b', 'b/a', 'a/a/b', 'b/a/b']
 
-/** Entries in any order, also ones that replace each other, whiteouts of nothing, and hard links. */
+/** Entries in any order, including ones that replace each other, whiteouts of missing files, and hard links. */
 const layerArbitrary = fc
   .array(
     fc.record({
@@ -277,9 +283,9 @@ const layerArbitrary = fc
         .split('/')
         .slice(0, -1)
         .map((_, i, parts) => parts.slice(0, i + 1).join('/'))
-      // What a tar may do below a symlink or a file is the extractor's tests' affair.
+      // Entries below a symlink or a file are left to the extractor's tests.
       if (above.some((each) => (types.get(each) ?? 'd') !== 'd')) continue
-      // The upper directories are directories in every layer, so they may be implied; the others get an entry.
+      // Top-level directories are directories in every layer, so they may be implied; the others get an entry.
       if (above.length === 0 && path !== 'a-b' && 'fsl'.includes(kind)) continue
       const inner = above[1]
       if (inner !== undefined && !types.has(inner)) {
@@ -317,7 +323,7 @@ const layerArbitrary = fc
   })
 
 test(
-  'Mounts are counted, known to the next process, and forgotten when they are gone.',
+  'Mounts are counted, known to the next process, and forgotten when they disappear.',
   { skip: NEEDS_ROOT },
   () =>
     inPlace('overlay', async ({ open, file, folder }) => {
@@ -363,7 +369,7 @@ test(
     }),
 )
 
-test('A root that can not be used is told, and nothing is made.', async () => {
+test('An unusable root is an error, and nothing is created.', async () => {
   const folder = mkdtempSync(`${tmpdir()}/varve-store-`)
   try {
     writeFileSync(`${folder}/file`, '')

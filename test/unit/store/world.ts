@@ -1,4 +1,4 @@
-/** The store's parts over a root of the test's own, and a full check at its end. */
+/** The parts of a store over a new root, with a full check at the end. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,9 +9,9 @@ import type { CheckContext } from '../../../core/check/problem.js'
 import { type Database, openDatabase } from '../../../core/db/database.js'
 import type { Driver } from '../../../core/driver.js'
 import { createSnapshots } from '../../../core/engines/snapshots.js'
-import { createGraph, type Graph } from '../../../core/graph/graph.js'
+import { createGraph } from '../../../core/graph/graph.js'
 import { createLayerLocks } from '../../../core/graph/locks.js'
-import type { TarFacts } from '../../../core/graph/types.js'
+import type { Graph, TarFacts } from '../../../core/graph/types.js'
 import { type ChainId, chainIdOf, type Digest, parseDigest } from '../../../core/ids.js'
 import { createImages, type Images } from '../../../core/images/images.js'
 import { createResolver, type Resolver } from '../../../core/images/resolve.js'
@@ -39,7 +39,7 @@ export interface World {
   readonly warnings: string[]
   recover(): Promise<void>
   findings(repair?: boolean): Promise<readonly Finding[]>
-  /** A committed layer with a made-up diff id; `claim`: of an import whose image is not there yet. */
+  /** A committed layer with a made-up diff id. `claim`: it belongs to an import whose image does not exist yet. */
   commit(
     parent: number | undefined,
     diffId: Digest,
@@ -47,7 +47,7 @@ export interface World {
   ): Promise<{ node: number; chainId: ChainId }>
 }
 
-/** Runs `test` in a fresh world; afterwards the store must be whole, and the driver have what the rows say. */
+/** Runs `test` in a new world. Afterwards the store must check clean, and the driver must have the layers of the rows. */
 export async function inWorld(
   test: (world: World) => Promise<void>,
   options: PlainOptions = {},
@@ -60,7 +60,7 @@ export async function inWorld(
     try {
       const world = await createWorld(root, db, options)
       await test(world)
-      assert.deepEqual(await world.findings(), [], 'the store is whole in the end')
+      assert.deepEqual(await world.findings(), [], 'the store is whole at the end')
     } finally {
       db.close()
     }
@@ -141,7 +141,7 @@ function emptyRecord(emit: (chunk: Uint8Array) => void): void {
   writer.end()
 }
 
-/** A digest that starts with these hex digits and goes on with zeros. */
+/** A digest of these hex digits, padded with zeros. */
 export function digest(hex: string): Digest {
   return parseDigest(`sha256:${hex.padEnd(64, '0')}`)
 }

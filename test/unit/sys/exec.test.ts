@@ -5,14 +5,14 @@ import { VarveError } from '../../../core/errors.js'
 import { run, which } from '../../../core/sys/exec.js'
 import { errno, scratch } from './scratch.js'
 
-test('output, errors and input are bytes, whole, whatever their size', async () => {
+test('output, errors and input are complete bytes, whatever their size', async () => {
   const input = Buffer.alloc(3_000_000, '\0\xff\n', 'latin1')
   const { stdout, stderr } = await run('cat', ['-'], { input })
   assert.equal(stdout.equals(input), true)
   assert.equal(stderr, '')
 })
 
-test('arguments reach the command as they are: there is no shell, and no input', async () => {
+test('arguments reach the command unchanged: there is no shell, and no input', async () => {
   const { stdout } = await run('printf', ['%s|', '$HOME', '; ls', '', '*', "a'b"])
   assert.equal(stdout.toString(), "$HOME|; ls||*|a'b|")
   assert.equal((await run('cat', [])).stdout.length, 0)
@@ -23,7 +23,7 @@ test('a command that does not read its input is judged by its exit status', asyn
   await assert.rejects(run('false', [], { input: Buffer.alloc(1_000_000) }), errno('UNAVAILABLE'))
 })
 
-test('a failure has the command, the status, its words in the C locale, and all as data', async () => {
+test('a failure has the command, the status and its message in the C locale, all of it also as data', async () => {
   const failure = run('ls', ['/no such directory'])
   await assert.rejects(failure, (error) => {
     assert.equal(error instanceof VarveError, true)
@@ -76,11 +76,11 @@ test('an abort or a timeout kills the command and what it started', async (t) =>
   for (const pid of fs.readFileSync(pids, 'utf8').trim().split(' ')) await gone(pid)
 })
 
-test('a command killed by another is told so', async () => {
+test('a command that is killed by another process is reported so', async () => {
   await assert.rejects(run('sh', ['-c', 'kill -TERM $$']), { message: /: killed by SIGTERM$/ })
 })
 
-test('which finds what VARVE_PATH has, by absolute directories only; else what the system has, whatever is in PATH', (t) => {
+test('which looks in the absolute directories of VARVE_PATH, else in the system’s, whatever is in PATH', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/bin/directory`, { recursive: true })
   fs.writeFileSync(`${root}/bin/tool`, '', { mode: 0o755 })
@@ -101,7 +101,7 @@ test('which finds what VARVE_PATH has, by absolute directories only; else what t
     assert.equal(which(name), undefined)
 })
 
-/** Its kill is sent, but it ends in its own time; a zombie is not ours to reap. */
+/** Waits for the end of a killed process; a zombie counts as ended, since its parent has to reap it. */
 async function gone(pid: string): Promise<void> {
   for (let tries = 0; /^State:\s+[^ZX]/m.test(status(pid)); tries++) {
     assert.equal(tries < 1000, true, `process ${pid} still runs`)

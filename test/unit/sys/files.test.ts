@@ -10,7 +10,7 @@ import { errno, scratch } from './scratch.js'
 const { O_CREAT, O_RDWR, O_WRONLY, O_RDONLY, O_DIRECTORY, O_EXCL, O_NOFOLLOW } = fs.constants
 const KiB = 1024
 
-test('every byte but NUL and the slash is good in a name, everywhere a name is', (t) => {
+test('every byte but NUL and the slash is valid in every name', (t) => {
   const root = scratch(t)
   const bytes = Array.from({ length: 255 }, (_, i) => i + 1).filter((byte) => byte !== 0x2f)
   const names = bytes.map((byte) => `${String.fromCharCode(byte)}x`)
@@ -32,7 +32,7 @@ test('every byte but NUL and the slash is good in a name, everywhere a name is',
   assert.deepEqual(node, expected)
 })
 
-test('a text with more than one byte a character is its UTF-8', (t) => {
+test('a string with multi-byte characters is its UTF-8', (t) => {
   const root = scratch(t)
   files.mkdir(`${root}/${fromText('grüße')}`, 0o755)
   assert.deepEqual(fs.readdirSync(root), ['grüße'])
@@ -95,7 +95,7 @@ test('a hard link to a symlink links the symlink', (t) => {
   assert.equal(lstat(`${root}/m`).nlink, 2)
 })
 
-test('readdir tells types, and thousands of entries', (t) => {
+test('readdir returns types, and thousands of entries', (t) => {
   const root = scratch(t)
   for (let i = 0; i < 5000; i++) fs.writeFileSync(`${root}/${'n'.repeat(i % 200)}${i}`, '')
   assert.equal(new Set(files.readdir(root)).size, 5000)
@@ -112,7 +112,7 @@ test('readdir tells types, and thousands of entries', (t) => {
   for (const { name, type } of entries) assert.equal(type, name)
 })
 
-test('reads and writes go where they are told, also into shared memory', (t) => {
+test('reads and writes use the given position, also with shared memory', (t) => {
   const root = scratch(t)
   const fd = files.open(`${root}/f`, O_CREAT | O_RDWR, 0o600)
   files.writeAll(fd, new Uint8Array([1, 2, 3, 4, 5]))

@@ -1,4 +1,4 @@
-/** What is told of a file system that is full: bytes, files or both. */
+/** The error of a full file system says what has run out: bytes, inodes or both. */
 import assert from 'node:assert/strict'
 import { closeSync, constants, openSync, writeFileSync, writeSync } from 'node:fs'
 import { describe, it } from 'node:test'
@@ -14,7 +14,7 @@ const FLAGS = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
 interface Case {
   readonly kind: 'ext4' | 'tmpfs' | 'btrfs' | 'xfs'
   readonly options: FileSystemOptions
-  /** What is used up; the kernel's words then, by the call that makes a file. */
+  /** What is used up, and the kernel's error then for the call that creates a file. */
   readonly fill: readonly ('bytes' | 'files')[]
   readonly ranOut: ReturnType<typeof whatRanOut>
   readonly says: RegExp
@@ -51,7 +51,7 @@ const CASES: readonly Case[] = [
   },
 ]
 
-describe('a full file system says of what it is full', () => {
+describe('the error of a full file system says what has run out', () => {
   for (const { kind, options, fill, ranOut, says } of CASES) {
     it(`${kind}, full of ${fill.join(' and ')}: ${ranOut}`, (t) => {
       const why = whyNoFileSystem(kind)

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { checkoutDirectory } from '../../../fixtures/cache.js'
 
-/** What runs in libuv's pool, outside of any jail, or looks for a file by the jailed root. */
+/** Code that runs in libuv's pool, outside any jail, or that looks for a file in the jailed root. */
 const OUTSIDE = [
   /from 'node:fs\/promises'/,
   /\bpromises\b.*from 'node:fs'/,
@@ -21,7 +21,7 @@ test('code that may run in a jail makes no asynchronous file call, runs no comma
   )
   assert.notEqual(jailers.length, 0)
   const reached = new Set(jailers)
-  // A set grows while it is walked: all that the jailers import, and what that imports.
+  // The set grows during the loop: all that the jailers import, directly or not.
   for (const file of reached) for (const imported of imports(file)) reached.add(imported)
   assert.equal(reached.has(join(root, 'core/sys/files.ts')), true)
   const broken = [...reached].flatMap((file) =>
@@ -40,7 +40,7 @@ function sources(root: string): string[] {
     )
 }
 
-/** Files of ours that `file` imports, but for types and what only prepares the jail. */
+/** Our files that `file` imports, except for types and for what only prepares the jail. */
 function imports(file: string): string[] {
   const found = read(file).matchAll(/^import (?!type )[^']*'(\.{1,2}\/[^']*)\.js'/gm)
   return [...found]

@@ -1,4 +1,4 @@
-/** A worker that jails itself, tries to get out by every synchronous call it has, and tells what it found. */
+/** A worker that jails itself, tries to get out by every synchronous call, and reports what it found. */
 import * as fs from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import * as files from '../../../core/sys/files.js'
@@ -10,7 +10,7 @@ export interface JailTask {
   /** A directory outside that no call may reach. */
   readonly outside: string
   readonly cycles: number
-  /** Stay in there until the thread is terminated. */
+  /** Stays in the jail until the thread is terminated. */
   readonly stay?: boolean
 }
 
@@ -38,7 +38,7 @@ try {
   jail.leave()
   for (let i = 0; i < cycles; i++) {
     const next = enterJail(dir)
-    if (i === cycles - 1) escapes() // as well kept as in the first
+    if (i === cycles - 1) escapes() // the last jail holds as well as the first
     next.leave()
   }
   const after = { cwd: stat('.').ino, umask: umaskOfThread(), fds: openFiles() }
@@ -85,7 +85,7 @@ function umaskOfThread(): string {
   return /Umask:\s*(\d+)/.exec(fs.readFileSync('/proc/thread-self/status', 'utf8'))?.[1] ?? ''
 }
 
-/** What the descriptors of the process lead to, but for those of other threads, which read `outside` all the time. */
+/** The targets of the process's descriptors, without those of other threads, which read `outside` all the time. */
 function openFiles(): readonly string[] {
   return fs
     .readdirSync('/proc/self/fd')
@@ -98,7 +98,7 @@ function linkOf(path: string): string {
   try {
     return fs.readlinkSync(path)
   } catch {
-    // The descriptor that the listing itself had, or one of another thread.
+    // The descriptor of the listing itself, or one of another thread.
     return ''
   }
 }

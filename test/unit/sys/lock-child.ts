@@ -1,4 +1,7 @@
-/** Takes the lock of the file, or of a name in it, that its arguments tell, says so, and keeps it until it is killed or its input ends. */
+/**
+ * Takes the lock of the file, or the name in it, of its arguments, reports it, and holds it until it is killed or its input
+ * ends.
+ */
 import { lock, lockIn } from '../../../core/sys/lock.js'
 
 const [file = '', name] = process.argv.slice(2)

@@ -11,7 +11,7 @@ import { errno, scratch } from './scratch.js'
 
 const CHILD = fileURLToPath(new URL('./lock-child.js', import.meta.url))
 
-test('one holder at a time, in one process too; the file comes and goes with the lock', (t) => {
+test('a lock has one holder at a time, also in one process; its file exists only with the lock', (t) => {
   const file = `${scratch(t)}/lock\xff`
   const first = tryLock(file)
   assert.notEqual(first, undefined)
@@ -41,7 +41,7 @@ for (const end of ['killed', 'done'] as const) {
   })
 }
 
-test('a thread that is terminated holds it no longer', async (t) => {
+test('a terminated thread no longer holds a lock', async (t) => {
   const file = `${scratch(t)}/lock`
   const worker = new Worker(CHILD, { argv: [file], stdout: true, stdin: true })
   await once(worker.stdout, 'data')
@@ -65,7 +65,7 @@ test('an abort ends the wait at once, and takes nothing', async (t) => {
   ;(await lock(file, { signal: new AbortController().signal })).release()
 })
 
-test('twenty who wait get it one after the other, with its file unlinked each time', async (t) => {
+test('twenty waiters get the lock one after the other, with its file unlinked each time', async (t) => {
   const file = `${scratch(t)}/lock`
   let inside = 0
   let turns = 0
@@ -83,7 +83,7 @@ test('twenty who wait get it one after the other, with its file unlinked each ti
   assert.equal(fs.existsSync(file), false)
 })
 
-test('names in one file: one holder of each, whoever has the others, and the file stays', (t) => {
+test('names in one file are separate locks, and the file stays', (t) => {
   const file = `${scratch(t)}/lock\xff`
   const before = openDescriptors()
   const first = tryLockIn(file, 'one')
@@ -139,7 +139,7 @@ test('a thousand names are a thousand locks', (t) => {
 
 const isRoot = process.getuid?.() === 0
 
-test('a file that root makes in somebody else’s directory is theirs', {
+test('a lock file that root creates in another user’s directory belongs to that user', {
   skip: isRoot ? false : 'only root can give files away',
 }, (t) => {
   const directory = scratch(t)
@@ -149,7 +149,7 @@ test('a file that root makes in somebody else’s directory is theirs', {
   assert.deepEqual([uid, gid], [65_534, 65_533])
 })
 
-test('what cannot be a lock is an error', (t) => {
+test('a path that can’t be a lock is an error', (t) => {
   const root = scratch(t)
   fs.symlinkSync('elsewhere', `${root}/link`)
   assert.throws(() => tryLock(`${root}/no/lock`), errno('ENOENT'))
@@ -160,7 +160,7 @@ test('what cannot be a lock is an error', (t) => {
   assert.throws(() => tryLockIn(root, 'name'), errno('EISDIR'))
 })
 
-/** A process that holds the lock of `file`, or of a name in it. */
+/** Starts a process that holds the lock of a file, or of a name in it. */
 async function holder(t: TestContext, ...args: readonly string[]) {
   const child = spawn(process.execPath, [CHILD, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = once(child, 'close')

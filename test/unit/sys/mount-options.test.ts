@@ -43,7 +43,7 @@ for (const [value, lowers, dataLowers] of LOWERS) {
   })
 }
 
-test('names of any characters come back from the data they are joined to', () => {
+test('names of any characters can be parsed from the data that they are joined to', () => {
   const name = fc
     .string({ unit: fc.constantFrom('a', ':', '\\', ',', ' ', '\xff', '\n'), minLength: 1 })
     .map((text) => `/${text}`)
@@ -82,7 +82,7 @@ test('data of one page is left as it is; beyond, the common directory becomes a 
   assert.equal(seen.length, 2)
 })
 
-/** At commas that no backslash is before: what the kernel does first. */
+/** Splits at commas without a backslash before them, as the kernel does first. */
 function splitWords(data: string): string[] {
   return data.match(/(?:\\.|[^\\,])+/gs) ?? []
 }

@@ -46,7 +46,7 @@ test('a nested subvolume of btrfs goes with its tree', async (t) => {
   assert.deepEqual(fs.readdirSync(root), [])
 })
 
-test('ficlone where the file system cannot is an error by name', (t) => {
+test('ficlone on a file system without it is an error that names it', (t) => {
   const root = scratch(t)
   attach([{ type: 'tmpfs', source: 'none', options: ['size=1m'] }], root)
   fs.writeFileSync(`${root}/a`, 'x')
@@ -56,7 +56,7 @@ test('ficlone where the file system cannot is an error by name', (t) => {
   close(to)
 })
 
-test('statfs says what Node says, and names what it knows', (t) => {
+test('statfs agrees with Node, and names the types that it knows', (t) => {
   const root = scratch(t)
   const { bsize, blocks, files } = statfs(root)
   const node = fs.statfsSync(root)
@@ -66,7 +66,7 @@ test('statfs says what Node says, and names what it knows', (t) => {
   assert.throws(() => statfs(`${root}/no`), { name: 'SysError', code: 'ENOENT' })
 })
 
-/** A new file system in a file, mounted for this test; undefined (and the test skipped) where that is not possible. */
+/** A new file system in a file, mounted for this test; undefined, and the test is skipped, where that is impossible. */
 async function fileSystem(
   t: TestContext,
   type: string,
@@ -89,7 +89,7 @@ async function fileSystem(
   try {
     attach([{ type, source: device, options: [] }], root)
   } finally {
-    // Detached for good when the mount is gone, which is then all there is to clean up.
+    // The loop device is detached by itself when the mount is gone, so only the mount must be cleaned up.
     await run('losetup', ['--detach', device])
   }
   return root

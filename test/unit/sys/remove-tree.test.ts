@@ -8,7 +8,7 @@ import { removeTree } from '../../../core/sys/files.js'
 import { attach, unmount } from '../../../core/sys/mount.js'
 import { errno, scratch } from './scratch.js'
 
-test('files, directories, links and nothing at all go; what links point to stays', (t) => {
+test('files, directories, links and missing paths are removed; the targets of links stay', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/outside`)
   fs.writeFileSync(`${root}/outside/keep`, '')
@@ -25,7 +25,7 @@ test('files, directories, links and nothing at all go; what links point to stays
   assert.deepEqual(fs.readdirSync(`${root}/outside`), ['keep'])
 })
 
-test('a trailing slash is the directory itself; what names no entry is refused', (t) => {
+test('a trailing slash means the directory itself; a path that names no entry is refused', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/a/b`, { recursive: true })
   removeTree(`${root}/a/b//`)
@@ -36,9 +36,9 @@ test('a trailing slash is the directory itself; what names no entry is refused',
   assert.equal(fs.existsSync(`${root}/a`), true)
 })
 
-test('10,000 levels, far beyond any path, go with few descriptors open', (t) => {
+test('10,000 levels, far beyond any path, are removed with few open descriptors', (t) => {
   const root = scratch(t)
-  // Deeper and deeper by a rename below a new top: no path is ever long.
+  // Grows by renaming the tree below a new top, so that no path is ever long.
   fs.mkdirSync(`${root}/top`)
   for (let level = 0; level < 10_000; level++) {
     fs.mkdirSync(`${root}/next`)
@@ -52,18 +52,18 @@ test('10,000 levels, far beyond any path, go with few descriptors open', (t) => 
   assert.equal(openFiles(), before)
 })
 
-test('a directory of 20,000 files and 2,000 directories go', (t) => {
+test('a directory of 20,000 files and 2,000 directories is removed', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/top`)
   fs.writeFileSync(`${root}/file`, '')
-  // Links to one inode: an inode each would only cost time.
+  // Hard links to one inode, since separate inodes would only cost time.
   for (let i = 0; i < 20_000; i++) fs.linkSync(`${root}/file`, `${root}/top/f${i}`)
   for (let i = 0; i < 2_000; i++) fs.mkdirSync(`${root}/top/d${i}`)
   removeTree(`${root}/top`)
   assert.equal(fs.existsSync(`${root}/top`), false)
 })
 
-test('two who remove one tree at once both succeed', async (t) => {
+test('two processes that remove one tree at once both succeed', async (t) => {
   const root = scratch(t)
   const start = new Int32Array(new SharedArrayBuffer(4))
   const script = `
@@ -75,7 +75,7 @@ test('two who remove one tree at once both succeed', async (t) => {
     })`
   for (let round = 0; round < 3; round++) {
     const tree = `${root}/${round}`
-    // Deeper than the descriptors kept open.
+    // Deeper than the number of descriptors that stay open.
     for (const a of 'abcd') fs.mkdirSync(`${tree}/${a}/${'deep/'.repeat(round * 50)}/x`, { recursive: true })
     for (let i = 0; i < 200; i++) fs.mkdirSync(`${tree}/a/${i}/below`, { recursive: true })
     for (let i = 0; i < 200; i++) fs.writeFileSync(`${tree}/a/${i}/below/file`, '')
@@ -105,7 +105,7 @@ test('a mount below is an error, and its content stays', (t) => {
   removeTree(`${root}/tree`)
 })
 
-test('one who is not root removes his directories whatever their bits, and nobody else’s', (t) => {
+test('a user other than root removes his own directories whatever their mode, and nobody else’s', (t) => {
   const root = scratch(t)
   fs.chmodSync(root, 0o755)
   fs.mkdirSync(`${root}/home`)

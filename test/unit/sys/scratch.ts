@@ -1,4 +1,4 @@
-/** A directory for one test, gone after it with whatever is mounted in it. */
+/** A directory for one test, removed after it with everything mounted in it. */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ export function scratch(t: TestContext): string {
   return directory
 }
 
-/** Matches an error of that code: a SysError, a VarveError or one of Node's. */
+/** Matches a SysError, a VarveError or a Node error with this code. */
 export function errno(code: string): (error: unknown) => boolean {
   return (error) => error instanceof Error && 'code' in error && error.code === code
 }

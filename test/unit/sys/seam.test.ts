@@ -52,16 +52,16 @@ for (const fault of [
   })
 }
 
-test('calls of all threads are counted together, by name', (t) => {
+test('the calls of all threads are counted together, by name', (t) => {
   const child = run(t, 'worker', scratch(t), undefined)
   const counted = JSON.parse(child.stdout) as { counts: [string, number][]; total: number; changing: number }
-  // The main thread's readdir and the worker's three, of a directory that is read to its end by two calls.
+  // The main thread's readdir and the worker's three; each reads its directory to the end with two calls.
   assert.deepEqual(Object.fromEntries(counted.counts), { mkdir: 3, open: 4, getdents: 8, close: 4 })
   assert.equal(counted.total, 19)
   assert.equal(counted.changing, 3)
 })
 
-test('counts begin anew after a reset', (t) => {
+test('counts begin at zero after a reset', (t) => {
   const root = scratch(t)
   readdir(root)
   resetCounts()

@@ -16,7 +16,7 @@ const KINDS: readonly (readonly [name: string, is: (mode: number) => boolean])[]
   ['socket', stat.isSocket],
 ]
 
-test('lstat says what Node says, of every type, and each type is one type only', async (t) => {
+test('lstat agrees with Node for every type, and each type is exactly one', async (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/directory`)
   fs.writeFileSync(`${root}/file`, 'x'.repeat(70_000), { mode: 0o4711 })
@@ -99,7 +99,7 @@ for (const { title, sec, nsec } of TIMES) {
   })
 }
 
-test('only what is not there is undefined; other failures say what, on what', (t) => {
+test('only a missing file is undefined; other errors name the call and the path', (t) => {
   const root = scratch(t)
   fs.writeFileSync(`${root}/f`, '')
   assert.equal(stat.lstatOrUndefined(`${root}/nothing`), undefined)

@@ -1,4 +1,4 @@
-/** Opens, closes and keeps descriptors of both kinds in a worker thread. */
+/** Opens, closes and keeps descriptors of Node and of our own in a worker thread. */
 import * as fs from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { close, open, openAt, readdir } from '../../../core/sys/files.js'

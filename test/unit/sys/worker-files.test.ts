@@ -36,7 +36,7 @@ function link(fd: string): string {
   try {
     return fs.readlinkSync(`/proc/self/fd/${fd}`)
   } catch {
-    // The descriptor that the listing itself had.
+    // The descriptor of the listing itself.
     return ''
   }
 }

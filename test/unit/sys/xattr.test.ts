@@ -13,7 +13,7 @@ const VALUES: readonly (readonly [title: string, name: string, value: string])[]
   ['only NULs', 'user.c', '\0\0\0'],
   ['a name that is not UTF-8', 'user.\xff\xfe', 'x'],
   ['the longest name', `user.${'n'.repeat(250)}`, 'x'],
-  ['a trusted one', 'trusted.overlay.opaque', 'y'],
+  ['a trusted attribute', 'trusted.overlay.opaque', 'y'],
   // version 2, effective, permitted CAP_NET_BIND_SERVICE (include/uapi/linux/capability.h)
   ['a file capability', 'security.capability', '\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0'],
 ]

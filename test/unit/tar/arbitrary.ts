@@ -1,4 +1,4 @@
-/** Random entries, within what each dialect can say. */
+/** Random entries that each dialect can represent. */
 import fc from 'fast-check'
 import type { EntryType, SparseSegment, TarEntry } from '../../../core/tar/entry.js'
 import type { Dialect } from '../../support/tar-bytes.js'
@@ -13,7 +13,7 @@ const bytes = (max: number, min = 1) =>
   fc.uint8Array({ minLength: min, maxLength: max }).map((array) => Buffer.from(array).toString('latin1'))
 const noNul = (text: string) => text.replaceAll('\0', '\x01')
 const name = (max: number) => bytes(max).map(noNul)
-/** No trailing slash, which would make a v7 file a directory; long ones more often than fast-check alone would. */
+/** Without a trailing slash, which would make a v7 file a directory; long paths more often than by fast-check's default. */
 const path = (max: number) =>
   fc.oneof(name(Math.min(max, 30)), name(max)).map((text) => `${text.replace(/\/+$/, '')}x`.slice(-max))
 const types: readonly EntryType[] = [
@@ -41,7 +41,7 @@ const xattrs = fc
   )
   .map((list) => new Map(list))
 
-/** Ascending segments with gaps of any size, also none. */
+/** Ascending segments with gaps of any size, including 0. */
 const segments = fc
   .tuple(fc.array(fc.tuple(fc.nat(5000), fc.integer({ min: 1, max: 700 })), { maxLength: 60 }), fc.nat(5000))
   .map(([list, tail]) => {

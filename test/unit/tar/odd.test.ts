@@ -1,4 +1,4 @@
-/** Odd archives, made byte by byte: what entries they have, or why they are refused. */
+/** Odd archives, made byte by byte: their entries, or why they are refused. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { VarveError } from '../../../core/errors.js'
@@ -71,7 +71,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
   ['type 7 is a file', [file('f', 'x', { type: '7' })], [{ type: 'file', content: 'x' }]],
   ['an unknown type is a file', [file('f', 'x', { type: 'Z' })], [{ type: 'file', content: 'x' }]],
   [
-    'a volume label is no entry',
+    'a volume label is not an entry',
     [file('label', '', { type: 'V', magic: 'gnu' }), file('a', '')],
     [{ path: 'a' }],
   ],
@@ -96,7 +96,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
     [{ path: `${'p'.repeat(131)}/n` }],
   ],
   [
-    'GNU times are no prefix',
+    'GNU times are not a prefix',
     [header({ name: 'n', magic: 'gnu', patch: [[345, '14000000000\x0014000000001\0']] })],
     [{ path: 'n' }],
   ],
@@ -155,7 +155,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
   ['an empty name', [header({ name: '', type: '5' })], [{ path: '' }]],
 
   [
-    'sizes of links and directories mean nothing',
+    'sizes of links and directories are ignored',
     [
       header({ name: 'h', type: '1', linkname: 'a', size: 999 }),
       header({ name: 'd/', type: '5', size: 4096 }),
@@ -212,7 +212,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
   ],
 
   [
-    'every PAX key of ours',
+    'every PAX key that we read',
     [
       x(
         ['path', LONG],
@@ -254,7 +254,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
   ],
   ...TIMES,
   [
-    'empty PAX values leave the header',
+    'empty PAX values leave the header’s value',
     [x(['path', ''], ['uname', ''], ['size', ''], ['mtime', '']), file('a', 'x', { uname: 'u' })],
     [{ path: 'a', uname: 'u', content: 'x' }],
   ],
@@ -307,7 +307,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
     ],
   ],
   [
-    'global headers set defaults, headers of their own win, empty values end them',
+    'global headers set defaults, an entry’s own header wins, empty values end them',
     [
       g(['uid', '5'], ['gname', 'all'], ['SCHILY.xattr.user.x', '1'], ['comment', 'abc']),
       header({ name: 'a', uid: 1 }),
@@ -396,7 +396,7 @@ const ACCEPTED: readonly (readonly [title: string, tar: Buffer[], entries: Expec
     ],
   ],
   [
-    'a sparse version nobody knows is a plain file',
+    'an unknown sparse version is a plain file',
     [x(['GNU.sparse.major', '2'], ['GNU.sparse.minor', '0']), file('x', 'ab')],
     [{ path: 'x', content: 'ab' }],
   ],
@@ -468,11 +468,7 @@ const REFUSED: readonly (readonly [title: string, tar: Buffer[], message: RegExp
     [x(['size', '9007199254740992']), header({ name: 'a' })],
     /its size is no number that we can hold/,
   ],
-  [
-    'a PAX mtime that is no time',
-    [x(['mtime', 'now']), header({ name: 'a' })],
-    /its mtime is no time: "now"/,
-  ],
+  ['an invalid PAX mtime', [x(['mtime', 'now']), header({ name: 'a' })], /its mtime is no time: "now"/],
   [
     'a NUL in a PAX path',
     [x(['path', 'a\0b']), header({ name: 'a' })],
@@ -514,11 +510,7 @@ const REFUSED: readonly (readonly [title: string, tar: Buffer[], message: RegExp
     /global headers set more than 16 KiB/,
   ],
   ['a part of a volume set', [header({ name: 'm', type: 'M', magic: 'gnu' })], /entry "m".*another volume/],
-  [
-    'a sparse type of another tar',
-    [header({ name: 's', type: 'S' })],
-    /sparse file of an unknown form/,
-  ],
+  ['a sparse type of another tar', [header({ name: 's', type: 'S' })], /sparse file of an unknown form/],
   [
     'a sparse directory',
     [x(['GNU.sparse.map', '0,0'], ['GNU.sparse.size', '9']), header({ name: 'd', type: '5' })],
@@ -541,7 +533,7 @@ const REFUSED: readonly (readonly [title: string, tar: Buffer[], message: RegExp
     /longer than its payload|no list of numbers/,
   ],
   ['a map of letters', SPARSE_1('one\n'), /no list of numbers/],
-  ['a map of a number without end', SPARSE_1('1'.repeat(512)), /no list of numbers/],
+  ['a map of a number without an end', SPARSE_1('1'.repeat(512)), /no list of numbers/],
   ['half a pair', [x(['GNU.sparse.map', '0,1,2'], ['GNU.sparse.size', '9']), file('a', 'x')], /3 numbers/],
   [
     'a wrong number of segments',
@@ -577,7 +569,7 @@ describe('archives that are refused', () => {
     test(`${title}`, () => {
       for (const cut of CUTS) {
         const error = errorOf(() => readTar(Buffer.concat(parts), cut))
-        // A whole archive that says what no file can be is not damaged.
+        // A complete archive with an impossible name is not damaged.
         const code = / NUL|bad attribute name/.test(message.source) ? 'INVALID_ARGUMENT' : 'CORRUPT'
         assert.equal(error?.code, code, 'it was accepted')
         assert.match(error.message, message)
@@ -586,7 +578,7 @@ describe('archives that are refused', () => {
   }
 })
 
-describe('what belongs to no entry is bounded', () => {
+describe('bytes that belong to no entry are bounded', () => {
   const MIB = 1 << 20
   const linkWithContent = [header({ name: 'l', type: '1', linkname: 'a', size: 20 * MIB })]
   const cases: readonly (readonly [title: string, head: Buffer[], tail: Buffer, most: number])[] = [
@@ -611,7 +603,7 @@ describe('what belongs to no entry is bounded', () => {
     })
   }
 
-  test('each entry counts anew', () => {
+  test('each entry is counted separately', () => {
     const long = pax([['comment', 'c'.repeat(900_000)]])
     const parser = createTarParser({ entry() {} })
     for (let i = 0; i < 30; i++) parser.push(Buffer.concat([long, file(`f${i}`, 'x')]))

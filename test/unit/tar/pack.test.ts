@@ -1,4 +1,4 @@
-/** The packer's bytes: which form it takes, and what it refuses. That others read them is tools.test.ts. */
+/** The packer's bytes: the form it chooses, and what it refuses. tools.test.ts shows that other tools read them. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TarEntry } from '../../../core/tar/entry.js'
@@ -69,7 +69,7 @@ const FORMS: readonly (readonly [title: string, entry: Partial<TarEntry>, expect
     [extended('__', [['path', 'd/\xc3\xa9']]), header({ ...BASIC, name: 'd/__' })],
   ],
   [
-    'names of other bytes say so',
+    'names that are not UTF-8 are marked',
     { path: '\xff' },
     [
       extended('_', [

@@ -1,4 +1,4 @@
-/** The parser as an object: what it promises to whoever drives it, and that it stays quick and small. */
+/** The parser as an object: what it promises to its caller, and that it stays fast and small. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TarEntry } from '../../../core/tar/entry.js'
@@ -15,7 +15,7 @@ const TAR = Buffer.concat([
 ])
 
 describe('the parser', () => {
-  test('tells headers, entry, content and end in the order of the stream', () => {
+  test('reports headers, entry, content and end in the order of the stream', () => {
     const events: string[] = []
     const parser = createTarParser({
       raw: (bytes) => events.push(`raw ${bytes.length}`),
@@ -49,7 +49,7 @@ describe('the parser', () => {
     assert.ok(parser.ended())
   })
 
-  test('payload that is skipped is as good as pushed', () => {
+  test('skipped payload counts as pushed', () => {
     const entries: string[] = []
     const parser = createTarParser({ entry: ({ path }) => entries.push(path) })
     parser.push(TAR.subarray(0, 512))
@@ -64,7 +64,7 @@ describe('the parser', () => {
     assert.deepEqual(entries, ['a', 'd/', 'b'])
   })
 
-  test("a handler's exception ends the parse, and stays", () => {
+  test("a handler's exception ends the parse, and is thrown again afterwards", () => {
     const parser = createTarParser({
       entry() {
         throw new RangeError('enough')
@@ -96,11 +96,11 @@ describe('the parser', () => {
   })
 })
 
-describe('archives made to hurt', () => {
+describe('hostile archives', () => {
   const SIZE = 64 << 20
   const cases: readonly (readonly [title: string, block: Buffer])[] = [
-    ['extended headers for ever', pax([['comment', 'c'.repeat(1_000_000)]])],
-    ['global headers for ever', pax([['comment', 'c'.repeat(1_000_000)]], 'g')],
+    ['endless extended headers', pax([['comment', 'c'.repeat(1_000_000)]])],
+    ['endless global headers', pax([['comment', 'c'.repeat(1_000_000)]], 'g')],
     [
       'global attributes that every extended header copies',
       Buffer.concat([
@@ -117,7 +117,7 @@ describe('archives made to hurt', () => {
       'links that claim a petabyte',
       header({ name: 'h', type: '1', linkname: 'a', size: 2 ** 50, magic: 'gnu' }),
     ],
-    ['zeros for ever', Buffer.alloc(1 << 20)],
+    ['endless zeros', Buffer.alloc(1 << 20)],
     [
       'sparse files of a map of 64 KiB and no content',
       Buffer.concat([

@@ -1,4 +1,6 @@
-/** Random archives: what goes in comes out, whatever the dialect and wherever the stream is cut. */
+/**
+ * Random archives: the entries that are packed are parsed, whatever the dialect and wherever the stream is cut into chunks.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
@@ -34,7 +36,7 @@ describe('random archives', () => {
     )
   })
 
-  test('what we pack, we read; and the same entries give the same bytes', () => {
+  test('what we pack we can read, and the same entries give the same bytes', () => {
     fc.assert(
       fc.property(fc.array(sample(), { maxLength: 8 }), cuts, (samples, lengths) => {
         const tar = packed(samples, lengths)
@@ -55,7 +57,7 @@ describe('random archives', () => {
         for (let at = 0; at < tar.length; at += step) {
           const found = attempt(tar.subarray(0, at))
           if (found instanceof VarveError) continue
-          // Accepted: no entry is half there, and none was lost.
+          // If the cut is accepted, no entry is incomplete or lost.
           const whole = samples.filter(
             (_, i) => at >= (ends[i] ?? 0) - 511 && at >= contentEnd(parts, samples, i),
           ).length
@@ -125,7 +127,7 @@ function attempt(tar: Uint8Array): number | VarveError {
     parser.end()
     return entries
   } catch (error) {
-    // A NUL where a name is: an invalid argument, as it is wherever a name comes from.
+    // A NUL in a name is INVALID_ARGUMENT, as everywhere.
     if (isCode(error, 'CORRUPT') || isCode(error, 'INVALID_ARGUMENT')) return error
     throw error
   }
@@ -144,7 +146,7 @@ function isPadding(tar: Buffer, at: number): boolean {
   )
 }
 
-/** Gives the block around a byte a right checksum, so that the change gets past it where the block is a header. */
+/** Corrects the checksum of the block around a byte, so that a changed header gets past it. */
 function mendChecksum(tar: Buffer, at: number): void {
   const block = tar.subarray(at - (at % 512), at - (at % 512) + 512)
   block.write('        ', 148)

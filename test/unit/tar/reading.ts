@@ -1,4 +1,4 @@
-/** Reads an archive as every test does it: entries and content out, and the promise that its bytes come back. */
+/** Reads an archive as every test does: returns entries and content, and checks that its bytes can be reproduced. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { VarveError } from '../../../core/errors.js'
@@ -8,15 +8,15 @@ import { createSplitWriter, readEntries, readSplit } from '../../../core/tar/spl
 
 export interface ReadEntry {
   readonly entry: TarEntry
-  /** The payload as stored. */
+  /** The stored payload. */
   readonly payload: Buffer
 }
 
-/** Pieces of random or fixed lengths; the lengths are used in turn. */
+/** Cuts into pieces; the lengths are used in turn. */
 export function* pieces(bytes: Uint8Array, lengths: readonly number[]): Generator<Uint8Array> {
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const length = Math.max(1, lengths[i % lengths.length] ?? 512)
-    // A copy that is wiped afterwards shows whether a view was kept.
+    // A copy that is wiped afterwards, which shows if a view of it was kept.
     const piece = new Uint8Array(bytes.subarray(at, at + length))
     yield piece
     piece.fill(0xee)
@@ -24,7 +24,7 @@ export function* pieces(bytes: Uint8Array, lengths: readonly number[]): Generato
   }
 }
 
-/** Parses, checks that every byte is told once and that split record and payloads give the archive back. */
+/** Parses, and checks that every byte is reported once and that split record and payloads reproduce the archive. */
 export function readTar(tar: Uint8Array, lengths: readonly number[] = [65536]): ReadEntry[] {
   const entries: ReadEntry[] = []
   const chunks: Uint8Array[] = []
@@ -63,7 +63,7 @@ export function readTar(tar: Uint8Array, lengths: readonly number[] = [65536]): 
   parser.end()
   split.end()
   assert.equal(current, undefined, 'the last entry is complete')
-  assert.ok(Buffer.concat(told).equals(tar), 'every byte is told once, in order')
+  assert.ok(Buffer.concat(told).equals(tar), 'every byte is reported once, in order')
 
   const back: Uint8Array[] = []
   for (const item of readSplit(chunks)) {
@@ -77,7 +77,7 @@ export function readTar(tar: Uint8Array, lengths: readonly number[] = [65536]): 
     assert.equal(item.sha256, sha256(from.payload).toString('hex'))
     back.push(from.payload)
   }
-  assert.ok(Buffer.concat(back).equals(tar), 'record and payloads give the archive back')
+  assert.ok(Buffer.concat(back).equals(tar), 'record and payloads reproduce the archive')
   assert.deepEqual(
     [...readEntries(chunks)],
     entries.map(({ entry }) => entry),
@@ -85,7 +85,7 @@ export function readTar(tar: Uint8Array, lengths: readonly number[] = [65536]): 
   return entries
 }
 
-/** The file's bytes, holes included. */
+/** The file's bytes, including its holes. */
 export function unsparse({ entry, payload }: ReadEntry): Buffer {
   if (entry.sparse === undefined) return payload
   const content = Buffer.alloc(entry.size)

@@ -1,4 +1,4 @@
-/** Split records and the index of an archive: sound ones are made by every other test here (reading.ts), damage and bounds by this one. */
+/** Split records and the index of an archive: damage and bounds. Every other test here makes valid ones (reading.ts). */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -41,7 +41,7 @@ function recordOf(tar: Uint8Array): Uint8Array[] {
 const all = (chunks: Iterable<Uint8Array>) => [...readSplit(chunks)]
 
 describe('split records', () => {
-  test('many chunks, each by itself small, of bytes that do not compress', () => {
+  test('many small chunks of bytes that do not compress', () => {
     const tail = randomBytes(3_000_000)
     const tar = Buffer.concat([MANY, tail])
     assert.equal(readTar(tar).length, 2000)
@@ -104,7 +104,7 @@ describe('split records', () => {
     ],
     ['a cut chunk', [first.subarray(0, 5000)], /chunk 0 can't be inflated/],
     [
-      'a content of the wrong size',
+      'content of the wrong size',
       writing((s) => {
         s.raw(header({ name: 'a', size: 5 }))
         s.stored(4, digest)
@@ -127,7 +127,7 @@ describe('split records', () => {
       }),
       /no entry's/,
     ],
-    ['raw bytes that are no tar', writing((s) => s.raw(Buffer.alloc(600, 1))), /not a tar archive/],
+    ['raw bytes that are not a tar', writing((s) => s.raw(Buffer.alloc(600, 1))), /not a tar archive/],
     ['a record of half an archive', writing((s) => s.raw(header({ name: 'a', size: 5 }))), /cut off/],
   ]
   for (const [title, damaged, message] of damages) {
@@ -152,7 +152,7 @@ describe('split records', () => {
         const error = errorOf(() => {
           items = all([bad])
         })
-        // The last bits of a deflate stream mean nothing.
+        // The last bits of a deflate stream have no meaning.
         if (error === undefined) assert.deepEqual(items, all(small), `byte ${at} ^ ${mask}`)
         else assert.equal(error.code, 'CORRUPT')
       }
@@ -190,7 +190,7 @@ describe('the index of an archive', () => {
     }
   }
 
-  test('names, and places where the payload is', () => {
+  test('has names, and the offsets of the payload', () => {
     withFile(tar, (fd, size) => {
       for (const known of [size, undefined]) {
         let got = 0

@@ -1,6 +1,6 @@
 /**
- * Other people's tools as the judges: what GNU tar, bsdtar and Python write we read as it is on disk, and what we pack
- * GNU tar, bsdtar, Python and umoci (which reads by Go's archive/tar, as every engine) unpack to the same tree.
+ * Other tools as the judges: archives of GNU tar, bsdtar and Python are read as the trees on disk, and our archives are
+ * unpacked to the same tree by GNU tar, bsdtar, Python and umoci (which uses Go's archive/tar, as every engine does).
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -31,7 +31,7 @@ interface Writer {
   readonly tree: 'plain' | 'wild'
   /** A name that the format can't hold. */
   readonly without?: string
-  /** What the format keeps. */
+  /** What the format can represent. */
   readonly keeps: Keeps
 }
 
@@ -94,7 +94,7 @@ describe('archives of other tools', () => {
       }
       if (keeps.sparse) {
         const sparse = found.filter(({ entry }) => entry.sparse !== undefined)
-        assert.ok(sparse.length >= 2, 'sparse files came as such')
+        assert.ok(sparse.length >= 2, 'sparse files are sparse entries')
         for (const { entry } of sparse) assert.ok(entry.stored < entry.size / 2, entry.path)
       }
     })
@@ -178,7 +178,7 @@ describe('what we pack', () => {
       const to = join(work, `by-${command}`)
       mkdirSync(to)
       unpack(file, to)
-      // bsdtar leaves the time of where it unpacks alone.
+      // bsdtar does not set the time of the directory that it unpacks into.
       const options = { timeless: new Set(command === 'bsdtar' ? [''] : []) }
       const wanted = snapshot(join(work, 'wild'), options)
       // Go's reader drops attributes that are empty.
@@ -187,13 +187,13 @@ describe('what we pack', () => {
     })
   }
 
-  test('GNU tar lists it with no complaint but of a keyword', () => {
+  test('GNU tar lists it without complaint, except about a keyword', () => {
     const { tar, file } = repacked()
     const listed = spawnSync('tar', ['-tv', '--numeric-owner', '--full-time', '-f', file], {
       env,
       encoding: 'latin1',
     })
-    // The keyword is POSIX's, and says that a name is not UTF-8.
+    // The keyword is from POSIX, and marks a name that is not UTF-8.
     assert.equal(listed.stderr, "tar: Ignoring unknown extended header keyword 'hdrcharset'\n")
     assert.equal(listed.stdout.trimEnd().split('\n').length, readTar(tar).length)
   })
@@ -220,8 +220,8 @@ print(json.dumps(out))
     assert.deepEqual(theirs, ours)
   })
 
-  test('tar-stream reads the same, where it reads right', async () => {
-    // It knows neither sparse files nor names that are not UTF-8, nor PAX ids.
+  test('tar-stream reads the same, as far as it reads correctly', async () => {
+    // It supports neither sparse files nor names that are not UTF-8, nor PAX ids.
     const known = ({ entry }: ReadEntry) =>
       entry.sparse === undefined &&
       !toBytes(entry.path).toString('utf8').includes('\ufffd') &&

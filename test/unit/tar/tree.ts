@@ -1,4 +1,4 @@
-/** Trees on disk that other tools pack and unpack, and one line that tells all of a file, on disk or in an archive. */
+/** Trees on disk that other tools pack and unpack, and a line that describes a file completely, on disk or in an archive. */
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
@@ -31,7 +31,7 @@ export interface Keeps {
 
 const LONG = `${'long-directory-name-'.repeat(5)}x/${'long-file-name-'.repeat(8)}`
 
-/** The tree that the poorest formats can hold. */
+/** Creates a tree that even the poorest formats can hold. */
 export function makeTree(dir: string): void {
   mkdirSync(join(dir, 'sub/empty'), { recursive: true })
   writeFileSync(join(dir, 'empty'), '')
@@ -48,7 +48,7 @@ export function makeTree(dir: string): void {
   for (const path of ['sub/empty', 'sub', '']) lutimesSync(join(dir, path), 1e9, 1.3e9)
 }
 
-/** … and what they can't. */
+/** Adds what they can't hold. */
 export function makeWild(dir: string): void {
   mkdirSync(join(dir, LONG.slice(0, LONG.indexOf('/'))))
   writeFileSync(join(dir, LONG), 'long')

@@ -76,7 +76,7 @@ describe('whiteouts', () => {
     test(`${path} is ${expected.kind}`, () => assert.deepEqual(classify(path), expected))
   }
 
-  test('what hides a path is read as hiding it', () => {
+  test('the whiteout that hides a path is parsed as hiding it', () => {
     for (const path of ['a', 'a/b', 'a/.b', '..foo']) {
       assert.deepEqual(classify(whiteoutPath(path)), {
         kind: 'whiteout',

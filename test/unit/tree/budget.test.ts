@@ -1,4 +1,4 @@
-/** What an extraction remembers is bounded, and what it does not remember any more costs nothing. */
+/** The bookkeeping of an extraction is bounded, and what it has forgotten costs nothing. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
 const TIME = { sec: 0, nsec: 0 }
 const MOST = 1 << 20
 
-/** All that grows with a tar: the n-th of it. Each takes some hundred bytes at least, or a thousandth of a megabyte. */
+/** Everything that grows with a tar: adds the n-th one, each of which takes at least a hundred bytes. */
 const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>> = {
   'paths of a set': (budget) => {
     const paths = createPathSet(budget)

@@ -1,4 +1,4 @@
-/** Random trees and random edits of them, from a seed. */
+/** Random trees and random edits, from a seed. */
 import {
   appendFileSync,
   chmodSync,
@@ -96,7 +96,7 @@ const EDITS: readonly ((edit: Edit) => void)[] = [
     const target = at(root, pick(NAMES, random))
     if (!exists(target)) renameSync(path, target)
   },
-  // One of several links gets a file of its own.
+  // One of several hard links becomes a separate file.
   ({ root, path, stat }) => {
     if (!stat.isFile()) return
     writeFileSync(at(root, 'copy'), readFileSync(path))
@@ -121,7 +121,7 @@ const EDITS: readonly ((edit: Edit) => void)[] = [
   },
 ]
 
-/** Another content of the same size, with the mtime put back. */
+/** Writes other content of the same size, and restores the mtime. */
 function sameSize(path: Buffer, size: number): void {
   if (size === 0) return
   const { mtimeSec, mtimeNsec } = lstat(latin(path))

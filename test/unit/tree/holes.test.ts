@@ -1,4 +1,4 @@
-/** Zeros that are laid down cost no disk, however they come: as a tar's payload in any pieces, or in a file that is copied. */
+/** Zeros take no disk space, whether they are a tar's payload, in any pieces, or in a copied file. */
 import assert from 'node:assert/strict'
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ after(() => rmSync(directory, { recursive: true }))
 const path = join(directory, 'file')
 const BLOCK = blockSizeOf(directory)
 
-/** Of a file's content: bytes, data or zeros. */
+/** A piece of a file's content: data or zeros. */
 const piece = fc.record({
   zeros: fc.boolean(),
   length: fc.oneof(
@@ -88,10 +88,10 @@ function contentOf(pieces: readonly { readonly zeros: boolean; readonly length: 
 }
 
 function assertHoles(fd: number, content: Buffer): void {
-  assert.ok(readFileSync(path).equals(content), 'the content is whole')
+  assert.ok(readFileSync(path).equals(content), 'the content is complete')
   for (let at = 0; at < content.length; at += BLOCK) {
     const zero = content.subarray(at, at + BLOCK).every((byte) => byte === 0)
-    // A reflink shares its original's blocks, so that a copy there costs nothing either way.
+    // A reflink shares the original's blocks, so a copy costs nothing there anyway.
     if (zero) assert.notEqual(seekData(fd, at), at, `the block at ${at} of ${content.length} is on disk`)
   }
 }

@@ -1,4 +1,4 @@
-/** What own-access.test.ts runs as a user who is not root, on a tree whose modes keep its owner out. */
+/** The process that own-access.test.ts runs as a user other than root, on a tree whose modes lock its owner out. */
 import * as fs from 'node:fs'
 import { mergeSync } from '../../../core/extract/merge.js'
 import { pack } from '../../../core/pack/pack.js'
@@ -91,7 +91,7 @@ console.log(
   JSON.stringify({ before, after, changes, inodes, entries, tar, contents, merged, result: state(copy) }),
 )
 
-/** Path → mode and, of directories that a change must not touch, whole seconds of mtime. */
+/** Path → mode and, for directories that must not be touched, mtime in whole seconds. */
 function state(root: string): Record<string, string> {
   const found: Record<string, string> = {}
   for (const { path, stat } of walk(root))

@@ -49,7 +49,7 @@ describe('modes that lock a user other than root out of his own tree', () => {
     assert.deepEqual(said.changes, [])
   })
 
-  it('do not prevent a merge, which keeps the layer's modes and times', () => {
+  it('do not prevent a merge, which keeps the layer’s modes and times', () => {
     assert.deepEqual(said.merged, { moved: 3, merged: 6, removed: 3 })
     assert.deepEqual(said.result, {
       '': '511 2',

@@ -53,7 +53,7 @@ async function roundTrip(base: Bench, old: string, now: string): Promise<void> {
   assert.deepEqual([...compareTrees(now, `${base.root}/copy`)], [])
 }
 
-/** Against a comparison of another kind: the printed lines of both trees. Links may add to what is found. */
+/** Compares with another method: the printed lines of both trees. Hard links may be listed in addition. */
 function assertComplete(old: string, now: string, changes: readonly { path: string; kind: string }[]): void {
   const lines = (root: string) =>
     new Map(

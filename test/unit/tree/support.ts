@@ -1,4 +1,4 @@
-/** Tars and trees as data, for the tests of core/tree. */
+/** Tars and trees as data, for tests of core/tree and core/extract. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -45,7 +45,7 @@ export function tarOf(specs: readonly Spec[]): Buffer {
 }
 
 export interface Bench {
-  /** The directory of this test; gone when it ends. */
+  /** The directory of this test, removed when it ends. */
   readonly root: string
   readonly upper: string
   readonly scratch: string
@@ -60,7 +60,7 @@ export function bench(t: TestContext): Bench {
   return { root, upper, scratch }
 }
 
-/** How an extraction writes down what it hides. */
+/** The ways in which an extraction records what it hides. */
 const STYLES = {
   list: 'list',
   overlay: { prefix: 'trusted.overlay.', advice: 'take another driver' },
@@ -87,7 +87,7 @@ export async function extractTar(
   }
 }
 
-/** Everything below `root`, a line per entry: what two equal trees have in common. */
+/** Everything below `root`, one line for each entry; equal trees have equal lines. */
 export function describe(root: string): string[] {
   const first = new Map<number, string>()
   const lines: string[] = []
@@ -120,7 +120,7 @@ export function namesIn(path: string): string[] {
   return readdirSync(path).sort()
 }
 
-/** A content in a line: itself, or the digest of a long one. */
+/** Content for a line: itself, or its digest if it is long. */
 function shortOf(content: Buffer): string {
   if (content.length <= 200) return JSON.stringify(content.toString('latin1'))
   return `${content.length} bytes ${createHash('sha256').update(content).digest('hex')}`

@@ -10,7 +10,7 @@ import { recordStream } from './stream.js'
 
 interface Case {
   readonly title: string
-  /** What the edit does, in the layer's directory. */
+  /** Makes the edit in the layer's directory. */
   edit(root: string): void
   /** `A`, `C` or `D` and the path; changed times of `d`, `e` and the root are left out. */
   readonly changes: readonly string[]
@@ -19,7 +19,7 @@ interface Case {
 const CASES: readonly Case[] = [
   { title: 'a layer nobody wrote to changes nothing', edit: () => {}, changes: [] },
   {
-    title: 'a renamed directory is a delete, and adds of all it holds',
+    title: 'a renamed directory is a delete, and adds of all its content',
     edit: (root) => fs.renameSync(`${root}/d`, `${root}/moved`),
     changes: [
       'D d',
@@ -91,7 +91,7 @@ const CASES: readonly Case[] = [
     changes: ['D d', 'A out'],
   },
   {
-    title: 'a file moved deep into directories that are new',
+    title: 'a file moved deep into new directories',
     edit(root) {
       fs.mkdirSync(`${root}/a/b/c`, { recursive: true })
       fs.renameSync(`${root}/d/f`, `${root}/a/b/c/f`)
@@ -105,7 +105,7 @@ const CASES: readonly Case[] = [
     changes: [],
   },
   {
-    title: 'other bytes of the same size, with the time put back, are one',
+    title: 'other bytes of the same size, with the time put back, are a change',
     edit: (root) => keepTime(`${root}/d/f`, () => fs.writeFileSync(`${root}/d/f`, 'F d/f')),
     changes: ['C d/f'],
   },
@@ -137,7 +137,7 @@ const CASES: readonly Case[] = [
     changes: [],
   },
   {
-    title: 'mode, owner, time and attributes alone are a change, set to what they were they are none',
+    title: 'mode, owner, time or attributes alone are a change; setting the same values is none',
     edit(root) {
       fs.chmodSync(`${root}/big1`, 0o600)
       fs.chownSync(`${root}/big2`, 7, 7)
@@ -158,7 +158,7 @@ const CASES: readonly Case[] = [
     changes: ['C big1', 'C big2'],
   },
   {
-    title: 'a new link is an add, and a removed one a delete',
+    title: 'a new link is an add, and a removed link a delete',
     edit(root) {
       fs.linkSync(`${root}/big1`, `${root}/second`)
       fs.unlinkSync(`${root}/link1`)
@@ -174,7 +174,7 @@ const CASES: readonly Case[] = [
     changes: ['A d/link3', 'C e/link2', 'C link1'],
   },
   {
-    title: 'a name parted from its links by a copy makes the other one a change, as the walk has it',
+    title: 'a name separated from its links by a copy makes the other one a change, as in a walk',
     edit(root) {
       execFileSync('cp', ['-a', `${root}/link1`, `${root}/copy`])
       fs.renameSync(`${root}/copy`, `${root}/link1`)
@@ -182,7 +182,7 @@ const CASES: readonly Case[] = [
     changes: ['C e/link2'],
   },
   {
-    title: 'every change of type is a change, with what is below',
+    title: 'every change of type is a change, with the content below',
     edit(root) {
       for (const name of ['big1', 'big2', 'zeros', 'd']) fs.rmSync(`${root}/${name}`, { recursive: true })
       fs.mkdirSync(`${root}/big1`)
@@ -194,7 +194,7 @@ const CASES: readonly Case[] = [
     changes: ['C big1', 'A big1/x', 'C big2', 'C d', 'C zeros'],
   },
   {
-    title: 'a symlink to another place is a change',
+    title: 'a symlink with another target is a change',
     edit(root) {
       fs.unlinkSync(`${root}/symlink`)
       fs.symlinkSync('g', `${root}/symlink`)
@@ -225,11 +225,12 @@ function makeBase(root: string): void {
   fs.linkSync(`${root}/link1`, `${root}/e/link2`)
   fs.symlinkSync('f', `${root}/symlink`)
   fs.writeFileSync(`${root}/last`, 'last')
-  // The clock that stamps files may stand still between two of them, and directories that change places must differ.
+  // Sets different times, since directories that swap places must differ and the file clock may stand still between two of
+  // them.
   for (const [i, path] of ['d/deep/er', 'd/deep', 'd', 'e'].entries()) fs.utimesSync(`${root}/${path}`, i, i)
 }
 
-/** Runs `edit` and gives the time of `path` back, to the nanosecond. */
+/** Runs `edit` and restores the time of `path`, to the nanosecond. */
 function keepTime(path: string, edit: () => void): void {
   const { mtimeNs } = fs.lstatSync(path, { bigint: true })
   edit()
@@ -252,7 +253,7 @@ describe('the changes of a btrfs layer', { skip: whyNot() ?? false }, () => {
         edit(subvolumeOf(bench, child))
         const found = await bench.changes(child)
         await bench.driver.seal(child)
-        assert.deepEqual(await bench.changes(child), found, 'the same when it is sealed')
+        assert.deepEqual(await bench.changes(child), found, 'the same changes when it is sealed')
         assert.deepEqual(found, [...compareTrees(subvolumeOf(bench, base), subvolumeOf(bench, child))])
         const letters = { add: 'A', modify: 'C', delete: 'D' } as const
         const lines = found.map(({ kind, path }) => `${letters[kind]} ${path}`)
@@ -274,7 +275,7 @@ describe('the changes of a btrfs layer', { skip: whyNot() ?? false }, () => {
     changes: readonly string[],
   ])[] = [
     [
-      'a file in the place of one removed',
+      'a file in the place of a removed one',
       (root) => {
         fs.writeFileSync(`${root}/last`, 'LAST')
         return 'last'
@@ -292,12 +293,12 @@ describe('the changes of a btrfs layer', { skip: whyNot() ?? false }, () => {
     ],
   ]
   for (const [title, make, changes] of reused) {
-    it(`know an inode number that is used again: ${title}`, () =>
+    it(`recognise a reused inode number: ${title}`, () =>
       withLayers(loop.path, async (bench) => {
         const base = await bench.written(undefined, makeBase)
         const { ino } = fs.lstatSync(`${subvolumeOf(bench, base)}/last`)
         const between = await bench.written(base, (root) => fs.unlinkSync(`${root}/last`))
-        // A snapshot goes on from the highest number it finds.
+        // A new snapshot continues from the highest inode number that it finds.
         const child = await bench.create({ parent: between, writable: true })
         const made = make(subvolumeOf(bench, child))
         assert.equal(fs.lstatSync(`${subvolumeOf(bench, child)}/${made}`).ino, ino)
@@ -313,7 +314,7 @@ describe('the changes of a btrfs layer', { skip: whyNot() ?? false }, () => {
       }))
   }
 
-  it('are those of a walk where the kernel gives no stream, and that is said', () =>
+  it('are those of a walk if the kernel gives no stream, with a warning', () =>
     withLayers(loop.path, async (bench) => {
       const base = await bench.written(undefined, makeBase)
       const child = await bench.create({ parent: base, writable: true })
@@ -328,7 +329,7 @@ describe('the changes of a btrfs layer', { skip: whyNot() ?? false }, () => {
       assert.equal(new Map(await bench.driver.status()).get('Native Diff'), 'true')
     }))
 
-  it('are an error where the stream breaks off, with no snapshot left', () =>
+  it('are an error if the stream breaks off, and no snapshot is left', () =>
     withLayers(loop.path, async (bench) => {
       const base = await bench.written(undefined, makeBase)
       const child = await bench.create({ parent: base, writable: true })

@@ -1,9 +1,9 @@
-/** A driver in a process of its own, that can be killed or be given errors (VARVE_FAULT). */
+/** A driver in a child process that VARVE_FAULT can kill or give errors. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 export interface ChildResult {
-  /** What ended it, where it was killed. */
+  /** The signal that killed it; null if it ended by itself. */
   readonly signal: string | null
   readonly result?: unknown
   readonly error?: { readonly code: string; readonly message: string }

@@ -1,4 +1,4 @@
-/** Processes killed at their work. */
+/** Processes that are killed in the middle of a call. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -18,7 +18,7 @@ describe('the btrfs driver, killed', { skip: whyNot() ?? false }, () => {
   const layered = (title: string, use: (bench: Bench) => Promise<void>) =>
     it(title, () => withLayers(loop.path, use))
 
-  layered('removes what a killed process left: of a diff, a removal, a creation', async (bench) => {
+  layered('removes what a killed process left of a diff, a removal or a creation', async (bench) => {
     const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
     const child = await bench.create({ parent, writable: true })
     fs.writeFileSync(`${subvolumeOf(bench, child)}/file`, 'y')
@@ -48,30 +48,27 @@ describe('the btrfs driver, killed', { skip: whyNot() ?? false }, () => {
     }
   })
 
-  layered(
-    'does not forget the size of a layer whose commit it undoes, wherever it is killed',
-    async (bench) => {
-      const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
-      await bench.create({ id: 'sized', parent, writable: true, options: { size: '100M' } })
-      // The first of either is the seal's; the fault comes before the call.
-      for (const fault of ['kill:qgroup_limit:2', 'kill:subvol_setflags:2', undefined]) {
-        const { signal } = runChild(bench.home, ['unseal', 'sized', parent], fault)
-        assert.equal(signal, fault === undefined ? null : 'SIGKILL')
-        const facts = await bench.driver.metadata(parseLayerId('sized'))
-        const isLimited = facts['Size Limit'] === String(100 << 20)
-        assert.ok(facts['Read Only'] === 'true' || isLimited, JSON.stringify(facts))
-        assert.equal(isLimited, fault !== 'kill:qgroup_limit:2')
-        if (!isLimited) {
-          // The child's notes died with it: as it was before.
-          await bench.driver.remove(parseLayerId('sized'))
-          await bench.create({ id: 'sized', parent, writable: true, options: { size: '100M' } })
-        }
+  layered('keeps the size of a layer whose seal it undoes, wherever it is killed', async (bench) => {
+    const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
+    await bench.create({ id: 'sized', parent, writable: true, options: { size: '100M' } })
+    // The first call of each is the seal's. The fault strikes before the call.
+    for (const fault of ['kill:qgroup_limit:2', 'kill:subvol_setflags:2', undefined]) {
+      const { signal } = runChild(bench.home, ['unseal', 'sized', parent], fault)
+      assert.equal(signal, fault === undefined ? null : 'SIGKILL')
+      const facts = await bench.driver.metadata(parseLayerId('sized'))
+      const isLimited = facts['Size Limit'] === String(100 << 20)
+      assert.ok(facts['Read Only'] === 'true' || isLimited, JSON.stringify(facts))
+      assert.equal(isLimited, fault !== 'kill:qgroup_limit:2')
+      if (!isLimited) {
+        // The child's state was lost with it, so the layer is created again.
+        await bench.driver.remove(parseLayerId('sized'))
+        await bench.create({ id: 'sized', parent, writable: true, options: { size: '100M' } })
       }
-      await bench.driver.remove(parseLayerId('sized'))
-    },
-  )
+    }
+    await bench.driver.remove(parseLayerId('sized'))
+  })
 
-  layered('makes and removes a layer whole or not at all, wherever it is killed', async (bench) => {
+  layered('creates and removes a layer completely or not at all, wherever it is killed', async (bench) => {
     const parent = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
     for (const words of [
       ['create', 'victim', parent, '100M'],

@@ -28,7 +28,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
   const layered = (title: string, use: (bench: Bench) => Promise<void>) =>
     it(title, () => withLayers(loop.path, use))
 
-  layered('keeps what is sealed: nobody can write to it, not even past the mount', async (bench) => {
+  layered('keeps a sealed layer read-only, even past the mount', async (bench) => {
     const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
     assert.throws(() => fs.writeFileSync(`${subvolumeOf(bench, id)}/file`, 'y'), { code: 'EROFS' })
     await bench.mounted(id, 'rw', (root) => {
@@ -38,7 +38,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     assert.equal(bench.driver.supports.readonlySeal, true)
   })
 
-  layered('gives a child what its parent is, and shares the space', async (bench) => {
+  layered('gives a child its parent’s content and attributes, and shares the space', async (bench) => {
     const parent = await bench.written(undefined, (root) => {
       fs.writeFileSync(`${root}/file`, 'x')
       fs.chmodSync(root, 0o750)
@@ -76,7 +76,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     },
   )
 
-  layered('leaves subvolumes inside a layer out of its changes, and of its diff', async (bench) => {
+  layered('leaves subvolumes inside a layer out of its changes and its diff', async (bench) => {
     const parent = await bench.create({ writable: true })
     run('subvolume', 'create', `${subvolumeOf(bench, parent)}/old`)
     fs.writeFileSync(`${subvolumeOf(bench, parent)}/old/file`, 'x')
@@ -94,7 +94,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
       (await bench.changes(child)).map(({ path }) => path).filter((path) => path !== ''),
       [],
     )
-    // The place of the parent's is an empty directory in the child: a file there is new.
+    // The parent's subvolume is an empty directory in the child, so a file there is new.
     fs.rmdirSync(`${subvolumeOf(bench, child)}/old`)
     fs.writeFileSync(`${subvolumeOf(bench, child)}/old`, '')
     const found = (await bench.changes(child)).filter(({ path }) => path !== '')
@@ -107,7 +107,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     assert.ok((await bench.diff(child)).equals(await bench.diff(child)))
   })
 
-  layered('removes what is not there, and a directory in the place of a subvolume', async (bench) => {
+  layered('removes a missing layer, and a directory in the place of a subvolume', async (bench) => {
     const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
     run('subvolume', 'delete', subvolumeOf(bench, id))
     assert.deepEqual(await bench.driver.list(), [])
@@ -152,7 +152,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     ],
   ]
   for (const [title, meddle, problem] of meddling) {
-    layered(`tells of a sealed layer that was ${title}, and makes nothing of it`, async (bench) => {
+    layered(`reports a sealed layer that was ${title}, and makes no child of it`, async (bench) => {
       const id = await bench.written(undefined, (root) => fs.writeFileSync(`${root}/file`, 'x'))
       const child = await bench.create({ parent: id, writable: true })
       assert.equal((await bench.driver.metadata(id)).Problem, undefined)
@@ -174,12 +174,12 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
       assert.equal(
         (await bench.driver.metadata(again)).Problem,
         undefined,
-        'the name is free, with no memory',
+        'the id is free, and its old seal is forgotten',
       )
     })
   }
 
-  layered('takes nothing for meddling that is none: children, balance, a reboot', async (bench) => {
+  layered('takes children, a balance or a reboot for no damage', async (bench) => {
     const id = await bench.written(undefined, (root) => {
       fs.writeFileSync(`${root}/file`, Buffer.alloc(100_000, 1))
     })
@@ -189,7 +189,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     assert.equal((await bench.driver.metadata(id)).Problem, undefined)
   })
 
-  layered('does a diff of 6 changes over 20,000 files in few calls, as many as over 200', async (bench) => {
+  layered('diffs 6 changes over 20,000 files in few calls, as many as over 200', async (bench) => {
     const cost = async (filesEach: number): Promise<number> => {
       const base = await bench.written(undefined, (root) => makeWide(root, filesEach))
       const child = await bench.written(base, (root) => {
@@ -201,7 +201,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
         fs.rmSync(`${root}/d199/link`)
         fs.symlinkSync('other', `${root}/d199/link`)
       })
-      // The fewest of three or more: where the machine is too busy for a moment's work, it is begun anew in threads.
+      // The fewest calls of three or more runs: on a busy machine the driver may start again in threads.
       const calls: number[] = []
       while (calls.length < 3 || (Math.min(...calls) >= FEW_CALLS && calls.length < 50)) {
         resetCounts()
@@ -217,7 +217,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     assert.equal(many, few)
   })
 
-  layered('tells a large difference exactly too, in threads, and can be told to stop', async (bench) => {
+  layered('finds a large difference exactly too, in threads, and can be aborted', async (bench) => {
     const base = await bench.written(undefined, (root) => makeWide(root, 10))
     const child = await bench.written(base, (root) => {
       for (let d = 0; d < 100; d++) {
@@ -241,16 +241,16 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     assert.deepEqual(folderOf(bench), [base, child].sort())
   })
 
-  layered('makes and removes a child in a handful of calls', async (bench) => {
+  layered('creates and removes a child in a handful of calls', async (bench) => {
     const parent = await bench.written(undefined, (root) => makeWide(root, 10))
     resetCounts()
     const child = await bench.create({ parent, writable: true })
     await bench.driver.remove(child)
     assert.ok(totalCalls() < 40, `${totalCalls()}: ${JSON.stringify([...counts()])}`)
-    assert.equal(counts().get('fsync'), undefined, 'the snapshot is on disk by itself')
+    assert.equal(counts().get('fsync'), undefined, 'a snapshot is durable without a sync')
   })
 
-  layered('tells usage of a child by what it adds', async (bench) => {
+  layered('counts only what a child adds in its usage', async (bench) => {
     const parent = await bench.written(undefined, (root) => {
       fs.writeFileSync(`${root}/big`, Buffer.alloc(1_000_000, 1))
     })
@@ -263,7 +263,7 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     assert.ok(size >= 1_000_000 && size < 1_100_000 && inodes === 2, `${size} ${inodes}`)
   })
 
-  layered("refuses what it can't do, in clear words, and makes nothing", async (bench) => {
+  layered("refuses what it can't do with a clear error, and creates nothing", async (bench) => {
     const { driver } = bench
     const make = (options: Record<string, string>, writable = true) =>
       driver.create(parseLayerId('x'), { writable, options: new Map(Object.entries(options)) })
@@ -310,10 +310,10 @@ describe('the btrfs driver', { skip: whyNot() ?? false }, () => {
     )
   })
 
-  it('is for btrfs alone', async () => {
+  it('works only on btrfs', async () => {
     const options = new Map<string, string>()
     assert.equal((await btrfs.probe({ scratch: loop.path, options })).verdict, 'supported')
-    assert.deepEqual(fs.readdirSync(loop.path), [], 'the probe leaves nothing')
+    assert.deepEqual(fs.readdirSync(loop.path), [], 'the probe leaves nothing behind')
     const elsewhere = await btrfs.probe({ scratch: '/proc/self', options })
     assert.equal(elsewhere.verdict, 'wrong file system')
     assert.match(elsewhere.reason, /not btrfs/)

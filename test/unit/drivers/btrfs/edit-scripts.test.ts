@@ -1,6 +1,6 @@
 /**
- * 200 random edit scripts: what the kernel's stream says, what a walk says, and what is there; and every fifth through the
- * whole driver. `VARVE_SEED` repeats a run.
+ * 200 random edit scripts: the changes in the kernel's stream, the changes of a walk, and the trees must agree. Every fifth
+ * script goes through the whole driver. `VARVE_SEED` repeats a run.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
@@ -70,7 +70,7 @@ async function onOneBase(bench: Bench, seed: number): Promise<void> {
 function checkChanges(bench: Bench, parent: LayerId, child: LayerId): readonly Change[] {
   const [old, now] = [subvolumeOf(bench, parent), subvolumeOf(bench, child)]
   const changes = streamedChanges(old, now)
-  assert.deepEqual(changes, [...compareTrees(old, now)], 'what a walk says')
+  assert.deepEqual(changes, [...compareTrees(old, now)], 'the changes of a walk')
   assert.deepEqual(streamedChanges(now, old), [...compareTrees(now, old)], 'and in reverse')
   assertExact(changes, snapshot(old), snapshot(now))
   return changes
@@ -84,6 +84,6 @@ async function checkDiff(bench: Bench, parent: LayerId, child: LayerId): Promise
   await bench.driver.seal(twin)
   const [want, have] = [child, twin].map((id) => snapshot(subvolumeOf(bench, id)))
   assert.deepEqual(differences(want ?? new Map(), have ?? new Map()), [], 'applied to an equal tree')
-  assert.deepEqual(await bench.changes(twin, child), [], 'which has no changes')
+  assert.deepEqual(await bench.changes(twin, child), [], 'the twin has no changes')
   await bench.driver.remove(twin)
 }

@@ -1,4 +1,4 @@
-/** A data root on a full btrfs: an import that does not fit is an error like others, and the store goes on. */
+/** A data root on a full btrfs: an import that does not fit is an ordinary error, and the store goes on. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ describe('a data root on a btrfs that is too small', { skip: whyNot() ?? false }
   })
   after(() => loop.close())
 
-  it("has SQLite's shared memory where it is overwritten in place", () => {
+  it("keeps SQLite's shared memory in a file that is overwritten in place", () => {
     mkdirSync(`${loop.path}/db`)
     const file = `${loop.path}/db/varve.db`
     for (const turn of ['a new one', 'one that was there']) {
@@ -57,7 +57,7 @@ describe('a data root on a btrfs that is too small', { skip: whyNot() ?? false }
   }
 })
 
-it("SQLite's error for memory it can't have is the full disk's, where the disk is full", (t) => {
+it("SQLite's error for memory that it can't have is reported as a full disk, if the disk is full", (t) => {
   const why = whyNoFileSystem('tmpfs')
   if (why !== undefined) return t.skip(why)
   const error = new Sqlite.SqliteError('disk I/O error', 'SQLITE_IOERR_SHMSIZE')

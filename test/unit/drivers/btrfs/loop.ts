@@ -1,4 +1,4 @@
-/** A btrfs of the test's own, and a driver on it. */
+/** A new btrfs for a test, and a driver on it. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LayerId } from '../../../../core/ids.js'
@@ -8,13 +8,13 @@ import { type Bench, withBench } from '../bench.js'
 
 export type Loop = FileSystem
 
-/** Why there can be none here; undefined where there can. */
+/** Why btrfs is not available here; undefined where it is. */
 export const whyNot = (): string | undefined => whyNoFileSystem('btrfs')
 
-/** `size` as truncate(1) takes it. */
+/** `size` has the form that truncate(1) takes. */
 export const openLoop = (size = '1G'): Loop => openFileSystem('btrfs', { size })
 
-/** A btrfs driver below `path`; its layers are gone at the end. */
+/** A btrfs driver below `path`; its layers are removed at the end. */
 export async function withLayers(path: string, use: (bench: Bench) => Promise<void>): Promise<void> {
   const before = process.env.TMPDIR
   process.env.TMPDIR = path
@@ -23,7 +23,7 @@ export async function withLayers(path: string, use: (bench: Bench) => Promise<vo
       try {
         await use(bench)
       } finally {
-        const driver = await bench.reopen() // which removes what a failed test left
+        const driver = await bench.reopen() // opening removes what a failed test left
         for (const id of await driver.list()) await driver.remove(id)
       }
     })
@@ -38,7 +38,7 @@ export function subvolumeOf(bench: Bench, id: LayerId): string {
   return join(bench.home, 'subvolumes', id)
 }
 
-/** What is in the folder of layers: nothing of a temporary may be among it. */
+/** The content of the folder of layers, in which nothing temporary may be left. */
 export function folderOf(bench: Bench): string[] {
   return readdirSync(join(bench.home, 'subvolumes')).sort()
 }

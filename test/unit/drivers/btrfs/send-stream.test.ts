@@ -17,7 +17,7 @@ const SIZE = 4
 const EIGHT = '\x01\0\0\0\0\0\0\0'
 const END = command(21, [])
 const MKFILE = command(3, [[PATH, 'a']])
-/** The same in both versions. */
+/** Commands that are the same in both versions. */
 const COMMON: readonly Buffer[] = [
   command(1, [[PATH, 'snap']]),
   MKFILE,
@@ -33,8 +33,8 @@ const WRITE: readonly Attribute[] = [
 ]
 
 describe('the parser of send streams', () => {
-  it('reckons CRC-32C: the check value of the polynomial', () => {
-    // "123456789" gives e3069283 where begun and ended with all ones.
+  it('computes CRC-32C: the check value of the polynomial', () => {
+    // "123456789" gives e3069283, with all ones as the initial value and the final XOR.
     assert.equal((crc32c(Buffer.from('123456789'), 0xffffffff) ^ 0xffffffff) >>> 0, 0xe3069283)
   })
 
@@ -93,14 +93,14 @@ describe('the parser of send streams', () => {
     })
   }
 
-  it('says CORRUPT of a stream that is cut off, at every byte', () => {
+  it('reports CORRUPT for a stream that is cut off at any byte', () => {
     const stream = Buffer.concat([header(1), ...COMMON, command(15, WRITE), END])
     for (let length = 0; length < stream.length; length++) {
       assert.throws(() => parseAll([stream.subarray(0, length)]), { code: 'CORRUPT' }, `${length} bytes`)
     }
   })
 
-  it('says CORRUPT of a stream with any one byte changed', () => {
+  it('reports CORRUPT for a stream with any one byte changed', () => {
     const stream = Buffer.concat([header(1), ...COMMON, command(15, WRITE), END])
     for (let at = 0; at < stream.length; at++) {
       const changed = Buffer.from(stream)
@@ -119,7 +119,7 @@ describe('the parser of send streams', () => {
     message: RegExp,
     code?: string,
   ])[] = [
-    ['a version of the future', [header(3), END], /version 3/, 'UNIMPLEMENTED'],
+    ['a future version', [header(3), END], /version 3/, 'UNIMPLEMENTED'],
     ['a command of version 2 in version 1', [header(1), command(24, [[PATH, 'a']]), END], /command 24/],
     ['a command of no version', [header(2), command(27, [])], /command 27/],
     ['command 0', [header(1), command(0, [])], /without|no |command 0|unspecified/],
@@ -137,7 +137,7 @@ describe('the parser of send streams', () => {
       /path twice/,
     ],
     [
-      'an attribute of no number',
+      'an attribute without a valid number',
       [
         header(1),
         command(4, [
@@ -150,14 +150,14 @@ describe('the parser of send streams', () => {
     ],
     ['an attribute that is longer than its command', [header(1), cutAttribute(), END], /malformed|within/],
     ['a command of 4 GiB', [header(1), Buffer.alloc(10, 0xff)], /more than any can have/],
-    ['something after the end', [header(1), END, MKFILE], /follows its end/],
+    ['data after the end', [header(1), END, MKFILE], /follows its end/],
   ]
   for (const [title, chunks, message, code = 'CORRUPT'] of bad) {
     it(`refuses ${title}`, () => assert.throws(() => parseAll(chunks), { code, message }))
   }
 })
 
-/** Its length says one byte more than there is. */
+/** An attribute whose length is one byte more than its data. */
 function cutAttribute(): Buffer {
   const bytes = command(4, [[PATH, 'a']])
   bytes.writeUInt16LE(2, 12)
@@ -202,12 +202,12 @@ describe('the replay of send streams', () => {
   const cases: readonly (readonly [title: string, commands: readonly Buffer[], found: readonly string[]])[] =
     [
       [
-        'a new file is a candidate under its final name alone',
+        'a new file is a candidate under its final name only',
         [one(3, 'o257-8-0'), rename('o257-8-0', 'd/a')],
         ['d/a rebound content'],
       ],
       [
-        'what is changed under a temporary name is told under its final one',
+        'a change under a temporary name is reported under the final one',
         [rename('d', 'o9-1-0'), mode('o9-1-0/x/y'), rename('o9-1-0', 'e')],
         [
           'd rebound content',
@@ -218,21 +218,21 @@ describe('the replay of send streams', () => {
         ],
       ],
       [
-        'a directory that came back is where it was',
+        'a directory that was renamed back is where it was',
         [rename('d', 'o9-1-0'), update('o9-1-0/f'), rename('o9-1-0', 'd')],
         ['d/f content', 'o9-1-0 rebound content'],
       ],
       [
-        'two names that are swapped are both candidates',
+        'two swapped names are both candidates',
         [rename('a', 'o9-1-0'), rename('b', 'a'), rename('o9-1-0', 'b')],
         ['a rebound content', 'b rebound content', 'o9-1-0 rebound content'],
       ],
       [
-        'a file touched through a new link is told under both names',
+        'a file touched through a new link is reported under both names',
         [link('b', 'a'), update('b')],
         ['a content', 'b rebound content'],
       ],
-      ['a mode is no content', [mode('a')], ['a']],
+      ['a mode is not content', [mode('a')], ['a']],
       ['the root can be touched', [mode('')], ['']],
       [
         'a directory made in the place of another',
@@ -244,7 +244,7 @@ describe('the replay of send streams', () => {
     it(title, () => assert.deepEqual(candidates(commands), [...found].sort()))
   }
 
-  it('says CORRUPT of a stream that speaks of what is not there', () => {
+  it('reports CORRUPT for a stream that refers to missing files', () => {
     assert.throws(() => candidates([one(11, 'a'), mode('a')]), { code: 'CORRUPT', message: /not there/ })
     assert.throws(() => candidates([one(4, 'new'), mode('new/x')]), { code: 'CORRUPT' })
   })
@@ -267,7 +267,7 @@ describe("the kernel's own streams", { skip: whyNot() ?? false }, () => {
   })
   after(() => loop.close())
 
-  it('are read, and cut off at every byte are CORRUPT', () => {
+  it('are read, and are CORRUPT when cut off at any byte', () => {
     const stream = recordStream(`${loop.path}/old`, `${loop.path}/now`)
     const lines = parseAll([stream])
     assert.ok(lines.includes('link path=moved path_link=dir/file'), lines.join('\n'))

@@ -83,7 +83,7 @@ describe('a btrfs that is full', { skip: whyNot() ?? false }, () => {
     }))
 })
 
-/** Fills the disk by small layers, until even a snapshot or a file in it fails; then takes them all away. */
+/** Fills the disk with small layers until even a snapshot or a file in it fails, then removes them all. */
 async function fill(bench: Bench, parent: LayerId): Promise<void> {
   const made: LayerId[] = []
   try {
@@ -101,7 +101,7 @@ async function fill(bench: Bench, parent: LayerId): Promise<void> {
   for (const id of made) await bench.driver.remove(id)
 }
 
-/** Ends when both sides have, with the driver's own error. */
+/** Waits for both sides to end. @throws the driver's own error */
 async function applied(bench: Bench, id: LayerId, size: number): Promise<void> {
   const { sink, channel } = createChannel()
   const pumped = pump(Readable.from(tarOf(size)), sink).catch(() => 'the driver gave up')
@@ -112,7 +112,7 @@ async function applied(bench: Bench, id: LayerId, size: number): Promise<void> {
   }
 }
 
-/** A tar of one file of so many bytes, a MiB at a time. */
+/** A tar of one file of `size` bytes, a MiB at a time. */
 function* tarOf(size: number): Generator<Buffer> {
   const header = Buffer.alloc(512)
   const octal = (value: number, width: number) => `${value.toString(8).padStart(width - 1, '0')}\0`

@@ -1,4 +1,4 @@
-/** For stalled-send.test.ts: ends while the kernel sends, as a second signal ends the command. */
+/** For stalled-send.test.ts: ends while the kernel is sending, as a second signal ends the command. */
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { subvolumeInfo } from '../../../../core/sys/btrfs.js'
@@ -12,7 +12,7 @@ if (when === 'stalled') {
   closeAtExit(ends.read)
   const script = new URL('../../../../drivers/btrfs/send-worker.js', import.meta.url)
   void runInWorker(script, { path: now, parent: subvolumeInfo(old).id, into: ends.write })
-  // The rest of it is more than the pipe holds.
+  // The rest of the stream is more than the pipe holds.
   await promisify(read)(ends.read, Buffer.alloc(1), 0, 1, null)
   process.exit(130)
 }

@@ -1,6 +1,6 @@
 /**
- * The kernel holds a thread until all of a send stream is written. A process that ends in the middle of it, or a caller that
- * gives up, must not wait for a reader that is gone.
+ * The kernel blocks a thread until a whole send stream is written. A process that ends meanwhile, or a caller that gives up,
+ * must not wait for a reader that is gone.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -18,7 +18,7 @@ const CHILD = fileURLToPath(new URL('./stalled-send-child.js', import.meta.url))
 const FILES = 6000
 const PATIENCE = 60_000
 
-describe('a send stream that nobody reads to its end', { skip: whyNot() ?? false }, () => {
+describe('a send stream that is not read to its end', { skip: whyNot() ?? false }, () => {
   let loop: Loop
   const subvolume = (name: string) => `${loop.path}/${name}`
   before(() => {
@@ -31,7 +31,7 @@ describe('a send stream that nobody reads to its end', { skip: whyNot() ?? false
   })
   after(() => loop.close())
 
-  it('does not hold a process that ends, whenever that is', () => {
+  it('does not block a process that ends, at any moment', () => {
     for (const when of ['stalled', '1', '20', '60']) {
       const { status, signal, stderr } = spawnSync(
         process.execPath,
@@ -42,7 +42,7 @@ describe('a send stream that nobody reads to its end', { skip: whyNot() ?? false
     }
   })
 
-  it('ends with a caller that gives up, and leaves no descriptor', async () => {
+  it('ends when its caller gives up, and leaves no descriptor', async () => {
     const compare = async (signal: AbortSignal) => {
       try {
         await nativeChanges(subvolume('old'), subvolume('now'), { signal })

@@ -1,4 +1,4 @@
-/** Send streams: the kernel's, kept in a file; and made by hand. */
+/** Send streams: the kernel's, recorded in a file, and handmade ones. */
 import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { confirm } from '../../../../drivers/btrfs/send-changes.js'
 import { createReplay } from '../../../../drivers/btrfs/send-replay.js'
 import { createSendParser, type SendCommand } from '../../../../drivers/btrfs/send-stream.js'
 
-/** The kernel's stream between two read-only subvolumes; from nothing where `old` is undefined. */
+/** The kernel's stream between two read-only subvolumes; a full stream where `old` is undefined. */
 export function recordStream(old: string | undefined, now: string): Buffer {
   const directory = mkdtempSync(join(tmpdir(), 'varve-stream-'))
   const file = join(directory, 'stream')
@@ -24,7 +24,7 @@ export function recordStream(old: string | undefined, now: string): Buffer {
   }
 }
 
-/** What the driver finds, in this thread. */
+/** The changes that the driver finds, in this thread. */
 export function streamedChanges(old: string, now: string): readonly Change[] {
   const replay = createReplay()
   const parser = createSendParser(replay.command)
@@ -39,7 +39,7 @@ export function streamedChanges(old: string, now: string): readonly Change[] {
   }
 }
 
-/** Commands as text, `name attribute=value …`: values as byte strings. */
+/** The commands as text, `name attribute=value …`, with values as byte strings. */
 export function parseAll(chunks: Iterable<Uint8Array>): string[] {
   const lines: string[] = []
   const parser = createSendParser(({ name, attributes }: SendCommand) => {
@@ -60,7 +60,7 @@ export function header(version: number): Buffer {
   return bytes
 }
 
-/** One command, with a right checksum; `bare`: its last attribute has no length, as DATA in version 2. */
+/** A command with a valid checksum. `bare`: its last attribute has no length, like DATA in version 2. */
 export function command(number: number, attributes: readonly Attribute[], bare = false): Buffer {
   const parts = attributes.map(([type, value], index) => {
     const head = Buffer.alloc(bare && index === attributes.length - 1 ? 2 : 4)

@@ -11,7 +11,7 @@ const METACOPY = { metacopy: 'on' }
 interface Case {
   readonly title: string
   readonly options?: Readonly<Record<string, string>>
-  /** What the edit does, in the merged directory. */
+  /** Makes the edit in the merged directory. */
   edit(root: string): void
   /** `A`, `C` or `D` and the path, sorted by path; the changed times of parent directories are left out with `~`. */
   readonly changes: readonly string[]
@@ -50,12 +50,12 @@ const CASES: readonly Case[] = [
     changes: [],
   },
   {
-    title: 'an edit of the same size with its time put back is found',
+    title: 'a same-size edit whose time is put back is found',
     edit: (root) => keepTime(root, 'dir/file', () => fs.writeFileSync(`${root}/dir/file`, 'elif')),
     changes: ['C dir/file'],
   },
   {
-    title: 'a directory made anew deletes what it had, name by name, and keeps what is the same',
+    title: 'a directory created again deletes its old files, one by one, and keeps equal ones',
     edit(root) {
       keepTime(root, '', () => {
         keepTime(root, 'dir', () => {
@@ -91,13 +91,13 @@ const CASES: readonly Case[] = [
     changes: ['C dir'],
   },
   {
-    title: 'a renamed directory is a delete and adds of all it holds, with redirects',
+    title: 'a renamed directory is a delete and adds of all its content, with redirects',
     options: REDIRECT,
     edit: (root) => keepTime(root, '', () => fs.renameSync(`${root}/dir`, `${root}/moved`)),
     changes: ['D dir', 'A moved', 'A moved/file', 'A moved/link', 'A moved/sub', 'A moved/sub/deep'],
   },
   {
-    title: 'a renamed directory that was changed before and after shows what it holds now',
+    title: 'a renamed directory that was changed before and after shows its content now',
     options: REDIRECT,
     edit(root) {
       keepTime(root, '', () => {
@@ -110,7 +110,7 @@ const CASES: readonly Case[] = [
     changes: ['D dir', 'A moved', 'A moved/link', 'A sub', 'A sub/deep', 'A sub/more'],
   },
   {
-    title: 'a directory renamed onto the place of another is compared with what was there',
+    title: 'a directory renamed over another one is compared with that',
     options: REDIRECT,
     edit(root) {
       keepTime(root, '', () => {
@@ -174,7 +174,7 @@ const CASES: readonly Case[] = [
     changes: ['A dir/second'],
   },
   {
-    title: 'a name parted from its links by a copy is a modify',
+    title: 'a name separated from its links by a copy is a modify',
     edit(root) {
       keepTime(root, 'links', () => {
         execFileSync('cp', ['-a', `${root}/links/one`, `${root}/links/copy`])
@@ -189,7 +189,7 @@ const CASES: readonly Case[] = [
     changes: ['D links/one'],
   },
   {
-    title: 'order is that of the bytes of whole paths',
+    title: 'changes are in the order of the bytes of whole paths',
     edit(root) {
       keepTime(root, '', () => {
         for (const name of ['b', 'b-c', 'b.c', 'b0']) fs.mkdirSync(`${root}/${name}`)
@@ -199,7 +199,7 @@ const CASES: readonly Case[] = [
     changes: ['A b', 'A b-c', 'A b.c', 'A b/x', 'A b0'],
   },
   {
-    title: 'names that need escaping in other places come as they are',
+    title: 'names that need escaping elsewhere are unchanged',
     edit(root) {
       keepTime(root, '', () => {
         fs.writeFileSync(Buffer.from(`${root}/a:b,c\\d \xff`, 'latin1'), '')
@@ -226,7 +226,7 @@ function makeBase(root: string): void {
   }
 }
 
-/** Runs `edit` and gives the time of `path` back, to the nanosecond. */
+/** Runs `edit` and restores the time of `path`, to the nanosecond. */
 function keepTime(root: string, path: string, edit: () => void): void {
   const { mtimeNs } = fs.lstatSync(`${root}/${path}`, { bigint: true })
   edit()

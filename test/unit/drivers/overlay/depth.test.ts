@@ -6,7 +6,7 @@ import { takesLowersSingly } from '../../../../core/sys/mount-tree.js'
 import { overlay } from '../../../../drivers/overlay/driver.js'
 import { type Bench, withBench } from '../bench.js'
 
-/** A chain of layers, the base first, each with a file of its own name. */
+/** A chain of layers, the base first, each with a file of a different name. */
 async function makeChain(
   bench: Bench,
   depth: number,
@@ -16,7 +16,7 @@ async function makeChain(
   for (let i = 0; i < depth; i++) {
     const parent = chain.at(-1)
     const id = await bench.create({ id: idOf(i), ...(parent === undefined ? {} : { parent }) })
-    // As an import leaves it, without the cost of 500 worker threads.
+    // As an import would write it, without 500 worker threads.
     fs.writeFileSync(`${bench.home}/${id}/diff/file${i}`, `${i}`)
     fs.writeFileSync(`${bench.home}/${id}/diff/last`, `${i}`)
     chain.push(id)
@@ -61,7 +61,7 @@ describe('deep chains on overlay', () => {
     }),
   )
 
-  it('refuses the layer that could not be mounted any more, and leaves nothing of it', lowersSingly, () =>
+  it('refuses a layer that would be too deep to mount, and leaves nothing of it', lowersSingly, () =>
     withBench(overlay, {}, async (bench) => {
       const top = (await makeChain(bench, 500, short)).at(-1)
       assert.ok(top !== undefined)
@@ -80,7 +80,7 @@ describe('deep chains on overlay', () => {
     }),
   )
 
-  it('takes a home whose path is long and full of what mount options are made of', () =>
+  it('works in a home whose path is long and full of characters that mount options use', () =>
     withBench(
       overlay,
       {},

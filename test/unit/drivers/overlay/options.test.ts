@@ -1,4 +1,4 @@
-/** The suite's diff cases where overlayfs renames lower directories and copies up metadata alone. */
+/** The suite's diff cases with overlayfs options by which it renames lower directories and copies up only metadata. */
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { overlay } from '../../../../drivers/overlay/driver.js'

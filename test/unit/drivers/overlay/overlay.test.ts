@@ -10,8 +10,8 @@ import { withBench } from '../bench.js'
 const setfattr = (path: string, name: string, value: string) =>
   execFileSync('setfattr', ['-n', name, '-v', value, path])
 
-describe('overlay, its own ways', () => {
-  it('hands out mounts as data: every option that matters, nearest layer first, a lone one on an empty one', () =>
+describe('overlay’s own behaviour', () => {
+  it('returns mounts as data: every option that matters, nearest layer first, a lone layer on an empty one', () =>
     withBench(overlay, { redirect_dir: 'off', metacopy: 'off' }, async ({ driver, home, create }) => {
       const base = await create({ id: 'base' })
       const middle = await create({ id: 'middle', parent: base })
@@ -86,7 +86,7 @@ describe('overlay, its own ways', () => {
       })
     }))
 
-  it("keeps its own attributes to itself, and gives a user's that look alike back as they were", () =>
+  it("hides its own attributes, and keeps a user's that look alike", () =>
     withBench(overlay, { redirect_dir: 'on', metacopy: 'on' }, async (bench) => {
       const base = await bench.written(undefined, (root) => {
         fs.mkdirSync(`${root}/dir`)
@@ -108,7 +108,7 @@ describe('overlay, its own ways', () => {
         ['trusted.overlay.opaque', "a user's"],
         ['user.mine', 'kept'],
       ])
-      assert.ok(tar.includes('content'), 'of a file of which only the metadata is in the layer')
+      assert.ok(tar.includes('content'), 'the content of a file of which the layer has only the metadata')
 
       const twin = await bench.create({ parent: base })
       await bench.apply(twin, [Buffer.from(tar, 'latin1')])
@@ -118,7 +118,7 @@ describe('overlay, its own ways', () => {
       assert.match(want.get('moved') ?? '', /trusted\.overlay\.opaque=/)
     }))
 
-  it('shows attributes as the tar had them, and refuses a device 0:0, in a layer without parent too', () =>
+  it('shows attributes as the tar had them, and refuses a device 0:0, also in a layer without a parent', () =>
     withBench(overlay, {}, async (bench) => {
       const source = `${bench.root}/source`
       fs.mkdirSync(source)
@@ -142,7 +142,7 @@ describe('overlay, its own ways', () => {
       )
     }))
 
-  it('an opaque root hides name by name, for the mount and for what the layer changed', () =>
+  it('makes an opaque root hide every name, in the mount and in the layer’s changes', () =>
     withBench(overlay, {}, async (bench) => {
       const base = await bench.written(undefined, (root) => {
         for (const name of ['both', 'gone']) {
@@ -166,7 +166,7 @@ describe('overlay, its own ways', () => {
       )
     }))
 
-  it('reads whiteouts that are attributes (Linux 6.7), where no device can be made', () =>
+  it('reads whiteouts that are attributes (Linux 6.7), where devices can’t be created', () =>
     withBench(overlay, {}, async (bench) => {
       const base = await bench.written(undefined, (root) => {
         fs.mkdirSync(`${root}/dir`)
@@ -219,7 +219,7 @@ describe('overlay, its own ways', () => {
       })
     }))
 
-  it('tells its state in the words that engines know', () =>
+  it('reports its status in the words that engines know', () =>
     withBench(overlay, {}, async ({ driver }) => {
       const status = new Map(await driver.status())
       assert.deepEqual(
@@ -235,7 +235,7 @@ describe('overlay, its own ways', () => {
       )
     }))
 
-  it('refuses options it does not know, and values that are none', async () => {
+  it('refuses unknown options and invalid values', async () => {
     await assert.rejects(
       withBench(overlay, { colour: 'red' }, async () => {}),
       {
@@ -252,7 +252,7 @@ describe('overlay, its own ways', () => {
     )
   })
 
-  it('gives no writable mount of a sealed layer', () =>
+  it('returns no writable mount of a sealed layer', () =>
     withBench(overlay, {}, async ({ create, driver }) => {
       const base = await create({ id: 'base', writable: true })
       const child = await create({ id: 'child', parent: base, writable: true })
