@@ -111,7 +111,7 @@ export const directoryCases: readonly Case[] = [
     changes: [],
   }),
   editCase({
-    title: 'a renamed directory that was changed before and after shows what it holds now',
+    title: 'a renamed directory that was changed before and after shows its content now',
     edits: [
       remove('d/f'),
       rename('d', 'moved'),
