@@ -5,7 +5,6 @@ import type { LayerId } from '../ids.js'
 import type { Lock } from '../sys/lock.js'
 import { step } from './fault-points.js'
 import { ENGINE, engineOf, optionsLabel, SHARED } from './labels.js'
-import type { Removal } from './remove.js'
 import {
   ATTEMPTS,
   eraseRows,
@@ -15,21 +14,21 @@ import {
   requireNode,
   requireParent,
 } from './rules.js'
-import type { Begun, GraphContext, PrepareOptions, TarFacts } from './types.js'
+import type { Begun, Creation, GraphContext, PrepareOptions, Removal, TarFacts } from './types.js'
 
 /** How many ids in a row may be taken by layers that the database lost. */
 const TRIES = 1000
 
-export interface MakingTools {
+export interface CreationTools {
   readonly erase: Removal['erase']
   /** Makes the layer durable. */
   readonly sync: (layer: LayerId) => Promise<void>
 }
 
-export function createMaking(
+export function createCreation(
   { db, driver, locks, records, warn }: GraphContext,
-  { erase, sync }: MakingTools,
-) {
+  { erase, sync }: CreationTools,
+): Creation {
   /**
    * Inserts the row 'creating', under a lock that is held before anybody can see the row. Where a power cut takes the row
    * and leaves what the driver made, the next open removes that layer (core/recover/orphans.ts).
@@ -155,21 +154,12 @@ export function createMaking(
   }
 
   return {
-    /**
-     * Starts a layer that `driver.apply` will fill: row and driver layer are there. End it with `finish` or `abandon`.
-     * @throws VarveError NOT_FOUND where the parent is gone, FAILED_PRECONDITION where it is not committed
-     */
     begin(parent: NodeId | undefined): Promise<Begun> {
       return create({ kind: 'committed', parent }, 'import:node', ({ layer }) =>
         step('import:create', () => driver.create(layer, { ...layerOf(parent), writable: false })),
       )
     },
 
-    /**
-     * Takes a writable layer that nobody wrote to back to where `begin` leaves one, but with its name: from now on it is
-     * removed if its filling is interrupted. The caller holds its lock, which becomes the begun layer's.
-     * @throws VarveError FAILED_PRECONDITION (not active, or mounted)
-     */
     rebegin(node: NodeId, held: Lock): Begun {
       return db.tx(() => {
         const row = requireNode(db, node)
@@ -179,11 +169,6 @@ export function createMaking(
       })
     },
 
-    /**
-     * Makes the content durable, seals the layer, and makes it ready, together with its digests (if any) in one transaction.
-     * Where the same chain is here already, that node takes over the names and is returned (`existed`), and the new one is
-     * removed. On failure nothing of the node stays, unless it is ready by then.
-     */
     finish(
       begun: Begun,
       tar: TarFacts | undefined,
@@ -215,13 +200,10 @@ export function createMaking(
       })
     },
 
-    /** Removes a begun node completely, unless it is ready by now; a failure is a warning, never an error. */
     abandon,
 
-    /** Does `work` on a begun node; if that fails, the node is abandoned. */
     orAbandon,
 
-    /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
     async prepare(options: PrepareOptions = {}): Promise<NodeRow> {
       const begun = await create({ ...options, kind: 'active' }, 'prepare:node', ({ layer }) =>
         step('prepare:create', () =>
@@ -241,7 +223,6 @@ export function createMaking(
       })
     },
 
-    /** A read-only look at a committed layer under a name of its own; it keeps that layer from being removed. */
     async view(options: PrepareOptions = {}): Promise<NodeRow> {
       const begun = await step('prepare:node', () => insert({ ...options, kind: 'view' }))
       return make(begun, async () => {

@@ -13,15 +13,13 @@ import type { NameOf } from '../db/names.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Usage } from '../driver.js'
 import type { LayerId } from '../ids.js'
-import { createMaking } from './create.js'
+import { createCreation } from './create.js'
 import { step } from './fault-points.js'
 import { createRemoval } from './remove.js'
 import { requireActive, requireFree, requireNode } from './rules.js'
-import type { CommitOptions, GraphContext } from './types.js'
+import type { CommitOptions, Graph, GraphContext } from './types.js'
 
-export type Graph = ReturnType<typeof createGraph>
-
-export function createGraph(context: GraphContext) {
+export function createGraph(context: GraphContext): Graph {
   const { db, driver, locks, records } = context
 
   const sync = (layer: LayerId): Promise<void> => driver.sync(layer)
@@ -31,10 +29,9 @@ export function createGraph(context: GraphContext) {
 
   return {
     ...locks,
-    ...createMaking(context, { erase, sync }),
+    ...createCreation(context, { erase, sync }),
     ...removal,
     sync,
-    /** Rewrites the record beside a committed layer from its rows. */
     keepRecord(node: NodeId): void {
       const { layer, size, inodes } = requireNode(db, node)
       const row = db.layers.get(node)
@@ -44,11 +41,6 @@ export function createGraph(context: GraphContext) {
       records.finish(layer)
     },
 
-    /**
-     * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.
-     * Where the same chain is here already, that node takes over the names and is returned, and this one is removed.
-     * @throws VarveError ALREADY_EXISTS (the new name), FAILED_PRECONDITION (not active, or mounted), and what `also` throws
-     */
     async commit(node: NodeId, options: CommitOptions = {}): Promise<NodeRow> {
       const row = requireNode(db, node)
       requireActive(db, row)
@@ -79,13 +71,11 @@ export function createGraph(context: GraphContext) {
       return result
     },
 
-    /** The layer to ask the driver for: a view shows its parent's. */
     sourceOf(row: NodeRow): LayerId {
       if (row.kind !== 'view' || row.parent === null) return row.layer
       return requireNode(db, row.parent).layer
     },
 
-    /** Disk usage of the layer's own content: as recorded for a committed one, measured now for an active one. */
     async usage(node: NodeId): Promise<Usage> {
       const row = requireNode(db, node)
       if (row.size !== null && row.inodes !== null) return { size: row.size, inodes: row.inodes }

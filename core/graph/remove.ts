@@ -1,34 +1,12 @@
 /** The way out of the graph: row 'removing' → driver.remove → row gone, under the layer's lock (see core/graph/graph.ts). */
-import type { NameRow } from '../db/names.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { LayerId } from '../ids.js'
 import type { Lock } from '../sys/lock.js'
 import { step } from './fault-points.js'
 import { eraseRows, needersOf, requireNode, requireUnused, usersOf } from './rules.js'
-import type { GraphContext } from './types.js'
+import type { GraphContext, Removal, RemoveOptions, RemoveUnneededOptions } from './types.js'
 
-export interface RemoveUnneededOptions {
-  /**
-   * Runs in the transaction that decides, so a crash leaves all of it done or nothing. What was read before the locks were
-   * taken may be wrong by now: read it again here. `false` means that no layer is removed; a throw rolls back.
-   */
-  readonly before?: () => boolean
-  /** A node with such a name stays; default any. */
-  readonly keep?: (name: NameRow, row: NodeRow) => boolean
-  /** Only nodes that still wait for one of these imports (`NodeRow.claim`): any other is somebody else's by now. */
-  readonly claims?: ReadonlySet<string>
-  /** Ends the waiting for locks; a removal that is decided is completed. */
-  readonly signal?: AbortSignal | undefined
-}
-
-export interface RemoveOptions extends Pick<RemoveUnneededOptions, 'before'> {
-  /** Unmounts the layer once its removal is decided. If given, mounts don't keep the layer. */
-  readonly release?: ((row: NodeRow) => Promise<void>) | undefined
-}
-
-export type Removal = ReturnType<typeof createRemoval>
-
-export function createRemoval({ db, driver, locks, records }: GraphContext) {
+export function createRemoval({ db, driver, locks, records }: GraphContext): Removal {
   /** Removes all of a node that nobody may use any more. The caller holds its lock. */
   const erase = async (node: NodeId, layer: LayerId): Promise<void> => {
     await step('remove:driver', () => driver.remove(layer))
@@ -72,13 +50,8 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
   }
 
   return {
-    /** For recovery: removes a node that is not ready. The caller holds its lock. */
     erase,
 
-    /**
-     * Removes a layer that nobody uses; its names are free at once. `before` as for `removeUnneeded`.
-     * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
-     */
     async remove(node: NodeId, { before, release }: RemoveOptions = {}): Promise<void> {
       const decide = () => {
         if (before?.() === false) return []
@@ -89,10 +62,6 @@ export function createRemoval({ db, driver, locks, records }: GraphContext) {
       await removeMarked([node], decide, { release })
     },
 
-    /**
-     * Removes those of the nodes that nothing but the others needs. Returns the removed rows, children before parents.
-     * @throws VarveError CANCELLED, and what `before` throws; nothing has changed then
-     */
     removeUnneeded(
       nodes: readonly NodeId[],
       options: RemoveUnneededOptions = {},

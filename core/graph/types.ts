@@ -1,9 +1,9 @@
 /** The context, options and results of the two halves of the graph (graph.ts). */
 import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
-import type { NameOf } from '../db/names.js'
-import type { NodeId } from '../db/nodes.js'
-import type { Driver } from '../driver.js'
+import type { NameOf, NameRow } from '../db/names.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
+import type { Driver, Usage } from '../driver.js'
 import type { LayerId } from '../ids.js'
 import type { Records } from '../records/records.js'
 import type { Lock } from '../sys/lock.js'
@@ -44,4 +44,93 @@ export interface CommitOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Called in the commit's transaction, with the node that has the content then. */
   readonly also?: (committed: NodeId) => void
+}
+
+export interface RemoveUnneededOptions {
+  /**
+   * Runs in the transaction that decides, so a crash leaves all of it done or nothing. What was read before the locks were
+   * taken may be wrong by now: read it again here. `false` means that no layer is removed; a throw rolls back.
+   */
+  readonly before?: () => boolean
+  /** A node with such a name stays; default any. */
+  readonly keep?: (name: NameRow, row: NodeRow) => boolean
+  /** Only nodes that still wait for one of these imports (`NodeRow.claim`): any other is somebody else's by now. */
+  readonly claims?: ReadonlySet<string>
+  /** Ends the waiting for locks; a removal that is decided is completed. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RemoveOptions extends Pick<RemoveUnneededOptions, 'before'> {
+  /** Unmounts the layer once its removal is decided. If given, mounts don't keep the layer. */
+  readonly release?: ((row: NodeRow) => Promise<void>) | undefined
+}
+
+/** The way in (create.ts). */
+export interface Creation {
+  /**
+   * Starts a layer that `driver.apply` will fill: row and driver layer are there. End it with `finish` or `abandon`.
+   * @throws VarveError NOT_FOUND where the parent is gone, FAILED_PRECONDITION where it is not committed
+   */
+  begin(parent: NodeId | undefined): Promise<Begun>
+  /**
+   * Takes a writable layer that nobody wrote to back to where `begin` leaves one, but with its name: from now on it is
+   * removed if its filling is interrupted. The caller holds its lock, which becomes the begun layer's.
+   * @throws VarveError FAILED_PRECONDITION (not active, or mounted)
+   */
+  rebegin(node: NodeId, held: Lock): Begun
+  /**
+   * Makes the content durable, seals the layer, and makes it ready, together with its digests (if any) in one transaction.
+   * Where the same chain is here already, that node takes over the names and is returned (`existed`), and the new one is
+   * removed. On failure nothing of the node stays, unless it is ready by then.
+   */
+  finish(
+    begun: Begun,
+    tar: TarFacts | undefined,
+    options?: { readonly claim?: string | undefined },
+  ): Promise<{ readonly node: NodeId; readonly layer: LayerId; readonly existed: boolean }>
+  /** Removes a begun node completely, unless it is ready by now; a failure is a warning, never an error. */
+  abandon(begun: Begun): Promise<void>
+  /** Does `work` on a begun node; if that fails, the node is abandoned. */
+  orAbandon<T>(begun: Begun, work: () => Promise<T>): Promise<T>
+  /** A new writable layer. @throws VarveError ALREADY_EXISTS (its name), NOT_FOUND or FAILED_PRECONDITION (its parent) */
+  prepare(options?: PrepareOptions): Promise<NodeRow>
+  /** A read-only look at a committed layer under a name of its own; it keeps that layer from being removed. */
+  view(options?: PrepareOptions): Promise<NodeRow>
+}
+
+/** The way out (remove.ts). */
+export interface Removal {
+  /** For recovery: removes a node that is not ready. The caller holds its lock. */
+  erase(node: NodeId, layer: LayerId): Promise<void>
+  /**
+   * Removes a layer that nobody uses; its names are free at once. `before` as for `removeUnneeded`.
+   * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
+   */
+  remove(node: NodeId, options?: RemoveOptions): Promise<void>
+  /**
+   * Removes those of the nodes that nothing but the others needs. Returns the removed rows, children before parents.
+   * @throws VarveError CANCELLED, and what `before` throws; nothing has changed then
+   */
+  removeUnneeded(nodes: readonly NodeId[], options?: RemoveUnneededOptions): Promise<readonly NodeRow[]>
+}
+
+export interface Graph extends Creation, Removal, LayerLocks {
+  /** Brings a layer, and all that was written in it, to disk. */
+  sync(layer: LayerId): Promise<void>
+  /** Rewrites the record beside a committed layer from its rows. */
+  keepRecord(node: NodeId): void
+  /**
+   * Turns an active node into a committed one; the caller holds its lock and has recorded its tar, if it is to have one.
+   * Where the same chain is here already, that node takes over the names and is returned, and this one is removed.
+   * @throws VarveError ALREADY_EXISTS (the new name), FAILED_PRECONDITION (not active, or mounted), and what `also` throws
+   */
+  commit(node: NodeId, options?: CommitOptions): Promise<NodeRow>
+  /** The layer to ask the driver for: a view shows its parent's. */
+  sourceOf(row: NodeRow): LayerId
+  /** Disk usage of the layer's own content: as recorded for a committed one, measured now for an active one. */
+  usage(node: NodeId): Promise<Usage>
+  /** @throws VarveError NOT_FOUND */
+  get(node: NodeId): NodeRow
+  /** The node of that name, once it is ready. */
+  find(name: NameOf): NodeRow | undefined
 }

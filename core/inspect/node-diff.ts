@@ -2,7 +2,7 @@
 import type { NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
 import { errnoOf } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph } from '../graph/types.js'
 import { type Views, withView } from '../mount/views.js'
 import { packDifference } from '../pack/pack-changes.js'
 import { baseOf, parentOf } from '../paths.js'

@@ -1,7 +1,7 @@
 /** The context of the modules in this folder. */
 import type { Database } from '../db/database.js'
 import type { Driver } from '../driver.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph } from '../graph/types.js'
 import type { Views } from '../mount/views.js'
 
 export interface LayersContext {

@@ -3,7 +3,7 @@ import type { Database } from '../db/database.js'
 import { isDatabaseError } from '../db/sqlite-errors.js'
 import type { Driver } from '../driver.js'
 import { messageOf } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph } from '../graph/types.js'
 import type { Uses } from '../mount/uses.js'
 import type { Records } from '../records/records.js'
 

@@ -8,7 +8,7 @@ import { constants } from 'node:fs'
 import type { Database } from '../db/database.js'
 import { parseJson } from '../db/json.js'
 import { errnoOf, messageOf } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
+import type { Graph } from '../graph/types.js'
 import {
   chmod,
   close,
