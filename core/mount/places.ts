@@ -1,9 +1,10 @@
 /** Where a directory is mounted, in every mount namespace that can be seen. Paths are byte strings. */
 
+import type { Mount } from '../driver.js'
 import { realpath } from '../sys/files.js'
 import { type MountPoint, mountInfo } from '../sys/mount.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount-id.js'
-import { inodeOf } from '../sys/stat.js'
+import { inodeOf, isBlock, lstatOrUndefined } from '../sys/stat.js'
 import { deviceOf } from './match.js'
 import { currentNamespace, otherNamespaces, type SeenMounts, workingDirectories } from './mount-namespace.js'
 
@@ -37,6 +38,21 @@ export function placesOfUpper(upper: string, devices: ReadonlySet<number | undef
     const named = mount.superOptions.find((word) => word.startsWith('upperdir='))?.slice('upperdir='.length)
     return named !== undefined && identity !== undefined && leadsTo([named, `${root}${named}`], identity)
   })
+}
+
+/** Mounts of the file system of that type that is on `source`: a device, or whatever the type has for one. */
+export function placesOfFileSystem({ type, source }: Pick<Mount, 'type' | 'source'>): readonly Place[] {
+  const device = deviceAt(source)
+  return placesWhere(mountInfo(), (mount) =>
+    device === undefined ? mount.type === type && mount.source === source : deviceOf(mount) === device,
+  )
+}
+
+/** The number of the block device there; undefined where there is none. */
+function deviceAt(path: string): number | undefined {
+  if (!path.startsWith('/')) return undefined
+  const there = lstatOrUndefined(path)
+  return there !== undefined && isBlock(there.mode) ? there.rdevMajor * 2 ** 20 + there.rdevMinor : undefined
 }
 
 /** A process other than this one whose working or root directory is one of these (of `inodeOf`). */

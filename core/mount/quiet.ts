@@ -13,8 +13,8 @@ import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Driver, Mount } from '../driver.js'
 import { isCode, VarveError } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
 import { nameOf } from '../graph/rules.js'
+import type { Graph } from '../graph/types.js'
 import type { Scratch } from '../root/scratch.js'
 import { LEASE_SIGNAL } from '../sys/lease.js'
 import { bootId } from '../sys/mount.js'
@@ -22,7 +22,7 @@ import { parseWords } from '../sys/mount-options.js'
 import { parseLayers } from '../sys/overlay-data.js'
 import { isUpperInUse } from '../sys/overlay-in-use.js'
 import { inUse } from '../tree/open-files.js'
-import { inProcess, type Place, placesOfDirectory, placesOfUpper } from './places.js'
+import { inProcess, type Place, placesOfDirectory, placesOfFileSystem, placesOfUpper } from './places.js'
 import type { Uses } from './uses.js'
 
 export interface QuietContext {
@@ -97,6 +97,9 @@ export function createQuiet({ db, graph, driver, uses, scratch }: QuietContext):
     if (mount?.type === 'bind') refusePlaces(row, placesOfDirectory(mount.source))
     const upper = mount?.type === 'overlay' ? parseLayers(parseWords(mount.options).data).upper : undefined
     if (upper !== undefined) await requireNoOverlay(row, upper)
+    if (mount !== undefined && mount.type !== 'bind' && mount.type !== 'overlay') {
+      refusePlaces(row, placesOfFileSystem(mount))
+    }
     return mount
   }
 
