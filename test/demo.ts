@@ -1,6 +1,6 @@
 /**
- * `npm run demo [-- image.tar]`: the main job on a real image, as one would type it. Root takes overlay, everybody else
- * vfs. Nothing of it stays: the data root is a temporary directory.
+ * `npm run demo [-- image.tar]`: the main use of varve on a real image, as one would type it. Root gets overlay or another
+ * driver that the probe chooses, other users vfs. Nothing of it stays: the data root is a temporary directory.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { CLI } from './support/varve.js'
 
 const LINES_SHOWN = 14
 
-/** The driver is the one that the probe chooses, so that the demo shows what this machine gives. */
+/** The probe chooses the driver, so that the demo shows what works on this machine. */
 async function demo(given: string | undefined, work: string): Promise<void> {
   const archive = given ?? (await makeImage(work))
   const root = join(work, 'root')
@@ -23,7 +23,7 @@ async function demo(given: string | undefined, work: string): Promise<void> {
   const originals = readImages(archive, join(work, 'original'))
   console.log(`VARVE_ROOT=${root} VARVE_DRIVER=${process.env.VARVE_DRIVER}`)
 
-  title('A real image comes in')
+  title('Import a real image')
   varve('driver', 'ls')
   varve('import', archive)
   const [first] = varveLines(['images', '--json']).map((line) => JSON.parse(line) as Listed)
@@ -34,18 +34,18 @@ async function demo(given: string | undefined, work: string): Promise<void> {
   varve('images')
   varve('tree')
 
-  title('Looking into it, without a mount')
+  title('Look into it, without a mount')
   const top = first.layers.length - 1
   varve('ls', image, '/etc')
   varve('ls', '-R', `${image}#${top}`)
   const file = ['/etc/os-release', '/etc/motd'].find((path) => quiet(['cat', image, path]).status === 0)
   if (file !== undefined) varve('cat', image, file)
 
-  title('What the last layer changed')
+  title('Show what the last layer changed')
   varve('diff', `${image}#${top}`)
   varve('diff', `${image}#${top}`, '--stat')
 
-  title('A writable layer on it')
+  title('Make a writable layer on it')
   varve('create', '--parent', image, '--id', 'work')
   changeThroughMount()
   varve('diff', 'work')
@@ -54,7 +54,7 @@ async function demo(given: string | undefined, work: string): Promise<void> {
   varve('tree')
   varve('diff', image, 'demo:1')
 
-  title('Out again: the exported layers are the imported bytes')
+  title('Export it: the layers are the imported bytes')
   const out = join(work, 'exported.tar')
   varve('export', image, '-o', out, '--format', 'oci-archive', '--compress', 'gzip')
   const [exported] = readImages(out, join(work, 'exported'))
@@ -68,7 +68,7 @@ async function demo(given: string | undefined, work: string): Promise<void> {
   })
   varve('check', '--data')
   if (!same) throw new Error('the exported image differs from the imported one')
-  console.log(`\n✔ ${original.layers.length} layers and the config are the identical bytes`)
+  console.log(`\n✔ ${original.layers.length} layers and the config are byte-identical`)
 }
 
 interface Listed {
@@ -77,20 +77,20 @@ interface Listed {
   readonly layers: readonly string[]
 }
 
-/** Debian packages where apt can fetch them, else a small image made in code. */
+/** An image of Debian packages if apt can fetch them, else a small image made in code. */
 async function makeImage(work: string): Promise<string> {
   try {
     return await debianImage()
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n').slice(0, 2).join(' ') : String(error)
-    console.log(`no Debian packages here (${reason}), so the image is a small one made in code`)
+    console.log(`no Debian packages here (${reason}), so the demo uses a small image made in code`)
     const file = join(work, 'small.tar')
     await writeSmallImage(file)
     return file
   }
 }
 
-/** Shows a command and what it says, and gives what it says; a failure ends the demo. */
+/** Prints a command and its output, and returns the output; a failure ends the demo. */
 function varve(...args: string[]): string {
   console.log(`\n$ varve ${args.map(quote).join(' ')}`)
   const { status, stdout, stderr } = quiet(args)
@@ -112,7 +112,7 @@ function quiet(args: readonly string[]) {
   return spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 })
 }
 
-/** Anybody may mount in a namespace of his own, so that the same lines work without root. */
+/** Any user may mount in a user namespace, so the same lines work without root. */
 function changeThroughMount(): void {
   const own = process.getuid?.() === 0 ? [] : ['unshare', '--map-root-user', '--mount']
   if (own.length > 0) console.log(`\n$ ${own.join(' ')} sh`)

@@ -1,4 +1,6 @@
-/** The import rule of the design, read off the sources: which room may use which, where SQL and system calls may stand. */
+/**
+ * The import rule of the design, checked on the sources: which room may use which, and where SQL and system calls may be.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -8,7 +10,7 @@ import { FLOORS, readAllSources, roomOf, roomsDiagram } from './rooms.js'
 
 const SOURCES = readAllSources()
 
-/** Modules that only these may import. A place beyond the rule has its reason. */
+/** Modules that only these files may import. Exceptions have their reason beside them. */
 const RESERVED: readonly {
   readonly modules: RegExp
   readonly allowed: RegExp
@@ -16,21 +18,21 @@ const RESERVED: readonly {
 }[] = [
   {
     modules: /^koffi$/,
-    // libzstd is a library: it computes, and calls the system for nothing.
+    // libzstd only computes, and makes no system calls.
     allowed: /^core\/(sys\/|compress\/zstd-library\.ts$)/,
-    why: 'system calls pass the one seam, core/sys',
+    why: 'system calls go through core/sys',
   },
-  { modules: /^better-sqlite3$/, allowed: /^core\/db\//, why: 'the database is behind core/db' },
+  { modules: /^better-sqlite3$/, allowed: /^core\/db\//, why: 'the database is used only by core/db' },
   {
     modules: /^(node:)?child_process$/,
     allowed: /^core\/sys\//,
-    why: 'commands pass the one seam, core/sys',
+    why: 'commands are run only by core/sys',
   },
   {
     modules: /^(node:)?fs(\/promises)?$/,
-    // The command reads and writes a person's own files, outside the store and with nothing to recover.
+    // The command reads and writes the user's own files, outside the store and with nothing to recover.
     allowed: /^(core\/sys\/|cli\/(complete|main|run|print\/binary)\.ts$)/,
-    why: 'file-system calls pass the one seam, core/sys',
+    why: 'file-system calls go through core/sys',
   },
 ]
 
@@ -46,12 +48,12 @@ test('every folder is a room with a place in the order, and every import leads t
   assert.deepEqual(
     [...rooms].filter((room) => !FLOORS.includes(room)),
     [],
-    'test/rooms.ts has no place for them',
+    'folders without a place in test/rooms.ts',
   )
   assert.deepEqual(
     FLOORS.filter((room) => !rooms.has(room)),
     [],
-    'nothing is in them',
+    'rooms without files',
   )
   assert.deepEqual(
     imports().filter(([, target]) => !paths.has(target)),
@@ -59,7 +61,7 @@ test('every folder is a room with a place in the order, and every import leads t
   )
 })
 
-test('no import climbs: a room imports only rooms below it, types too', () => {
+test('no import climbs: a room imports only rooms below it, including types', () => {
   const climbing = imports().filter(([path, target]) => {
     const [from, to] = [FLOORS.indexOf(roomOf(path)), FLOORS.indexOf(roomOf(target))]
     return from > to
@@ -67,7 +69,7 @@ test('no import climbs: a room imports only rooms below it, types too', () => {
   assert.deepEqual(climbing, [])
 })
 
-test('no imports make a circle, types neither', () => {
+test('no imports make a circle, including types', () => {
   const byPath = new Map(SOURCES.map((source) => [source.path, source]))
   const done = new Set<string>()
   const visit = (path: string, trail: readonly string[]): void => {
@@ -80,7 +82,7 @@ test('no imports make a circle, types neither', () => {
 })
 
 test('drivers import neither cli nor one another, and core imports neither', () => {
-  // Knowledge of a file system, not of a backend: any driver may stack on overlayfs.
+  // drivers/overlayfs knows a file system, not a backend: any driver may use overlayfs.
   const shared = ['drivers', 'drivers/overlayfs']
   const wrong = imports().filter(([path, target]) => {
     if (path.startsWith('core/')) return !target.startsWith('core/')
@@ -91,9 +93,9 @@ test('drivers import neither cli nor one another, and core imports neither', () 
   assert.deepEqual(wrong, [])
 })
 
-test('core/README.md shows the rooms as they are', () => {
+test('core/README.md shows the current rooms', () => {
   const readme = readFileSync(join(checkoutDirectory(), 'core/README.md'), 'utf8')
-  assert.ok(readme.includes(roomsDiagram(SOURCES)), 'write it anew: npm run table')
+  assert.ok(readme.includes(roomsDiagram(SOURCES)), 'update it: npm run table')
 })
 
 for (const { modules, allowed, why } of RESERVED) {
@@ -105,7 +107,7 @@ for (const { modules, allowed, why } of RESERVED) {
   })
 }
 
-test('SQL stands in core/db alone', () => {
+test('SQL is only in core/db', () => {
   const sql =
     /\b(SELECT\s[\s\S]*\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|DELETE\s+FROM|UPDATE\s+\w+\s+SET|CREATE\s+TABLE|PRAGMA\s)\b/
   const wrong = SOURCES.filter(({ path, text }) => !path.startsWith('core/db/') && sql.test(text))
@@ -115,9 +117,9 @@ test('SQL stands in core/db alone', () => {
   )
 })
 
-test('outside drivers no backend is told by its name', () => {
+test('no code outside drivers asks for a backend’s name', () => {
   const names = 'aufs|btrfs|devicemapper|overlay|vfs|zfs'
-  // `mount.type === 'overlay'` is no backend but mount(2)'s own word.
+  // `mount.type === 'overlay'` is allowed: it is a word of mount(2), not a backend.
   const subject = '(name|driver|backend)\\w*'
   const name = `['"\`](${names})['"\`]`
   const told = new RegExp(
@@ -133,7 +135,7 @@ test('outside drivers no backend is told by its name', () => {
   assert.deepEqual(wrong, [])
 })
 
-/** Every import of a file of ours by another. */
+/** Every import of one of our files by another. */
 function imports(): readonly (readonly [path: string, target: string])[] {
   return SOURCES.flatMap(({ path, local }) => local.map((target) => [path, target] as const))
 }

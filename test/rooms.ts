@@ -1,6 +1,6 @@
 /**
- * The rooms of the sources and what they import, read off the sources, types included. A room is a folder; a file that
- * stands on a floor of its own (`core/store.ts`) is one too. test/imports.test.ts holds the order, core/README.md shows it.
+ * The rooms of the sources and what they import, including types, read from the sources. A room is a folder; a file that is
+ * listed by itself (`core/store.ts`) is one too. test/imports.test.ts enforces the order, core/README.md shows it.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -10,13 +10,13 @@ export interface Source {
   /** Relative to the checkout: `core/tar/parse.ts`. */
   readonly path: string
   readonly text: string
-  /** Files of ours that it imports, types included, also when it is called. */
+  /** Our files that it imports, including types and `import()`. */
   readonly local: readonly string[]
-  /** Packages and node: modules; not those of which only types or constants are taken. */
+  /** Packages and node: modules, except those from which it imports only types or constants. */
   readonly external: readonly string[]
 }
 
-/** From the top down: a room imports rooms below it only. */
+/** From the top down: a room imports only rooms below it. */
 export const FLOORS: readonly string[] = [
   // The command.
   'cli',
@@ -34,7 +34,7 @@ export const FLOORS: readonly string[] = [
   'drivers/overlay',
   'drivers/vfs',
   'drivers/zfs',
-  // What several of them share.
+  // Shared by several of them.
   'drivers/overlayfs',
   'drivers',
   // The core: the store, and what it does with layers and images.
@@ -64,7 +64,7 @@ export const FLOORS: readonly string[] = [
   'core/compress',
   'core/db',
   'core/journal',
-  // What all of it stands on.
+  // The foundation of all.
   'core/api',
   'core/sys',
   'core/driver.ts',
@@ -73,7 +73,7 @@ export const FLOORS: readonly string[] = [
   'core',
 ]
 
-/** The room a file is in. */
+/** The room of a file. */
 export function roomOf(path: string): string {
   return FLOORS.includes(path) ? path : dirname(path)
 }
@@ -87,7 +87,7 @@ export function readAllSources(): readonly Source[] {
   })
 }
 
-/** A line a room of core, from the top down: how many files, and the rooms that it imports. In Markdown. */
+/** Markdown with a line for each room of core, from the top down: its number of files, and the rooms that it imports. */
 export function roomsDiagram(sources: readonly Source[] = readAllSources()): string {
   const rooms = FLOORS.filter((room) => room.startsWith('core'))
   const lines = rooms.map((room) => {

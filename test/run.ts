@@ -1,5 +1,5 @@
 /**
- * `npm test`'s last step: makes the fixtures, runs every test file, says what was skipped and why, and checks that
+ * The last step of `npm test`: makes the fixtures, runs every test file, prints what was skipped and why, and checks that
  * nothing is left behind. Arguments select files by a part of their path: `node dist/test/run.js unit/tar faults`.
  */
 import { setMaxListeners } from 'node:events'
@@ -19,17 +19,17 @@ import { signalAtParentsDeath } from './support/libc.js'
 import { unlawfulSkip } from './support/must-run.js'
 import { report } from './support/report.js'
 
-/** The slow folders first, so that the last minutes do not have one core idle. */
+/** The slow folders first, so that no core is idle in the last minutes. */
 const FIRST = ['images', 'conformance', 'faults']
-/** Only where a filter has this word too: Debian 13's engines are 90 MB to fetch. */
+/** Files with this word run only if a filter has it too: Debian 13's engines are a download of 90 MB. */
 const BY_NAME = 'newest'
 const COMPILED = dirname(fileURLToPath(import.meta.url))
-/** Ends what hangs. At full size a file of a sweep takes over an hour. */
+/** The time limit for a file. At full size a file of a sweep takes over an hour. */
 const FILE_TIMEOUT_MS = sized(30, 300) * 60_000
 
 const status = await main(process.argv.slice(2))
 process.exitCode = status
-// What was broken off may hang for ever; the last lines are written before.
+// Interrupted tests may hang forever, so the process exits once the last line is written.
 if (status > 128) process.stdout.write('interrupted\n', () => process.exit(status))
 
 async function main(filters: readonly string[]): Promise<number> {
@@ -51,13 +51,15 @@ async function main(filters: readonly string[]): Promise<number> {
 }
 
 interface Interrupted {
-  /** Ends the files that run. */
+  /** Ends the running files. */
   readonly signal: AbortSignal
-  /** 128 and the signal's number, once one came. */
+  /** Resolves to 128 plus the signal's number when a signal arrives. */
   readonly status: Promise<number>
 }
 
-/** The first signal ends the run, and what it made goes; the second ends that too. Whoever started `npm test` may end alone. */
+/**
+ * The first signal ends the run and removes what it made; the second ends that too. So does the end of the parent process.
+ */
 function watchSignals(): Interrupted {
   const controller = new AbortController()
   setMaxListeners(0, controller.signal) // a listener for each test file
@@ -80,7 +82,7 @@ interface RunOptions {
 
 async function runAll(root: string, files: string[], { disk, signal }: RunOptions): Promise<number> {
   const host = rememberHost(root)
-  // Every temporary directory of the tests and of what they start lies in here: what is in it afterwards has leaked.
+  // All temporary directories of the tests and their child processes are in here; whatever is left in it has leaked.
   process.env.TMPDIR = disk.directory
   console.log(`the tests work on ${disk.kind}`)
   await makeAll((line) => console.log(line))

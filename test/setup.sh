@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests, the demo and the benchmarks need, and skips what is already there.
-#   setup.sh          node_modules, and the Debian packages that give us real engines (as root)
-#   setup.sh demo     node_modules, and only what building them needs
+# Installs what the tests, the demo and the benchmarks need, unless it is installed already.
+#   setup.sh          node_modules, and the Debian packages of real engines and tools (as root)
+#   setup.sh demo     node_modules, and only the packages that are needed to build them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-test}
 
-# command that shows the package is there : the package
+# command:package; the package is installed if the command exists
 needs=(g++:g++ make:make python3:python3 zstd:zstd)
 if [ "$purpose" = test ]; then
   needs+=(
@@ -22,7 +22,7 @@ missing=()
 for need in "${needs[@]}"; do
   command -v "${need%%:*}" >/dev/null || missing+=("${need#*:}")
 done
-# A module that is already compiled needs no compiler.
+# If the module is already compiled, no compiler is needed.
 native=node_modules/better-sqlite3/build/Release/better_sqlite3.node
 if [ -f "$native" ]; then
   mapfile -t missing < <(printf '%s\n' ${missing[@]+"${missing[@]}"} | grep -vxE 'g\+\+|make|python3' || true)
@@ -36,22 +36,22 @@ if [ "${#missing[@]}" -gt 0 ]; then
     install=(apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}")
     { apt-get update -qq && "${install[@]}"; } >/dev/null </dev/null
   else
-    echo "setup: not root, so these Debian packages stay missing: ${missing[*]} (what needs them is skipped)" >&2
+    echo "setup: not root, so these Debian packages stay missing: ${missing[*]} (tests that need them are skipped)" >&2
   fi
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  # Node's own headers, where its package brought them, spare node-gyp a download.
+  # If Node's package includes its headers, node-gyp need not download them.
   prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
   if [ -z "${npm_config_nodedir:-}" ] && [ -f "$prefix/include/node/node.h" ]; then export npm_config_nodedir=$prefix; fi
-  echo "setup: npm ci (better-sqlite3 is compiled where no prebuilt file can be fetched: about 3 minutes)" >&2
+  echo "setup: npm ci (without a prebuilt file, better-sqlite3 is compiled: about 3 minutes)" >&2
   npm ci --no-audit --no-fund </dev/null >&2
   touch node_modules/.package-lock.json
 fi
 
 probe='import("better-sqlite3").then(({ default: D }) => new D(":memory:").close()).then(() => import("koffi"))'
 if ! node -e "$probe" 2>/dev/null; then
-  echo "setup: a native module does not load; building it again" >&2
+  echo "setup: a native module does not load; rebuilding it" >&2
   npm rebuild better-sqlite3 koffi </dev/null >&2
   node -e "$probe"
 fi

@@ -1,7 +1,7 @@
 /**
- * No list from outside becomes the arguments of a call: the engine puts them on its stack, which some hundred thousand
- * overflow (`push(...list)`, `Math.max(...list)`). A reader of the sources can't tell where a list is from, so there is no
- * such call at all.
+ * No list from outside is spread into the arguments of a call (`push(...list)`, `Math.max(...list)`): they go onto the
+ * stack, which overflows at a few hundred thousand. The sources don't show where a list comes from, so there is no such call
+ * at all.
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const PROJECT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const FOLDERS = ['core', 'drivers', 'cli']
-/** Of calls that take any number: `push(a, ...list)`, not what is in an array or an object of its own. */
+/** Matches calls with any number of arguments: `push(a, ...list)`, but not a spread within an array or object literal. */
 const SPREAD_CALL =
   /\b(?:push|unshift|splice|concat|max|min|of|fromCharCode|fromCodePoint)\((?:[^()[\]{}]|\([^()]*\))*\.\.\./
 

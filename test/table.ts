@@ -1,6 +1,7 @@
 /**
- * `npm run table`: writes the diagram of the rooms into core/README.md, and the README's tables from what the last `npm test`
- * (or `npm run faults`) kept; `npm run table -- rooms` writes that alone. Refuses where something that must run was not run.
+ * `npm run table`: writes the diagram of the rooms into core/README.md, and the README's tables from the kept results of the
+ * last
+ * `npm test` (or `npm run faults`). `npm run table -- rooms` writes only the diagram. Fails if results are missing.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,6 +37,6 @@ function replaced(
 ): string {
   const [start, end] = [`<!-- ${name}: written by \`npm run table\` -->`, `<!-- end of ${name} -->`]
   const [before, after] = [whole.indexOf(start), whole.indexOf(end)]
-  if (before === -1 || after < before) throw new Error(`${file}: wants the lines ${start} and ${end}`)
+  if (before === -1 || after < before) throw new Error(`${file}: the lines ${start} and ${end} are missing`)
   return `${whole.slice(0, before)}${start}\n\n${table}\n\n${whole.slice(after)}`
 }

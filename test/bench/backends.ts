@@ -1,4 +1,4 @@
-/** What a layer costs on its backend, on a file system that is made for it. */
+/** The cost of a layer on its backend, on a new file system. */
 import { strict as assert } from 'node:assert'
 import {
   chmodSync,
@@ -27,11 +27,11 @@ import { byTurns } from './measure.js'
 import type { Place } from './place.js'
 import { type Row, row, timed } from './report.js'
 
-/** The kernel's ratio of a walk, for what reads only what changed. */
+/** The wanted ratio to a walk, for a diff that reads only the changes. */
 const TENTH = 0.1
 const CREATIONS = 1000
 
-/** 6 changes in a layer of 100,000 files, and the making of a child of it. */
+/** 6 changes in a layer of 100,000 files, and the creation of a child of it. */
 export async function btrfsBench(place: Place, rounds: number): Promise<readonly Row[]> {
   const missing =
     missingCommands(['btrfs']).length > 0 ? 'there is no btrfs command (btrfs-progs)' : undefined
@@ -53,7 +53,7 @@ export async function btrfsBench(place: Place, rounds: number): Promise<readonly
   })
 }
 
-/** A child of a layer, and gone again. */
+/** Creates and removes a child of a layer. */
 export async function overlayBench({ directory }: Place): Promise<readonly Row[]> {
   const root = join(directory, 'overlay')
   mkdirSync(root)
@@ -81,7 +81,7 @@ export async function overlayBench({ directory }: Place): Promise<readonly Row[]
   }
 }
 
-/** What no driver can do without: a directory whose name is there whole or not, also after a power cut. */
+/** The minimum for any driver: creates a directory atomically and durably, and removes it. */
 function makeDurably(root: string): void {
   const [temporary, whole] = [join(root, 'temporary'), join(root, 'whole')]
   mkdirSync(temporary)
@@ -121,7 +121,7 @@ async function differences(
   await command('sync', ['-f', bench.root])
   const [old, now] = [await sourceOf(bench, base), await sourceOf(bench, sealed)]
   const walked = await walkedChanges(old, now)
-  // What is measured is right, too.
+  // The measured results are also correct.
   for (const each of [sealed, active]) assert.deepEqual(await bench.changes(each), walked)
 
   const send = 'btrfs -q send --no-data -p "$0" "$1" | wc -c'
@@ -208,7 +208,7 @@ function changeSix(tree: string): void {
   symlinkSync('file0', at('directory13/link'))
 }
 
-/** The tree of a layer of the bench as a layer of the store; its chain id. */
+/** Imports the tree of a bench's layer into the store. Resolves to its chain id. */
 async function importTree(bench: DriverBench, id: LayerId, store: Store, tar: string): Promise<string> {
   const source = await sourceOf(bench, id)
   await command('tar', ['-cf', tar, '-C', source, '.'])
@@ -223,7 +223,7 @@ function openStoreAt(root: string, module: DriverModule): Promise<Store> {
   return openStore({ root, drivers: [module] })
 }
 
-/** Where the layer is, by its own mount. */
+/** The layer's directory, from its mount. */
 async function sourceOf({ driver }: DriverBench, id: LayerId): Promise<string> {
   const [mount] = await driver.get(id, { readonly: true })
   if (mount?.type !== 'bind') throw new Error(`layer ${id} is no directory`)

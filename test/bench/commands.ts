@@ -9,7 +9,7 @@ import { byTurns, type Contender } from './measure.js'
 import { type Row, row } from './report.js'
 
 export interface Setting {
-  /** A directory of the bench's own. */
+  /** A directory for the bench's files. */
   readonly work: string
   readonly driver: string
   readonly rounds: number
@@ -30,7 +30,7 @@ export async function imports(setting: Setting, layer: BigLayer): Promise<Row[]>
   ]
 }
 
-/** Here it is not the bytes that cost, but what each layer costs by itself. */
+/** Measures the fixed cost of each layer rather than of its bytes. */
 export async function smallImports(setting: Setting, { tars, dockerArchive }: SmallLayers): Promise<Row[]> {
   const each = 'for tar in "$@"; do tar -xf "$tar" -C "$0"'
   const unpack = (name: string, script: string): Contender => {
@@ -85,7 +85,7 @@ export async function start({ rounds }: Setting): Promise<Row[]> {
   return [row('start', varve, node, 2)]
 }
 
-/** The same image from archive to store, by engines that are here. */
+/** Imports of the same image from an archive, by the engines that are installed. */
 export async function peers(setting: Setting, layer: BigLayer): Promise<Row[]> {
   if (process.getuid?.() !== 0) return []
   const { work, rounds } = setting
@@ -98,7 +98,7 @@ export async function peers(setting: Setting, layer: BigLayer): Promise<Row[]> {
     '--root',
     join(place, 'root'),
     '--runroot',
-    '/run/varve-bench', // podman takes at most 50 characters; /run is the world's own
+    '/run/varve-bench', // podman accepts at most 50 characters; the world has its own /run
     '--storage-driver',
     'overlay',
   ]
@@ -156,7 +156,7 @@ export async function peers(setting: Setting, layer: BigLayer): Promise<Row[]> {
   return rows
 }
 
-/** A varve command. */
+/** A contender that runs a varve command. */
 export function ours(
   { driver }: Pick<Setting, 'driver'>,
   name: string,
@@ -166,7 +166,7 @@ export function ours(
   return { name, run: [process.execPath, CLI, '--root', root, '--driver', driver, ...args] }
 }
 
-/** An empty directory, on a file system that has nothing left to write of the run before. */
+/** Empties the directory, and waits until the file system has written everything of the run before. */
 async function fresh(directory: string): Promise<void> {
   mkdirSync(directory, { mode: 0o700 })
   await command('sync', ['-f', directory])

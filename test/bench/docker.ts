@@ -1,4 +1,4 @@
-/** dockerd on our storage against the same dockerd on its own overlay2, both on one file system. */
+/** dockerd on varve against the same dockerd on its own overlay2, both on one file system. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { command, missingCommands } from '../../fixtures/command.js'
@@ -11,13 +11,13 @@ import { type Row, row } from './report.js'
 
 const IMAGE = 'varve.test/four:1'
 const RUNS = 10
-/** Of 240 MB, twice, on the test file system of 4 GiB. */
+/** Each load takes 240 MB, twice, on the test file system of 4 GiB. */
 const MOST_LOADS = 6
 
 /**
- * `docker load` and `docker run`, on a file system that is made for it: where thousands of files were removed a moment ago
- * (by an earlier round, or a neighbour) ext4 takes its time to find free inodes, which hits whoever comes first. So each
- * round loads another edition of the image, and nothing is removed: more than six rounds do not fit.
+ * `docker load` and `docker run`, on a new file system. After thousands of files were removed, ext4 is slow to find free
+ * inodes, which hits whichever contender comes first. So each round loads another edition of the image, and nothing is
+ * removed. More than six rounds do not fit.
  */
 export async function dockerBench(place: Place, rounds: number): Promise<readonly Row[]> {
   const reason = whyNot() ?? whyNoFileSystem('ext4')

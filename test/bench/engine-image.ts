@@ -1,4 +1,4 @@
-/** What engines load: an image of four layers, as builds make them that install Debian packages and add a program. */
+/** The image that engines load: four layers, as in builds that install Debian packages and add a program. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,14 +6,14 @@ import { packTree, unpackDebian } from '../../fixtures/base.js'
 import { cached } from '../../fixtures/cache.js'
 import { type CodeEntry, tarOf, writeDockerArchive } from '../../fixtures/docker-archive.js'
 
-/** A base system, what a program runs on, and what it is built with. */
+/** The packages of a base system, a program's runtime, and its build tools. */
 const INSTALLED = [
   'base-files bash busybox-static libc6 libtinfo6 perl-base tzdata',
   'libicu72 libpython3.11-minimal libpython3.11-stdlib python3.11-minimal',
   'libboost1.74-dev',
 ]
 
-/** The layers' tars, from the base up; the third has most of the files. */
+/** The tars of the layers, from the base up; the third has most of the files. */
 async function engineLayers(): Promise<readonly string[]> {
   const place = await cached('bench-engine', `${INSTALLED.join('\n')} 2`, async (directory) => {
     const work = mkdtempSync(join(tmpdir(), 'varve-bench-'))
@@ -31,7 +31,7 @@ async function engineLayers(): Promise<readonly string[]> {
   return [...INSTALLED, PROGRAM].map((_, i) => join(place, `${i}.tar`))
 }
 
-/** A docker archive of these layers, each with a file more that tells it from those of any other `edition`. */
+/** Writes a docker archive of these layers, each with an additional file that makes it differ from other editions. */
 export async function writeEdition(file: string, name: string, edition: string): Promise<void> {
   const layers: Buffer[] = []
   for (const [i, tar] of (await engineLayers()).entries()) {
@@ -41,7 +41,7 @@ export async function writeEdition(file: string, name: string, edition: string):
   await writeDockerArchive(file, name, layers)
 }
 
-/** 400 files of its own, and what it takes away and changes below. */
+/** The program: 400 files, and what it deletes and changes in the layers below. */
 const PROGRAM: readonly CodeEntry[] = [
   { header: { name: 'usr/' } },
   { header: { name: 'usr/share/' } },

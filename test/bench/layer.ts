@@ -1,4 +1,4 @@
-/** What the benchmarks import: one large layer, of Debian packages, and an image of many small ones. */
+/** The layers that the benchmarks import: a large one of Debian packages, and an image of many small ones. */
 
 import { execFileSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ export interface BigLayer {
   readonly layout: string
 }
 
-/** As a build makes them that changes a few files in each step. */
+/** Layers of a build that changes a few files in each step. */
 export interface SmallLayers {
   /** From the base up. */
   readonly tars: readonly string[]
@@ -72,7 +72,7 @@ export async function smallLayers(): Promise<SmallLayers> {
 
 const SMALL_LAYERS = 20
 
-/** 10 directories, of 8 files of 3 kB each. */
+/** 10 directories with 8 files of 3 kB each. */
 function smallTree(layer: number): readonly CodeEntry[] {
   return Array.from({ length: 10 }, (_, i) => `layer${layer}/part${i}/`).flatMap((directory) => [
     { header: { name: directory } },

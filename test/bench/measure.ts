@@ -1,13 +1,13 @@
-/** Runs competing commands by turns and takes medians: the machine's mood then hits all of them alike. */
+/** Runs competing commands in turn and takes medians, so that the machine's load affects all of them alike. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { searchPath } from '../../fixtures/command.js'
 
 export interface Contender {
   readonly name: string
-  /** Before each run, not measured: a fresh directory, say. */
+  /** Runs before each measured run, for instance to make an empty directory. */
   before?(): Promise<void> | void
-  /** The command, in words, or work of this process. */
+  /** The command line, or work in this process. */
   readonly run: readonly string[] | (() => Promise<void>)
   after?(): Promise<void> | void
   readonly env?: Readonly<Record<string, string>>
@@ -15,9 +15,9 @@ export interface Contender {
 
 export interface Measured {
   readonly name: string
-  /** Median of the rounds, in seconds. */
+  /** The median of the rounds, in seconds. */
   readonly seconds: number
-  /** Highest resident memory of the command itself in any round, in MiB; undefined where it was too short to look. */
+  /** The highest resident memory of the command itself in any round, in MiB; undefined where it ended too soon to look. */
   readonly peakMib: number | undefined
 }
 
@@ -49,7 +49,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
 }
 
-/** Ends the command that is being measured: the program is about to end. */
+/** Ends the command that is being measured, because the program is about to end. */
 export function stopRunning(): void {
   running?.kill('SIGKILL')
 }
@@ -90,7 +90,7 @@ function highWater(pid: number | undefined): number | undefined {
     const kib = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
     return kib === undefined ? undefined : Number(kib) / 1024
   } catch {
-    // It has just ended.
+    // The process has just ended.
     return undefined
   }
 }

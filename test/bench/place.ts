@@ -1,4 +1,4 @@
-/** Where the benchmarks work, and what is taken away at their end, also after Ctrl-C. */
+/** The directory in which the benchmarks work, removed at the end, also after Ctrl-C. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -8,13 +8,13 @@ import { stopRunning } from './measure.js'
 
 export interface Place {
   /**
-   * A directory on what is measured: `$BENCH_DIR`, else a new ext4 in memory, where root and memory allow it. The kernel and
-   * the disk cost least there, so that what is ours shows; an old, slow disk hides it.
+   * A directory on the measured file system: `$BENCH_DIR`, else a new ext4 in memory, where root and memory allow it. The
+   * kernel and the disk cost least there, so that varve's own cost shows; an old, slow disk hides it.
    */
   readonly directory: string
-  /** What that is, for the report. */
+  /** The kind of file system, for the report. */
   readonly kind: string
-  /** A new file system on a file there, gone after `use`. */
+  /** Runs `use` with a new file system on a file in it, which is removed afterwards. */
   within<T>(kind: FileSystemKind, use: (path: string) => Promise<T>): Promise<T>
   close(): void
 }
@@ -42,7 +42,7 @@ export function openPlace(): Place {
       try {
         close()
       } catch {
-        // Something of ours was at work in a file system: it was detached, and goes with this process.
+        // A process still uses a file system, which was detached and ends with this process.
       } finally {
         process.exit(128 + constants.signals[signal])
       }

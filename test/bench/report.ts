@@ -1,12 +1,12 @@
-/** What the benchmarks found, for people: what was wanted and what came out. */
+/** The report of the benchmarks for people: targets and results. */
 import type { Measured } from './measure.js'
 
-/** One line: ours against theirs, or ours alone where `theirs` is missing. */
+/** A line of the report: ours against theirs, or ours alone where `theirs` is missing. */
 export interface Row {
   readonly what: string
   readonly ours: Measured
   readonly theirs?: Measured
-  /** The highest ratio wanted, or the most seconds where there is nothing to compare with; undefined: told, not wanted. */
+  /** The highest wanted ratio, or the most seconds where there is nothing to compare with; undefined: no target. */
   readonly target?: number
 }
 
@@ -21,7 +21,7 @@ export function row(
   return { what, ours, theirs, ...(target === undefined ? {} : { target }) }
 }
 
-/** `seconds`: the most that is wanted. @throws Error where it was not measured */
+/** `seconds`: the target, at most. @throws Error where it was not measured */
 export function timed(what: string, ours: Measured | undefined, seconds?: number): Row {
   if (ours === undefined) throw new Error(`${what} was not measured`)
   return { what, ours, ...(seconds === undefined ? {} : { target: seconds }) }

@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: varve against GNU tar, find, btrfs and other engines, by turns in one run. What counts is the ratio; the
- * seconds are this machine's and this hour's. $BENCH_DIR chooses another disk, $ROUNDS how often. `node run.js WORD…`
- * runs the sections whose name has one of the words. Ends with 0 also where a target is missed.
+ * `npm run bench`: varve against GNU tar, find, btrfs and other engines, in turn in one run. The ratios count; the seconds
+ * depend on the machine and its load. $BENCH_DIR selects another disk, $ROUNDS the number of rounds. `node run.js WORD…`
+ * runs the sections whose name has one of the words. The exit status is 0 even if a target is missed.
  */
 import { statSync } from 'node:fs'
 import { command } from '../../fixtures/command.js'

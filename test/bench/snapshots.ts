@@ -1,4 +1,4 @@
-/** What containerd's three calls for a layer cost: through our socket, and by its own overlayfs snapshotter. */
+/** The cost of containerd's three calls for a layer: through varve's socket, and by its own overlayfs snapshotter. */
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { missingCommands } from '../../fixtures/command.js'
@@ -9,16 +9,16 @@ import { byTurns, type Contender } from './measure.js'
 import type { Place } from './place.js'
 import { type Row, row } from './report.js'
 
-/** Layers that each one makes and removes first: a service that just started compiles as it goes. */
+/** Layers that each contender makes and removes as a warm-up, since a new service still compiles its code. */
 const FIRST = 500
-/** Layers made and removed in one turn: more than containerd lets pass before it collects what was removed. */
+/** Layers made and removed in one turn: enough to make containerd collect its garbage. */
 const LAYERS = 50
-/** Containerd wants one of every client. */
+/** containerd requires a namespace from every client. */
 const namespace = 'bench'
-/** Else containerd collects what nobody refers to. */
+/** Keeps containerd from collecting snapshots that nothing refers to. */
 const labels = { 'containerd.io/gc.root': 'bench' }
 
-/** Both data roots are on one disk, and one client asks all. */
+/** Both data roots are on one disk, and one client calls all contenders. */
 export async function snapshotBench({ directory }: Place, rounds: number): Promise<readonly Row[]> {
   const missing = missingCommands(CONTAINERD_COMMANDS)
   if (process.getuid?.() !== 0 || missing.length > 0) {
@@ -32,7 +32,7 @@ export async function snapshotBench({ directory }: Place, rounds: number): Promi
     mkdirSync(root, { mode: 0o700 })
     return startServing('containerd', { root, driver: 'overlay', socket: `${root}.sock`, level: 'info' })
   }
-  // Containerd removes whatever its snapshotter has that it does not know, so it has one of its own.
+  // containerd removes snapshots that it does not know, so it gets a separate service.
   const services = [await serve('direct'), await serve('containerd')] as const
   try {
     const [direct, { socket: snapshotter }] = services
@@ -70,7 +70,7 @@ async function compare(ours: string, containerd: string, rounds: number): Promis
   }
 }
 
-/** Makes, commits and removes snapshots on a parent, one after the other. */
+/** Prepares, commits and removes snapshots on a parent, one after the other. */
 async function contender(name: string, client: SnapshotClient): Promise<Contender> {
   const parent = `base of ${name}`
   await client.call('Prepare', { key: `${parent}, written`, labels })

@@ -1,6 +1,6 @@
 /**
- * What goes wrong goes wrong in one way: a status that is not 0, one message that says what, where and what to do, and a
- * store that is as it was.
+ * Every error looks the same: a status other than 0, one message that says what, where and what to do, and an unchanged
+ * store.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -42,7 +42,7 @@ const work = mkdtempSync(join(tmpdir(), 'varve-bad-'))
 const varve = varveAt(join(work, 'root'), 'vfs')
 
 const GOOD = imageOf([layerTar('good')])
-/** Not in the store: whatever is imported of it would show. */
+/** Layers that are not in the store, so that a partial import would show. */
 const LAYERS = [layerTar('one', 9000), layerTar('two', 5000)] as const
 const IMAGE = imageOf(LAYERS)
 
@@ -56,10 +56,10 @@ const TEXT = Buffer.from('no tar\n'.repeat(200))
 
 interface Case {
   readonly title: string
-  /** The words after `import`, made in a directory of the case's own. */
+  /** The arguments of `import`, made in a directory for the case. */
   readonly source: (folder: string) => readonly string[]
   readonly status: number
-  /** What the message must say, beside the file's name. */
+  /** Matches the message, in addition to the file's name. */
   readonly says: RegExp
 }
 
@@ -86,7 +86,7 @@ const IMPORTS: readonly Case[] = [
     says: /gzip/,
   },
   {
-    title: 'a tar cut off as a layer',
+    title: 'a truncated tar as a layer',
     source: layer(LAYERS[0].subarray(0, 1300)),
     status: 9,
     says: /cut off|ends/,
@@ -112,13 +112,13 @@ const IMPORTS: readonly Case[] = [
   },
   { title: 'a bad tar checksum', source: one(docker([badChecksum()])), status: 9, says: /checksum/ },
   {
-    title: 'a layer whose digest is another',
+    title: 'a layer with another digest',
     source: one(archive({ ...IMAGE, config: configOf([digestOfBytes('x'), digestOfBytes(LAYERS[1])]) })),
     status: 9,
     says: /digest|sha256:/,
   },
   {
-    title: 'a blob whose digest is another',
+    title: 'a blob with another digest',
     source: folder(withBadBlob()),
     status: 9,
     says: /digest|sha256:/,
@@ -161,13 +161,13 @@ const IMPORTS: readonly Case[] = [
     says: /plan9\/mips.*linux\/s390x/,
   },
   {
-    title: 'a platform that is none',
+    title: 'an invalid platform',
     source: (dir) => [...one(archive())(dir), '--platform', 'linux'],
     status: 2,
     says: /linux.*os\/arch/,
   },
   {
-    title: 'a name that is none',
+    title: 'an invalid name',
     source: (dir) => [...one(archive())(dir), '--name', 'UPPER CASE'],
     status: 2,
     says: /UPPER CASE/,
@@ -182,8 +182,8 @@ for (const { title, source, status, says } of IMPORTS) {
   })
 }
 
-test('import refuses an archive and a layer cut off at 50 places', async () => {
-  // The documents stand first, so that the layers are cut too.
+test('import refuses an archive and a layer that are cut off, at 50 places', async () => {
+  // The documents come first, so that the layers are cut too.
   const content = Object.fromEntries(Object.entries(dockerContent([{ ...IMAGE, tags: ['cut:1'] }])).reverse())
   const whole: readonly (readonly [bytes: Buffer, words: readonly string[]])[] = [
     [tarOf(content), ['import']],
@@ -197,7 +197,7 @@ test('import refuses an archive and a layer cut off at 50 places', async () => {
   }
 })
 
-test('what is not known is refused, with what was meant', async () => {
+test('an unknown reference is refused, with a suggestion', async () => {
   const cases: readonly (readonly [line: string, status: number, says: RegExp])[] = [
     ['inspect goood:1', 3, /goood:1.*"good:1"/],
     ['inspect ', 2, /empty(?!.*did you mean)/],
@@ -231,7 +231,7 @@ test('what is not known is refused, with what was meant', async () => {
   await refused(['inspect', 'goood:1'], { status: 3, says: /good:1/ })
 })
 
-test('with --json the one message is an object', async () => {
+test('with --json the error message is an object', async () => {
   const { status, stdout, stderr } = await varve.attempt(['--json', 'inspect', 'goood:1'])
   assert.equal(status, 3)
   assert.equal(stdout, '')
@@ -240,7 +240,7 @@ test('with --json the one message is an object', async () => {
   assert.match(error.message, /good:1/)
 })
 
-test('an ambiguous prefix is refused with what it may mean', async () => {
+test('an ambiguous prefix is refused, with what it may mean', async () => {
   const [first, second] = twoAlike()
   for (const bytes of [first, second]) await varve.varve('import', '--layer', put(work, 'alike', bytes))
   const prefix = digestOfBytes(first).slice(7, 9)
@@ -269,7 +269,7 @@ test('an export that can not be written leaves nothing', async () => {
   assert.deepEqual(readdirSync(full), ['x'])
 })
 
-test('a database that is newer, damaged or none is refused, and left as it is', async () => {
+test('a database that is newer, damaged or not one is refused, and left unchanged', async () => {
   const database = join(varve.root, 'varve.db')
   const kept = put(work, 'kept.db', readFileSync(database))
   const damage: readonly (readonly [status: number, says: RegExp, spoil: () => void])[] = [
@@ -293,7 +293,7 @@ test('a database that is newer, damaged or none is refused, and left as it is', 
   await clean(varve)
 })
 
-test('a root that can not be used is refused, and nothing is made there', async (t) => {
+test('an unusable root is refused, and nothing is created there', async (t) => {
   const folder = mkdtempSync(join(work, 'roots-'))
   const notDirectory = put(folder, 'file', '')
   const cases: readonly (readonly [root: string, status: number, says: RegExp])[] = [
@@ -369,8 +369,8 @@ test('an overlay on an overlay is refused with the reason', async (t) => {
   })
 })
 
-test('whoever is not root is told so', async (t) => {
-  if (process.getuid?.() !== 0) return t.skip('needs root, to be somebody else')
+test('a user other than root gets an error that says so', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('needs root, to run as another user')
   const folder = mkdtempSync(join(tmpdir(), 'varve-user-'))
   try {
     chmodSync(folder, 0o777)
@@ -401,7 +401,7 @@ test('whoever is not root is told so', async (t) => {
 })
 
 for (const driver of ['overlay', 'vfs']) {
-  test(`${driver}: a full disk is told, and what half came in goes again`, async (t) => {
+  test(`${driver}: a full disk is an error, and the partial import is removed`, async (t) => {
     if (process.getuid?.() !== 0) return t.skip('needs root')
     const small = mkdtempSync(join(work, 'small-'))
     await mounted(['-t', 'tmpfs', '-o', 'size=6m', 'varve-test', small], small, async () => {
@@ -448,7 +448,7 @@ test('two imports of the same image at once both succeed, and the work is done o
   }
 })
 
-test('a layer that was damaged in the store is told, and mended by what the message says', async () => {
+test('a damaged layer is reported, and the message says how to mend it', async () => {
   const store = varveAt(mkdtempSync(join(work, 'damage-')), 'vfs')
   const input = put(work, 'damage.tar', tarOf(dockerContent([{ ...IMAGE, tags: ['damaged:1'] }])))
   await store.varve('import', input)
@@ -467,11 +467,11 @@ test('a layer that was damaged in the store is told, and mended by what the mess
 interface Expected {
   readonly status?: number
   readonly says: RegExp
-  /** Whether `check` runs too; default: yes. */
+  /** Does `check` run too? Default: yes. */
   readonly checked?: boolean
 }
 
-/** The attempt fails as told, and the store has the rows and directories that it had. */
+/** The command fails as expected, and the store's rows and directories are unchanged. */
 async function refused(args: readonly string[], expected: Expected): Promise<void> {
   const was = snapshot(varve)
   oneMessage(await varve.attempt(args), expected, args)
@@ -484,7 +484,7 @@ function oneMessage({ status, stderr }: Ran, expected: Expected, args: readonly 
   assert.notEqual(status, 0, where)
   assert.notEqual(status, 1, where)
   if (expected.status !== undefined) assert.equal(status, expected.status, where)
-  // One message: a usage line or the reasons of several drivers may follow, a stack may not.
+  // One message. A usage line or the reasons of several drivers may follow, but no stack.
   assert.match(stderr, /^varve: [^\n]+\n(usage: [^\n]+\n| {2}[^\n]+\n)*$/, where)
   assert.doesNotMatch(stderr, /internal error|\n\s+at /, where)
   assert.match(stderr, expected.says, where)
@@ -495,7 +495,7 @@ async function clean(store: Varve): Promise<void> {
   assert.equal(status, 0, stdout + stderr)
 }
 
-/** How many rows each table has, and the directories of the root, three levels of them. */
+/** The number of rows of each table, and the directories of the root, three levels deep. */
 function snapshot(store: Varve) {
   const db = new Sqlite(join(store.root, 'varve.db'), { readonly: true })
   try {
@@ -517,7 +517,7 @@ function tree(store: Varve = varve): readonly string[] {
     .sort()
 }
 
-/** Mounts, uses, unmounts. */
+/** Runs `use` with a mount. */
 async function mounted(args: readonly string[], at: string, use: () => Promise<void>): Promise<void> {
   execFileSync('mount', [...args])
   try {
@@ -577,7 +577,7 @@ function zstd(bytes: Buffer): Buffer {
 
 function badChecksum(): Buffer {
   const tar = Buffer.from(LAYERS[0])
-  // The second header's mode.
+  // The mode in the second header.
   tar.write('7', 512 + 105)
   return tar
 }
@@ -590,7 +590,7 @@ function withoutBlob(): Content {
   return without(ociContent(IMAGE), new RegExp(digestOfBytes(gzipSync(LAYERS[0])).slice(7)))
 }
 
-/** A plain layer of the right length, one byte of a file changed: only the digest tells. */
+/** A plain layer of the right length with one changed byte in a file, which only the digest shows. */
 function withBadBlob(): Content {
   const blobs = createBlobs()
   const layers = LAYERS.map((tar) => blobs.put(tar, TYPES.tar))
@@ -613,7 +613,7 @@ function withPlatform(): Content {
   return blobs.layout([blobs.index([manifest])])
 }
 
-/** Two layers whose digests begin with the same two digits. */
+/** Two layers whose digests start with the same two digits. */
 function twoAlike(): readonly [Buffer, Buffer] {
   const seen = new Map<string, Buffer>()
   for (let i = 0; ; i++) {

@@ -19,7 +19,7 @@ const BASE = tarOf({
 })
 const TOP = tarOf({ '.wh.zones': '', turned: Buffer.alloc(7), 'new/': '', 'new/file': Buffer.alloc(40) })
 
-test('diff --stat counts what was in a directory that went, or that became something else', async () => {
+test('diff --stat counts the content of a directory that was deleted or replaced', async () => {
   await withVarve('vfs', async ({ varve, json }, work) => {
     const archive = join(work, 'image.tar')
     writeFileSync(archive, tarOf(dockerContent([{ ...imageOf([BASE, TOP]), tags: ['app:1'] }])))

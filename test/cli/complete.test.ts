@@ -83,19 +83,19 @@ test('each word is completed with what may stand there', async () => {
   }
 })
 
-test('the store that is asked is the one of the line or of the environment', async () => {
+test('completion uses the store of the command line or of the environment', async () => {
   roots.length = 0
   await complete(['--root', '/one', 'export', ''], {}, sources)
   await complete(['export', ''], { VARVE_ROOT: '/two' }, sources)
   assert.deepEqual(roots, ['/one', '/two'])
 })
 
-test('a store that can not be opened completes to nothing', async () => {
+test('a store that can not be opened gives no candidates', async () => {
   const broken: Sources = { ...sources, store: () => Promise.reject(new Error('broken')) }
   assert.deepEqual(await complete(['export', ''], {}, broken), [])
 })
 
-test('a root that is not there is not made', async () => {
+test('a missing root is not created', async () => {
   assert.deepEqual(await complete(['--root', '/nonexistent/varve', 'export', ''], {}), [])
 })
 
@@ -110,7 +110,7 @@ test('bash completes image names past their colon with our script', () => {
 })
 
 for (const shell of ['bash', 'zsh', 'fish'] as const) {
-  test(`${shell} takes our script`, () => {
+  test(`${shell} accepts our script`, () => {
     const file = join(work, `script.${shell}`)
     writeFileSync(file, SCRIPTS[shell])
     const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' })
@@ -118,7 +118,7 @@ for (const shell of ['bash', 'zsh', 'fish'] as const) {
   })
 }
 
-/** What a shell makes of a line with the key that completes: by the real command, over a store with one image. */
+/** The words that a shell offers for a line, through the real command, on a store with one image. */
 const LINES: readonly (readonly [typed: string, offered: readonly string[]])[] = [
   ['varve expo', ['export']],
   ['varve tr', ['tree']],
@@ -129,7 +129,7 @@ const LINES: readonly (readonly [typed: string, offered: readonly string[]])[] =
   ['varve import sou', ['source.tar']],
 ]
 
-/** Gives what it offers for a line, whole words, one a line. */
+/** The arguments that make a shell print the words that it offers for a line, one on each line. */
 const ASK: Readonly<Record<keyof typeof SCRIPTS, (typed: string) => readonly string[]>> = {
   bash: (typed) => [
     '--norc',
@@ -146,7 +146,7 @@ const ASK: Readonly<Record<keyof typeof SCRIPTS, (typed: string) => readonly str
     'bash',
     typed,
   ],
-  // compsys in a terminal of its own (zsh/zpty): the candidates are printed by the function that adds them.
+  // compsys in a pseudo-terminal (zsh/zpty); the function that adds candidates prints them.
   zsh: (typed) => ['-f', '-c', ZSH, 'zsh', typed],
   fish: (typed) => ['--no-config', '-c', `${SCRIPTS.fish}\ncomplete -C "$argv[1]"`, typed],
 }
@@ -202,7 +202,7 @@ for (const [shell, ask] of Object.entries(ASK)) {
     }
     for (const [typed, offered] of LINES) {
       const { stdout, stderr } = spawnSync(shell, ask(typed), { encoding: 'utf8', env, cwd: work })
-      // fish puts a description behind a tab.
+      // fish adds a description after a tab.
       const words = stdout
         .split('\n')
         .filter(Boolean)

@@ -1,4 +1,4 @@
-/** The whole command on both drivers: what a person does in an afternoon, and what comes out. */
+/** The whole command on both drivers: what people do with it, and its output. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -40,7 +40,7 @@ async function withApp(driver: string, use: (varve: Varve, work: string) => Prom
 }
 
 for (const driver of ['overlay', 'vfs']) {
-  test(`${driver}: an image is listed, drawn, inspected and looked into`, async () => {
+  test(`${driver}: an image is listed, drawn, inspected and read`, async () => {
     await withApp(driver, async ({ varve, json }) => {
       assert.match(
         await varve('images'),
@@ -91,7 +91,7 @@ for (const driver of ['overlay', 'vfs']) {
     })
   })
 
-  test(`${driver}: what a layer changes is told as lines, JSON, sizes, a patch and a tar`, async () => {
+  test(`${driver}: a layer's changes are printed as lines, JSON, sizes, a patch and a tar`, async () => {
     await withApp(driver, async (store, work) => {
       const { varve, json } = store
       assert.equal(await varve('diff', 'app:1#1'), 'C /etc/hosts\nD /etc/old\nD /var/a\nD /var/b\nA /var/c\n')
@@ -125,7 +125,7 @@ for (const driver of ['overlay', 'vfs']) {
     })
   })
 
-  test(`${driver}: a writable layer is made, mounted, changed, told, committed and removed`, async () => {
+  test(`${driver}: a writable layer is created, mounted, changed, listed, committed and removed`, async () => {
     await withApp(driver, async ({ varve, attempt }) => {
       assert.equal(await varve('create', '--parent', 'app:1', '--id', 'work'), 'work\n')
       const path = (await varve('mount', 'work')).trim()
@@ -158,7 +158,7 @@ for (const driver of ['overlay', 'vfs']) {
     })
   })
 
-  test(`${driver}: what was imported leaves as the same bytes, in every format, to a file, a folder or a pipe`, async () => {
+  test(`${driver}: an imported image is exported as the same bytes, in every format, to a file, a folder or a pipe`, async () => {
     await withApp(driver, async (store, work) => {
       const exports: readonly (readonly [name: string, args: readonly string[]])[] = [
         ['docker.tar', []],
@@ -185,7 +185,7 @@ for (const driver of ['overlay', 'vfs']) {
   })
 }
 
-test('an image comes in through a pipe, under a name', async () => {
+test('an image is imported from a pipe, under a name', async () => {
   await withVarve('vfs', async ({ root, varve }) => {
     const input = tarOf(dockerContent([{ ...APP, tags: null }]))
     const args = [CLI, '--root', root, '--driver', 'vfs', 'import', '-', '--name', 'piped:1']
@@ -196,7 +196,7 @@ test('an image comes in through a pipe, under a name', async () => {
   })
 })
 
-test('driver ls tells what all six say, before there is a data root and without making one', async () => {
+test('driver ls lists all six verdicts without a data root, and does not create one', async () => {
   await withVarve('vfs', async ({ root }) => {
     const elsewhere = join(root, '../elsewhere')
     const { stdout } = spawnSync(process.execPath, [CLI, '--root', elsewhere, 'driver', 'ls', '--json'], {
@@ -251,7 +251,7 @@ test('Ctrl-C ends an import cleanly and leaves nothing of it', async () => {
       child.stderr.on('data', (chunk: Buffer) => {
         stderr += chunk.toString()
       })
-      // Half a layer, and then nothing: the command has to be interrupted while it waits.
+      // Sends half a layer and then nothing, so that the command is interrupted while it waits.
       child.stdin.write(BASE.subarray(0, 2000))
       await until(() => existsSync(join(root, 'varve.db')) && readdirSync(join(root, 'tmp')).length > 0)
       child.kill(signal)
@@ -264,7 +264,7 @@ test('Ctrl-C ends an import cleanly and leaves nothing of it', async () => {
   })
 })
 
-test('Ctrl-C ends the wait for a fifo that nobody writes to', async () => {
+test('Ctrl-C ends the wait for a fifo without a writer', async () => {
   await withVarve('vfs', async ({ root }, work) => {
     const fifo = join(work, 'fifo')
     execFileSync('mkfifo', [fifo])
@@ -273,15 +273,15 @@ test('Ctrl-C ends the wait for a fifo that nobody writes to', async () => {
     const closed = new Promise((resolve) => child.once('close', (code, signal) => resolve(code ?? signal)))
     await until(() => existsSync(join(root, 'tmp')) && readdirSync(join(root, 'tmp')).length > 0)
     child.kill('SIGINT')
-    // The signal itself where it found the command waiting, the status where it was on its way there: one to a shell.
+    // The signal itself if the command was waiting, the status if it was not yet; a shell sees the same.
     const end = await closed
     assert.ok(end === 'SIGINT' || end === 130, String(end))
   })
 })
 
-test('on a terminal binary data is refused, and progress shows', async (t) => {
+test('on a terminal binary data is refused, and progress is shown', async (t) => {
   if (spawnSync('script', ['--version']).status !== 0)
-    return t.skip('there is no script(1) to make a terminal')
+    return t.skip('there is no script(1), which provides a terminal')
   await withApp('vfs', async ({ root }, work) => {
     const terminal = (line: string, input = 'true') => {
       const command = `stty columns 120; ${input} | ${process.execPath} ${CLI} --root ${root} ${line}`
@@ -308,7 +308,7 @@ test('on a terminal binary data is refused, and progress shows', async (t) => {
 
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; !condition(); i++) {
-    if (i > 600) throw new Error('it did not come about in 30 seconds')
+    if (i > 600) throw new Error('not within 30 seconds')
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What came from outside steers no terminal: escape sequences, C1, direction marks, line breaks and what can't be seen, in
- * every field of every document and every word, through every command, for people and as JSON.
+ * Text from outside steers no terminal: escape sequences, C1 controls, direction marks, line breaks and invisible
+ * characters, in every field of every document and every argument, through every command, for people and as JSON.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ import { dockerContent, imageOf, layerTar, tarOf } from '../unit/formats/build.j
 import { DOCUMENTS, EVIL, LAYERS, MADE_UP } from './evil.js'
 
 const work = mkdtempSync(join(tmpdir(), 'varve-escapes-'))
-/** The data root's own name is one of the things that are shown. */
+/** The data root's name is printed too. */
 const root = join(work, 'a\x1b[31m\u202e\u009b\nMADE-UP')
 const lines: string[] = []
 
@@ -40,7 +40,7 @@ before(async () => {
 })
 after(() => rmSync(work, { recursive: true, force: true }))
 
-test('every field of every document: refused or taken in, no message steers a terminal', async () => {
+test('every field of every document: refused or imported, no message steers a terminal', async () => {
   for (const [i, { title, archive }] of DOCUMENTS.entries()) {
     for (const words of [
       ['import', '--name', `named-${i}:1`],
@@ -50,11 +50,11 @@ test('every field of every document: refused or taken in, no message steers a te
     }
   }
   const images = (await said(['--json', 'images'])).output.trim().split('\n')
-  // Most fields do no harm, so most come in, and show below.
+  // Most fields are harmless, so most images are imported and are printed below.
   assert.ok(images.length > 25, `${images.length} images of ${DOCUMENTS.length}`)
 })
 
-test('every field of a tar: refused or taken in, no message steers a terminal', async () => {
+test('every field of a tar: refused or imported, no message steers a terminal', async () => {
   for (const { title, archive } of LAYERS) {
     for (const words of [
       ['import', '--layer'],
@@ -65,7 +65,9 @@ test('every field of a tar: refused or taken in, no message steers a terminal', 
   }
 })
 
-/** How each command is tried; IMAGE, LAYER and WRITABLE stand for each that there is. What needs root is tried below. */
+/**
+ * The command lines to try; IMAGE, LAYER and WRITABLE stand for each existing one. Commands that need root are tried below.
+ */
 const LINES: Readonly<Record<string, readonly string[]>> = {
   import: [
     'import EVIL',
@@ -146,7 +148,7 @@ for (const { name } of commands) {
   })
 }
 
-test('words that are no command, and global options', async () => {
+test('unknown commands and global options show nothing that steers a terminal', async () => {
   for (const words of [
     [EVIL],
     [`--${EVIL}`],
@@ -166,7 +168,7 @@ test('words that are no command, and global options', async () => {
   }
 })
 
-test('what is mounted, at a place of any name', { skip: NEEDS_ROOT }, async () => {
+test('a mount at a path of any name shows nothing that steers a terminal', { skip: NEEDS_ROOT }, async () => {
   const place = join(work, `place-${EVIL}`)
   mkdirSync(place)
   for (const words of [
@@ -190,7 +192,7 @@ test('what is mounted, at a place of any name', { skip: NEEDS_ROOT }, async () =
   }
 })
 
-test('the log of a service, plain and as JSON', () => {
+test('the log of a service, as text and as JSON, has nothing that steers a terminal', () => {
   for (const json of [false, true]) {
     const log = createLog({ level: 'debug', json, write: (line) => lines.push(line) })
     log.warn(EVIL, { id: EVIL, key: EVIL, error: EVIL })
@@ -200,7 +202,7 @@ test('the log of a service, plain and as JSON', () => {
   assert.equal(lines.length, 4)
 })
 
-/** Control and format characters, separators of lines and paragraphs, halves of characters; but for ends of lines. */
+/** Control and format characters, line and paragraph separators, and lone surrogates, but not line breaks. */
 const STEERING = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 
 function steersNothing(title: string, { output, error }: Said): void {

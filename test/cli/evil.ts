@@ -1,6 +1,6 @@
 /**
- * Documents in which one field after the other holds what would steer a terminal: escape sequences, C1 controls, marks that
- * turn the direction, line breaks, characters that can't be seen, half a character.
+ * Documents in which one field after the other has what would steer a terminal: escape sequences, C1 controls, direction
+ * marks, line breaks, invisible characters, lone surrogates.
  */
 
 import { END, file, header, pax } from '../support/tar-bytes.js'
@@ -16,10 +16,10 @@ import {
   tarOf,
 } from '../unit/formats/build.js'
 
-/** Begins a line of its own, that no output may have. */
+/** The text of a line that must never begin a line of the output. */
 export const MADE_UP = 'MADE-UP'
 export const EVIL = `a\x1b[31m\x1b]0;title\x07\r\t\b\x7f\u009b31m\u0085\u00ad\u061c\u200b\u200f\u202e\u2066\u2028\u2029\ufeff\u{e0041}\n${MADE_UP}`
-/** Where half a character can be written: in JSON. */
+/** The same with a lone surrogate, for JSON. */
 const HALF = `${EVIL}\ud800`
 
 export interface Evil {
@@ -30,7 +30,7 @@ export interface Evil {
 
 const LAYER = layerTar('evil')
 
-/** Fields of a config (image-spec, config.md, and Docker's beside them). */
+/** Fields of a config (image-spec, config.md, and Docker's own). */
 const CONFIG: Readonly<Record<string, Fields>> = {
   os: { os: HALF },
   architecture: { architecture: HALF },
@@ -74,7 +74,7 @@ const ANNOTATIONS = [
   HALF,
 ]
 
-/** Of a descriptor. */
+/** Fields of a descriptor. */
 const DESCRIPTOR: Readonly<Record<string, Fields>> = {
   mediaType: { mediaType: HALF },
   digest: { digest: HALF },
@@ -160,14 +160,14 @@ export const DOCUMENTS: readonly Evil[] = [
   ...table('the descriptor of a layer', DESCRIPTOR, (fields) => ociLayer(fields, 'layers')),
   ...table('the descriptor of a config', DESCRIPTOR, (fields) => ociLayer(fields, 'config')),
   ...table('index.json itself', MANIFEST, (fields) => oci({}, {}, fields)),
-  { title: 'manifest.json: no JSON', archive: withFile({ 'manifest.json': `[{"Config":"${EVIL}` }) },
+  { title: 'manifest.json: not JSON', archive: withFile({ 'manifest.json': `[{"Config":"${EVIL}` }) },
   {
-    title: 'the config: no JSON',
+    title: 'the config: not JSON',
     archive: docker((content) => {
       content[`${hexOf(image.config)}.json`] = EVIL
     }),
   },
-  { title: 'oci-layout: no JSON', archive: withFile({ 'oci-layout': EVIL, 'index.json': EVIL }) },
+  { title: 'oci-layout: not JSON', archive: withFile({ 'oci-layout': EVIL, 'index.json': EVIL }) },
   {
     title: 'oci-layout: its version',
     archive: withFile({ 'oci-layout': JSON.stringify({ imageLayoutVersion: HALF }) }),
@@ -184,7 +184,7 @@ function bytes(name: string): string {
 
 const BYTES = Buffer.from(EVIL).toString('latin1')
 
-/** Tars of layers: those that come in, and those that are refused for what an entry says. */
+/** Layer tars: some are imported, others are refused because of an entry. */
 export const LAYERS: readonly Evil[] = [
   {
     title: 'names, targets, owners and attributes',

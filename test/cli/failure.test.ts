@@ -9,13 +9,13 @@ test('every code has its exit status', () => {
   }
 })
 
-test('errors of the operating system are put into the same words', () => {
+test('errors of the operating system get the same codes', () => {
   const errno = (code: string) => Object.assign(new Error(`${code}: open '/x'`), { code })
   const table = { ENOENT: 3, EEXIST: 4, EACCES: 5, EROFS: 5, ENOSPC: 8, EISDIR: 2 }
   for (const [code, exit] of Object.entries(table)) assert.equal(failureOf(errno(code)).exit, exit)
 })
 
-test('an error that nobody expected asks to be reported', () => {
+test('an unexpected error asks to be reported', () => {
   const failure = failureOf(new TypeError('x is undefined'))
   assert.equal(failure.exit, 1)
   assert.match(failure.message, /^internal error: x is undefined/)

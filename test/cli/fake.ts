@@ -1,4 +1,4 @@
-/** Layers and images as data, for tests of what is drawn and completed. */
+/** Layers and images as data, for tests of graphs and completion. */
 
 import type { FileInfo, ImageInfo, LayerInfo } from '../../core/api/store.js'
 import { type ChainId, type Digest, digestOf, type LayerId, parseLayerId } from '../../core/ids.js'

@@ -22,7 +22,7 @@ const images = [
   image(3, ['debian:12'], ['base']),
 ]
 
-test('a chain stays in its column, branches go to the right, names stand at the tops', () => {
+test('a chain stays in its column, branches go to the right, names are at the top layers', () => {
   assert.equal(
     drawGraph(layers, images, { unicode: true }),
     [
@@ -40,25 +40,25 @@ test('a chain stays in its column, branches go to the right, names stand at the 
   )
 })
 
-test('without Unicode the same is drawn in ASCII', () => {
+test('without Unicode the graph is drawn in ASCII', () => {
   const text = drawGraph(layers, images, { unicode: false })
   assert.match(text, /^[\n -~]*$/)
   assert.match(text, /^\| \|-o work /m)
   assert.match(text, /^`-\* {3}other /m)
 })
 
-test('nothing is drawn of an empty store', () => {
+test('an empty store draws nothing', () => {
   assert.equal(drawGraph([], [], { unicode: true }), '')
 })
 
-test('ten thousand layers on one another are drawn', () => {
+test('a chain of ten thousand layers is drawn', () => {
   const deep = Array.from({ length: 10_000 }, (_, i) =>
     layer(`n${i}`, i === 0 ? {} : { parent: parseLayerId(`n${i - 1}`) }),
   )
   assert.equal(drawGraph(deep, [], { unicode: true }).split('\n').length, 10_001)
 })
 
-test('LC_ALL goes before LC_CTYPE, that before LANG', () => {
+test('LC_ALL wins over LC_CTYPE, which wins over LANG', () => {
   assert.equal(speaksUnicode({ LANG: 'C.UTF-8' }), true)
   assert.equal(speaksUnicode({ LANG: 'de_DE.utf8' }), true)
   assert.equal(speaksUnicode({ LANG: 'C.UTF-8', LC_ALL: 'C' }), false)

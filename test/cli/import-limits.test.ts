@@ -1,4 +1,4 @@
-/** What one layer may bring is bounded, whatever a small archive says of itself; whoever needs more says so. */
+/** The size of a layer is limited, whatever a small archive claims; options raise the limits. */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { dockerContent, imageOf, tarOf } from '../unit/formats/build.js'
 
 const plain = Buffer.concat([entry('a', 'x'.repeat(600)), entry('b', 'y'), END])
 const deep = Buffer.concat([entry(`${'d/'.repeat(40)}f`, 'x'), END])
-/** A file of 1 TiB that is all hole, but for its last byte. */
+/** A file of 1 TiB that is a hole except for its last byte. */
 const holes = Buffer.concat([
   pax([
     ['GNU.sparse.major', '0'],
@@ -47,7 +47,7 @@ const WORDS: readonly (readonly [words: readonly string[], status: number, said:
   [['--max-entries', '0'], 2, /--max-entries '0': want a number/],
 ]
 
-test('a layer of more bytes or entries than the limits is refused, by itself and in an image; nothing of it stays', async () => {
+test('a layer beyond the limits of bytes or entries is refused, by itself and in an image, and nothing of it stays', async () => {
   await withVarve('vfs', async ({ root, attempt }, work) => {
     const file = join(work, 'source')
     const store = await openStore({ root, drivers, driver: 'vfs' })

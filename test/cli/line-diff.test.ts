@@ -15,7 +15,7 @@ const text = fc
   .tuple(fc.array(fc.constantFrom('a', 'b', 'c', '', 'long line'), { maxLength: 30 }), fc.boolean())
   .map(([lines, newline]) => lines.join('\n') + (newline ? '\n' : ''))
 
-test('the edits make the new text of the old one, with as few as can be', () => {
+test('the edits turn the old text into the new one, and are as few as possible', () => {
   fc.assert(
     fc.property(text, text, (before, after) => {
       const edits = diffLines(splitLines(before), splitLines(after))
@@ -69,7 +69,7 @@ test('hunks are those of diff -u', () => {
   }
 })
 
-test('texts that share nothing are told as all deleted and all inserted, in time', () => {
+test('texts that share nothing are all deleted and all inserted, in reasonable time', () => {
   const lines = (word: string) => Array.from({ length: 20_000 }, (_, i) => `${word} ${i}\n`)
   const began = performance.now()
   const edits = diffLines(lines('a'), lines('b'))
@@ -84,7 +84,7 @@ function side(edits: readonly Edit[], without: Edit['kind']): string {
     .join('')
 }
 
-/** By the longest common subsequence, the slow and plain way. */
+/** The fewest edits, by the longest common subsequence, computed the slow and simple way. */
 function fewest(before: readonly string[], after: readonly string[]): number {
   let row = Array.from({ length: after.length + 1 }, (_, j) => j)
   for (const [i, line] of before.entries()) {

@@ -1,6 +1,6 @@
 /**
- * What a command writes arrives whole, whoever reads it and however slowly, or the status says that it did not: it ends when
- * the kernel has taken the bytes, not when it has handed them over.
+ * The output of a command arrives completely, however slowly it is read, or the status says that it did not. A command ends
+ * when the kernel has taken the bytes, not when it has passed them to Node.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
@@ -28,10 +28,13 @@ const varve = varveAt(join(work, 'root'), 'vfs')
 const root = varve.root
 const ENV = { ...process.env, VARVE_ROOT: root, VARVE_DRIVER: 'vfs' }
 
-/** Around every buffer on the way: a page, a pipe, a chunk of a stream, of an export, and what was once cut off. */
+/**
+ * Sizes around every buffer on the way: a page, a pipe, a chunk of a stream, one of an export, and a size that was once cut
+ * off.
+ */
 const EDGES = [4096, 16_384, 65_536, 262_144, 266_240, 524_288]
 const SIZES = EDGES.flatMap((edge) => [edge - 1, edge, edge + 1])
-/** For readers with whom less can go wrong. */
+/** For readers with fewer risks. */
 const SOME = [65_535, 262_145, 524_288]
 
 before(async () => {
@@ -44,14 +47,14 @@ before(async () => {
   const archive = join(work, 'image.tar')
   writeFileSync(archive, tarOf(dockerContent([{ ...imageOf(layers), tags: ['app:1'] }])))
   await varve.varve('import', archive)
-  // A tar of 262,144 bytes and a little, which is what was cut off once.
+  // A tar of slightly more than 262,144 bytes, where output was once cut off.
   writeFileSync(archive, tarOf({ one: content(266_240 - 512 - 1024) }))
   await varve.varve('import', '--layer', archive)
   await varve.varve('create', '--parent', 'app:1', '--id', 'work')
 })
 after(() => rmSync(work, { recursive: true, force: true }))
 
-/** Reads like no other file, and differs in every place. */
+/** Content that is different at every position. */
 function content(size: number): Buffer {
   const bytes = Buffer.alloc(size)
   for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE((at * 2_654_435_761) >>> 0, at)
@@ -59,7 +62,7 @@ function content(size: number): Buffer {
 }
 
 for (const reader of READERS) {
-  test(`a file of any size reaches ${reader.title} whole`, async () => {
+  test(`a file of any size reaches ${reader.title} completely`, async () => {
     await atOnce(reader.pipe === 4096 ? SIZES : SOME, async (size) => {
       const { status, bytes, rest } = await hear(['cat', 'app:1', `sized/${size}`], reader, { root })
       assert.deepEqual([status, rest, bytes.length], [0, '', size])
@@ -68,7 +71,7 @@ for (const reader of READERS) {
   })
 }
 
-/** Every kind of answer: bytes, tables, JSON, help, a script, candidates for a shell. */
+/** Every kind of output: bytes, tables, JSON, help, a script, candidates for a shell. */
 const COMMANDS = [
   'export app:1',
   'export app:1 --format oci-archive --compress gzip',
@@ -91,7 +94,7 @@ const COMMANDS = [
 ]
 
 for (const reader of READERS.filter(({ late, pipe }) => late === true && pipe === 4096)) {
-  test(`what any command says reaches ${reader.title} whole`, async () => {
+  test(`the output of any command reaches ${reader.title} completely`, async () => {
     await atOnce(COMMANDS, async (line) => {
       const words = line.split(' ')
       const file = join(work, `told-${line.replaceAll(/\W/g, '-')}`)
@@ -104,7 +107,7 @@ for (const reader of READERS.filter(({ late, pipe }) => late === true && pipe ==
   })
 }
 
-test('the layer that was cut off once arrives whole twelve times in twelve', async () => {
+test('a layer of the size that was once cut off arrives complete twelve times in a row', async () => {
   const layers = await varve.json<{ diffId?: string; tarSize?: number }>('layers')
   const layer = layers.find(({ tarSize }) => tarSize === 266_240)?.diffId ?? assert.fail()
   const late = READERS.filter((reader) => reader.late === true)
@@ -118,7 +121,7 @@ test('the layer that was cut off once arrives whole twelve times in twelve', asy
   })
 })
 
-test('the one message reaches a late reader whole', async () => {
+test('the error message reaches a late reader completely', async () => {
   for (const reader of READERS.filter(({ late }) => late === true)) {
     const long = 'x'.repeat(9000)
     const { status, bytes } = await hear([long], reader, { root, what: 'stderr' })
@@ -147,7 +150,7 @@ test('a reader that goes away ends a command quietly, as it ends cat', async () 
   }
 })
 
-test('a device that takes nothing is an error of every command that says something', async () => {
+test('a device that accepts nothing is an error for every command that prints something', async () => {
   await atOnce(COMMANDS, async (line) => {
     const full = openSync('/dev/full', 'w')
     const child = spawn(process.execPath, [CLI, ...line.split(' ')], {
@@ -166,7 +169,7 @@ test('a device that takes nothing is an error of every command that says somethi
   })
 })
 
-test('a message that cannot be written changes no status', () => {
+test('a message that can not be written does not change the status', () => {
   const full = openSync('/dev/full', 'w')
   const { status } = spawnSync(process.execPath, [CLI, 'inspect', 'nothing'], {
     stdio: ['ignore', 'ignore', full],
@@ -176,7 +179,7 @@ test('a message that cannot be written changes no status', () => {
   assert.equal(status, 3)
 })
 
-test('a file on a disk that is nearly full is not taken for whole', { skip: NEEDS_ROOT }, async () => {
+test('a partial write to a nearly full disk is an error', { skip: NEEDS_ROOT }, async () => {
   const small = join(work, 'small')
   mkdirSync(small)
   for (const line of [
@@ -188,7 +191,7 @@ test('a file on a disk that is nearly full is not taken for whole', { skip: NEED
     const words = line.split(' ')
     const whole = join(work, 'whole')
     await toFile(words, whole)
-    // Room for a part of the last bytes: the kernel takes those and says how many.
+    // There is room for a part of the last write, so the kernel makes a short write.
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${roomFor(statSync(whole).size)}`, 'varve-test', small])
     try {
       const file = openSync(join(small, 'file'), 'w')
@@ -206,7 +209,7 @@ test('a file on a disk that is nearly full is not taken for whole', { skip: NEED
   }
 })
 
-/** Pages of a tmpfs that hold all but the last of `size` bytes. */
+/** The size of a tmpfs that holds all but the last page of `size` bytes. */
 function roomFor(size: number): number {
   return Math.floor((size - 1) / 4096) * 4096
 }
@@ -221,7 +224,7 @@ async function toFile(words: readonly string[], file: string): Promise<void> {
   assert.equal(await endOf(child), 0, words.join(' '))
 }
 
-/** Three at a time. */
+/** Runs `work` for three at a time. */
 async function atOnce<T>(list: readonly T[], work: (each: T) => Promise<void>): Promise<void> {
   const left = [...list]
   const take = async () => {

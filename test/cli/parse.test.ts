@@ -19,7 +19,7 @@ async function help(words: readonly string[]): Promise<string> {
   return text
 }
 
-test('wrong lines are refused with what was meant, or the usage', async () => {
+test('wrong command lines are refused with a suggestion or the usage', async () => {
   const table: readonly (readonly [line: string, message: RegExp])[] = [
     ['', /^no command\nusage: varve /],
     ['impotr x', /^unknown command 'impotr'; did you mean "import"\?$/],
@@ -54,7 +54,7 @@ test('wrong lines are refused with what was meant, or the usage', async () => {
   }
 })
 
-test('words are taken as they are typed: numbers, dashes, equals signs, the last of a repeated option', async () => {
+test('words are used as typed: numbers, dashes, equals signs, the last of a repeated option', async () => {
   const table: readonly (readonly [words: readonly string[], args: Readonly<Record<string, unknown>>])[] = [
     [['ls', '0123', '1e3'], { target: '0123', path: '1e3' }],
     [['import', '-', 'b.tar'], { source: ['-', 'b.tar'] }],
@@ -91,11 +91,11 @@ test('every command has help with examples', async () => {
   }
 })
 
-test('--version is the version, wherever it stands', async () => {
+test('--version prints the version, wherever it stands', async () => {
   assert.equal(await help(['--json', '--version']), '1.2.3\n')
 })
 
-test('the command line goes before the environment, that before the default', () => {
+test('the command line wins over the environment, which wins over the default', () => {
   const env = { VARVE_ROOT: '/env', VARVE_DRIVER: 'vfs' }
   assert.deepEqual(readGlobal({}, env), {
     root: '/env',
@@ -109,7 +109,7 @@ test('the command line goes before the environment, that before the default', ()
   assert.throws(() => readGlobal({ root: '' }, env), /--root is empty/)
 })
 
-test('without root the default is the XDG data folder', () => {
+test('for users other than root the default root is in the XDG data folder', () => {
   assert.equal(defaultRoot({}, 0), '/var/lib/varve')
   assert.equal(defaultRoot({ XDG_DATA_HOME: '/data' }, 1000), '/data/varve')
   assert.match(defaultRoot({ XDG_DATA_HOME: 'relative' }, 1000), /\/\.local\/share\/varve$/)

@@ -44,7 +44,7 @@ function patch(one: DetailedChange): Promise<string> {
   return patchText(one, read(before), read(now))
 }
 
-test('git applies the patch: changes, a mode, files new and gone, a file that became a symlink', async () => {
+test('git applies the patch: changes, a mode, new and deleted files, a file that became a symlink', async () => {
   for (const name of ['same-mode', 'script', 'gone', 'turned']) {
     writeFileSync(join(folder, name), before.get(name) ?? '')
   }
@@ -76,7 +76,7 @@ test('binary files are said to differ', async () => {
   )
 })
 
-test('directories, devices and changes of owner alone make no patch', async () => {
+test('directories, devices and mere changes of owner give no patch', async () => {
   assert.equal(
     await patch(change('d', file('d', { type: 'directory' }), file('d', { type: 'directory' }))),
     '',

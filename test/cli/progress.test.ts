@@ -6,7 +6,7 @@ import { openProgress, progressText } from '../../cli/print/progress.js'
 const MiB = 1024 ** 2
 const import2 = { step: 'import layer 2/5', done: 21 * MiB, total: 50 * MiB, unit: 'bytes' } as const
 
-test('a line says how far, how fast and how long yet', () => {
+test('a line says how far, how fast and how much time is left', () => {
   assert.equal(
     progressText(import2, 10 * MiB, 120),
     'import layer 2/5  [==========>             ]   42%  21.0 MiB / 50.0 MiB  10.0 MiB/s  3s left',
@@ -36,7 +36,7 @@ test('a line is never wider than the terminal', () => {
   }
 })
 
-test('short work shows nothing; longer work shows one line, which is taken away at its end', async () => {
+test('short work shows nothing; longer work shows one line, which is removed at its end', async () => {
   let now = 0
   const screen = fakeTerminal()
   const line = await openProgress(screen.stream, { now: () => now, delay: 300 })

@@ -1,4 +1,4 @@
-/** Readers of every speed for what a command writes to a pipe or a socket. */
+/** Readers of every speed for a command's output to a pipe or a socket. */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { close, read } from 'node:fs'
 import type { Readable } from 'node:stream'
@@ -11,20 +11,20 @@ export interface Heard {
   /** Exit status, or the name of the signal that ended it. */
   readonly status: number | string
   readonly bytes: Buffer
-  /** Of the other of the two. */
+  /** The output of the other stream. */
   readonly rest: string
 }
 
-/** How the bytes are taken. */
+/** How the bytes are read. */
 export interface Reader {
   readonly title: string
-  /** Bytes that the pipe holds; undefined: a socket. */
+  /** The pipe's capacity in bytes; undefined: a socket. */
   readonly pipe?: number
-  /** At a time. */
+  /** Bytes for each read. */
   readonly piece: number
-  /** Each time only when the pipe is full, or the command has ended: so it ends, if it does, with as much unread as can be. */
+  /** Reads only when the pipe is full or the command has ended, so that as much as possible is unread when it ends. */
   readonly late?: boolean
-  /** Somebody else who has the pipe set it to O_NONBLOCK. */
+  /** Another process with the pipe has set it to O_NONBLOCK. */
   readonly nonblocking?: boolean
 }
 
@@ -46,11 +46,11 @@ export const READERS: readonly Reader[] = [
 
 export interface Listening {
   readonly root: string
-  /** Which of the two is read so; default: standard output. */
+  /** The stream to read this way; default: standard output. */
   readonly what?: 'stdout' | 'stderr'
 }
 
-/** Runs `varve WORDS` before `reader`. */
+/** Runs `varve WORDS` with `reader` at the other end. */
 export async function hear(words: readonly string[], reader: Reader, options: Listening): Promise<Heard> {
   const { root, what = 'stdout' } = options
   const pipe = reader.pipe === undefined ? undefined : makePipe()
@@ -88,7 +88,7 @@ async function fromPipe(
     isOver = true
   })
   for (;;) {
-    // A page that is not full takes no more where the next write is a page or more.
+    // A pipe counts whole pages: a partly filled page takes no more of a write of a page or more.
     while (late && !isOver && bytesWaiting(fd) <= pipe - 4096) await wait(2)
     const { bytesRead, buffer } = await reading(fd, Buffer.alloc(piece), 0, piece, null)
     if (bytesRead === 0) return Buffer.concat(chunks)
@@ -98,7 +98,7 @@ async function fromPipe(
 
 async function pieces(stream: Readable, size: number): Promise<Buffer> {
   const chunks: Buffer[] = []
-  stream.on('readable', () => {}) // paused: nothing is taken before it is asked for
+  stream.on('readable', () => {}) // pauses it: nothing is read ahead
   for await (const chunk of stream.iterator()) {
     for (let at = 0; at < chunk.length; at += size) chunks.push(chunk.subarray(at, at + size))
     await wait(1)

@@ -1,4 +1,4 @@
-/** The whole command for a user who is not root: a vfs store of his own, and modes that keep the owner out. */
+/** The whole command for a user other than root: his own vfs store, and modes that lock the owner out. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -70,7 +70,7 @@ test('an image is imported, changed and exported without root, whatever its mode
     assert.equal(varve('cat', 'app:1', '/usr/bin/new'), 'new')
     const { id } = JSON.parse(varve('inspect', 'app:1#1')) as { id: string }
     const { mode } = fs.lstatSync(join(work, 'root/vfs/dir', id, 'odd/inner'))
-    assert.equal(mode & 0o7777, 0, 'an implied directory has the mode it has below')
+    assert.equal(mode & 0o7777, 0, 'an implied directory has the mode of the layer below')
     assert.match(varve('check', '--data'), /well/)
 
     varve('create', '--parent', 'app:1', '--id', 'work')
@@ -89,7 +89,7 @@ test('an image is imported, changed and exported without root, whatever its mode
     varve('commit', 'work', '--name', 'mine:1')
     assert.equal(varve('cat', 'mine:1', '/etc/new'), 'more\n')
 
-    // Made of a layer whose parent's directories keep their owner out.
+    // A child of a layer with directories that lock their owner out.
     varve('create', '--parent', 'mine:1', '--id', 'second')
     assert.equal(varve('ls', 'second', '--merged', '-R', '--quiet').includes('/odd/inner/file'), true)
     varve('rm', 'second')

@@ -1,6 +1,6 @@
 /**
- * Every command and every signal: it ends with 128 and the signal's number, says no more than that it was interrupted, and
- * leaves a clean store. Nobody reads its standard output, so it can't be done before the signal comes.
+ * Every command with every signal: it ends with 128 plus the signal's number, only says that it was interrupted, and leaves
+ * a clean store. Nobody reads its standard output, so it can't end before the signal.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -42,7 +42,7 @@ after(() => {
   rmSync(work, { recursive: true, force: true })
 })
 
-/** Commands, each with what makes it say something; `N` is another number each time. Beside its status, what else may come. */
+/** Command lines that print something; `N` is a different number each time. */
 const LINES: Readonly<Record<string, readonly string[]>> = {
   import: ['import ARCHIVE', 'import --layer LAYER', 'import SILENT'],
   export: [
@@ -80,7 +80,7 @@ const LINES: Readonly<Record<string, readonly string[]>> = {
   serve: ['serve docker --socket SOCKET', 'serve containerd --socket SOCKET'],
   completion: ['completion bash'],
 }
-/** What they do well by ending, and what says nothing on standard output. */
+/** Other allowed statuses: `serve` ends normally on a signal, and `umount` prints nothing that would block. */
 const MAY_END: Readonly<Record<string, readonly (number | string)[]>> = { serve: [0], umount: [3] }
 
 test('the table has every command', () => {
@@ -91,7 +91,7 @@ let number = 0
 
 for (const { name } of commands) {
   const skip = ['serve', 'mount', 'umount'].includes(name) ? NEEDS_ROOT : false
-  test(`${name}: a signal is told by the status`, { skip }, async () => {
+  test(`${name}: the exit status shows the signal`, { skip }, async () => {
     for (const line of LINES[name] ?? []) {
       const tried = SIGNALS.map((signal) => ({ signal, id: `${++number}` }))
       for (const { id } of tried)
@@ -127,7 +127,7 @@ function filled(word: string, id: string): string {
     .replace('SILENT', () => fifo(`fifo-${id}`))
 }
 
-/** Sends it as soon as the command can catch it, or a little later. */
+/** Sends the signal as soon as the command can catch it, or `later` milliseconds after that. */
 async function interrupted(words: readonly string[], signal: NodeJS.Signals, later: number) {
   const pipe = fullPipe()
   const child = spawn(process.execPath, [CLI, ...words], {
@@ -156,7 +156,7 @@ function catches(pid: number, signal: NodeJS.Signals): boolean {
   return ((BigInt(`0x${mask}`) >> BigInt(os.signals[signal] - 1)) & 1n) === 1n
 }
 
-/** One that takes nothing more. */
+/** A pipe that is full. */
 function fullPipe(): { readonly read: number; readonly write: number } {
   const pipe = makePipe()
   setPipeSize(pipe.write, 4096)
@@ -180,7 +180,7 @@ function archive(name: string): string {
   )
 }
 
-/** Somebody has it open, and neither writes nor reads. */
+/** A fifo that another descriptor holds open without reading or writing. */
 function fifo(name: string): string {
   const path = join(work, name)
   execFileSync('mkfifo', [path])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { columnsOf, table } from '../../cli/print/table.js'
 
-test('columns are as wide as their widest cell, and nothing trails', () => {
+test('columns are as wide as their widest cell, without trailing spaces', () => {
   const text = table(
     [{ title: 'NAME' }, { title: 'SIZE', align: 'right' }, { title: 'REST' }],
     [
@@ -16,7 +16,7 @@ test('columns are as wide as their widest cell, and nothing trails', () => {
   )
 })
 
-test('a table without rows is its titles', () => {
+test('a table without rows has only its titles', () => {
   assert.equal(table([{ title: 'A' }, { title: 'B' }], []), 'A  B\n')
 })
 

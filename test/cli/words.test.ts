@@ -47,7 +47,7 @@ test('time left is in two units at most', () => {
   assert.deepEqual([0, 59.4, 65, 3600, 3725].map(duration), ['0s', '59s', '1m 05s', '1h 00m', '1h 02m'])
 })
 
-test('ids are shortened to twelve letters, without the algorithm', () => {
+test('ids are shortened to twelve characters, without the algorithm', () => {
   assert.equal(short(`sha256:${'ab'.repeat(32)}`), 'abababababab')
   assert.equal(short('work'), 'work')
 })
@@ -64,7 +64,7 @@ test('names are shown without anything that steers a terminal', () => {
   for (const [bytes, text] of table) assert.equal(name(bytes), text)
 })
 
-test('names in JSON come back as the same bytes, UTF-8 or not', () => {
+test('names in JSON can be converted back to the same bytes, UTF-8 or not', () => {
   const names = [
     'plain',
     fromText('größe'),
@@ -73,7 +73,7 @@ test('names in JSON come back as the same bytes, UTF-8 or not', () => {
     `mixed\xc3(${fromText('é€😀')}\xe2\x82`,
     fromText('\uFFFD'),
     `\xff${fromText('\uFFFD')}`,
-    // CESU-8 and overlong forms are no UTF-8.
+    // CESU-8 and overlong forms are not UTF-8.
     '\xed\xa0\x80',
     '\xc0\xaf',
   ]
@@ -84,7 +84,7 @@ test('names in JSON come back as the same bytes, UTF-8 or not', () => {
   assert.equal(JSON.stringify(jsonName('bad\xff')), '"bad\\udcff"')
 })
 
-test('times in JSON carry all nine digits, before 1970 too', () => {
+test('times in JSON have all nine digits, also before 1970', () => {
   assert.equal(instant(0, 5), '1970-01-01T00:00:00.000000005Z')
   assert.equal(instant(-1, 999_999_999), '1969-12-31T23:59:59.999999999Z')
   assert.equal(instant(1e15, 0), '1000000000000000.000000000')

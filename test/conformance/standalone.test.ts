@@ -32,7 +32,7 @@ describe('the suite by itself', () => {
   })
 
   it('runs in a folder of its own without a network', {
-    skip: process.getuid?.() !== 0 && 'takes root',
+    skip: process.getuid?.() !== 0 && 'needs root',
   }, () => {
     for (const folder of ['core', 'drivers'])
       cpSync(join(COMPILED, folder), join(away, 'dist', folder), { recursive: true })

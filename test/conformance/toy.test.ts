@@ -55,7 +55,7 @@ describe('what drivers/README.md says of a driver', () => {
   })
 })
 
-test('the toy driver passes the suite', { skip: process.getuid?.() !== 0 && 'takes root' }, async (t) => {
+test('the toy driver passes the suite', { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {
   const root = mkdtempSync(join(realpathSync(tmpdir()), 'varve-toy-'))
   t.after(() => rmSync(root, { recursive: true }))
   const cell = { name: 'toy', module: toy, options: {}, root }

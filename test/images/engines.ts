@@ -1,4 +1,4 @@
-/** Other engines take what varve exports, and find the same image in it: config digest and diff ids. */
+/** Other engines accept varve's exports, and find the same image in them: config digest and diff ids. */
 import assert from 'node:assert/strict'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import type { Varve } from '../support/varve.js'
 export interface Engine {
   readonly name: string
   readonly needs: readonly string[]
-  /** Takes exports of the image in several forms and gives what it made of each. */
+  /** Loads exports of the image in several forms, and asserts that each gives the same image. */
   take(image: ReadImage, varve: Varve, work: string): Promise<void>
 }
 
@@ -53,7 +53,7 @@ export const ENGINES: readonly Engine[] = [
     async take(image, varve, work) {
       for (const [format, compress] of [...FORMS, ['oci-layout', 'gzip'], ['oci-layout', 'zstd']] as const) {
         const file = await exported(varve, work, format, compress)
-        // To the like form: another one would need another config.
+        // To a similar form, since another one would need another config.
         const copy = join(work, `copy-${format}-${compress}`)
         const [from, to] =
           format === 'docker-archive' ? [format, format] : [format.replace('oci-layout', 'oci'), 'oci']
@@ -88,7 +88,7 @@ const FORMS = [
   ['oci-archive', 'zstd'],
 ] as const
 
-/** Why this engine can't be asked here; undefined where it can. */
+/** Why this engine can't be used here; undefined where it can. */
 export function missingForEngine(engine: Engine): string | undefined {
   const missing = missingCommands(engine.needs)
   return missing.length > 0 ? `needs ${missing.join(', ')}` : undefined

@@ -1,4 +1,4 @@
-/** The identical layers out, in every format and compression. */
+/** Exports have the identical layers, in every format and compression. */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,11 +7,11 @@ import type { Varve } from '../support/varve.js'
 
 const FORMATS = ['docker-archive', 'oci-archive', 'oci-layout'] as const
 const COMPRESSIONS: readonly Compression[] = ['none', 'gzip', 'zstd']
-/** No docker before 23 loads zstd, so that pair is refused. */
+/** docker before 23 can't load zstd, so that pair is refused. */
 const EVERY = FORMATS.flatMap((format) => COMPRESSIONS.map((compress) => ({ format, compress }))).filter(
   ({ format, compress }) => format !== 'docker-archive' || compress !== 'zstd',
 )
-/** What the formats do with the bytes is the same on every driver; one of each kind shows that they are the bytes. */
+/** The formats don't depend on the driver, so one of each kind shows that the driver returns the right bytes. */
 const SOME = EVERY.filter(({ format, compress }) => (format === 'oci-archive') === (compress === 'gzip'))
 
 /** @throws AssertionError where an export is not the imported image */

@@ -1,4 +1,4 @@
-/** What must hold for a real image on a driver. It is imported once, for everything that is then asked of it. */
+/** What must hold for a real image on a driver. Each image is imported once for all of its tests. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -9,12 +9,12 @@ import { ENGINES, EXPORTED_NAME, missingForEngine } from './engines.js'
 import { exportAndCompare } from './round-trip.js'
 import { mountAndCompare } from './tree.js'
 
-/** Images whose layers another one of the list has too, only packed otherwise: they need no second look at the tree. */
+/** Images with the same layers as another one, packed in another form; their trees need not be compared again. */
 const SAME_TREES = ['podman-docker', 'podman-oci', 'skopeo-layout']
-/** One of every maker is given to the other engines: each has its own idea of an archive. */
+/** One image of every maker is given to the other engines, since each maker writes its own form of archive. */
 const FOR_ENGINES = ['docker-rich', 'podman-docker', 'skopeo-layout', 'umoci']
 
-/** Defines the tests of every image that this maker makes, on overlay and on vfs. */
+/** Defines the tests for all images of this maker, on overlay and on vfs. */
 export function testRealImages(maker: string): void {
   const fixture = FIXTURES.find(({ name }) => name === maker)
   if (fixture === undefined) throw new Error(`no fixture ${maker}`)
@@ -26,7 +26,7 @@ export function testRealImages(maker: string): void {
         assert.ok(source !== undefined)
         await withVarve(driver, async (varve, work) => {
           const originals = readImages(source.path, join(work, 'source'))
-          await t.test('is imported with every image under its config digest', async () => {
+          await t.test('is imported with each image under its config digest', async () => {
             assert.equal(originals.length, source.images)
             const imported = await varve.json<{ id: string }>('import', source.path)
             const ids = originals.map(({ id }) => `sha256:${id}`)
@@ -55,8 +55,6 @@ async function testEngines(image: ReadImage, varve: Varve, work: string, define:
   await varve.varve('tag', `sha256:${image.id}`, EXPORTED_NAME)
   for (const engine of ENGINES) {
     const skip = missingForEngine(engine) ?? false
-    await define(`is taken by ${engine.name} as the same image`, { skip }, () =>
-      engine.take(image, varve, work),
-    )
+    await define(`is the same image for ${engine.name}`, { skip }, () => engine.take(image, varve, work))
   }
 }

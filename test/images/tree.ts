@@ -7,7 +7,7 @@ import { unpackLayers } from '../support/gnu-tar.js'
 import { differences, snapshot } from '../support/oracle.js'
 import type { Varve } from '../support/varve.js'
 
-/** Says how much was compared. @throws AssertionError with the first differences */
+/** Resolves to a description of what was compared. @throws AssertionError with the first differences */
 export async function mountAndCompare(image: ReadImage, { varve }: Varve, work: string): Promise<string> {
   const reference = join(work, 'reference')
   const unpacked = unpackLayers(image.files, reference)

@@ -1,4 +1,4 @@
-/** An image of a layer written here, with a file of zeros: other engines take it and give it out again. */
+/** An image with a layer of our own that has a file of zeros: other engines load it and save it again. */
 import assert from 'node:assert/strict'
 import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'

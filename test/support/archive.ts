@@ -1,4 +1,4 @@
-/** Reads image archives with tar, gzip and zstd alone, to say independently of core what is in them. */
+/** Reads image archives only with tar, gzip and zstd, so independently of core. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
@@ -9,11 +9,11 @@ export interface ReadImage {
   readonly id: string
   /** `rootfs.diff_ids` of the config. */
   readonly diffIds: readonly string[]
-  /** `sha256:…` of every layer's uncompressed tar, as it is in the archive. */
+  /** `sha256:…` of each layer's uncompressed tar in the archive. */
   readonly layers: readonly string[]
   /** The uncompressed layer tars, from the base up. */
   readonly files: readonly string[]
-  /** How each layer lies in the archive. */
+  /** The compression of each layer in the archive. */
   readonly compressions: readonly Compression[]
   readonly names: readonly string[]
 }
@@ -83,7 +83,7 @@ function image(config: string, stored: readonly string[], names: readonly string
   }
 }
 
-/** Makes plain tars of compressed layers, each once, named by its turn. */
+/** Decompresses layers to plain tars, each once, with consecutive names. */
 function plainLayers(work: string): Plain {
   const known = new Map<string, ReturnType<Plain>>()
   return (file) => {

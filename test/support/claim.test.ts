@@ -1,4 +1,4 @@
-/** A test run that is interrupted, or killed, leaves nothing; and what belongs to a living one is never touched. */
+/** An interrupted or killed test run leaves nothing, and the files of a living run are never touched. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -12,15 +12,15 @@ const RUN = fileURLToPath(new URL('run.js', import.meta.url))
 const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 interface Run {
-  /** Where it works. */
+  /** The directory that it works in. */
   readonly directory: string
   end(signal: NodeJS.Signals): Promise<number | string>
 }
 
-/** A run of one file, when it has its place. */
+/** Starts a run of one file, and waits until it has its directory. */
 async function startRun(): Promise<Run> {
   const before = places()
-  // In the context of a test node:test would take it for a part of that one, and run nothing.
+  // With node:test's own variable it would count as a part of this test, and run nothing.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const child = spawn(process.execPath, [RUN, 'cli/rootless'], { stdio: ['ignore', 'pipe', 'ignore'], env })
   const ended = new Promise<number | string>((resolve) =>
@@ -43,7 +43,7 @@ async function startRun(): Promise<Run> {
   }
 }
 
-/** The directories of runs, in this run's own. */
+/** The directories of runs inside this run's own. */
 function places(): readonly string[] {
   return readdirSync(tmpdir()).filter((name) => name.startsWith('vt-'))
 }
@@ -66,7 +66,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   })
 }
 
-test('what a killed run left the next one takes down, and nothing of a living one', async () => {
+test('the next run takes down what a killed one left, and nothing of a living one', async () => {
   const living: Claim = openClaim()
   try {
     const run = await startRun()

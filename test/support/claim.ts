@@ -1,6 +1,6 @@
 /**
- * A test run's claim on what it makes outside its temporary directory: a file in memory that it holds locked as long as it
- * lives. A claim that nobody holds is a dead run's; the next run takes down what that left. A living run's is never touched.
+ * A test run's claim on what it makes outside its temporary directory: a file in memory that it keeps locked as long as it
+ * lives. An unlocked claim belongs to a dead run; the next run removes what that left. A living run's is never touched.
  */
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -20,11 +20,11 @@ import { groupsBelow, removeEmptyGroups } from '../serve/cgroups.js'
 import { tryLockFile } from './libc.js'
 
 export interface Claim {
-  /** The file that is held: an image of a file system, or empty. */
+  /** The locked file: an image of a file system, or empty. */
   readonly file: string
-  /** Where the run's temporary directory is to be. */
+  /** The path for the run's temporary directory. */
   readonly directory: string
-  /** Processes, mounts, loop devices, files and the claim itself. */
+  /** Ends the run's processes, and removes its mounts, loop devices, files and the claim itself. */
   release(): void
 }
 
@@ -36,7 +36,7 @@ export function openClaim(): Claim {
     const token = randomBytes(4).toString('hex')
     const { file, directory } = placesOf(token)
     const fd = openSync(file, 'wx', 0o600)
-    // Whoever looks for dead runs may have come in between.
+    // Another run that looks for dead ones may have removed the file before it was locked.
     if (tryLockFile(fd) && isThere(file, fd)) {
       return {
         file,
@@ -51,7 +51,7 @@ export function openClaim(): Claim {
   }
 }
 
-/** Takes down what killed runs left; a line for each. */
+/** Removes what killed runs left. Returns a line for each. */
 export function cleanUpDeadRuns(): readonly string[] {
   return readdirSync(MEMORY).flatMap((name) => {
     const token = NAME.exec(name)?.[1]
@@ -62,14 +62,14 @@ export function cleanUpDeadRuns(): readonly string[] {
     try {
       if (!tryLockFile(fd) || !isThere(file, fd)) return []
       takeDown(directory, file)
-      return [`what a killed run left in ${directory} is gone`]
+      return [`removed what a killed run left in ${directory}`]
     } finally {
       closeSync(fd)
     }
   })
 }
 
-/** What stands in the paths of other runs' files; `directory` is this run's own. */
+/** Parts of the paths by which other runs' files are recognised; `directory` is this run's own. */
 export function otherRuns(directory: string): readonly string[] {
   return readdirSync(MEMORY).flatMap((name) => {
     const token = NAME.exec(name)?.[1]
@@ -81,26 +81,26 @@ function placesOf(token: string) {
   return { file: join(MEMORY, `varve-run-${token}.img`), directory: join(tmpdir(), `vt-${token}`) }
 }
 
-/** Whatever was begun in the directory ends first; then what is mounted there goes, the innermost first. */
+/** Ends the processes that were started in the directory, then unmounts everything in it, the innermost mount first. */
 function takeDown(named: string, file: string): void {
   const directory = mountOf(file) ?? named
   for (let left = processesOf(directory); left.length > 0; left = processesOf(directory)) {
     for (const pid of left) end(pid)
   }
   for (const target of mountsAt(directory).reverse()) {
-    // EBUSY: a process that ends right now.
+    // EBUSY: a process in it is just ending.
     if (spawnSync('umount', [target]).status !== 0) spawnSync('umount', ['-l', target])
   }
   for (const [device, backing] of loopDevices()) {
     if (backing.startsWith(`${directory}/`)) spawnSync('losetup', ['-d', device])
   }
   for (const group of groupsBelow(directory)) removeEmptyGroups(group)
-  // Never through what is still mounted: it may be anything of the host's.
+  // Never while something is still mounted there: it may be the host's files.
   if (mountsAt(directory).length === 0) rmSync(directory, { recursive: true, force: true })
   rmSync(file, { force: true })
 }
 
-/** Where the file system in the file is mounted. */
+/** The mount point of the file system in the file. */
 function mountOf(file: string): string | undefined {
   const [device] = loopDevices().find(([, backing]) => backing === file) ?? []
   return device === undefined ? undefined : mounts().find(({ source }) => source === device)?.target
@@ -133,7 +133,7 @@ function loopDevices(): readonly (readonly [device: string, backing: string])[] 
   })
 }
 
-/** Those that were started with the directory as theirs for temporary files. */
+/** The processes that were started with this directory as TMPDIR. */
 function processesOf(directory: string): readonly number[] {
   const wanted = `TMPDIR=${directory}`
   return readdirSync('/proc')
@@ -144,7 +144,7 @@ function processesOf(directory: string): readonly number[] {
         const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
         return variables.some((each) => each === wanted || each.startsWith(`${wanted}/`))
       } catch {
-        return false // gone meanwhile, or somebody else's
+        return false // it has ended, or belongs to another user
       }
     })
     .map(Number)
@@ -154,7 +154,7 @@ function end(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // Gone meanwhile.
+    // It has ended.
   }
 }
 
@@ -162,7 +162,7 @@ function openIfThere(file: string): number | undefined {
   try {
     return openSync(file, 'r')
   } catch {
-    return undefined // gone meanwhile, or another user's
+    return undefined // it is gone, or belongs to another user
   }
 }
 

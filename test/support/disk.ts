@@ -1,6 +1,6 @@
 /**
- * The file system that a test run works on: an ext4 of its own in memory, through a loop device, where root and memory
- * allow it. `syncfs` then waits for nobody else's dirty pages, and full copies cost no disk. Else: a plain directory.
+ * The file system that a test run works on: a new ext4 in memory, on a loop device, where root and memory allow it. There
+ * `syncfs` does not wait for the dirty pages of other processes, and full copies take no disk. Else: a plain directory.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmdirSync, statfsSync, truncateSync } from 'node:fs'
@@ -10,9 +10,9 @@ import { type Claim, openClaim } from './claim.js'
 export interface Disk {
   /** An empty directory. */
   readonly directory: string
-  /** What it is, for the log. */
+  /** A description for the log. */
   readonly kind: string
-  /** Takes it away with all that is in it, and ends what is at work there. Idempotent. */
+  /** Removes it with everything in it, and ends the processes that use it. Idempotent. */
   close(): void
 }
 
@@ -23,7 +23,7 @@ export function openDisk(): Disk {
   const { directory } = claim
   mkdirSync(directory, { mode: 0o700 })
   const reason = process.getuid?.() === 0 ? tryMount(claim) : 'not root'
-  // mkfs made it; a run's directory starts empty.
+  // mkfs creates it, but a run's directory must start empty.
   if (reason === undefined) rmdirSync(join(directory, 'lost+found'))
   let isOpen = true
   return {
@@ -37,7 +37,7 @@ export function openDisk(): Disk {
   }
 }
 
-/** Why it could not be; undefined where the directory is now the root of the new file system. */
+/** The reason why it failed; undefined where the directory is now the root of the new file system. */
 function tryMount({ file, directory }: Claim): string | undefined {
   try {
     const { bavail, bsize } = statfsSync(dirname(file))

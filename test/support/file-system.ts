@@ -1,4 +1,4 @@
-/** A file system of the test's own, on a loop file that goes with it. */
+/** A new file system for a test, on a loop file that is removed with it. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,17 +7,17 @@ import { join } from 'node:path'
 export type FileSystemKind = 'ext4' | 'xfs' | 'btrfs' | 'tmpfs'
 
 export interface FileSystem {
-  /** Its root. */
+  /** The path of its root. */
   readonly path: string
-  /** As a reboot would, `meanwhile` being done between: nothing is remembered but what is on disk. Not for tmpfs. */
+  /** Unmounts it, runs `meanwhile` and mounts it again, like a reboot: only what is on disk remains. Not for tmpfs. */
   remount(meanwhile?: () => void): void
   close(): void
 }
 
 interface Recipe {
-  /** Makes it on the file that follows; undefined where nothing has to be made. */
+  /** The command that makes it, to be followed by the file; undefined where none is needed. */
   readonly make?: readonly [command: string, ...args: string[]]
-  /** Debian's package of that command. */
+  /** The Debian package of that command. */
   readonly from?: string
 }
 
@@ -32,9 +32,9 @@ const RECIPES: Readonly<Record<FileSystemKind, Recipe>> = {
   tmpfs: {},
 }
 
-/** Why there can be none here; undefined where there can. */
+/** Why this file system is not available here; undefined where it is. */
 export function whyNoFileSystem(kind: FileSystemKind): string | undefined {
-  if (process.getuid?.() !== 0) return 'mounting takes root'
+  if (process.getuid?.() !== 0) return 'mounting needs root'
   if (!existsSync('/dev/loop-control')) return 'the kernel has no loop devices'
   execFileSync('sh', ['-c', `modprobe ${kind} 2>/dev/null || true`])
   if (!new RegExp(`\\t${kind}$`, 'm').test(readFileSync('/proc/filesystems', 'utf8')))
@@ -47,17 +47,17 @@ export function whyNoFileSystem(kind: FileSystemKind): string | undefined {
 }
 
 export interface FileSystemOptions {
-  /** As truncate(1) takes it. */
+  /** In the form that truncate(1) takes. */
   readonly size?: string
-  /** Of mkfs, besides the usual ones; a later one counts. */
+  /** Additional options of mkfs; a later one overrides an earlier one. */
   readonly make?: readonly string[]
-  /** Of mount(8). */
+  /** Options of mount(8). */
   readonly options?: readonly string[]
-  /** Where the loop file is to be, for whoever opened it to remove. */
+  /** The path of the loop file, which the caller removes. */
   readonly image?: string
 }
 
-/** The loop device goes with its mount. */
+/** The loop device is detached when it is unmounted. */
 export function openFileSystem(kind: FileSystemKind, options: FileSystemOptions = {}): FileSystem {
   const directory = mkdtempSync(join(realpathSync(tmpdir()), `varve-${kind}-`))
   const path = join(directory, 'mount')
@@ -74,7 +74,7 @@ export function openFileSystem(kind: FileSystemKind, options: FileSystemOptions 
     try {
       if (mounted) execFileSync('umount', [path], { stdio: 'pipe' })
     } catch (error) {
-      execFileSync('umount', ['-l', path]) // somebody is still at work there: it goes with them
+      execFileSync('umount', ['-l', path]) // a process still uses it, and the mount ends with that
       throw error
     } finally {
       rmSync(directory, { recursive: true })
@@ -104,7 +104,7 @@ export function openFileSystem(kind: FileSystemKind, options: FileSystemOptions 
   }
 }
 
-/** Where Debian keeps what makes file systems, also for those whose PATH lacks it. */
+/** The environment with Debian's folders for mkfs in PATH. */
 function withSbin(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` }
 }

@@ -1,4 +1,4 @@
-/** Fills a file system, as a container does. */
+/** Fills a file system, as a container might. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -7,11 +7,11 @@ export type Full = 'bytes' | 'inodes'
 
 let fillers = 0
 
-/** Until nothing more can be written there, or no more files be made. */
+/** Writes until no more bytes, or no more files, fit. */
 export function fill(directory: string, what: Full): void {
   const name = join(directory, `filler-${++fillers}`)
   if (what === 'inodes') {
-    // btrfs keeps small files among its metadata, which runs out in the stead of inodes.
+    // btrfs has no inode limit, but keeps small files in its metadata, which can run out.
     const content = fs.statfsSync(directory).files === 0 ? Buffer.alloc(2000, 1) : ''
     untilFull((n) => fs.writeFileSync(`${name}-${n}`, content, { flag: 'wx' }))
     return

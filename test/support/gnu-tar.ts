@@ -1,6 +1,6 @@
 /**
- * The tree of an image as GNU tar makes it: its layers unpacked in order, whiteouts applied here by the words of the
- * OCI image-spec (layer.md#whiteouts), independently of core.
+ * The tree of an image as GNU tar makes it: its layers are unpacked in order, and whiteouts are applied here according to
+ * the OCI image-spec (layer.md#whiteouts), independently of core.
  */
 import { execFileSync } from 'node:child_process'
 import { type BigIntStats, lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
@@ -14,7 +14,7 @@ interface Listed {
 }
 
 export interface Unpacked {
-  /** Directories whose time GNU tar disturbed: a layer changed what is in them without telling of themselves. */
+  /** Directories whose time GNU tar changed, because a layer has files in them but not the directory itself. */
   readonly timeless: ReadonlySet<string>
 }
 
@@ -42,7 +42,7 @@ export function unpackLayers(layers: readonly string[], directory: string): Unpa
   return { timeless }
 }
 
-/** A whiteout removes what lower layers have; so does an entry of another type than what is there. */
+/** Removes the lower layers' file for a whiteout, or for an entry of another type. */
 function makeWay(directory: string, { type, path }: Listed): void {
   const name = path.slice(path.lastIndexOf('/') + 1)
   const parent = parentOf(path)
@@ -57,8 +57,8 @@ function makeWay(directory: string, { type, path }: Listed): void {
 }
 
 /**
- * The attributes of a directory that is there already are replaced by those of its entry (layer.md#applying-changesets);
- * GNU tar would keep an xattr that the entry no longer has.
+ * An entry replaces the attributes of an existing directory (layer.md#applying-changesets); GNU tar would keep an xattr that
+ * the entry lacks.
  */
 function dropXattrs(directory: string, told: ReadonlySet<string>): void {
   for (const [path, values] of readXattrs(directory)) {
@@ -70,7 +70,7 @@ function dropXattrs(directory: string, told: ReadonlySet<string>): void {
   }
 }
 
-/** `umoci insert` ends an archive right after its last byte, without padding: zeros behind it let GNU tar read it. */
+/** Appends zeros, because `umoci insert` ends an archive after its last byte, without padding, which GNU tar can't read. */
 function tar(args: readonly string[], layer: string): string {
   const script = '{ cat "$0"; head -c 10240 /dev/zero; } | tar "$@" -f -'
   return execFileSync('bash', ['-ec', script, layer, ...args], {
@@ -139,7 +139,7 @@ function children(file: Buffer): string[] {
   return readdirSync(file, 'buffer').map((name) => name.toString('latin1'))
 }
 
-/** Empties from below: rmSync would take names for text. */
+/** Removes a tree from below, since rmSync would take names for text. */
 function remove(file: Buffer): void {
   for (const child of children(file)) remove(Buffer.concat([file, Buffer.from(`/${child}`, 'latin1')]))
   const stat = statOf(file)

@@ -1,4 +1,6 @@
-/** What a test run may not leave: mounts, loop devices, temporary files, processes, control groups, changes in the checkout. */
+/**
+ * What a test run must not leave: mounts, loop devices, temporary files, processes, control groups, changes in the checkout.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,19 +12,19 @@ export interface Host {
   readonly checkout: string
   readonly mounts: ReadonlySet<string>
   readonly loops: ReadonlySet<string>
-  /** `git status`, undefined where this is no checkout. */
+  /** `git status`; undefined where this is not a checkout. */
   readonly status: string | undefined
 }
 
-/** Taken before the run. */
+/** The state before the run. */
 export function rememberHost(checkout: string): Host {
   return { checkout, mounts: new Set(mounts()), loops: new Set(loops()), status: gitStatus(checkout) }
 }
 
-/** Milliseconds: a process that was killed, or a loop device whose file system was unmounted, is gone in its own time. */
+/** Milliseconds to wait for a killed process to end, or for a loop device to detach after its file system was unmounted. */
 const GRACE = 10_000
 
-/** One line for each thing that is there yet and was not, or that lies in the run's own temporary directory. */
+/** A line for each new thing since `before`, and for each thing in the run's temporary directory. */
 export async function leftovers(before: Host, temporary: string): Promise<readonly string[]> {
   const until = performance.now() + GRACE
   for (;;) {
@@ -67,7 +69,7 @@ function loops(): string[] {
     })
 }
 
-/** Processes that were started with the run's temporary directory in their arguments or as their directory. */
+/** Processes with the run's temporary directory in their arguments or as their working directory. */
 function processes(temporary: string): string[] {
   const found: string[] = []
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -77,7 +79,7 @@ function processes(temporary: string): string[] {
       if (line.includes(temporary) || readlinkSync(`/proc/${pid}/cwd`).startsWith(temporary))
         found.push(`${pid} ${line}`)
     } catch {
-      // Gone meanwhile, or somebody else's: not ours to report.
+      // It has ended, or belongs to another user.
     }
   }
   return found

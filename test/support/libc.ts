@@ -1,6 +1,6 @@
 /**
- * What tests want of the system and Node's fs has not: extended attributes, device files, exact times. Straight from the C
- * library, sharing no code with core, so that a mistake there can't hide itself. Paths are Buffers; names and values of
+ * System calls that tests need and Node's fs lacks: extended attributes, device files, exact times. They come from the C
+ * library and share no code with core, so that a mistake there can't hide itself. Paths are Buffers; names and values of
  * attributes are byte strings (latin1).
  */
 import { closeSync, openSync } from 'node:fs'
@@ -81,12 +81,12 @@ export function punchHole(path: Buffer, at: number, length: number): void {
   }
 }
 
-/** All blocks of one open file become another's too, false where the file system has no such thing. */
+/** Makes one open file a clone of another; false where the file system has no clones. */
 export function cloneFile(from: number, to: number): boolean {
   return Number(ioctl(to, FICLONE, from)) === 0
 }
 
-/** Nothing more of what was written to the file system at `path` (ext4, XFS) gets to disk. It can only be unmounted then. */
+/** From now on no write to the file system at `path` (ext4, XFS) reaches the disk. It can then only be unmounted. */
 export function powerCut(path: Buffer): void {
   const fd = openSync(path, 'r')
   try {
@@ -96,41 +96,43 @@ export function powerCut(path: Buffer): void {
   }
 }
 
-/** An exclusive flock(2) that ends with the descriptor, so with the process; false where another has it. */
+/**
+ * Takes an exclusive flock(2), which ends with the descriptor, and so with the process; false where another process has it.
+ */
 export function tryLockFile(fd: number): boolean {
   return Number(flock(fd, LOCK_EX_NB)) === 0
 }
 
-/** The signal comes when the process that started this one ends (prctl(2), PR_SET_PDEATHSIG). */
+/** Requests a signal for when the parent process ends (prctl(2), PR_SET_PDEATHSIG). */
 export function signalAtParentsDeath(signal: number): void {
   check(prctl(PR_SET_PDEATHSIG, signal), 'prctl', Buffer.alloc(0))
 }
 
-/** Both ends with O_CLOEXEC. */
+/** A pipe whose ends both have O_CLOEXEC. */
 export function makePipe(): { readonly read: number; readonly write: number } {
   const fds = new Int32Array(2)
   check(pipe2(fds, O_CLOEXEC), 'pipe2', Buffer.alloc(0))
   return { read: fds[0] as number, write: fds[1] as number }
 }
 
-/** How much a pipe holds; the kernel rounds it up to pages. */
+/** Sets the capacity of a pipe; the kernel rounds it up to pages. */
 export function setPipeSize(fd: number, size: number): void {
   check(fcntl(fd, F_SETPIPE_SZ, size), 'fcntl F_SETPIPE_SZ', Buffer.alloc(0))
 }
 
-/** Of the open file description: whoever shares it has it too. */
+/** Sets O_NONBLOCK on the open file description, so for all that share it. */
 export function setNonblocking(fd: number): void {
   check(fcntl(fd, F_SETFL, O_NONBLOCK), 'fcntl F_SETFL', Buffer.alloc(0))
 }
 
-/** Bytes that wait in a pipe. */
+/** The number of unread bytes in a pipe. */
 export function bytesWaiting(fd: number): number {
   const count = new Int32Array(1)
   check(ioctlStruct(fd, FIONREAD, count), 'ioctl FIONREAD', Buffer.alloc(0))
   return count[0] as number
 }
 
-/** Sets the time of content to the nanosecond, and that of access as well; never through a symlink. */
+/** Sets mtime and atime to the nanosecond; never follows a symlink. */
 export function setTime(path: Buffer, nanoseconds: bigint): void {
   const seconds = nanoseconds / BILLION - (nanoseconds % BILLION < 0n ? 1n : 0n)
   const times = new BigInt64Array([seconds, nanoseconds - seconds * BILLION])

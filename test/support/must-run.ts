@@ -1,4 +1,4 @@
-/** A skip is never a pass: what has to run on a machine like the one CI has, and what may be skipped there. */
+/** A skip is never a pass: which tests must run on a machine like CI's, and which may be skipped there. */
 
 export interface Skip {
   /** Relative to `test/`, with `.js`. */
@@ -10,8 +10,8 @@ export interface Skip {
 /** As root on Linux, nothing in these folders may be skipped … */
 const MUST_RUN_AS_ROOT = ['conformance/', 'unit/', 'images/', 'faults/', 'cli/', 'serve/', 'imports.test']
 /**
- * … but for these reasons, which tell of the kernel or the disk and not of us. `impossible` is what a backend says of a case
- * (conformance/cells.ts has which of them may); a cell whose file system the kernel does not have fails below.
+ * … except for these reasons, which concern the kernel or the disk. A case may be `impossible` on a backend
+ * (conformance/cells.ts says which); a cell whose file system the kernel lacks fails below.
  */
 const LAWFUL_REASONS = [/^the kernel has no /, /^this kernel /, /^the file system /]
 

@@ -1,10 +1,10 @@
-/** A shell in a mount namespace of its own, with a copy of every mount there is. Needs root. */
+/** A shell in a new mount namespace, with a copy of every current mount. Needs root. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 
 export interface Shell {
   readonly pid: number | undefined
-  /** What the words print, on either stream. */
+  /** Runs shell code. Resolves to its output on both streams. */
   say(words: string): Promise<string>
   end(): Promise<void>
 }
@@ -14,7 +14,7 @@ export function openNamespace(): Shell {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const ended = endOf(shell)
-  shell.stdin.on('error', () => {}) // EPIPE: it has ended, which `say` tells
+  shell.stdin.on('error', () => {}) // EPIPE: it has ended, which `say` reports
   let text = ''
   let heard = () => {}
   shell.stdout.on('data', (chunk: Buffer) => {
@@ -32,7 +32,7 @@ export function openNamespace(): Shell {
           text = ''
           resolve(said)
         }
-        // In this shell itself, so that its descriptors and directory stay; what a redirection can't do is printed too.
+        // Runs in this shell itself, so that its descriptors and directory stay. Errors of redirections are printed too.
         shell.stdin.write(`{ eval '${words.replaceAll("'", "'\\''")}'; } 2>&1; echo ${END}\n`)
       }),
     async end() {
@@ -42,7 +42,7 @@ export function openNamespace(): Shell {
   }
 }
 
-/** Resolves with the reason, also where it never began. */
+/** Resolves to a description of how it ended, also if it never started. */
 export function endOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message))
@@ -50,7 +50,7 @@ export function endOf(child: ChildProcess): Promise<string> {
   })
 }
 
-/** The first that a child prints. Rejects where it ends before that, or never began. */
+/** Resolves to a child's first output. Rejects if it ends before that, or never started. */
 export function firstOutput(child: ChildProcess & { readonly stdout: Readable }): Promise<string> {
   return new Promise((resolve, reject) => {
     child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))

@@ -1,2 +1,2 @@
-/** The reason to skip what mounts; false for root. */
-export const NEEDS_ROOT: string | false = process.getuid?.() === 0 ? false : 'needs root: it mounts'
+/** The reason to skip tests that mount; false for root. */
+export const NEEDS_ROOT: string | false = process.getuid?.() === 0 ? false : 'needs root, to mount'

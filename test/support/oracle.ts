@@ -1,5 +1,5 @@
 /**
- * What a tree really holds, told by Node's fs, sha256 and the C library: shares no code with core, so that a mistake there
+ * What a tree really holds, read by Node's fs, sha256 and the C library. Shares no code with core, so that a mistake there
  * can't hide itself. Names are byte strings (latin1).
  */
 import { createHash } from 'node:crypto'
@@ -14,7 +14,10 @@ import {
 } from 'node:fs'
 import { readAttributes } from './libc.js'
 
-/** By path (`''` is the root): all of a file that must be kept, as one line of text, easy to compare and to read. */
+/**
+ * By path (`''` is the root): everything about a file that must be kept, as one line of text that is easy to compare and
+ * read.
+ */
 export type Snapshot = Map<string, string>
 
 export interface SnapshotOptions {
@@ -23,8 +26,8 @@ export interface SnapshotOptions {
 }
 
 /**
- * A line tells type, mode, owner, mtime in ns, size, content, link target, device, xattrs, and for a file with several
- * names within the tree the first of them.
+ * A line has type, mode, owner, mtime in ns, size, content, link target, device, xattrs, and the first name of a file that
+ * has several names in the tree.
  */
 export function snapshot(root: string, options: SnapshotOptions = {}): Snapshot {
   const files = new Map<string, BigIntStats>()
@@ -55,7 +58,7 @@ export function snapshot(root: string, options: SnapshotOptions = {}): Snapshot 
   return result
 }
 
-/** Where two trees differ, at most `limit` lines: empty where they are equal. */
+/** The differences between two trees, at most `limit` lines; empty where they are equal. */
 export function differences(expected: Snapshot, actual: Snapshot, limit = 20): string[] {
   const lines: string[] = []
   for (const path of [...new Set([...expected.keys(), ...actual.keys()])].sort()) {

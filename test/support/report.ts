@@ -1,13 +1,13 @@
 /**
- * Turns node:test's events into lines for people: one a file, all about a failure, and the skips with their reasons.
- * Failures come again at the end, after the skips: who keeps only the last lines of a run has them.
+ * Prints node:test's events for people: a line for each file, the details of each failure, and the skips with their reasons.
+ * Failures are repeated at the end, after the skips, so that the last lines of a run have them.
  */
 import type { TestsStream } from 'node:test'
 import { casesOf } from '../faults/size.js'
 import type { Skip } from './must-run.js'
 
 export interface Result {
-  /** Tests without subtests of their own; a parent counts only where it fails by itself. */
+  /** Tests without subtests; a parent counts only if it fails by itself. */
   readonly passed: number
   readonly failed: number
   readonly skipped: readonly Skip[]
@@ -15,24 +15,24 @@ export interface Result {
 }
 
 export interface FileResult {
-  /** As `shorten` has it. */
+  /** As `shorten` returns it. */
   readonly file: string
-  /** Tests, and what they tried besides (faults/size.ts). */
+  /** The number of tests, plus the inputs that they report (faults/size.ts). */
   readonly cases: number
   readonly failed: number
   readonly skipped: number
 }
 
 interface FileState {
-  /** Beyond one for each test. */
+  /** Reported inputs beyond one for each test. */
   moreCases: number
   passed: number
   failed: number
   skipped: number
   milliseconds: number
-  /** Titles of the tests that enclose the one that runs, by nesting. */
+  /** Titles of the tests around the current one, by nesting. */
   readonly titles: string[]
-  /** Deepest nesting of a test that ended since the last one at its own level: tells a parent from a leaf. */
+  /** The deepest nesting of a test that ended since the last one at its level, which distinguishes a parent from a leaf. */
   childAt: number
   readonly output: string[]
 }
@@ -50,7 +50,7 @@ interface Outcome {
   }
 }
 
-/** Prints as the events come; `shorten` makes a test file's path short. */
+/** Prints the events as they arrive; `shorten` shortens a test file's path. */
 export async function report(events: TestsStream, shorten: (file: string) => string): Promise<Result> {
   const files = new Map<string, FileState>()
   const skipped: Skip[] = []
@@ -63,7 +63,7 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     if (current !== undefined && state !== undefined) printFile(shorten(current), state)
     current = undefined
   }
-  // The events of a file come together, so a file is over when the next one's begin.
+  // The events of a file arrive together, so a file ends when those of the next one begin.
   const stateOf = (file: string): FileState => {
     const known = files.get(file)
     if (known !== undefined) return known

@@ -1,4 +1,4 @@
-/** Archives made byte by byte, in every dialect, independently of core/tar's own packer. */
+/** Builds archives byte by byte, in every dialect, independently of core/tar's packer. */
 import type { EntryType, SparseSegment, TarEntry } from '../../core/tar/entry.js'
 
 export interface HeaderFields {
@@ -16,7 +16,7 @@ export interface HeaderFields {
   readonly devMajor?: number
   readonly devMinor?: number
   readonly prefix?: string
-  /** Bytes put at offsets last, before the checksum. */
+  /** Bytes that are written at offsets last, before the checksum. */
   readonly patch?: readonly (readonly [offset: number, bytes: string])[]
   readonly checksum?: 'unsigned' | 'signed' | 'wrong'
 }
@@ -34,7 +34,7 @@ export const TYPEFLAGS: Readonly<Record<EntryType, string>> = {
 
 export const END = Buffer.alloc(1024)
 
-/** One header block. Numbers become octal, or base-256 where they don't fit; text stands as it is. */
+/** A header block. Numbers are octal, or base-256 where they don't fit; strings are written as they are. */
 export function header(fields: HeaderFields): Buffer {
   const magic = fields.magic ?? 'ustar'
   const block = Buffer.alloc(512)
@@ -113,7 +113,7 @@ export function file(name: string, content: string | Uint8Array, fields: HeaderF
 
 export type Dialect = 'v7' | 'gnu' | 'pax' | 'old gnu sparse' | 'sparse 0.0' | 'sparse 0.1' | 'sparse 1.0'
 
-/** A whole entry in a dialect. What the dialect can't say must be absent from the entry (see `arbitrary.ts`). */
+/** A complete entry in a dialect. The entry must not have what the dialect can't represent (see unit/tar/arbitrary.ts). */
 export function write(entry: TarEntry, payload: Uint8Array, dialect: Dialect): Buffer {
   const { path, linkname, uname, gname, mode, uid, gid, devMajor, devMinor, stored, size } = entry
   const plain = { mode, uid, gid, devMajor, devMinor, type: TYPEFLAGS[entry.type] }
@@ -217,7 +217,7 @@ function writePax(entry: TarEntry, payload: Uint8Array, dialect: Dialect): Buffe
   return Buffer.concat([pax(records), header(fields), map, body(payload)])
 }
 
-/** Exact decimal seconds, by big numbers. */
+/** Exact decimal seconds, computed with BigInt. */
 function decimal(sec: number, nsec: number): string {
   const total = BigInt(sec) * 1_000_000_000n + BigInt(nsec)
   const size = total < 0n ? -total : total

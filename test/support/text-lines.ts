@@ -1,4 +1,4 @@
-/** The lines of what a command said, but for empty ones. */
+/** The lines of a command's output that are not empty. */
 export function lines(text: string): readonly string[] {
   return text.split('\n').filter(Boolean)
 }

@@ -1,4 +1,4 @@
-/** Runs the built `varve` command, as a person would, in a data root of the test's own. */
+/** Runs the built `varve` command, as a person would, on a data root of the test. */
 import { execFileSync, spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,19 +18,19 @@ export interface Ran {
 
 export interface Varve {
   readonly root: string
-  /** Runs a command that must succeed; its standard output. */
+  /** Runs a command that must succeed. Resolves to its standard output. */
   varve(...args: string[]): Promise<string>
-  /** The same with --json: one value a line. */
+  /** The same with --json. Resolves to the values, one for each line. */
   json<T>(...args: string[]): Promise<T[]>
-  /** Runs a command however it ends. */
+  /** Runs a command that may fail. */
   attempt(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ran>
   /** Runs a command whose standard output is a file. */
   toFile(file: string, ...args: string[]): Promise<void>
 }
 
 /**
- * A temporary directory `work` and a varve with its root in it. Afterwards the store must check clean; then everything
- * is removed.
+ * Runs `use` with a temporary directory `work` and a varve whose root is in it. Afterwards the store must check clean; then
+ * everything is removed.
  */
 export async function withVarve<T>(
   driver: string,
@@ -45,7 +45,7 @@ export async function withVarve<T>(
     if (findings.status !== 0) throw new Error(`check: ${findings.stdout}${findings.stderr}`)
     return result
   } finally {
-    // A test that failed in between may have left mounts.
+    // A failed test may have left mounts.
     for (const target of mountsBelow(work)) execFileSync('umount', ['-l', target])
     rmSync(work, { recursive: true, force: true })
   }
