@@ -78,6 +78,7 @@ export const libc = {
   renameat2: int('renameat2', 'int', TEXT, 'int', TEXT, 'uint'),
   rmdir: int('rmdir', TEXT),
   sendto: int64('sendto', 'int', BYTES, 'size_t', 'int', BYTES, 'uint'),
+  setns: int('setns', 'int', 'int'),
   socket: int('socket', 'int', 'int', 'int'),
   statx: int('statx', 'int', TEXT, 'int', 'uint', BYTES),
   symlink: int('symlink', TEXT, TEXT),

@@ -1,8 +1,11 @@
 /** The words of an fstab line as what mount(2) and the newer calls take (include/uapi/linux/mount.h). */
+import type { Mount } from '../driver.js'
 
 export interface MountWords {
   /** MS_* for mount(2). */
   readonly flags: number
+  /** Of these, what is to be the mount's alone (`ro=vfs`): mount(2) takes it by a second call. */
+  readonly own: number
   /** MOUNT_ATTR_* to set and to clear, for fsmount(2) and mount_setattr(2). */
   readonly attributes: number
   readonly cleared: number
@@ -20,9 +23,24 @@ export const MS_REC = 0x4000
 export const MS_REMOUNT = 0x20
 export const MS_PRIVATE = 1 << 18
 
+export function isBind({ type }: Mount): boolean {
+  return type === 'bind' || type === 'rbind'
+}
+
+/** Of a bind: with all that is mounted below? */
+export function isRecursive({ type, options }: Mount): boolean {
+  return type === 'rbind' || options.includes('rbind')
+}
+
+/** `private`, `rshared` …: how mounts of others spread to it and its own to them. */
+export function isPropagation(word: string): boolean {
+  return word in PROPAGATION
+}
+
 /** `bind` and `rbind` among the words are left out: a mount's type says that. */
 export function parseWords(options: readonly string[]): MountWords {
   const words = { flags: 0, attributes: 0, cleared: 0, propagation: 0 }
+  let ofSuper = 0
   const data: string[] = []
   for (const option of options) {
     const set = SET[option]
@@ -30,19 +48,21 @@ export function parseWords(options: readonly string[]): MountWords {
     const propagation = PROPAGATION[option]
     if (set !== undefined) {
       words.flags |= set.flag
+      if (set.superFlag === true) ofSuper |= set.flag
       words.attributes |= set.attribute
       words.cleared = (words.cleared & ~set.attribute) | (set.atime ? ATIME : 0)
     } else if (clear !== undefined) {
       words.flags &= ~clear.flag
+      ofSuper &= ~clear.flag
       words.attributes &= ~clear.attribute
       words.cleared |= clear.attribute
     } else if (propagation !== undefined) words.propagation = propagation
     else if (!IGNORED.has(option)) data.push(option)
   }
   const superFlags = Object.entries(SET)
-    .filter(([, word]) => word.superFlag === true && (words.flags & word.flag) !== 0)
+    .filter(([, word]) => word.superFlag === true && (ofSuper & word.flag) !== 0)
     .map(([name]) => name)
-  return { ...words, superFlags, data }
+  return { ...words, own: words.flags & MS_RDONLY & ~ofSuper, superFlags, data }
 }
 
 interface Word {
@@ -54,6 +74,8 @@ interface Word {
 
 const SET: Readonly<Record<string, Word>> = {
   ro: { flag: 1, attribute: 1, superFlag: true },
+  // mount(8) of util-linux 2.39: only this mount, while the file system may be writable through another.
+  'ro=vfs': { flag: 1, attribute: 1 },
   nosuid: { flag: 2, attribute: 2 },
   nodev: { flag: 4, attribute: 4 },
   noexec: { flag: 8, attribute: 8 },

@@ -4,22 +4,21 @@
  * (Documentation/filesystems/overlayfs.rst, "Sharing and copying layers"). So this tries to mount one with it as a lower.
  */
 import { errnoOf, VarveError } from '../errors.js'
+import { detached } from './detached.js'
 import { close } from './files.js'
 import { ensureDirectory } from './lenient.js'
-import { detached } from './mount.js'
 import { escapePath } from './overlay-data.js'
 
 /** `scratch`: a directory that is used for nothing else. Undefined if this kernel or file system can't tell. */
-export function isUpperInUse(upper: string, scratch: string): boolean | undefined {
+export async function isUpperInUse(upper: string, scratch: string): Promise<boolean | undefined> {
   const [probe, work] = [`${scratch}/overlay-upper`, `${scratch}/overlay-work`]
   for (const path of [probe, work]) ensureDirectory(path)
   // Read-only, so that unmounting it does not sync the whole file system.
   const options = ['ro', 'index=on', `lowerdir=${escapePath(upper)}`, `upperdir=${escapePath(probe)}`]
   try {
-    close(
-      detached([{ type: 'overlay', source: 'overlay', options: [...options, `workdir=${escapePath(work)}`] }])
-        .fd,
-    )
+    const mount = { type: 'overlay', source: 'overlay', options: [...options, `workdir=${escapePath(work)}`] }
+    const { fd } = await detached([mount])
+    close(fd)
     return false
   } catch (error) {
     const errno = error instanceof VarveError ? errnoOf(error.cause) : undefined

@@ -31,7 +31,7 @@ export const CHANGING = [
 const READING = [
   'chroot', 'close', 'fcntl', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fspick', 'fstat',
   'getdents', 'getflags', 'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
-  'readlink', 'sendto', 'socket', 'stat', 'statfs', 'unshare',
+  'readlink', 'sendto', 'setns', 'socket', 'stat', 'statfs', 'unshare',
   'ino_lookup', 'ino_paths', 'send', 'subvol_getflags', 'subvol_info', 'subvol_rootref', 'tree_search',
 ] as const
 

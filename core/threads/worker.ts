@@ -1,7 +1,7 @@
 /** Long synchronous work in a thread of its own: plain data in, plain data out, errors with their code. */
 import { basename } from 'node:path'
 import { parentPort, type TransferListItem } from 'node:worker_threads'
-import { type ErrorCode, VarveError } from '../errors.js'
+import { type ErrorCode, errnoOf, messageOf, VarveError } from '../errors.js'
 import { keepThread, MOST_MEMORY, takeThread } from './pool.js'
 
 export interface WorkerOptions<Message = never> {
@@ -33,9 +33,15 @@ const UNTAKEN = 1
 /** A thread is faster than the database that takes its messages, so it must wait. */
 const MOST_UNTAKEN = 8
 
-type Outcome =
-  | { readonly result: unknown }
-  | { readonly code: ErrorCode | undefined; readonly message: string; readonly stack: string | undefined }
+type Outcome = { readonly result: unknown } | Failure
+
+interface Failure {
+  readonly code: ErrorCode | undefined
+  readonly message: string
+  readonly stack: string | undefined
+  /** The system call that failed, where one did. */
+  readonly cause?: { readonly code: string; readonly message: string }
+}
 
 type Posted<Message> = Outcome | { readonly posted: Message }
 
@@ -143,15 +149,20 @@ function outcomeOf(work: () => unknown): Outcome {
     return { result: work() }
   } catch (error) {
     const code = error instanceof VarveError ? error.code : undefined
-    if (error instanceof Error) return { code, message: error.message, stack: error.stack }
-    return { code, message: String(error), stack: undefined }
+    if (!(error instanceof Error)) return { code, message: String(error), stack: undefined }
+    return { code, message: error.message, stack: error.stack, ...causeOf(error) }
   }
 }
 
-function revive(outcome: Exclude<Outcome, { result: unknown }>): Error {
-  const error =
-    outcome.code === undefined ? new Error(outcome.message) : new VarveError(outcome.code, outcome.message)
-  if (outcome.stack !== undefined) error.stack = outcome.stack
+function causeOf({ cause }: Error): Pick<Failure, 'cause'> {
+  const code = errnoOf(cause)
+  return code === undefined ? {} : { cause: { code, message: messageOf(cause) } }
+}
+
+function revive({ code, message, stack, cause }: Failure): Error {
+  const options = cause && { cause: Object.assign(new Error(cause.message), { code: cause.code }) }
+  const error = code === undefined ? new Error(message, options) : new VarveError(code, message, options)
+  if (stack !== undefined) error.stack = stack
   return error
 }
 

@@ -158,7 +158,7 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
       attemptReading(`overlay: apply a tar to layer ${id}`, tar, async () => {
         require(id)
         const parent = parentOf(id)
-        const lower = parent === undefined ? undefined : view(parent)
+        const lower = parent === undefined ? undefined : await view(parent)
         try {
           const applied = await extract(layout.diff(id), tar, {
             lower,

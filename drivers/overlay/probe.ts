@@ -19,12 +19,12 @@ export async function probe(host: Host): Promise<Probe> {
   const unfit = refuseBacking(backing)
   if (unfit !== undefined) return { ...unfit, facts }
   try {
-    return await withTemporary(host.scratch, (directory) => {
+    return await withTemporary(host.scratch, async (directory) => {
       const failed = testBacking(directory, backing)
       if (failed !== undefined) return { ...failed, facts }
       const features = readFeatures(directory, { driver: 'overlay', options: host.options, marked: false })
       const found = [...facts, ...factsOf(features)]
-      const broken = testMounts(directory, backing, features)
+      const broken = await testMounts(directory, backing, features)
       return broken === undefined
         ? { verdict: 'supported', reason: '', facts: found }
         : { ...broken, facts: found }

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import type { Mount, Probe } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
+import { detached } from '../../core/sys/detached.js'
 import {
   chmod,
   close,
@@ -15,7 +16,6 @@ import {
   unlink,
   writeAll,
 } from '../../core/sys/files.js'
-import { detached } from '../../core/sys/mount.js'
 import { isChar, lstat, lstatOrUndefined } from '../../core/sys/stat.js'
 import type { Features } from './features.js'
 import { readOnlyMount, writableMount } from './mounts.js'
@@ -68,7 +68,7 @@ export function testBacking(directory: string, backing: string): Failed {
  * Two lower directories and an upper one: read, hide, rename, chmod; then the result as a lower directory. The mounts are
  * attached nowhere, so that a crash leaves none behind. Leaves directories in `directory`.
  */
-export function testMounts(directory: string, backing: string, features: Features): Failed {
+export async function testMounts(directory: string, backing: string, features: Features): Promise<Failed> {
   const [low, mid, diff, work] = ['low', 'mid', 'diff', 'work'].map((name) => `${directory}/${name}`)
   if (low === undefined || mid === undefined || diff === undefined || work === undefined) return undefined
   const upper = { diff, work, empty: low }
@@ -80,7 +80,7 @@ export function testMounts(directory: string, backing: string, features: Feature
     verdict: 'wrong file system',
     reason: `${backing}: ${reason}`,
   })
-  const written = within(writableMount([mid, low], upper, features), (root) => {
+  const written = await within(writableMount([mid, low], upper, features), (root) => {
     if (lstatOrUndefined(`${root}/read`) === undefined) return 'of two lower directories only one is seen'
     unlink(`${root}/hide`)
     chmod(`${root}/chmod`, 0o600)
@@ -95,7 +95,7 @@ export function testMounts(directory: string, backing: string, features: Feature
         }
       : wrong(`a test mount failed: ${written.said}`)
   }
-  const read = within(readOnlyMount([diff, mid, low], upper, features), (root) => {
+  const read = await within(readOnlyMount([diff, mid, low], upper, features), (root) => {
     const there = (name: string) => lstatOrUndefined(`${root}/${name}`) !== undefined
     const right = there('renamed') && !there('read') && !there('hide') && lstat(`${root}/chmod`).size === 3
     return right ? undefined : 'a written upper directory is read differently as a lower one'
@@ -104,12 +104,12 @@ export function testMounts(directory: string, backing: string, features: Feature
 }
 
 /** `test` says what is wrong with the mount at a path, or throws. */
-function within(
+async function within(
   mount: Mount,
   test: (root: string) => string | undefined,
-): { readonly said: string; readonly errno: string | undefined } | undefined {
+): Promise<{ readonly said: string; readonly errno: string | undefined } | undefined> {
   try {
-    const { fd } = detached([mount])
+    const { fd } = await detached([mount])
     try {
       const said = test(`/proc/self/fd/${fd}`)
       return said === undefined ? undefined : { said, errno: undefined }

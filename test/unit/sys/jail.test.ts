@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
+import { detached } from '../../../core/sys/detached.js'
 import { close } from '../../../core/sys/files.js'
 import { enterJail, prepareJails } from '../../../core/sys/jail.js'
-import { detached } from '../../../core/sys/mount.js'
 import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import type { JailTask } from './jail-worker.js'
 import { errno, scratch } from './scratch.js'
@@ -22,7 +22,7 @@ interface Told {
 
 const WORKER = new URL('./jail-worker.js', import.meta.url)
 
-test('no call of a jailed thread leaves the jail, whatever the links in it; others see the whole tree', async (t) => {
+test('no call of a jailed thread leaves the jail, whatever links are in it; other threads see the whole tree', async (t) => {
   const { jail, outside } = hostileTree(t)
   await prepareJails()
   const telling = work({ dir: jail, outside, cycles: 200 })
@@ -38,7 +38,7 @@ test('no call of a jailed thread leaves the jail, whatever the links in it; othe
   assert.deepEqual(told.found, ['absolute', 'chain', 'in', 'up'])
   assert.deepEqual(told.escaped, [])
   assert.match(told.second, /FAILED_PRECONDITION|in a jail already/)
-  // Root, working directory and umask as before, and 200 jails later no descriptor more.
+  // Root, working directory and umask are as before, and 200 jails leave no descriptor.
   assert.deepEqual(told.after, told.before)
   assert.deepEqual(told.back, ['secret'])
   assert.equal(fs.readFileSync(`${outside}/secret`, 'utf8'), 'secret')
@@ -50,7 +50,7 @@ test('a detached mount is a jail by its descriptor', async (t) => {
   const { root, jail, outside } = hostileTree(t)
   for (const name of ['u', 'w']) fs.mkdirSync(`${root}/${name}`)
   const options = [`lowerdir=${jail}`, `upperdir=${root}/u`, `workdir=${root}/w`]
-  const { fd } = detached([{ type: 'overlay', source: 'overlay', options }])
+  const { fd } = await detached([{ type: 'overlay', source: 'overlay', options }])
   await prepareJails()
   const told = await work({ dir: fd, outside, cycles: 3 })
   close(fd)
@@ -72,7 +72,7 @@ test('a jailed thread that is terminated leaves no descriptor and no trace', asy
   assert.deepEqual(fs.readdirSync(outside), ['secret'])
 })
 
-test('a jail that is not there is an error, and the thread as it was', async (t) => {
+test('a missing jail is an error, and the thread is unchanged', async (t) => {
   const { jail, outside } = hostileTree(t)
   await prepareJails()
   assert.match((await work({ dir: `${jail}/no`, outside, cycles: 0 })).error ?? '', /ENOENT/)
@@ -92,7 +92,7 @@ test('the main thread is never jailed, and no thread before the pool is up', (t)
   assert.match(child.stdout, /prepareJails\(\) was not awaited/)
 })
 
-/** A jail full of ways out, beside a directory with a secret. */
+/** A jail full of links that lead out, beside a directory with a secret. */
 function hostileTree(t: TestContext) {
   const root = fs.realpathSync(scratch(t))
   const [jail, outside] = [`${root}/jail`, `${root}/outside`]

@@ -1,24 +1,28 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import type { Mount } from '../../../core/driver.js'
-import { close, openAt, read, readdir, rename } from '../../../core/sys/files.js'
+import { readdir } from '../../../core/sys/files.js'
 import * as mounts from '../../../core/sys/mount.js'
 import { takesLowersSingly } from '../../../core/sys/mount-tree.js'
-import { lstat, lstatAt } from '../../../core/sys/stat.js'
+import { arm, counts } from '../../../core/sys/seam.js'
+import { lstat } from '../../../core/sys/stat.js'
+import { openDescriptors } from '../../support/descriptors.js'
 import { errno, scratch } from './scratch.js'
 
-/** Both ways a mount is made: the newer calls and mount(2). */
-const WAYS: readonly (readonly [way: string, attach: (mount: Mount, target: string) => void])[] = [
-  ['the newer calls', (mount, target) => mounts.attach([mount], target)],
+/** Both ways to mount: the newer calls and mount(2). */
+const WAYS = [
+  ['the newer calls', mounts.attach],
   ['mount(2)', mounts.attachByMount],
-]
+] as const
 
-test('this kernel has the newer calls, without which half of these tests say nothing', (t) => {
+test('this kernel has the newer calls, without which half of these tests prove nothing', (t) => {
   if (!takesLowersSingly()) t.skip('this kernel has no lowerdir+')
 })
 
-for (const [way, attach] of WAYS) {
+for (const [way, attachAll] of WAYS) {
+  const attach = (mount: Mount, target: string) => attachAll([mount], target)
+
   test(`${way}: an overlay shows its layers, takes writes, and names with : \\ and , are names`, (t) => {
     const root = scratch(t)
     const path = (name: string) => `${root}/${name}`
@@ -70,7 +74,7 @@ for (const [way, attach] of WAYS) {
     assert.equal(info?.root.endsWith('/source'), true)
   })
 
-  test(`${way}: a recursive bind brings what is mounted below`, (t) => {
+  test(`${way}: a recursive bind includes the mounts below`, (t) => {
     const root = scratch(t)
     for (const name of ['source/below', 'other', 'one', 'all'])
       fs.mkdirSync(`${root}/${name}`, { recursive: true })
@@ -90,6 +94,61 @@ for (const [way, attach] of WAYS) {
     assert.deepEqual([info?.type, info?.superOptions.includes('size=64k')], ['tmpfs', true])
   })
 
+  test(`${way}: a mount with a target is mounted inside the mounts before it`, (t) => {
+    const { root, place, recipe } = nested(t)
+    attachAll(recipe, place)
+    assert.deepEqual(readdir(`${place}/sub`), ['of-other'])
+    fs.writeFileSync(`${place}/sub/of-other/file`, '')
+    const targets = below(root).map(({ target }) => target.slice(place.length))
+    assert.deepEqual(targets, ['', '/sub', '/sub/of-other'])
+    assert.equal(below(root).at(-1)?.options.includes('noexec'), true)
+    assert.match(mountLine(`${place}/sub`), / shared:/)
+    assert.doesNotMatch(mountLine(`${place}/sub/of-other`), / shared:/)
+    assert.throws(() => fs.writeFileSync(`${place}/sub/new`, ''), errno('EROFS'))
+    assert.deepEqual(readdir(`${root}/base/sub`), [])
+  })
+
+  for (const [target, message] of [
+    ['../other', /^bind: .* leads out/],
+    ['sub/../../other', /leads out/],
+    ['out/tmp', /leads out/],
+    ['away', /leads out/],
+    ['sub/..', /is their root/],
+  ] as const) {
+    test(`${way}: a target that leads to ${target} is refused, and nothing stays`, (t) => {
+      const { root, place, recipe } = nested(t)
+      const before = openDescriptors()
+      const wrong = { type: 'bind', source: `${root}/base`, target, options: [] }
+      assert.throws(() => attachAll([...recipe, wrong], place), { code: 'INVALID_ARGUMENT', message })
+      assert.deepEqual(below(root), [])
+      assert.equal(openDescriptors(), before)
+    })
+  }
+
+  test(`${way}: whichever call fails, nothing stays mounted or open`, (t) => {
+    const { root, place, recipe } = nested(t)
+    t.after(() => arm(undefined))
+    arm(undefined)
+    attachAll(recipe, place)
+    const calls = [...counts()].filter(([call]) => call !== 'close' && call !== 'lstat')
+    mounts.unmount(place, { lazy: true })
+    const before = openDescriptors()
+    for (const [call, count] of calls) {
+      for (let nth = 1; nth <= count; nth++) {
+        arm(`EIO:${call}:${nth}`)
+        assert.throws(
+          () => attachAll(recipe, place),
+          /^VarveError: (bind|tmpfs): mount on .*: EIO/,
+          `${call}:${nth}`,
+        )
+        arm(undefined)
+        assert.deepEqual(below(root), [])
+      }
+    }
+    assert.equal(openDescriptors(), before)
+    attachAll(recipe, place)
+  })
+
   for (const count of way === 'mount(2)' ? [200] : [300, 500]) {
     test(`${way}: ${count} lower directories, all of them readable`, (t) => {
       const root = scratch(t)
@@ -102,10 +161,10 @@ for (const [way, attach] of WAYS) {
   }
 }
 
-test('mount(2) refuses what does not fit its page, and says what would', (t) => {
+test('mount(2) refuses data that does not fit its page, and the error says what would', (t) => {
   const root = scratch(t)
   fs.mkdirSync(`${root}/m`)
-  assert.throws(() => mounts.attachByMount(overlay(makeLowers(root, 400)), `${root}/m`), {
+  assert.throws(() => mounts.attachByMount([overlay(makeLowers(root, 400))], `${root}/m`), {
     code: 'RESOURCE_EXHAUSTED',
     message: /400 lower directories make \d+ bytes .* one page \(4096\).*\(6\.7 or later\)/,
   })
@@ -157,12 +216,12 @@ test('an error has the target, the call, the path and the kernel’s own words',
   assert.throws(() => mounts.attach([], `${root}/m`), errno('INVALID_ARGUMENT'))
   const bind = { type: 'bind', source: low, options: [] }
   assert.throws(() => mounts.attach([bind], `${root}/nowhere`), {
-    message: /on .*\/nowhere: ENOENT.*move_mount/,
+    message: /^bind: mount on .*\/nowhere: ENOENT.*open/,
   })
   assert.throws(() => mounts.unmount(`${root}/m`), errno('EINVAL'))
 })
 
-test('of several mounts all are there or none, the last on top', (t) => {
+test('several mounts are all there or none, the last on top', (t) => {
   const root = scratch(t)
   for (const name of ['a', 'b', 'm']) fs.mkdirSync(`${root}/${name}`)
   fs.writeFileSync(`${root}/b/of-b`, '')
@@ -178,7 +237,7 @@ test('of several mounts all are there or none, the last on top', (t) => {
   assert.equal(here(), 0)
 })
 
-test('a used mount is let go lazily, and only then', (t) => {
+test('a mount in use is unmounted only if lazily', (t) => {
   const root = scratch(t)
   mounts.attach([{ type: 'tmpfs', source: 'none', options: [] }], root)
   const fd = fs.openSync(root, 'r')
@@ -189,45 +248,6 @@ test('a used mount is let go lazily, and only then', (t) => {
     mounts.mountInfo().some((mount) => mount.target === root),
     false,
   )
-})
-
-const DETACHED: readonly (readonly [title: string, mount: (root: string) => Mount])[] = [
-  ['an overlay of 300', (root) => overlay(makeLowers(root, 300))],
-  ['a bind', (root) => ({ type: 'bind', source: makeLowers(root, 1)[0] ?? '', options: ['ro'] })],
-  ['a type by mount(2)', () => ({ type: 'tmpfs', source: 'none', options: ['ro'] })],
-]
-
-for (const [title, mount] of DETACHED) {
-  test(`a detached mount is reached by its descriptor, is nowhere, and goes with it: ${title}`, (t) => {
-    const root = scratch(t)
-    const recipe = mount(root)
-    const { fd } = mounts.detached([recipe])
-    // Others mount at the same time: only what could be ours counts.
-    const near = mounts.mountInfo().filter(({ target }) => target.startsWith(root))
-    assert.deepEqual(near, [])
-    const names = readdir(`/proc/self/fd/${fd}`)
-    assert.equal(names.includes('same'), recipe.type !== 'tmpfs')
-    assert.throws(() => fs.writeFileSync(`/proc/self/fd/${fd}/new`, ''), errno('EROFS'))
-    if (recipe.type !== 'tmpfs') {
-      assert.equal(fs.readFileSync(`/proc/self/fd/${fd}/same`, 'utf8'), '0')
-      assert.equal(lstatAt(fd, 'same').size, 1)
-      const file = openAt(fd, 'same', fs.constants.O_RDONLY)
-      assert.equal(read(file, Buffer.alloc(4), 0, 4, null), 1)
-      close(file)
-    }
-    close(fd)
-    assert.equal(fs.existsSync(`/proc/self/fd/${fd}`), false)
-  })
-}
-
-test('a detached writable overlay writes to its upper directory', (t) => {
-  const root = scratch(t)
-  const [low = ''] = makeLowers(root, 1)
-  for (const name of ['u', 'w']) fs.mkdirSync(`${root}/${name}`)
-  const { fd } = mounts.detached([overlay([low], [`upperdir=${root}/u`, `workdir=${root}/w`])])
-  rename(`/proc/self/fd/${fd}/same`, `/proc/self/fd/${fd}/moved`)
-  close(fd)
-  assert.deepEqual(readdir(`${root}/u`).sort(), ['moved', 'same'])
 })
 
 test('mountInfo has every mount of /proc, names with blanks, tabs and backslashes unescaped', (t) => {
@@ -245,11 +265,42 @@ test('mountInfo has every mount of /proc, names with blanks, tabs and backslashe
   assert.match(mounts.bootId(), /^[0-9a-f]{8}-[0-9a-f-]{27}$/)
 })
 
+/** A bind mount, in it another one, which is shared, and a file system in that. */
+function nested(t: TestContext): {
+  readonly root: string
+  readonly place: string
+  readonly recipe: readonly Mount[]
+} {
+  const root = scratch(t)
+  for (const name of ['base/sub', 'other/of-other', 'place'])
+    fs.mkdirSync(`${root}/${name}`, { recursive: true })
+  fs.symlinkSync('/', `${root}/base/out`)
+  fs.symlinkSync('../other', `${root}/base/away`)
+  fs.symlinkSync('sub', `${root}/base/link`)
+  const recipe = [
+    { type: 'bind', source: `${root}/base`, options: ['ro'] },
+    { type: 'bind', source: `${root}/other`, target: '/link', options: ['ro', 'shared'] },
+    { type: 'tmpfs', source: 'none', target: 'sub/of-other', options: ['size=64k', 'noexec', 'private'] },
+  ]
+  return { root, place: `${root}/place`, recipe }
+}
+
+function below(root: string): mounts.MountPoint[] {
+  return mounts.mountInfo().filter(({ target }) => target.startsWith(root))
+}
+
+function mountLine(target: string): string {
+  const lines = fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
+  return lines.find((line) => line.split(' ')[4] === target) ?? ''
+}
+
 function overlay(lowers: readonly string[], more: readonly string[] = ['ro']): Mount {
   return { type: 'overlay', source: 'overlay', options: [`lowerdir=${lowers.join(':')}`, ...more] }
 }
 
-/** Directories `0`, `1` … below one with a long path; each has `same` and a file of its own, with its number in both. */
+/**
+ * Directories `0`, `1` … below a long path. Each has a file `same` and a file of a different name, with its number in both.
+ */
 function makeLowers(root: string, count: number): string[] {
   const home = `${root}/${'home'.repeat(20)}`
   fs.mkdirSync(home)
