@@ -8,7 +8,7 @@ import type { Store } from './api/store.js'
 import { fromText } from './bytes.js'
 import type { NodeRow } from './db/nodes.js'
 import { schemaVersion } from './db/schema.js'
-import { createRawLayers } from './engines/graph-driver.js'
+import { createGraphDriver } from './engines/graph-driver.js'
 import { refuseToCommit, refuseToMount, refuseToRemove } from './engines/owners.js'
 import { createSnapshots } from './engines/snapshots.js'
 import { VarveError } from './errors.js'
@@ -76,7 +76,7 @@ export type { ByteChannel } from './threads/channel.js'
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   try {
-    return withClearErrors(await withOpened(options, assemble), ['raw', 'settings', 'snapshots'])
+    return withClearErrors(await withOpened(options, assemble), ['graphDriver', 'settings', 'snapshots'])
   } catch (error) {
     throw failure(error, `open ${options.root}`)
   }
@@ -114,7 +114,7 @@ async function assemble(
   const working = async () => ({ db, driver, graph, images, mounts, layers: await layers(), scratch, warn })
   const layerOf = (reference: string) => resolver.layer(reference)
   /** The layer, or the top layer of the image. */
-  const nodeOf = (reference: string): NodeRow => {
+  const topNodeOf = (reference: string): NodeRow => {
     const node = topOf(db, resolver.target(reference))
     if (node !== undefined) return node
     throw new VarveError(
@@ -215,16 +215,16 @@ async function assemble(
       return describeLayer(db, row)
     },
     async mount(reference, target) {
-      const row = nodeOf(reference)
+      const row = topNodeOf(reference)
       refuseToMount(db, row, { doing: 'mount', target })
       return { path: await mounts.mount(row, target) }
     },
     async unmount(reference, target) {
-      const row = nodeOf(reference)
+      const row = topNodeOf(reference)
       refuseToMount(db, row, { doing: 'unmount', target })
       await mounts.unmount(row, target)
     },
-    mounts: (reference) => mounts.recipe(nodeOf(reference)),
+    mounts: (reference) => mounts.recipe(topNodeOf(reference)),
     async commit(reference, { name, ...rest }: LongOptions & { readonly name?: string } = {}) {
       const { commit } = await import('./images/commit.js')
       const wanted = name === undefined ? undefined : normalizeName(name)
@@ -243,7 +243,10 @@ async function assemble(
       )
     },
 
-    raw: createRawLayers({ db, driver, graph, mounts, views, layers, warn }, parseEngine(options.engine)),
+    graphDriver: createGraphDriver(
+      { db, driver, graph, mounts, views, layers, warn },
+      parseEngine(options.engine),
+    ),
     settings: {
       get: (key) => db.meta.get(`service.${key}`),
       set: (key, value) => db.meta.set(`service.${key}`, value),

@@ -26,7 +26,7 @@ export interface RawOptions {
 }
 
 /** Every method throws VarveErrors: INVALID_ARGUMENT for an illegal id, NOT_FOUND for an id that no layer has. */
-export interface RawLayers {
+export interface GraphDriver {
   /** To be called when the engine or its service starts: the engine may have forgotten layers that were made before. */
   begin(): void
   /**

@@ -11,7 +11,7 @@ export interface StoreOptions {
   /** `KEY=VALUE` or `NAME.KEY=VALUE`. */
   readonly storageOptions?: readonly string[]
   /**
-   * The engine that owns the layers of `Store.raw`: their label `varve.engine`, which `varve layers` shows and which
+   * The engine that owns the layers of `Store.graphDriver`: their label `varve.engine`, which `varve layers` shows and which
    * protects them from an admin's `rm`. `varve serve docker` says `docker`; default `library`.
    */
   readonly engine?: string

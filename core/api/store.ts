@@ -1,7 +1,7 @@
 /** The public API: the store and the types of what it returns (core/store.ts). All data, all readonly. */
 import type { Change, Mount, Probe, Supports, Usage } from '../driver.js'
 import type { ChainId, Digest, LayerId } from '../ids.js'
-import type { RawLayers } from './graph-driver.js'
+import type { GraphDriver } from './graph-driver.js'
 import type {
   ArchiveFormat,
   CheckOptions,
@@ -253,7 +253,7 @@ export interface Store {
   /** The same layers as a snapshotter sees them. */
   readonly snapshots: Snapshots
   /** The same layers as a graph driver sees them. */
-  readonly raw: RawLayers
+  readonly graphDriver: GraphDriver
   /** Short texts that a service keeps in the store. */
   readonly settings: {
     get(key: string): string | undefined

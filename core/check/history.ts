@@ -75,13 +75,13 @@ function* checkParents({ db }: CheckContext, entries: readonly Entry[]): Generat
     yield {
       check: 'history',
       subject: layer,
-      message: `its parent in the database is ${nodeOf(db, parent)}, but ${nodeOf(db, known.parent)} in the journal beside it: another program changed the row, or it is damaged`,
+      message: `its parent in the database is ${layerOfNode(db, parent)}, but ${layerOfNode(db, known.parent)} in the journal beside it: another program changed the row, or it is damaged`,
       heal: REBUILD,
     }
   }
 }
 
-function nodeOf(db: CheckContext['db'], id: Value | undefined): string {
+function layerOfNode(db: CheckContext['db'], id: Value | undefined): string {
   if (typeof id !== 'number') return 'none'
   return db.nodes.get(id as NodeId)?.layer ?? `a layer that is not there (${id})`
 }

@@ -1,6 +1,6 @@
 /** The store's raw layers (core/api/graph-driver.ts says what they promise): names of space `id` over the graph. */
 
-import type { RawLayers } from '../api/graph-driver.js'
+import type { GraphDriver } from '../api/graph-driver.js'
 import { asText } from '../bytes.js'
 import type { Database } from '../db/database.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
@@ -15,7 +15,7 @@ import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
 import type { Views } from '../mount/views.js'
 
-export interface RawLayersContext {
+export interface GraphDriverContext {
   readonly db: Database
   readonly driver: Driver
   readonly graph: Graph
@@ -29,7 +29,7 @@ export interface RawLayersContext {
 const inIdSpace = (id: string) => ({ space: 'id', name: parseLayerId(id) }) as const
 
 /** `engine`: the label of its layers. */
-export function createRawLayers(context: RawLayersContext, engine: string): RawLayers {
+export function createGraphDriver(context: GraphDriverContext, engine: string): GraphDriver {
   const { db, driver, graph, mounts, layers, warn } = context
 
   const find = (id: string, missing = `layer ${id}: there is no layer with that id`): NodeRow => {

@@ -20,7 +20,7 @@ export function freeing(store: Store, reserve: Reserve, settle: () => void): Sto
         refill()
       }
     }
-  const { raw, snapshots } = store
+  const { graphDriver, snapshots } = store
   return {
     ...store,
     remove: withRoom(store.remove),
@@ -34,7 +34,11 @@ export function freeing(store: Store, reserve: Reserve, settle: () => void): Sto
         if (options?.repair === true) refill()
       }
     },
-    raw: { ...raw, remove: withRoom(raw.remove), put: withRoom(raw.put) },
+    graphDriver: {
+      ...graphDriver,
+      remove: withRoom(graphDriver.remove),
+      put: withRoom(graphDriver.put),
+    },
     snapshots: {
       ...snapshots,
       remove: withRoom(snapshots.remove),

@@ -9,12 +9,12 @@ import type { Gate } from '../db/gate.js'
  */
 const CHANGING = {
   store: ['importImage', 'tag', 'remove', 'prune', 'importLayer', 'create', 'mount', 'unmount', 'commit'],
-  raw: ['begin', 'create', 'remove', 'get', 'put', 'apply'],
+  graphDriver: ['begin', 'create', 'remove', 'get', 'put', 'apply'],
   snapshots: ['prepare', 'view', 'commit', 'remove', 'update', 'adopt', 'cleanup'],
   settings: ['set'],
 } as const satisfies {
   readonly store: readonly (keyof Store)[]
-  readonly raw: readonly (keyof Store['raw'])[]
+  readonly graphDriver: readonly (keyof Store['graphDriver'])[]
   readonly snapshots: readonly (keyof Store['snapshots'])[]
   readonly settings: readonly (keyof Store['settings'])[]
 }
@@ -26,7 +26,7 @@ const SYNCHRONOUS: ReadonlySet<string> = new Set(['tag', 'begin', 'update', 'ado
 export function guarded(store: Store, gate: Gate): Store {
   return {
     ...guardedCalls(store, CHANGING.store, gate),
-    raw: guardedCalls(store.raw, CHANGING.raw, gate),
+    graphDriver: guardedCalls(store.graphDriver, CHANGING.graphDriver, gate),
     snapshots: guardedCalls(store.snapshots, CHANGING.snapshots, gate),
     settings: guardedCalls(store.settings, CHANGING.settings, gate),
   }

@@ -8,7 +8,7 @@ const MAX_SIZE = 4096
 export const ENGINE = 'varve.engine'
 /** Which engine has ids for a layer that somebody else made (by an admin's import, say). */
 export const SHARED = 'varve.engine.shared'
-/** In which of that engine's runs the layer was made: RawLayers.begin counts them. */
+/** In which of that engine's runs the layer was made: GraphDriver.begin counts them. */
 export const RUN = 'varve.engine.run'
 /** The backend's options that a writable layer was made with: `key=value`, sorted, a line each. */
 export const OPTIONS = 'varve.options'

@@ -6,7 +6,7 @@ import { closeEach } from '../sys/close-all.js'
 import { failure } from '../sys/failure.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
 import { fstat, isChar, isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
-import { at, enterDirectory, list, lstatAtOrUndefined, openTree, type Tree } from '../tree/confined.js'
+import { at, enterDirectory, lstatAtOrUndefined, openTree, statsIn, type Tree } from '../tree/confined.js'
 import { blockSizeOf } from '../tree/holes.js'
 import { PERMISSIONS } from '../tree/own-access.js'
 import type { HealedTree, HealJob } from './heal.js'
@@ -59,8 +59,8 @@ export function healTreeSync(job: HealJob, checkpoint: () => void): HealedTree {
   function enter(path: string, source: Tree): { readonly path: string; readonly below: string[] } {
     const below: string[] = []
     inBoth(path, source, (from, to) => {
-      const wanted = list(from)
-      for (const name of list(to).keys()) {
+      const wanted = statsIn(from)
+      for (const name of statsIn(to).keys()) {
         if (wanted.has(name)) continue
         checkpoint()
         current = join(path, name)

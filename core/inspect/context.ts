@@ -27,7 +27,7 @@ export function nodesOf({ db }: Pick<Looking, 'db'>, target: Referent): readonly
 }
 
 /** A path as typed, relative to the root: no `.`, no empty component. @throws VarveError INVALID_ARGUMENT for `..` */
-export function cleanPath(path: string): string {
+export function typedPath(path: string): string {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.')
   if (parts.includes('..')) {
     throw new VarveError('INVALID_ARGUMENT', `path ${JSON.stringify(path)}: leave out the ".."`)

@@ -19,7 +19,7 @@ import type { Scratch } from '../root/scratch.js'
 import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
 import { compareInThread } from '../tree/compare.js'
-import { list as listNames } from '../tree/confined.js'
+import { statsIn } from '../tree/confined.js'
 import { type Looking, nodeOf } from './context.js'
 
 /** The two sides; undefined is the empty tree. */
@@ -180,5 +180,5 @@ async function* packNothing(
 }
 
 function entriesOf(root: number): readonly string[] {
-  return [...listNames(root).keys()].sort()
+  return [...statsIn(root).keys()].sort()
 }

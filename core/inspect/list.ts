@@ -12,9 +12,9 @@ import type { LayerId } from '../ids.js'
 import { join, parentOf } from '../paths.js'
 import { close, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
-import { enterDirectory, list as listNames, openInRoot } from '../tree/confined.js'
+import { enterDirectory, openInRoot, statsIn } from '../tree/confined.js'
 import { walk } from '../tree/walk.js'
-import { cleanPath, type Looking, nodeOf } from './context.js'
+import { type Looking, nodeOf, typedPath } from './context.js'
 
 export interface ListOptions extends LongOptions {
   readonly path?: string
@@ -40,7 +40,7 @@ export async function* list(
   const isImage = context.resolver.target(reference).kind === 'image'
   const index = indexOf(context, node)
   const merged = options.merged === true || isImage
-  const path = cleanPath(options.path ?? '')
+  const path = typedPath(options.path ?? '')
   const listing =
     index === undefined && node !== undefined
       ? listView(context, node, path, { ...options, merged })
@@ -66,7 +66,7 @@ export async function* readFile(
   options: LongOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
   const node = nodeOf(context, reference)
-  const clean = cleanPath(path)
+  const clean = typedPath(path)
   if (node === undefined) throw notFound(reference, clean)
   const view = await context.views.open(context.graph.sourceOf(node))
   try {
@@ -182,7 +182,7 @@ function* pathsBelow(root: number, path: string, recursive: boolean): Generator<
     if (recursive) {
       for (const entry of walk(fd)) if (entry.path !== '') yield join(path, entry.path)
     } else {
-      for (const name of [...listNames(fd).keys()].sort()) yield join(path, name)
+      for (const name of [...statsIn(fd).keys()].sort()) yield join(path, name)
     }
   } finally {
     close()

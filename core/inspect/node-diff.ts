@@ -10,7 +10,7 @@ import { inodeOf, isFile } from '../sys/stat.js'
 import { compareInThread } from '../tree/compare.js'
 import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
 
-export interface RawDiffContext {
+export interface NodeDiffContext {
   readonly driver: Driver
   readonly graph: Graph
   readonly views: Views
@@ -22,7 +22,7 @@ interface Options {
 
 /** Sorted and complete, or an error. */
 export async function* changesOf(
-  { driver, graph, views }: RawDiffContext,
+  { driver, graph, views }: NodeDiffContext,
   row: NodeRow,
   parent: NodeRow | undefined,
   options: Options = {},
@@ -37,7 +37,7 @@ export async function* changesOf(
 
 /** The tar of these changes, packed anew. */
 export async function* tarOf(
-  { driver, graph, views }: RawDiffContext,
+  { driver, graph, views }: NodeDiffContext,
   row: NodeRow,
   parent: NodeRow | undefined,
   options: Options = {},
@@ -56,7 +56,7 @@ export async function* tarOf(
 
 /** Bytes of the regular files that were added or modified, each inode once. */
 export function sizeOf(
-  context: RawDiffContext,
+  context: NodeDiffContext,
   row: NodeRow,
   parent: NodeRow | undefined,
   options: Options = {},

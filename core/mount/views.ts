@@ -6,7 +6,7 @@ import type { Driver } from '../driver.js'
 import type { LayerId } from '../ids.js'
 import { detached } from '../sys/detached.js'
 import { close } from '../sys/files.js'
-import { openRoot } from '../tree/confined.js'
+import { openLayerRoot } from '../tree/confined.js'
 import type { Uses } from './uses.js'
 
 export interface View {
@@ -35,10 +35,10 @@ export function createViews(
 ): Views {
   const openView = async (layer: LayerId): Promise<number> => {
     const place = placeOf?.(layer)
-    if (place !== undefined) return openRoot(place)
+    if (place !== undefined) return openLayerRoot(place)
     const mounts = await driver.get(layer, { readonly: true })
     const [only] = mounts
-    if (mounts.length === 1 && only?.type === 'bind') return openRoot(only.source)
+    if (mounts.length === 1 && only?.type === 'bind') return openLayerRoot(only.source)
     return (await detached(mounts)).fd
   }
   return {

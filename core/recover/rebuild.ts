@@ -13,7 +13,7 @@ import { holdersIn } from '../records/gone.js'
 import { generationOf, restart } from '../records/history.js'
 import { replay } from '../records/replay.js'
 import { type Backup, backupsIn } from '../root/backup.js'
-import { ensureFolder, openRoot } from '../root/folders.js'
+import { ensureFolder, openDataRoot } from '../root/folders.js'
 import { closeEach } from '../sys/close-all.js'
 import { mkdir, rename } from '../sys/files.js'
 import { removeIfThere } from '../sys/lenient.js'
@@ -35,7 +35,7 @@ export interface RebuildOptions {
  */
 export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<void> {
   const root = resolve(options.root)
-  const { opening } = await openRoot(root)
+  const { opening } = await openDataRoot(root)
   let journal: Journal | undefined
   try {
     journal = openJournal(ensureFolder(root, RECORDS))

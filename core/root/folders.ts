@@ -53,7 +53,7 @@ export function prepareRoot(root: string, warn?: Warn): Made {
  * {@link prepareRoot}, which also takes the lock `open` that keeps {@link removeRoot} off: to be held until the database
  * says which driver the root belongs to. @throws VarveError FAILED_PRECONDITION
  */
-export async function openRoot(
+export async function openDataRoot(
   root: string,
   options: OpenRootOptions = {},
 ): Promise<Made & { readonly opening: Lock }> {

@@ -19,7 +19,7 @@ import type { Lock } from '../sys/lock.js'
 import { bootId } from '../sys/mount.js'
 import { lstatOrUndefined } from '../sys/stat.js'
 import { optionsFor } from './driver-options.js'
-import { clearRoot, ensureFolder, openRoot, removeRoot } from './folders.js'
+import { clearRoot, ensureFolder, openDataRoot, removeRoot } from './folders.js'
 import { copyToLookInto, isReadOnlyStore } from './read-only.js'
 import { createReserve, type Reserve } from './reserve.js'
 import { createScratch, type Scratch } from './scratch.js'
@@ -55,7 +55,7 @@ export async function withOpened<T>(
   refuseMistakes(options)
   const words: string[] = []
   const homes = options.drivers.map((driver) => driver.name)
-  const opened = await openRoot(root, { warn: (message) => words.push(message), homes }).catch(
+  const opened = await openDataRoot(root, { warn: (message) => words.push(message), homes }).catch(
     (error: unknown) => {
       if (isReadOnlyStore(root, error)) return undefined
       throw error
@@ -120,7 +120,7 @@ async function lookInto<T>(
   try {
     const gate = createGate(`store ${root}`)
     gate.shut('its file system is read-only; mount it read-write to change anything')
-    const { opening } = await openRoot(copy.root)
+    const { opening } = await openDataRoot(copy.root)
     held.push(() => opening.release())
     const parts = { ...openParts(copy.root, { gate, held }), isJournaled: false }
     const driver = await openDriver(options, parts, opening)

@@ -13,7 +13,7 @@ import { readlinkAt } from '../sys/files.js'
 import { fstat, isBlock, isChar, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { runInWorker } from '../threads/worker.js'
 import { readXattrs, sameXattrs } from './attributes.js'
-import { at, type Entered, enterDirectory, list, openTrees, type Tree } from './confined.js'
+import { at, type Entered, enterDirectory, openTrees, statsIn, type Tree } from './confined.js'
 import { sameContent } from './content.js'
 
 export interface CompareOptions {
@@ -233,7 +233,7 @@ function enterRoot(tree: Tree): Side {
 function openSide(tree: Tree, path: string): Side {
   const directory = enterDirectory(tree, path)
   try {
-    return { ...directory, stats: list(directory.fd) }
+    return { ...directory, stats: statsIn(directory.fd) }
   } catch (error) {
     directory.close()
     throw error

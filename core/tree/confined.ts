@@ -52,7 +52,7 @@ const RESOLVE_REAL = RESOLVE_INSIDE | RESOLVE_NO_SYMLINKS
 /** `root` is a path (byte string) or the descriptor of an open directory. */
 export function openTree(root: string | number): Tree {
   if (typeof root === 'number') return { fd: root, close: () => {} }
-  const fd = openRoot(root)
+  const fd = openLayerRoot(root)
   return { fd, close: () => close(fd) }
 }
 
@@ -71,7 +71,7 @@ export function openTrees<T extends string | number | undefined>(
 }
 
 /** The directory at the path `root`; symlinks are followed. */
-export function openRoot(root: string): number {
+export function openLayerRoot(root: string): number {
   return withAccess(root, READ_DIRECTORY, () => open(root, constants.O_RDONLY | constants.O_DIRECTORY))
 }
 
@@ -125,7 +125,7 @@ export function at(dirFd: number, name: string): string {
 }
 
 /** Names and stats of a directory opened just now, in no order. What vanishes meanwhile is left out. */
-export function list(dirFd: number): Map<string, Stat> {
+export function statsIn(dirFd: number): Map<string, Stat> {
   const found = new Map<string, Stat>()
   for (const { name } of listDirectory(dirFd, at(dirFd, '.'))) {
     const stat = lstatAtOrUndefined(dirFd, name)

@@ -4,7 +4,7 @@ import { join } from '../paths.js'
 import { close } from '../sys/files.js'
 import { isOpenForWriting } from '../sys/lease.js'
 import { fstat, inodeOf, isDirectory, isFile } from '../sys/stat.js'
-import { enterDirectory, list, openFile, openTree } from './confined.js'
+import { enterDirectory, openFile, openTree, statsIn } from './confined.js'
 
 export interface InUse {
   /** Paths of files that are open for writing; the first few. */
@@ -26,7 +26,7 @@ export function inUse(root: string): InUse {
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
       const directory = enterDirectory(tree, path)
       try {
-        const names = list(directory.fd)
+        const names = statsIn(directory.fd)
         for (const [name, stat] of names) {
           if (isDirectory(stat.mode)) {
             directories.add(inodeOf(stat))

@@ -2,7 +2,7 @@
 
 import { join } from '../paths.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
-import { enterDirectory, list, openTree } from './confined.js'
+import { enterDirectory, openTree, statsIn } from './confined.js'
 
 export interface WalkEntry {
   /** '' for the root, which comes first. */
@@ -31,7 +31,7 @@ export function* walk(root: string | number): Generator<WalkEntry, void> {
     const read = (path: string): Frame => {
       const directory = enterDirectory(tree, path)
       try {
-        const stats = list(directory.fd)
+        const stats = statsIn(directory.fd)
         return { path, stats, keys: inPathOrder(stats, rootStat.dev), next: 0 }
       } finally {
         directory.close()

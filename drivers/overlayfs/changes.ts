@@ -10,7 +10,14 @@ import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'
 import { compareTrees, sameStat } from '../../core/tree/compare.js'
-import { at, list, lstatAtOrUndefined, openDirectory, openTree, type Tree } from '../../core/tree/confined.js'
+import {
+  at,
+  lstatAtOrUndefined,
+  openDirectory,
+  openTree,
+  statsIn,
+  type Tree,
+} from '../../core/tree/confined.js'
 import { sameContent } from '../../core/tree/content.js'
 import { createLinkCheck } from './links.js'
 import { type DirectoryMarks, directoryMarks, isMetadataOnly, isWhiteout } from './marks.js'
@@ -80,7 +87,7 @@ function search(
   return changes.sort((a, b) => (a.path < b.path ? -1 : 1))
 
   function visit(step: Step, here: Here): void {
-    const entries = list(here.upper)
+    const entries = statsIn(here.upper)
     for (const [name, stat] of entries) {
       const path = join(step.path, name)
       const was = here.before === undefined ? undefined : lstatAtOrUndefined(here.before, name)

@@ -35,7 +35,7 @@ before(async () => {
   await inStore(async (store) => {
     await store.create({ id: 'work', parent: 'good:1', labels: { [EVIL]: EVIL } })
     await store.snapshots.prepare(`evil/1/${EVIL}`, { labels: { [EVIL]: EVIL } })
-    await store.raw.create('raw')
+    await store.graphDriver.create('raw')
   })
 })
 after(() => rmSync(work, { recursive: true, force: true }))

@@ -19,7 +19,9 @@ describe('the suite by itself', () => {
   after(() => rmSync(away, { recursive: true }))
 
   it('loads nothing of ours but core, drivers and the tests’ own helpers without packages', () => {
-    const odd = files.filter((file) => !/^(core|drivers|test\/conformance|test\/support\/[\w-]+\.js$)/.test(file))
+    const odd = files.filter(
+      (file) => !/^(core|drivers|test\/conformance|test\/support\/[\w-]+\.js$)/.test(file),
+    )
     assert.deepEqual(odd, [])
   })
 

@@ -111,7 +111,7 @@ export const MANY: readonly Many[] = [
     title: 'limited in size',
     only: 'btrfs',
     calls: (key) => [`limited ${key} 16M`],
-    async look({ raw }, key) {
+    async look({ graphDriver: raw }, key) {
       assert.equal((await raw.metadata(key))['Size Limit'], String(16 << 20))
     },
   },

@@ -37,7 +37,7 @@ export function init(context: InitContext, request: Request): void {
   requirePossible(context, told)
   const text = JSON.stringify(told)
   if (context.store.settings.get(KEY) !== text) context.store.settings.set(KEY, text)
-  context.store.raw.begin()
+  context.store.graphDriver.begin()
 }
 
 /** Why this service can't do what an earlier one accepted in Init: dockerd goes on without another Init. */

@@ -24,13 +24,13 @@ export function createMethods(
   context: InitContext & { readonly untold: Untold },
 ): ReadonlyMap<string, Method> {
   const { store, untold } = context
-  const { raw } = store
+  const { graphDriver } = store
   const create = (request: Request) => {
     refuseLabel(request)
     const options = new Map(
       [...mapIn(request, 'StorageOpt')].map(([key, value]) => [key.toLowerCase(), value]),
     )
-    return done(raw.create(textIn(request, 'ID'), { parent: optionalIn(request, 'Parent'), options }))
+    return done(graphDriver.create(textIn(request, 'ID'), { parent: optionalIn(request, 'Parent'), options }))
   }
   const createForTar = async (request: Request) => {
     const answer = await create(request)
@@ -51,22 +51,22 @@ export function createMethods(
       CreateReadWrite: method(layer, create),
       Remove: method(layer, (request) => {
         untold.delete(textIn(request, 'ID'))
-        return done(raw.remove(textIn(request, 'ID')))
+        return done(graphDriver.remove(textIn(request, 'ID')))
       }),
       Get: method(layer, async (request) => {
         refuseLabel(request)
-        return { Dir: await raw.get(textIn(request, 'ID')) }
+        return { Dir: await graphDriver.get(textIn(request, 'ID')) }
       }),
-      Put: method(layer, (request) => done(raw.put(textIn(request, 'ID')))),
-      Exists: method(layer, (request) => ({ Exists: raw.exists(textIn(request, 'ID')) })),
+      Put: method(layer, (request) => done(graphDriver.put(textIn(request, 'ID')))),
+      Exists: method(layer, (request) => ({ Exists: graphDriver.exists(textIn(request, 'ID')) })),
       Status: method(nothing, async () => ({ Status: await statusOf(store) })),
       GetMetadata: method(layer, async (request) => ({
-        Metadata: await raw.metadata(textIn(request, 'ID')),
+        Metadata: await graphDriver.metadata(textIn(request, 'ID')),
       })),
       // The mounts belong to containers that may outlive dockerd (live restore); the last Put unmounts.
       Cleanup: method(nothing, () => ({})),
       DiffSize: method(layer, async (request, signal) => ({
-        Size: await raw.diffSize(textIn(request, 'ID'), optionalIn(request, 'Parent'), { signal }),
+        Size: await graphDriver.diffSize(textIn(request, 'ID'), optionalIn(request, 'Parent'), { signal }),
       })),
     }),
   )

@@ -37,7 +37,7 @@ export function dockerService(options: DockerOptions): Service {
     socket: '/run/docker/plugins/varve.sock',
     start(context) {
       const { store, log } = context
-      store.raw.begin()
+      store.graphDriver.begin()
       const told = toldBefore(store)
       if (told !== undefined) {
         log.info('dockerd used this store before', { home: told.home })
@@ -81,7 +81,7 @@ async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
 }
 
 function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {
-  const { raw } = store
+  const { graphDriver } = store
   const untold: Untold = new Set()
   const methods = createMethods({ store, untold, ...options })
   const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
@@ -96,7 +96,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
     const exchange = (signal: AbortSignal): Exchange => ({ request, response, signal })
     if (name === 'ApplyDiff') {
       const work = async (signal: AbortSignal) => {
-        const Size = await takeDiff(raw, searchParams, { ...exchange(signal), untold })
+        const Size = await takeDiff(graphDriver, searchParams, { ...exchange(signal), untold })
         metrics.imported('docker', Size)
         return { Size }
       }
@@ -112,7 +112,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
       return { name, fields: method.fields(asked), work: async (signal) => method.answer(asked, signal) }
     }
     const work = async (signal: AbortSignal) => {
-      await stream?.(raw, asked, exchange(signal))
+      await stream?.(graphDriver, asked, exchange(signal))
       return undefined
     }
     return { name, fields: layer(asked), work }

@@ -1,7 +1,7 @@
 /** The plug-in's methods whose request or answer may be of any length. It is streamed, never held in memory. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { RawLayers } from '../../../core/api/graph-driver.js'
+import type { GraphDriver } from '../../../core/api/graph-driver.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { bodyOf, optionalIn, type Request, textIn } from './request.js'
 
@@ -24,21 +24,21 @@ const BLOCK = 64 * 1024
  * The tar of a layer's changes. An error before the first bytes gets a normal error answer. After them, all that the caller
  * can do is break the connection.
  */
-export async function sendDiff(raw: RawLayers, asked: Request, exchange: Exchange): Promise<void> {
+export async function sendDiff(graphDriver: GraphDriver, asked: Request, exchange: Exchange): Promise<void> {
   await withReader(exchange, async (signal) => {
-    const tar = raw.diff(textIn(asked, 'ID'), optionalIn(asked, 'Parent'), { signal })
+    const tar = graphDriver.diff(textIn(asked, 'ID'), optionalIn(asked, 'Parent'), { signal })
     await sendAll(tar, exchange.response, { type: 'application/x-tar', signal })
   })
 }
 
 /** The list of changes; there may be a million. */
-export async function sendChanges(raw: RawLayers, asked: Request, exchange: Exchange): Promise<void> {
+export async function sendChanges(graphDriver: GraphDriver, asked: Request, exchange: Exchange): Promise<void> {
   await withReader(exchange, async (signal) => {
     const [id, parent] = [textIn(asked, 'ID'), optionalIn(asked, 'Parent')]
     async function* json() {
       let text = '{"Changes":['
       let separator = ''
-      for await (const { path, kind } of raw.changes(id, parent, { signal })) {
+      for await (const { path, kind } of graphDriver.changes(id, parent, { signal })) {
         // JSON can't hold names that aren't UTF-8. Such bytes become U+FFFD, as in dockerd itself.
         const name = `/${Buffer.from(path, 'latin1').toString('utf8')}`
         text += `${separator}${JSON.stringify({ Path: name, Kind: KINDS[kind] })}`
@@ -62,7 +62,7 @@ export type Untold = Set<string>
 
 /** Extracts the request's body, a plain tar, into a layer. Resolves to the bytes of its content. */
 export async function takeDiff(
-  raw: RawLayers,
+  graphDriver: GraphDriver,
   query: URLSearchParams,
   { request, signal, untold }: Exchange & { readonly untold: Untold },
 ): Promise<number> {
@@ -70,7 +70,7 @@ export async function takeDiff(
   if (id === '') throw new VarveError('INVALID_ARGUMENT', 'the request has no id')
   const parent = query.get('parent') || undefined
   const body = untold.delete(id) ? bytesOrEnd(bodyOf(request)) : requireBytes(bodyOf(request), id)
-  return raw.apply(id, body, { parent, signal }).catch((error: unknown) => {
+  return graphDriver.apply(id, body, { parent, signal }).catch((error: unknown) => {
     // CORRUPT is for damage in the store; a damaged tar from outside is a bad request.
     throw isCode(error, 'CORRUPT')
       ? new VarveError('INVALID_ARGUMENT', error.message, { cause: error })

@@ -165,7 +165,7 @@ function readLayer(files: Files, id: string): V1Layer {
     throw new VarveError('UNIMPLEMENTED', `${blob.label}: compressed, which this format does not know`)
   }
   const where = whereOf(files, id)
-  return { id, where, json, blob, parent: parentOf(json, where) }
+  return { id, where, json, blob, parent: parentIdOf(json, where) }
 }
 
 async function makeImage(
@@ -239,7 +239,7 @@ function readJson(files: Files, id: string): JsonObject {
   return json
 }
 
-function parentOf(json: JsonObject, where: string): string | undefined {
+function parentIdOf(json: JsonObject, where: string): string | undefined {
   const parent = optionalField(json, 'parent', 'string', where)
   return parent === undefined || parent === '' ? undefined : layerId(parent, `${where}: field "parent"`)
 }

@@ -173,20 +173,22 @@ export const OPERATIONS: readonly Operation[] = [
     name: 'a layer of dockerd created, filled, diffed and removed',
     isSeveral: true,
     async run({ store, work }) {
-      await store.raw.create('raw')
-      await store.raw.apply('raw', chunks(readFileSync(join(work, 'layer.tar'))))
-      await store.raw.create('raw2', { parent: 'raw' })
-      await store.raw.get('raw2')
-      await store.raw.put('raw2')
-      assert.ok((await bytes(store.raw.diff('raw', undefined))).length > 0)
-      await store.raw.remove('raw2')
-      await store.raw.remove('raw')
+      await store.graphDriver.create('raw')
+      await store.graphDriver.apply('raw', chunks(readFileSync(join(work, 'layer.tar'))))
+      await store.graphDriver.create('raw2', { parent: 'raw' })
+      await store.graphDriver.get('raw2')
+      await store.graphDriver.put('raw2')
+      assert.ok((await bytes(store.graphDriver.diff('raw', undefined))).length > 0)
+      await store.graphDriver.remove('raw2')
+      await store.graphDriver.remove('raw')
     },
-    holds: async ({ store }) => assert.ok(!store.raw.exists('raw') && !store.raw.exists('raw2')),
+    holds: async ({ store }) =>
+      assert.ok(!store.graphDriver.exists('raw') && !store.graphDriver.exists('raw2')),
     async undo({ store }) {
       for (const id of ['raw2', 'raw']) {
-        while (store.raw.exists(id) && store.layer(id).mounts.length > 0) await store.raw.put(id)
-        await store.raw.remove(id)
+        while (store.graphDriver.exists(id) && store.layer(id).mounts.length > 0)
+          await store.graphDriver.put(id)
+        await store.graphDriver.remove(id)
       }
     },
   },

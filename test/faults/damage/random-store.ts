@@ -111,7 +111,7 @@ async function useSnapshots({ store: { snapshots }, random }: Use, fresh: string
   if (random.below(2) === 0) await snapshots.view(`view-${fresh}`, options)
 }
 
-async function useRaw({ store: { raw }, random }: Use, fresh: string): Promise<void> {
+async function useRaw({ store: { graphDriver: raw }, random }: Use, fresh: string): Promise<void> {
   await raw.create(`base-${fresh}`)
   const tar = await randomTar(random)
   await lenient(

@@ -47,9 +47,9 @@ function refused(title: string, tar: Buffer): readonly Failure[] {
     {
       title: `${title}, applied`,
       async fail({ store }) {
-        await store.raw.create('a', { parent: 'below' })
-        await assert.rejects(store.raw.apply('a', pieces(tar), { parent: 'below' }))
-        await store.raw.remove('a')
+        await store.graphDriver.create('a', { parent: 'below' })
+        await assert.rejects(store.graphDriver.apply('a', pieces(tar), { parent: 'below' }))
+        await store.graphDriver.remove('a')
       },
     },
   ]
@@ -87,9 +87,12 @@ const FAILURES: readonly Failure[] = [
   {
     title: 'a source that fails',
     async fail({ store }) {
-      await store.raw.create('a', { parent: 'below' })
-      await assert.rejects(store.raw.apply('a', failing(GOOD), { parent: 'below' }), /the sender is gone/)
-      await store.raw.remove('a')
+      await store.graphDriver.create('a', { parent: 'below' })
+      await assert.rejects(
+        store.graphDriver.apply('a', failing(GOOD), { parent: 'below' }),
+        /the sender is gone/,
+      )
+      await store.graphDriver.remove('a')
     },
   },
   {
@@ -97,7 +100,7 @@ const FAILURES: readonly Failure[] = [
     async fail({ store, layer }) {
       for await (const _ of store.exportLayer(layer)) break
       for await (const _ of store.diffTar(undefined, layer)) break
-      for await (const _ of store.raw.diff('below', undefined)) break
+      for await (const _ of store.graphDriver.diff('below', undefined)) break
       for await (const _ of store.read(layer, 'big')) break
     },
   },
@@ -130,8 +133,8 @@ for (const cell of SERVE_CELLS) {
         return join(place, 'source')
       }
       const { id } = await store.importLayer(source(GOOD))
-      await store.raw.create('below')
-      await store.raw.apply('below', pieces(GOOD))
+      await store.graphDriver.create('below')
+      await store.graphDriver.apply('below', pieces(GOOD))
       world = { store, source, layer: id }
       end = async () => {
         await store.close()

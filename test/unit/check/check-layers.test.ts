@@ -80,14 +80,14 @@ test('A layer that is being written is not a finding; one that was left half-mad
       whileAtIt.push(await checked(), await checked(true))
       throw new Error('that was all')
     }
-    await store.raw.create('a')
-    await assert.rejects(store.raw.apply('a', halfway()), /that was all/)
+    await store.graphDriver.create('a')
+    await assert.rejects(store.graphDriver.apply('a', halfway()), /that was all/)
     assert.deepEqual(whileAtIt, [[], []])
     isStuck = false
     assert.deepEqual(await checked(), [['layer-state', false]])
     assert.deepEqual(await checked(true), [['layer-state', true]])
     assert.deepEqual(await checked(), [])
-    assert.ok(!store.raw.exists('a'))
+    assert.ok(!store.graphDriver.exists('a'))
   } finally {
     await store.close()
     rmSync(folder, { recursive: true, force: true })
@@ -106,13 +106,13 @@ test('A layer that is removed during a check is not reported as unknown', async 
   }))
   const store = await openStore({ root: join(folder, 'root'), drivers: [slow] })
   try {
-    await store.raw.create('a')
+    await store.graphDriver.create('a')
     between = async () => {
       between = async () => {}
-      await store.raw.remove('a')
+      await store.graphDriver.remove('a')
     }
     assert.deepEqual(await collect(store.check({ data: true })), [])
-    assert.ok(!store.raw.exists('a'))
+    assert.ok(!store.graphDriver.exists('a'))
   } finally {
     await store.close()
     rmSync(folder, { recursive: true, force: true })

@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { StoreOptions } from '../../../core/api/options.js'
 import type { DriverModule } from '../../../core/driver.js'
-import { createRawLayers } from '../../../core/engines/graph-driver.js'
+import { createGraphDriver } from '../../../core/engines/graph-driver.js'
 import { isCode, VarveError } from '../../../core/errors.js'
 import { createLayerLocks } from '../../../core/graph/locks.js'
 import { createMounts } from '../../../core/mount/mounts.js'
@@ -76,7 +76,7 @@ for (const module of [overlay, vfs]) {
         await seal(id)
       },
     }))
-    await inStore(full, async ({ raw }) => {
+    await inStore(full, async ({ graphDriver: raw }) => {
       await raw.create('below')
       const place = await raw.get('below')
       writeFileSync(join(place, 'first'), '1')
@@ -92,7 +92,7 @@ for (const module of [overlay, vfs]) {
 }
 
 test('A root whose layers can’t be locked says so, and what to do.', async () => {
-  await inStore(vfs, async ({ raw }, root) => {
+  await inStore(vfs, async ({ graphDriver: raw }, root) => {
     rmSync(join(root, 'layers.lock'), { force: true })
     mkdirSync(join(root, 'layers.lock'))
     await assert.rejects(
@@ -108,7 +108,7 @@ test('A repeated request with other options does not get the existing layer.', a
   const takesAll = altered(vfs, (driver) => ({
     create: (id, { options: _, ...rest }) => driver.create(id, rest),
   }))
-  await inStore(takesAll, async ({ raw }) => {
+  await inStore(takesAll, async ({ graphDriver: raw }) => {
     const options = new Map([
       ['size', '1G'],
       ['inodes', '10'],
@@ -138,7 +138,7 @@ test('A layer that the driver has sealed stays read-only where it is mounted, an
       return usage(id)
     },
   }))
-  await inStore(late, async ({ raw }) => {
+  await inStore(late, async ({ graphDriver: raw }) => {
     await raw.create('below')
     const place = await raw.get('below')
     await assert.rejects(raw.create('above', { parent: 'below' }), fails('UNAVAILABLE', /answer/))
@@ -160,7 +160,7 @@ test('A removal is decided before anything is unmounted', { skip: NEEDS_ROOT }, 
         await put(id)
       },
     }))
-    await inStore(watched, async ({ raw }) => {
+    await inStore(watched, async ({ graphDriver: raw }) => {
       await raw.create('below')
       await raw.apply('below', once(TAR))
       const place = await raw.get('below')
@@ -180,7 +180,7 @@ test('A removal is decided before anything is unmounted', { skip: NEEDS_ROOT }, 
     await inStore(
       overlay,
       async (store) => {
-        const { raw } = store
+        const { graphDriver: raw } = store
         await raw.create('below')
         await raw.apply('below', once(TAR))
         await raw.create('above', { parent: 'below' })
@@ -203,7 +203,7 @@ test('An admin can not remove an engine’s layer, even one that it got while th
   await inStore(
     vfs,
     async (store, root) => {
-      const { raw } = store
+      const { graphDriver: raw } = store
       const file = join(root, '../layer.tar')
       writeFileSync(file, TAR)
       const { id } = await store.importLayer(file)
@@ -236,7 +236,7 @@ test('An admin can not seal an engine’s writable layer, nor mount or unmount i
         'FAILED_PRECONDITION',
         /docker's layer "web"|containerd's snapshot "k8s.io\/1\/web"/,
       )
-      const { raw, snapshots } = store
+      const { graphDriver: raw, snapshots } = store
       await raw.create('web')
       const place = await raw.get('web')
       await snapshots.prepare('k8s.io/1/web')
@@ -270,7 +270,7 @@ test('The store labels its raw layers with their engine', async () => {
     await inStore(
       vfs,
       async (store) => {
-        await store.raw.create('a')
+        await store.graphDriver.create('a')
         label = store.layer('a').labels['varve.engine']
       },
       options,
@@ -291,7 +291,7 @@ test('An error while a failed seal is undone is a warning', { skip: NEEDS_ROOT }
       freeze: async () => async () => fail('thaw'),
     }
     const failing = { ...graph, commit: async () => fail('commit') }
-    const raw = createRawLayers(
+    const raw = createGraphDriver(
       {
         ...{ db, driver, graph: failing, mounts: stuck, views: createViews({ driver, uses }) },
         layers: () => fail('never asked for'),
@@ -316,7 +316,7 @@ test('A layer whose apply could not begin is unchanged', () =>
     const mounts = createMounts({ db, graph, driver, uses, root })
     const layers = () => Promise.reject(new Error('out of memory'))
     const context = { db, driver, graph, mounts, views: createViews({ driver, uses }), layers, warn: fail }
-    const raw = createRawLayers(context, 'docker')
+    const raw = createGraphDriver(context, 'docker')
     await raw.create('a')
     await assert.rejects(raw.apply('a', once(TAR)), /out of memory/)
     assert.equal(graph.find({ space: 'id', name: 'a' })?.kind, 'active')

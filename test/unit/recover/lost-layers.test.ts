@@ -164,7 +164,9 @@ test('A layer is not created again after a mount for writing, or after an open l
       for (const id of ['mounted', 'old', 'new']) await store.create({ id })
       await store.mount('mounted')
       await store.unmount('mounted')
-      const all = ['mounted', 'old', 'new'].map(async (id) => (await store.raw.metadata(id)).Directory ?? '')
+      const all = ['mounted', 'old', 'new'].map(
+        async (id) => (await store.graphDriver.metadata(id)).Directory ?? '',
+      )
       return Promise.all(all)
     })
     // As if it had been created a month before the next open, and the others right before the power cut.
@@ -258,7 +260,7 @@ test('A layer is created again with its options.', async () => {
       ['size', '1G'],
       ['note', 'a=b'],
     ])
-    await within(async ({ create, raw }) => {
+    await within(async ({ create, graphDriver: raw }) => {
       await create({ id: 'limited', options })
       rmSync((await raw.metadata('limited')).Directory ?? '', { recursive: true })
     })

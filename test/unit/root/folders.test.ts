@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { openRoot, prepareRoot, removeRoot } from '../../../core/root/folders.js'
+import { openDataRoot, prepareRoot, removeRoot } from '../../../core/root/folders.js'
 
 async function inFolder(work: (root: string, folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(`${tmpdir()}/varve-root-`)
@@ -24,10 +24,10 @@ async function inFolder(work: (root: string, folder: string) => Promise<void>): 
 
 test('An unused root is removed, but not while somebody opens it.', () =>
   inFolder(async (root, folder) => {
-    const first = await openRoot(root)
+    const first = await openDataRoot(root)
     removeRoot(root)
     assert.ok(existsSync(root), 'it is being opened')
-    const waiting = openRoot(root)
+    const waiting = openDataRoot(root)
     first.opening.release()
     removeRoot(root)
     assert.deepEqual(readdirSync(folder), [], 'it was removed')
@@ -36,16 +36,19 @@ test('An unused root is removed, but not while somebody opens it.', () =>
     assert.deepEqual(readdirSync(root).sort(), ['locks', 'mnt', 'tmp'])
     removeRoot(root)
     second.opening.release()
-    assert.equal((await openRoot(root)).made, false)
+    assert.equal((await openDataRoot(root)).made, false)
   }))
 
 test('A root whose parent is missing, or that is a file, is an error at once.', () =>
   inFolder(async (root) => {
-    await assert.rejects(openRoot(`${root}/a`), {
+    await assert.rejects(openDataRoot(`${root}/a`), {
       code: 'FAILED_PRECONDITION',
       message: /ENOENT.*make .*root first/,
     })
-    await assert.rejects(openRoot('/dev/null'), { code: 'FAILED_PRECONDITION', message: /not a directory/ })
+    await assert.rejects(openDataRoot('/dev/null'), {
+      code: 'FAILED_PRECONDITION',
+      message: /not a directory/,
+    })
   }))
 
 test('A root that is open to others gets mode 0700, with a warning, unless it holds other things.', () =>
