@@ -32,7 +32,11 @@ export async function sendDiff(graphDriver: GraphDriver, asked: Request, exchang
 }
 
 /** The list of changes; there may be a million. */
-export async function sendChanges(graphDriver: GraphDriver, asked: Request, exchange: Exchange): Promise<void> {
+export async function sendChanges(
+  graphDriver: GraphDriver,
+  asked: Request,
+  exchange: Exchange,
+): Promise<void> {
   await withReader(exchange, async (signal) => {
     const [id, parent] = [textIn(asked, 'ID'), optionalIn(asked, 'Parent')]
     async function* json() {
