@@ -1,8 +1,8 @@
 /** `varve __complete WORD…`: the candidates for the last word. The shells' completion scripts call it. */
 import { existsSync } from 'node:fs'
 import type { Options } from 'yargs'
-import type { Store } from '../core/api/store.js'
-import { UNSEEN } from '../core/bytes.js'
+import { UNSEEN } from '../core/face/command.js'
+import { openStore, type Store } from '../core/store.js'
 import type { Command, Completes, Completion } from './args/command.js'
 import { type Environment, globalOptions, readGlobal } from './args/options.js'
 import { commands, type Entry } from './registry.js'
@@ -136,10 +136,7 @@ const realSources: Sources = {
   /** Completion must not create a missing root. */
   async store(global) {
     if (!existsSync(global.root)) return undefined
-    const [{ openStore }, { drivers }] = await Promise.all([
-      import('../core/store.js'),
-      import('../drivers/all.js'),
-    ])
+    const { drivers } = await import('../drivers/all.js')
     const driver = global.driver === undefined ? {} : { driver: global.driver }
     return openStore({ root: global.root, drivers, storageOptions: global.storageOptions, ...driver })
   },

@@ -1,6 +1,6 @@
 /** Ctrl-C and SIGTERM: the first asks the work to end cleanly, the second ends the process. */
 import { constants } from 'node:os'
-import { VarveError } from '../core/errors.js'
+import { VarveError } from '../core/store.js'
 
 export interface Interrupt {
   readonly signal: AbortSignal

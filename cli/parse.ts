@@ -1,7 +1,7 @@
 /** Parses the command line into a command and its arguments. yargs parses and writes help; this file adds strictness. */
 import yargs, { type Argv } from 'yargs'
-import { didYouMean } from '../core/did-you-mean.js'
-import { VarveError } from '../core/errors.js'
+import { didYouMean } from '../core/face/command.js'
+import { VarveError } from '../core/store.js'
 import type { Command } from './args/command.js'
 import { globalOptions } from './args/options.js'
 import { commands, type Entry } from './registry.js'

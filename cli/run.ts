@@ -1,9 +1,7 @@
 /** Runs one command from its words to its exit status. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { LongOptions, StoreOptions } from '../core/api/options.js'
-import type { Store } from '../core/api/store.js'
-import { isCode } from '../core/errors.js'
+import { isCode, type LongOptions, openStore, type Store, type StoreOptions } from '../core/store.js'
 import { type StandardStream, standardError, standardOutput } from '../core/sys/standard.js'
 import type { Context, GlobalOptions } from './args/command.js'
 import { defaultRoot, readGlobal } from './args/options.js'
@@ -12,7 +10,7 @@ import { parse } from './parse.js'
 import { failureOf, failureText, withoutSecrets } from './print/failure.js'
 import { openOutput } from './print/output.js'
 import { oneLine } from './print/printable.js'
-import { openProgress, type ProgressLine } from './print/progress.js'
+import type { ProgressLine } from './print/progress.js'
 
 /** The status of a program that SIGPIPE killed because its reader went away (`varve ls … | head`). */
 const BROKEN_PIPE = 141
@@ -60,7 +58,10 @@ export async function run(words: readonly string[], options: RunOptions): Promis
     }
     const global = readGlobal(invocation.args, process.env)
     json = global.json
-    if (process.stderr.isTTY && !global.quiet && !global.json) line = await openProgress(process.stderr)
+    if (process.stderr.isTTY && !global.quiet && !global.json) {
+      const { openProgress } = await import('./print/progress.js')
+      line = await openProgress(process.stderr)
+    }
     const status = await runCommand(invocation, global, { streams, signal, line })
     return invocation.command.untilInterrupted ? status : (interrupt.exitStatus() ?? status)
   } catch (error) {
@@ -149,10 +150,7 @@ async function runCommand(
 }
 
 async function open(global: GlobalOptions, options: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store> {
-  const [{ openStore }, { drivers }] = await Promise.all([
-    import('../core/store.js'),
-    import('../drivers/all.js'),
-  ])
+  const { drivers } = await import('../drivers/all.js')
   // The store requires the parent of its root to exist, and ~/.local/share may not exist yet.
   if (global.root === defaultRoot()) mkdirSync(dirname(global.root), { recursive: true, mode: 0o700 })
   return openStore({

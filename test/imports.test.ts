@@ -36,6 +36,15 @@ const RESERVED: readonly {
   },
 ]
 
+/** All that the command imports of core and drivers. A file beside the public API has its reason. */
+const FACES: Readonly<Record<string, string>> = {
+  'core/store.ts': 'the public API',
+  'core/face/command.ts': 'how core waits and words things, for no other program',
+  'core/face/service.ts': 'system calls for sockets and locks, for no other program',
+  'core/sys/standard.ts': 'the standard streams of a process; `varve --version` loads nothing more',
+  'drivers/all.ts': 'the public list of drivers',
+}
+
 test('the sources are found', () => {
   for (const folder of ['core', 'drivers', 'cli']) {
     assert.ok(SOURCES.filter(({ path }) => path.startsWith(`${folder}/`)).length > 5, folder)
@@ -79,6 +88,15 @@ test('no imports make a circle, including types', () => {
     done.add(path)
   }
   for (const { path } of SOURCES) visit(path, [])
+})
+
+test('of core and drivers, cli imports the public API and three named files beside it, types too', () => {
+  const outside = imports().filter(([path, target]) => path.startsWith('cli/') && !target.startsWith('cli/'))
+  assert.deepEqual(
+    outside.filter(([, target]) => !(target in FACES)),
+    [],
+  )
+  assert.deepEqual([...new Set(outside.map(([, target]) => target))].sort(), Object.keys(FACES).sort())
 })
 
 test('drivers import neither cli nor one another, and core imports neither', () => {

@@ -28,6 +28,7 @@ export const FLOORS: readonly string[] = [
   'cli/print',
   // The backends.
   'drivers/all.ts',
+  'drivers/kit.ts',
   'drivers/aufs',
   'drivers/btrfs',
   'drivers/devicemapper',

@@ -1,7 +1,6 @@
 /** What a command is: data for yargs, help and completion, and a function. */
 import type { InferredOptionTypes, Options, PositionalOptions } from 'yargs'
-import type { LongOptions, StoreOptions } from '../../core/api/options.js'
-import type { Store } from '../../core/api/store.js'
+import type { LongOptions, Store, StoreOptions } from '../../core/store.js'
 import type { Output } from '../print/output.js'
 
 /** What a command gets besides its arguments. */

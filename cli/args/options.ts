@@ -2,8 +2,8 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Options } from 'yargs'
-import { didYouMean } from '../../core/did-you-mean.js'
-import { VarveError } from '../../core/errors.js'
+import { didYouMean } from '../../core/face/command.js'
+import { VarveError } from '../../core/store.js'
 import type { Completion, GlobalOptions } from './command.js'
 
 export const globalOptions = {

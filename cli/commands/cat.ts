@@ -1,4 +1,4 @@
-import { fromText } from '../../core/bytes.js'
+import { fromText } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
 import { relativePath } from '../args/paths.js'

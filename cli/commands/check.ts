@@ -1,5 +1,4 @@
-import type { Finding } from '../../core/api/store.js'
-import { STATUS } from '../../core/errors.js'
+import { type Finding, rebuildDatabase, STATUS } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { count } from '../print/format.js'
 
@@ -32,11 +31,8 @@ export const command = defineCommand({
   ],
   async run({ layer, data, repair, rebuild }, { output, store, long, global }) {
     if (rebuild === true) {
-      const [core, { drivers }] = await Promise.all([
-        import('../../core/recover/rebuild.js'),
-        import('../../drivers/all.js'),
-      ])
-      await core.rebuild({ root: global.root, drivers })
+      const { drivers } = await import('../../drivers/all.js')
+      await rebuildDatabase({ root: global.root, drivers })
     }
     const only = layer === undefined || layer.length === 0 ? {} : { layers: layer }
     const options = { ...long, ...only, data: data === true, repair: repair === true || rebuild === true }

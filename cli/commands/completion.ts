@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { VarveError } from '../../core/errors.js'
+import { VarveError } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { oneOf } from '../args/options.js'
 import { SCRIPTS } from './completion-scripts.js'

@@ -1,5 +1,4 @@
-import type { DetailedChange, FileInfo, Store } from '../../core/api/store.js'
-import { VarveError } from '../../core/errors.js'
+import { type DetailedChange, type FileInfo, type Store, VarveError } from '../../core/store.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
 import { refuseTerminal, toStdout } from '../print/binary.js'

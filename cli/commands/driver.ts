@@ -1,5 +1,4 @@
-import type { DriverVerdict } from '../../core/api/store.js'
-import { VarveError } from '../../core/errors.js'
+import { type DriverVerdict, driverVerdicts } from '../../core/store.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { oneOf } from '../args/options.js'
 import { table } from '../print/table.js'
@@ -15,7 +14,7 @@ export const command = defineCommand({
   ],
   async run(_, context) {
     const { output } = context
-    const drivers = await driversOf(context)
+    const drivers = await verdictsFor(context)
     if (output.quiet) for (const driver of drivers) await output.line(driver.name)
     else if (output.json) {
       for (const driver of drivers) await output.value({ ...driver, facts: Object.fromEntries(driver.facts) })
@@ -43,24 +42,8 @@ const COLUMNS = [
   { title: 'REASON' },
 ] as const
 
-/**
- * Listing the backends must not create a data root. A root that can't be opened is probed all the same: the error becomes a
- * warning, and no backend is selected.
- */
-async function driversOf({ global, store, warn }: Context): Promise<readonly DriverVerdict[]> {
-  const [{ isRoot, probeDrivers }, { refuseForeignState }, { drivers }] = await Promise.all([
-    import('../../core/root/probe.js'),
-    import('../../core/root/select.js'),
-    import('../../drivers/all.js'),
-  ])
-  try {
-    if (isRoot(global.root)) return await (await store()).drivers()
-    refuseForeignState({ root: global.root, drivers, prior: undefined }, undefined)
-  } catch (error) {
-    if (!(error instanceof VarveError) || error.code === 'INVALID_ARGUMENT') throw error
-    warn(error.message)
-    const verdicts = await probeDrivers({ ...global, drivers })
-    return verdicts.map((verdict) => ({ ...verdict, selected: false }))
-  }
-  return probeDrivers({ ...global, drivers })
+/** Listing the drivers must not create a data root. */
+async function verdictsFor({ global, warn }: Context): Promise<readonly DriverVerdict[]> {
+  const { drivers } = await import('../../drivers/all.js')
+  return driverVerdicts({ ...global, drivers, warn })
 }

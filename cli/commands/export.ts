@@ -1,4 +1,4 @@
-import { VarveError } from '../../core/errors.js'
+import { VarveError } from '../../core/store.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { IMAGE, LAYER, oneOf } from '../args/options.js'
 import { refuseTerminal, toFile, toStdout } from '../print/binary.js'

@@ -1,5 +1,4 @@
-import type { LayerLimits } from '../../core/api/options.js'
-import { VarveError } from '../../core/errors.js'
+import { type LayerLimits, VarveError } from '../../core/store.js'
 import { type Context, defineCommand } from '../args/command.js'
 import { LAYER } from '../args/options.js'
 

@@ -1,6 +1,4 @@
-import { SNAPSHOT_ENGINE } from '../../core/api/snapshots.js'
-import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
-import { engineOf } from '../../core/graph/labels.js'
+import { engineOf, type ImageInfo, type LayerInfo, SNAPSHOT_ENGINE } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { ago, short, size } from '../print/format.js'
 import { handleOf, layerJson, shortHandle } from '../print/json.js'

@@ -1,5 +1,4 @@
-import type { FileInfo } from '../../core/api/store.js'
-import { fromText } from '../../core/bytes.js'
+import { type FileInfo, fromText } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { TARGET } from '../args/options.js'
 import { baseName, relativePath } from '../args/paths.js'

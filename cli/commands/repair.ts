@@ -1,5 +1,4 @@
-import type { RepairedLayer } from '../../core/api/store.js'
-import { STATUS, VarveError } from '../../core/errors.js'
+import { type RepairedLayer, STATUS, VarveError } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { count } from '../print/format.js'
 

@@ -1,4 +1,4 @@
-import { VarveError } from '../../core/errors.js'
+import { VarveError } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { oneOf } from '../args/options.js'
 import { LEVELS, type Level } from '../serve/levels.js'

@@ -1,4 +1,4 @@
-import type { ImageInfo, LayerInfo, Store } from '../../core/api/store.js'
+import type { ImageInfo, LayerInfo, Store } from '../../core/store.js'
 import { defineCommand } from '../args/command.js'
 import { childrenOf, drawGraph, roots, speaksUnicode } from '../print/graph.js'
 import { handleOf, imageJson, layerJson } from '../print/json.js'

@@ -1,5 +1,6 @@
 /** Writes binary data to standard output or to a file. A file is written whole or not at all. */
-import { VarveError } from '../../core/errors.js'
+import { writeWholeFile } from '../../core/face/command.js'
+import { VarveError } from '../../core/store.js'
 import type { Output } from './output.js'
 
 /** @throws VarveError INVALID_ARGUMENT where standard output is a terminal */
@@ -29,7 +30,6 @@ export async function toFile(
   file: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { writeWholeFile } = await import('../../core/formats/write/whole-file.js')
   await writeWholeFile(file, async (emit) => {
     for await (const chunk of chunks) {
       signal.throwIfAborted()

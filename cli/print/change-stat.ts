@@ -1,6 +1,6 @@
 /** `varve diff --stat`: how the sizes changed, and a line with the totals. */
-import type { DetailedChange, FileInfo } from '../../core/api/store.js'
-import { parentOf } from '../../core/paths.js'
+import { parentOf } from '../../core/face/command.js'
+import type { DetailedChange, FileInfo } from '../../core/store.js'
 import { count, name, size } from './format.js'
 import { pad } from './table.js'
 

@@ -1,5 +1,5 @@
 /** How the command reports an error to a person or a program: one message, one exit status. */
-import { type ErrorCode, errnoOf, STATUS, VarveError } from '../../core/errors.js'
+import { type ErrorCode, errnoOf, STATUS, VarveError } from '../../core/store.js'
 import { jsonText, oneLine, printable } from './printable.js'
 
 export interface Failure {

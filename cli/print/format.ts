@@ -1,5 +1,5 @@
 /** Formats sizes, times, ids and names for people and for programs. */
-import { toBytes, toText } from '../../core/bytes.js'
+import { toBytes, toText } from '../../core/store.js'
 
 /** `12.3 MiB`; below 1 KiB the exact number of bytes. */
 export function size(bytes: number): string {

@@ -1,5 +1,5 @@
 /** Draws the layer graph: a chain runs down one column, and siblings branch to the right. */
-import type { ImageInfo, LayerInfo } from '../../core/api/store.js'
+import type { ImageInfo, LayerInfo } from '../../core/store.js'
 import { short, size } from './format.js'
 import { shortHandle } from './json.js'
 import { oneLine } from './printable.js'

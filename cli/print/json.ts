@@ -1,5 +1,5 @@
 /** The JSON shapes that more than one command prints; README.md describes them. */
-import type { DetailedChange, FileInfo, ImageInfo, LayerInfo } from '../../core/api/store.js'
+import type { DetailedChange, FileInfo, ImageInfo, LayerInfo } from '../../core/store.js'
 import { instant, jsonName, short, timestamp } from './format.js'
 
 export function imageJson(image: ImageInfo) {

@@ -1,6 +1,5 @@
 /** Standard output: tables for people, JSON for programs, bytes for pipes. */
-import { orAborted } from '../../core/formats/abort.js'
-import { failure } from '../../core/sys/failure.js'
+import { failure, orAborted } from '../../core/face/command.js'
 import type { StandardStream } from '../../core/sys/standard.js'
 import { jsonText, oneLine, printable } from './printable.js'
 

@@ -3,8 +3,8 @@
  * text").
  */
 
-import type { DetailedChange, FileInfo } from '../../core/api/store.js'
-import { toBytes, UNSEEN } from '../../core/bytes.js'
+import { UNSEEN } from '../../core/face/command.js'
+import { type DetailedChange, type FileInfo, toBytes } from '../../core/store.js'
 import { name } from './format.js'
 import { diffLines, splitLines, unifiedHunks } from './line-diff.js'
 

@@ -2,7 +2,7 @@
  * The only way in which text from outside is shown: it can't steer a terminal, hide anything or begin a line. File names are
  * bytes; they go through `name` or `jsonName` of format.ts first.
  */
-import { UNSEEN } from '../../core/bytes.js'
+import { UNSEEN } from '../../core/face/command.js'
 
 const ALL = new RegExp(UNSEEN, 'gu')
 /** The same without the line break. JSON.stringify has already escaped lone surrogates. */

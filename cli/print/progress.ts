@@ -1,6 +1,6 @@
 /** A progress line on standard error, if it is a terminal, for work that takes a while: how far, how fast, time left. */
 import type { SingleBar } from 'cli-progress'
-import type { Progress } from '../../core/api/options.js'
+import type { Progress } from '../../core/store.js'
 import { duration, size } from './format.js'
 import { oneLine } from './printable.js'
 import { pad } from './table.js'

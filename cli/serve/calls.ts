@@ -2,7 +2,7 @@
  * Runs the calls of a service. Each is counted, timed and logged; a service that stops waits for the calls that still run.
  */
 import { setMaxListeners } from 'node:events'
-import { type ErrorCode, VarveError } from '../../core/errors.js'
+import { type ErrorCode, VarveError } from '../../core/store.js'
 import { failureOf } from '../print/failure.js'
 import type { Level } from './levels.js'
 import type { Fields, Log } from './log.js'

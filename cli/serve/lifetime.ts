@@ -1,9 +1,9 @@
 /** The life of a service: the order in which its parts start, report and stop. */
 
-import type { Store } from '../../core/api/store.js'
-import { messageOf } from '../../core/errors.js'
+import { messageOf } from '../../core/face/command.js'
+import type { Store } from '../../core/store.js'
 import { createCalls } from './calls.js'
-import type { Log } from './log.js'
+import { createLog, type Log } from './log.js'
 import { createMetrics } from './metrics.js'
 import { type Endpoint, serveMetrics } from './metrics-server.js'
 import type { Readiness } from './ready.js'
@@ -12,10 +12,14 @@ import { reserveSocket } from './socket.js'
 
 export interface ServeOptions {
   readonly store: Store
-  readonly log: Log
-  readonly readiness: Readiness
-  readonly socket: string
-  readonly metrics: Endpoint | undefined
+  /** Default: nobody reads one. */
+  readonly log?: Log
+  /** Is told when the socket is there, and when the service begins to stop. */
+  readonly readiness?: Readiness
+  /** Where to listen; default: the service's own place. */
+  readonly socket?: string
+  /** Where to serve the metrics; default: nowhere. */
+  readonly metrics?: Endpoint | undefined
   /** Its abort (SIGTERM, Ctrl-C) ends the service. */
   readonly signal: AbortSignal
 }
@@ -23,13 +27,15 @@ export interface ServeOptions {
 /** Milliseconds that calls may run on after SIGTERM; then streams are broken off and undone. systemd waits for 90 s. */
 const GRACE = 10_000
 
+const SILENT = createLog({ level: 'error', json: false, write: () => true })
+
 /**
  * Serves until the signal. Then it removes the socket, lets running calls finish, aborts them after {@link GRACE}, and
  * closes the connections. The caller closes the store.
  */
 export async function serve(service: Service, options: ServeOptions): Promise<void> {
-  const { store, log, readiness, signal } = options
-  const place = await reserveSocket(options.socket)
+  const { store, log = SILENT, readiness, socket = service.socket, signal } = options
+  const place = await reserveSocket(socket)
   try {
     const metrics = createMetrics()
     const calls = createCalls(service.name, log, metrics)
@@ -44,9 +50,9 @@ export async function serve(service: Service, options: ServeOptions): Promise<vo
           driver: store.driverName,
           metrics: figures?.address,
         })
-        readiness.ready()
+        readiness?.ready()
         await aborted(signal)
-        readiness.stopping()
+        readiness?.stopping()
         place.withdraw()
         serving.stop()
         log.info(`stopping ${service.name}`, { running: calls.running() })

@@ -1,7 +1,7 @@
 /** `--metrics`: a small separate HTTP server with `/metrics` and `/healthz`. */
 import { createServer, type Server } from 'node:http'
-import type { Store } from '../../core/api/store.js'
-import { messageOf, VarveError } from '../../core/errors.js'
+import { messageOf } from '../../core/face/command.js'
+import { type Store, VarveError } from '../../core/store.js'
 import { failureOf } from '../print/failure.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'

@@ -1,7 +1,6 @@
 /** The figures of a service in Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats). */
 
-import type { Store } from '../../core/api/store.js'
-import type { ErrorCode } from '../../core/errors.js'
+import type { ErrorCode, Store } from '../../core/store.js'
 
 export interface Metrics {
   /** Records that a call begins; `end` takes the error's code, if any, and returns the milliseconds that the call took. */

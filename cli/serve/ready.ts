@@ -1,8 +1,7 @@
 /** Announces that the service is ready: by a line to a descriptor, and to the service manager. */
-import { messageOf, VarveError } from '../../core/errors.js'
-import { close, writeAll } from '../../core/sys/files.js'
-import { notify } from '../../core/sys/notify.js'
-import { fstat } from '../../core/sys/stat.js'
+import { messageOf } from '../../core/face/command.js'
+import { close, fstat, notify, writeAll } from '../../core/face/service.js'
+import { VarveError } from '../../core/store.js'
 import type { Log } from './log.js'
 
 export interface Readiness {

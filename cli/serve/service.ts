@@ -2,7 +2,7 @@
  * What `varve serve` runs. A service speaks one engine's protocol over the store. lifetime.ts gives it a store, a log,
  * metrics and a path to listen at, and stops it.
  */
-import type { Store } from '../../core/api/store.js'
+import type { Store } from '../../core/store.js'
 import type { Calls } from './calls.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'

@@ -6,11 +6,19 @@
 import { randomBytes } from 'node:crypto'
 import { createConnection, type Server } from 'node:net'
 import { dirname, resolve } from 'node:path'
-import { fromText } from '../../core/bytes.js'
-import { errnoOf, messageOf, VarveError } from '../../core/errors.js'
-import { chmod, mkdir, rename, rmdir, unlink } from '../../core/sys/files.js'
-import { type Lock, tryLock } from '../../core/sys/lock.js'
-import { isSocket, lstatOrUndefined } from '../../core/sys/stat.js'
+import { messageOf } from '../../core/face/command.js'
+import {
+  chmod,
+  isSocket,
+  type Lock,
+  lstatOrUndefined,
+  mkdir,
+  rename,
+  rmdir,
+  tryLock,
+  unlink,
+} from '../../core/face/service.js'
+import { errnoOf, fromText, VarveError } from '../../core/store.js'
 
 /** `sun_path` has 108 bytes, including its NUL (unix(7)). */
 const MAX_PATH = 107

@@ -7,7 +7,7 @@ export interface StoreOptions {
   /** The available backends (`drivers/all.ts`). */
   readonly drivers: readonly DriverModule[]
   /** A backend by name; else the one the root was made with; else by priority and probe. */
-  readonly driver?: string
+  readonly driver?: string | undefined
   /** `KEY=VALUE` or `NAME.KEY=VALUE`. */
   readonly storageOptions?: readonly string[]
   /**

@@ -10,7 +10,6 @@ import { ENGINE, OPTIONS, optionsLabel, RUN } from '../graph/labels.js'
 import { requireActive } from '../graph/rules.js'
 import type { Graph } from '../graph/types.js'
 import { parseLayerId } from '../ids.js'
-import { changesOf, sizeOf, tarOf } from '../inspect/node-diff.js'
 import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
 import type { Views } from '../mount/views.js'
@@ -177,6 +176,7 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
     },
 
     async *changes(id, parent, options) {
+      const { changesOf } = await import('../inspect/node-diff.js')
       yield* changesOf(context, find(id), findParent(parent), options)
     },
 
@@ -184,10 +184,16 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
       const [row, below] = [find(id), findParent(parent)]
       const isOwn = (below?.id ?? null) === row.parent
       if (isOwn && db.layers.get(row.id) !== undefined) yield* (await layers()).export(row.id, options)
-      else yield* tarOf(context, row, below, options)
+      else {
+        const { tarOf } = await import('../inspect/node-diff.js')
+        yield* tarOf(context, row, below, options)
+      }
     },
 
-    diffSize: async (id, parent, options) => sizeOf(context, find(id), findParent(parent), options),
+    async diffSize(id, parent, options) {
+      const { sizeOf } = await import('../inspect/node-diff.js')
+      return sizeOf(context, find(id), findParent(parent), options)
+    },
 
     async apply(id, tar, { parent, ...options } = {}) {
       const { layer } = find(id)

@@ -3,12 +3,11 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { checkoutDirectory } from '../../fixtures/cache.js'
+import { COMPILED, reachable } from '../support/reachable.js'
 
-const COMPILED = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 const PACKAGE = JSON.parse(readFileSync(join(checkoutDirectory(), 'package.json'), 'utf8')) as {
   readonly dependencies: Readonly<Record<string, string>>
 }
@@ -61,28 +60,6 @@ describe('the suite by itself', () => {
     )
   })
 })
-
-/** All that `main` imports, `import()` included: our files, relative to the compiled folder, and packages. */
-function reachable(main: string): {
-  readonly files: readonly string[]
-  readonly packages: readonly string[]
-} {
-  const files = new Set<string>()
-  const packages = new Set<string>()
-  const visit = (file: string): void => {
-    const name = relative(COMPILED, file)
-    if (files.has(name)) return
-    files.add(name)
-    const text = readFileSync(file, 'utf8')
-    for (const [, specifier = ''] of text.matchAll(/(?:\bfrom\s|\bimport\s*\(?)\s*'([^'\n]+)'/g)) {
-      if (specifier.startsWith('.')) visit(resolve(dirname(file), specifier))
-      else if (!specifier.startsWith('node:'))
-        packages.add(/^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier)
-    }
-  }
-  visit(main)
-  return { files: [...files].sort(), packages: [...packages].sort() }
-}
 
 /** Relative paths of the installed runtime packages, with their dependencies. */
 function runtimePackages(): readonly string[] {

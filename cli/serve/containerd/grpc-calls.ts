@@ -5,7 +5,7 @@ import type {
   ServerErrorResponse,
   ServerWritableStream,
 } from '@grpc/grpc-js'
-import { STATUS } from '../../../core/errors.js'
+import { STATUS } from '../../../core/store.js'
 import { failureOf } from '../../print/failure.js'
 import type { Calls } from '../calls.js'
 import type { Fields } from '../log.js'

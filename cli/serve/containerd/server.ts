@@ -19,8 +19,12 @@ const LIMITS: ServerOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
 }
 
-/** `name`: what containerd's configuration calls the plug-in, `[proxy_plugins.NAME]`. */
-export function containerdService({ name = NAME }: { readonly name?: string | undefined } = {}): Service {
+export interface ContainerdOptions {
+  /** What containerd's configuration calls the plug-in, `[proxy_plugins.NAME]`; default {@link NAME}. */
+  readonly name?: string | undefined
+}
+
+export function containerdService({ name = NAME }: ContainerdOptions = {}): Service {
   return {
     name: 'containerd',
     socket: '/run/varve/containerd.sock',

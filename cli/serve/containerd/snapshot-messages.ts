@@ -4,10 +4,15 @@
  */
 import { fileURLToPath } from 'node:url'
 import type { ServiceDefinition } from '@grpc/grpc-js'
-import type { Labels, NodeKind, SnapshotInfo } from '../../../core/api/snapshots.js'
-import { asText, fromText } from '../../../core/bytes.js'
-import type { Mount } from '../../../core/driver.js'
-import { lstatOrUndefined } from '../../../core/sys/stat.js'
+import { lstatOrUndefined } from '../../../core/face/service.js'
+import {
+  asText,
+  fromText,
+  type Labels,
+  type Mount,
+  type NodeKind,
+  type SnapshotInfo,
+} from '../../../core/store.js'
 
 export interface NewSnapshotRequest {
   readonly key: string

@@ -4,10 +4,8 @@
  * imported (`containerd.io/snapshot.ref`).
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js'
-import type { SnapshotInfo } from '../../../core/api/snapshots.js'
-import type { Store } from '../../../core/api/store.js'
-import { quote } from '../../../core/engines/snapshot-rules.js'
-import { VarveError } from '../../../core/errors.js'
+import { quote } from '../../../core/face/service.js'
+import { type SnapshotInfo, type Store, VarveError } from '../../../core/store.js'
 import type { Calls } from '../calls.js'
 import type { Fields } from '../log.js'
 import { streamed, unary } from './grpc-calls.js'

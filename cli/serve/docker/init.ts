@@ -3,10 +3,8 @@
  * keeps the request.
  */
 import { resolve } from 'node:path'
-import type { Store } from '../../../core/api/store.js'
-import type { DriverModule } from '../../../core/driver.js'
-import { VarveError } from '../../../core/errors.js'
-import { optionsFor } from '../../../core/root/driver-options.js'
+import { optionsFor } from '../../../core/face/service.js'
+import { type DriverModule, type Store, VarveError } from '../../../core/store.js'
 import { type IdMap, idMapsIn, optionalIn, type Request, textsIn } from './request.js'
 
 export interface InitContext {

@@ -1,7 +1,6 @@
 /** The plug-in's methods that answer with one JSON object. The methods that stream are in streams.ts. */
 
-import type { Store } from '../../../core/api/store.js'
-import { VarveError } from '../../../core/errors.js'
+import { type Store, VarveError } from '../../../core/store.js'
 import type { Fields } from '../log.js'
 import { type InitContext, init, toldBefore } from './init.js'
 import { mapIn, optionalIn, type Request, textIn } from './request.js'

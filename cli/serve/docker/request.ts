@@ -1,6 +1,6 @@
 /** Parses dockerd's requests; it sends them in https://github.com/moby/moby/blob/v20.10.24/daemon/graphdriver/proxy.go. */
 import type { IncomingMessage } from 'node:http'
-import { VarveError } from '../../../core/errors.js'
+import { VarveError } from '../../../core/store.js'
 
 /** A JSON object whose values are still to be checked. */
 export type Request = Readonly<Record<string, unknown>>

@@ -4,8 +4,7 @@
  * dockerd opens several.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { DriverModule } from '../../../core/driver.js'
-import { STATUS, VarveError } from '../../../core/errors.js'
+import { type DriverModule, STATUS, VarveError } from '../../../core/store.js'
 import { failureOf } from '../../print/failure.js'
 import type { Fields } from '../log.js'
 import { atMost, LAST_WORDS, type ServeContext, type Service } from '../service.js'

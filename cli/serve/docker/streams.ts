@@ -1,8 +1,7 @@
 /** The plug-in's methods whose request or answer may be of any length. It is streamed, never held in memory. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { GraphDriver } from '../../../core/api/graph-driver.js'
-import { isCode, VarveError } from '../../../core/errors.js'
+import { type GraphDriver, isCode, VarveError } from '../../../core/store.js'
 import { bodyOf, optionalIn, type Request, textIn } from './request.js'
 
 export interface Exchange {

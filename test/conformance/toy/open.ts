@@ -1,30 +1,35 @@
 /** The shortest driver that keeps the contract: every layer is a whole tree, `<home>/<id>`. */
-import { toText } from '../../../core/bytes.js'
-import type { Driver, DriverContext } from '../../../core/driver.js'
-import { VarveError } from '../../../core/errors.js'
-import { extract } from '../../../core/extract/extract.js'
-import { merge } from '../../../core/extract/merge.js'
-import type { LayerId } from '../../../core/ids.js'
-import { packDifference } from '../../../core/pack/pack-changes.js'
-import { chmod } from '../../../core/sys/files.js'
-import { lstatOrUndefined } from '../../../core/sys/stat.js'
-import { syncFileSystem } from '../../../core/sys/sync.js'
-import { compareInThread } from '../../../core/tree/compare.js'
-import { openTree } from '../../../core/tree/confined.js'
-import { copyTree } from '../../../core/tree/copy.js'
-import { attempt, attempting, attemptReading } from '../../../drivers/failure.js'
-import { refuseLayerOptions } from '../../../drivers/options.js'
 import {
+  attempt,
+  attempting,
+  attemptReading,
+  chmod,
+  compareInThread,
+  copyTree,
+  type Driver,
+  type DriverContext,
+  extract,
+  type LayerId,
   layersIn,
+  lstatOrUndefined,
   makeIfMissing,
   makeWhole,
+  merge,
+  openTree,
+  packDifference,
   purge,
+  refuseLayerOptions,
+  refuseUnknown,
   removeWhole,
+  syncFileSystem,
+  toText,
+  usageOf,
+  VarveError,
   withTemporary,
-} from '../../../drivers/temporary.js'
-import { usageOf } from '../../../drivers/usage.js'
+} from '../../../drivers/kit.js'
 
-export async function openToy({ home, parentOf, warn }: DriverContext): Promise<Driver> {
+export async function openToy({ home, options, parentOf, warn }: DriverContext): Promise<Driver> {
+  refuseUnknown('toy', options, [])
   await attempt(`toy: open ${toText(home)}`, () => {
     makeIfMissing(home)
     purge(home, (message) => warn(`toy: ${message}`))

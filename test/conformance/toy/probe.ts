@@ -1,9 +1,14 @@
 /** Creates, copies and renames a directory, which is all that this driver does with a file system. */
-import type { Host, Probe } from '../../../core/driver.js'
-import { errnoOf, messageOf } from '../../../core/errors.js'
-import { mkdir, rename } from '../../../core/sys/files.js'
-import { copyTree } from '../../../core/tree/copy.js'
-import { withTemporary } from '../../../drivers/temporary.js'
+import {
+  copyTree,
+  errnoOf,
+  type Host,
+  messageOf,
+  mkdir,
+  type Probe,
+  rename,
+  withTemporary,
+} from '../../../drivers/kit.js'
 
 export async function probe(host: Host): Promise<Probe> {
   try {
