@@ -55,10 +55,10 @@ for (const cell of SERVE_CELLS.filter(({ driver }) => driver !== 'btrfs')) {
 const CASES: Readonly<Record<string, (world: DockerWorld) => Promise<void>>> = {
   async 'Requests that are malformed.'({ client }) {
     const cases: readonly (readonly [method: string, body: unknown, status: number, words: RegExp])[] = [
-      ['Get', 'not JSON', 400, /no JSON/],
-      ['Get', '{"ID":"x"', 400, /no JSON/],
-      ['Get', '["x"]', 400, /no JSON object/],
-      ['Get', 'null', 400, /no JSON object/],
+      ['Get', 'not JSON', 400, /not JSON/],
+      ['Get', '{"ID":"x"', 400, /not JSON/],
+      ['Get', '["x"]', 400, /not a JSON object/],
+      ['Get', 'null', 400, /not a JSON object/],
       ['Get', '', 400, /no ID/],
       ['Get', { ID: 5 }, 400, /ID: want a string/],
       ['Get', { ID: '' }, 400, /no ID/],
