@@ -145,7 +145,7 @@ describe('hostile archives', () => {
       const error = errorOf(() => {
         for (let done = 0; done < SIZE; done += block.length) parser.push(block)
       })
-      if (/headers for ever/.test(title)) assert.match(error?.message ?? '', /belong to no entry/)
+      if (/^endless .* headers/.test(title)) assert.match(error?.message ?? '', /belong to no entry/)
       else assert.equal(error, undefined)
       const { user, system } = process.cpuUsage(start)
       const after = process.memoryUsage()
