@@ -47,7 +47,8 @@
  *   lock dies with the process. The store takes it around every call of the driver that reads or writes layers as well.
  * - A layer also counts as used while it, or a layer on it, is mounted by the store, or its mounts were handed to an engine:
  *   until the engine removes or commits it, also across a reboot, after which the next `get` activates it again.
- * - `put` is called only where nobody uses the layer, under the exclusive use lock, children before their parents.
+ * - `put` is called only where nobody uses the layer, under the exclusive use lock, children before their parents. `remove`
+ *   waits for that lock too, whether the layer is active or not.
  * - At every open the store asks `active` and puts what nobody needs: what a killed process left.
  *
  * A driver's own mounts lie below its `home`, in the mount namespace of whoever called `get`. Each belongs to a layer, is

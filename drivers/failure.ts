@@ -44,6 +44,6 @@ export async function attemptReading<T>(
 function said(error: unknown, doing: string): VarveError {
   if (errnoOf(error) === 'ENOSPC') return failure(error, doing, `. ${WHAT_FREES}`)
   if (!(error instanceof VarveError)) return failure(error, doing)
-  if (error.code === 'CANCELLED' || /^\w+: ([\w ]+ )?layer /.test(error.message)) return error
+  if (error.code === 'CANCELLED' || /^[\w-]+: ([\w ]+ )?layer /.test(error.message)) return error
   return new VarveError(error.code, `${doing}: ${error.message}`, { cause: error })
 }

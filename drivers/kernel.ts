@@ -6,22 +6,22 @@ import { close, open, read } from '../core/sys/files.js'
 
 /** The text of a small file of /proc or /sys; undefined where it isn't there. */
 export function readSmall(path: string): string | undefined {
-  let fd: number
   try {
-    fd = open(path, constants.O_RDONLY)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-  try {
-    const buffer = Buffer.alloc(64 * 1024)
-    let length = 0
-    for (let got = -1; got !== 0 && length < buffer.length; length += got) {
-      got = read(fd, buffer, length, buffer.length - length, null)
+    const fd = open(path, constants.O_RDONLY)
+    try {
+      const buffer = Buffer.alloc(64 * 1024)
+      let length = 0
+      for (let got = -1; got !== 0 && length < buffer.length; length += got) {
+        got = read(fd, buffer, length, buffer.length - length, null)
+      }
+      return buffer.toString('latin1', 0, length)
+    } finally {
+      close(fd)
     }
-    return buffer.toString('latin1', 0, length)
-  } finally {
-    close(fd)
+  } catch (error) {
+    // ENODEV: its device went while it was open.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV') return undefined
+    throw error
   }
 }
 

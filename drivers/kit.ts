@@ -1,7 +1,7 @@
 /**
  * The driver kit, the package's entry `varve/driver-kit`: all that the author of a driver needs, in one place. It is the API for
- * drivers of other projects, not a barrel for this one: the drivers here import the files themselves. Only the example,
- * test/conformance/toy, imports the kit, as a driver of another project would.
+ * drivers of other projects, not a barrel for this one: the drivers here import the files themselves. Only the
+ * examples, test/conformance/toy and toy-device, import the kit, as a driver of another project would.
  *
  * It loads koffi and much of core. So the file that exports a `DriverModule` should import only types from here; its `probe`
  * and `open` import the rest when they are called.
@@ -9,7 +9,7 @@
 
 // The contract, and its words for layers, errors and byte strings.
 // biome-ignore lint/performance/noBarrelFile: this file is the package's API for drivers
-export { fromText, toBytes, toText } from '../core/bytes.js'
+export { asText, fromText, toBytes, toText } from '../core/bytes.js'
 export type * from '../core/driver.js'
 export { type ErrorCode, errnoOf, isCode, messageOf, VarveError } from '../core/errors.js'
 // A tar into a directory, and a directory's changes into a tar.
@@ -47,6 +47,8 @@ export {
   utimens,
   writeAll,
 } from '../core/sys/files.js'
+export { type Lock, lockIn, tryLockIn } from '../core/sys/lock.js'
+export { makeReadonly, makeWritable } from '../core/sys/mount.js'
 export {
   fstat,
   isBlock,

@@ -1,7 +1,9 @@
 /** The places below `mnt/` where layers are mounted by their driver's recipe. Paths are byte strings. */
-import { errnoOf } from '../errors.js'
-import { mkdir, rmdir } from '../sys/files.js'
-import { mountInfo, unmount, unmountForGood } from '../sys/mount.js'
+import type { Mount } from '../driver.js'
+import { errnoOf, isCode } from '../errors.js'
+import { detached } from '../sys/detached.js'
+import { close, mkdir, rmdir } from '../sys/files.js'
+import { attach, makeWritable, mountInfo, unmount, unmountForGood } from '../sys/mount.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount-id.js'
 import { isDirectory, lstat } from '../sys/stat.js'
 import { currentNamespace, otherNamespaces } from './mount-namespace.js'
@@ -24,6 +26,27 @@ export function unmountLayer(target: string): boolean {
   if (isWhole && !mount.superOptions.includes('ro')) unmountForGood(target)
   else unmount(target)
   return isWhole
+}
+
+/**
+ * Attaches a layer's mounts. The file system of a device is one, however often it is mounted: while somebody reads it, it
+ * lives on, read-only since {@link unmountLayer} made it so, and is to be writable again. @throws VarveError
+ */
+export async function attachLayer(mounts: readonly Mount[], place: string): Promise<void> {
+  try {
+    attach(mounts, place)
+  } catch (error) {
+    const [only, ...others] = mounts
+    const isDevice = only !== undefined && others.length === 0 && !['bind', 'overlay'].includes(only.type)
+    if (!isDevice || only.options.includes('ro') || !isCode(error, 'UNAVAILABLE')) throw error
+    const { fd } = await detached([{ ...only, options: [...only.options, 'ro'] }])
+    try {
+      makeWritable(`/proc/self/fd/${fd}/.`, 'file system')
+      attach(mounts, place)
+    } finally {
+      close(fd)
+    }
+  }
 }
 
 /**

@@ -31,6 +31,7 @@ import { identityAt } from '../sys/mount-id.js'
 import { covered, failed, needsRoot, notMounted, refuseTaken } from './errors.js'
 import { createFreeze, type Freeze } from './freeze.js'
 import {
+  attachLayer,
   isCovered,
   makeMountPoint,
   removeMountPoint,
@@ -113,7 +114,8 @@ export function createMounts(context: MountsContext): Mounts {
       { target: primaryOf(row.layer), own: true },
       async (place, readonly) => {
         makeMountPoint(place)
-        await uses.during(graph.sourceOf(row), async () => attach(await recipeOf(row, readonly), place))
+        const source = graph.sourceOf(row)
+        await uses.during(source, async () => attachLayer(await recipeOf(row, readonly), place))
       },
     )
 

@@ -7,8 +7,9 @@
  */
 import type { Database } from '../db/database.js'
 import type { Driver } from '../driver.js'
+import { VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
-import { type Lock, shareIn, tryLockIn } from '../sys/lock.js'
+import { type Lock, lockIn, shareIn, tryLockIn } from '../sys/lock.js'
 
 export interface UsesContext {
   readonly db: Database
@@ -22,6 +23,11 @@ export interface Uses {
   begin(layer: LayerId): Promise<Use>
   /** Does `work` within a use of the layer. */
   during<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
+  /**
+   * Does `work` while nobody uses the layer and nobody can begin to, waiting for those who do. @throws VarveError UNAVAILABLE
+   * where they go on for {@link PATIENCE}
+   */
+  alone<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
   /** Puts the layer, and each layer that it stands on, where nobody uses it. */
   settle(layer: LayerId): Promise<void>
   /** The active layers that nobody uses, children before their parents: a killed process left them. */
@@ -32,6 +38,9 @@ export interface Use {
   /** Idempotent. */
   end(): Promise<void>
 }
+
+/** Milliseconds. */
+const PATIENCE = 10_000
 
 export function createUses({ db, driver, root }: UsesContext): Uses {
   const file = `${root}/layers.lock`
@@ -103,6 +112,18 @@ export function createUses({ db, driver, root }: UsesContext): Uses {
       return result
     },
 
+    async alone(layer, work) {
+      const signal = AbortSignal.timeout(PATIENCE)
+      const lock = await lockIn(file, nameOf(layer), { signal }).catch((error: unknown) => {
+        throw signal.aborted ? stillUsed(layer) : error
+      })
+      try {
+        return await work()
+      } finally {
+        lock.release()
+      }
+    },
+
     async settle(layer) {
       if (driver.active === undefined) {
         if (!counts.has(layer) && !isHeld(layer)) await driver.put(layer)
@@ -128,7 +149,7 @@ export function createUses({ db, driver, root }: UsesContext): Uses {
 }
 
 /** The driver, each of whose calls that reads or writes layers is a use of them. One that activates nothing is as it was. */
-export function withUses(driver: Driver, uses: Uses): Driver {
+export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | 'alone'>): Driver {
   if (driver.active === undefined) return driver
   /** Of both layers, the second inside the first. */
   const during = <T>(layers: readonly (LayerId | undefined)[], work: () => Promise<T>): Promise<T> => {
@@ -151,6 +172,8 @@ export function withUses(driver: Driver, uses: Uses): Driver {
   return {
     ...driver,
     create: (id, options) => during([options.parent], () => driver.create(id, options)),
+    // Else its device could be another layer's between somebody's get and mount.
+    remove: (id) => uses.alone(id, () => driver.remove(id)),
     changes: (id, parent) => duringAll([id, parent], () => driver.changes(id, parent)),
     diff: (id, parent, options) => duringAll([id, parent], () => driver.diff(id, parent, options)),
     apply: (id, tar, options) => during([id], () => driver.apply(id, tar, options)),
@@ -167,4 +190,11 @@ export function withUses(driver: Driver, uses: Uses): Driver {
 
 function nameOf(layer: LayerId): string {
   return `use ${layer}`
+}
+
+function stillUsed(layer: LayerId): VarveError {
+  return new VarveError(
+    'UNAVAILABLE',
+    `layer ${layer}: is in use, after ${PATIENCE / 1000} s still; end what reads it`,
+  )
 }

@@ -31,4 +31,5 @@ export const fileOfCell = ({ driver, kind }: CellName): string => `${driver}-on-
 export const MAY_BE_IMPOSSIBLE: readonly { readonly cell: RegExp; readonly reason: RegExp }[] = [
   { cell: /^(overlay|vfs) on /, reason: /quota|readonlySeal/ },
   { cell: /^vfs on /, reason: /sharing/ },
+  { cell: /^(overlay|vfs|btrfs) on /, reason: /active/ },
 ]

@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import type { Applied, Change, Driver, DriverModule, Mount } from '../../core/driver.js'
 import { isCode } from '../../core/errors.js'
 import { type LayerId, parseLayerId } from '../../core/ids.js'
+import { withUses } from '../../core/mount/uses.js'
 import { createChannel, pump } from '../../core/threads/channel.js'
+import { createCountedUses } from './counted-uses.js'
+import { devicesBelow } from './devices.js'
 import { createDriverState } from './driver-state.js'
 import { createPlaces } from './places.js'
 
@@ -43,7 +46,7 @@ export interface DriverBench {
   reopen(): Promise<Driver>
   /** Unmounts what a failed case left mounted. */
   unmountAll(): void
-  /** Does that, removes all layers, and asserts that the home is as it was when new. */
+  /** Does that, removes all layers, and asserts that the home is as it was when new, and nothing of it attached. */
   end(): Promise<void>
 }
 
@@ -59,15 +62,12 @@ export async function openDriverBench(
   const parents = new Map<LayerId, LayerId>()
   const state = createDriverState()
   const warnings: string[] = []
+  const parentOf = (id: LayerId) => parents.get(id)
   const open = () =>
-    module.open({
-      home,
-      options,
-      parentOf: (id) => parents.get(id),
-      state,
-      warn: (message) => warnings.push(message),
-    })
-  const driver = await open()
+    module.open({ home, options, parentOf, state, warn: (message) => warnings.push(message) })
+  const plain = await open()
+  const uses = createCountedUses(plain, parentOf)
+  const driver = withUses(plain, uses)
   const others: Driver[] = []
   const names = () => readdirSync(home, { recursive: true, encoding: 'latin1' }).sort()
   const fresh = names()
@@ -79,7 +79,7 @@ export async function openDriverBench(
     root,
     warnings,
     async reopen() {
-      const other = await open()
+      const other = withUses(await open(), uses)
       others.push(other)
       return other
     },
@@ -94,12 +94,9 @@ export async function openDriverBench(
       return layer
     },
     async mounted(id, mode, use) {
-      const recipe = await driver.get(id, { readonly: mode === 'ro' })
-      try {
-        return await bench.performed(recipe, use)
-      } finally {
-        await driver.put(id)
-      }
+      return uses.during(id, async () =>
+        bench.performed(await driver.get(id, { readonly: mode === 'ro' }), use),
+      )
     },
     performed: places.performed,
     async written(parent, write) {
@@ -149,6 +146,7 @@ export async function openDriverBench(
         for (const id of ids) await last.remove(id)
         assert.deepEqual(names(), fresh, 'what is in the home when all layers are removed')
         assert.deepEqual(readdirSync(scratch), [], 'what is in the scratch directory at the end')
+        assert.deepEqual(devicesBelow(root), [], 'what is attached when all layers are removed')
       } finally {
         for (const each of [last, ...others, driver]) await each.close()
       }

@@ -1,9 +1,10 @@
 /** What a driver's call must not leave behind, even if it fails or is broken off. */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { devicesBelow } from './devices.js'
 import type { DriverBench } from './driver-bench.js'
 
-/** After `work` the driver's home is as before, and this process has no additional mounts or open files. */
+/** After `work` the driver's home is as before, there are no additional mounts or devices, and this process has no additional open files. */
 export async function leavesNothing(bench: DriverBench, work: () => Promise<void>): Promise<void> {
   const before = look(bench)
   await work()
@@ -18,6 +19,7 @@ function look({ home, root }: DriverBench) {
   return {
     home: readdirSync(home, { recursive: true, encoding: 'latin1' }).sort(),
     mounts: mounts.filter((line) => line.includes(root)),
+    devices: devicesBelow(root),
     files: openFiles(),
   }
 }

@@ -6,9 +6,11 @@
  */
 import { mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { DriverModule } from '../../core/driver.js'
 import { drivers } from '../../drivers/all.js'
+import { loadModule } from './child.js'
 import { type Cell, type Outcome, runSuite, SCRIPTS, selectCases } from './suite.js'
 
 const HELP = `usage: node main.js --driver NAME --root DIR [OPTION]…
@@ -17,6 +19,7 @@ Tries a backend on the file system of DIR, and removes all that it creates there
 
   --driver NAME    ${drivers.map(({ name }) => name).join(', ')}
   --root DIR       an existing directory
+  --module FILE    a compiled file that exports the driver NAME, for one that is not among these
   --opt KEY=VALUE  an option of the driver; repeatable
   --only TEXT      only cases with this in their group or title; repeatable
   --seed NUMBER    repeats the random cases of a run
@@ -27,10 +30,12 @@ Tries a backend on the file system of DIR, and removes all that it creates there
   --help           show this help
 `
 
+const OURS = new URL('../../drivers/all.js', import.meta.url)
+
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {
-  const given = readArguments(args)
+  const given = await readArguments(args)
   if (typeof given === 'string') {
     if (given === '') process.stdout.write(HELP)
     else process.stderr.write(`${given}\n\n${HELP}`)
@@ -110,13 +115,14 @@ interface Given {
 }
 
 /** The arguments, or a message about what is wrong with them; '' asks for help. */
-function readArguments(args: string[]): Given | string {
+async function readArguments(args: string[]): Promise<Given | string> {
   try {
     const { values } = parseArgs({
       args,
       options: {
         driver: { type: 'string' },
         root: { type: 'string' },
+        module: { type: 'string' },
         opt: { type: 'string', multiple: true, default: [] },
         only: { type: 'string', multiple: true, default: [] },
         seed: { type: 'string', default: String(Date.now() % 1_000_000) },
@@ -128,8 +134,10 @@ function readArguments(args: string[]): Given | string {
       },
     })
     if (values.help) return ''
-    const module = drivers.find(({ name }) => name === (values.driver ?? (values.list ? 'vfs' : undefined)))
-    if (module === undefined) return values.driver ? `no driver ${values.driver}` : '--driver is missing'
+    const name = values.driver ?? (values.list ? 'vfs' : undefined)
+    if (name === undefined) return '--driver is missing'
+    const source = values.module === undefined ? OURS : pathToFileURL(values.module)
+    const module = await loadModule({ source: source.href, name })
     const root = values.root ?? (values.list ? '/' : undefined)
     if (root === undefined) return '--root is missing'
     const numbers = [values.seed, values.scripts, values.timeout].map(Number)
@@ -145,6 +153,7 @@ function readArguments(args: string[]): Given | string {
       module,
       options: Object.fromEntries(options.map(([key, value = '']) => [key, value])),
       root: realpathSync(root),
+      source: source.href,
     }
     return { cell, only: values.only, seed, scripts, timeout, list: values.list }
   } catch (error) {

@@ -11,6 +11,14 @@ export interface Places {
   unmountAll(): void
 }
 
+/** The mounts of a sealed layer, so that it can be written to: what nobody but an ill-wisher does. */
+export function writable(mounts: readonly Mount[]): readonly Mount[] {
+  return mounts.map((mount) => ({
+    ...mount,
+    options: mount.options.map((option) => (option === 'ro' ? 'rw' : option)),
+  }))
+}
+
 /** Creates `directory` for the mounts alone. */
 export function createPlaces(directory: string): Places {
   mkdirSync(directory, { mode: 0o700 })

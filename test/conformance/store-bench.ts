@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
 import { openStore, type Store } from '../../core/store.js'
+import { devicesBelow } from './devices.js'
 import { createPlaces } from './places.js'
 import type { Cell } from './suite.js'
 
@@ -81,6 +82,7 @@ export async function openStoreBench(cell: Cell, directory: string): Promise<Sto
         assert.deepEqual(findings, [], 'what the full check found')
         assert.deepEqual(store.layers(), [], 'layers that could not be removed')
         assert.deepEqual(names(), fresh, "what is in the driver's home when all layers are removed")
+        assert.deepEqual(devicesBelow(root), [], 'what is attached when all layers are removed')
       } finally {
         await store.close()
       }

@@ -15,9 +15,22 @@ export interface Cell {
   readonly options: Readonly<Record<string, string>>
   /** An existing directory on the file system to try. All files are created below it, and removed afterwards. */
   readonly root: string
+  /**
+   * URL of the compiled file that exports the module, alone or in a list: for processes that are killed. Only a driver whose
+   * layers are activated needs it.
+   */
+  readonly source?: string
 }
 
-export type Group = 'driver' | 'changes' | 'scripts' | 'layers' | 'snapshots' | 'tar' | 'bad input'
+export type Group =
+  | 'driver'
+  | 'activation'
+  | 'changes'
+  | 'scripts'
+  | 'layers'
+  | 'snapshots'
+  | 'tar'
+  | 'bad input'
 
 export interface Case {
   readonly group: Group

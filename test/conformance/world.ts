@@ -13,6 +13,8 @@ import type { Cell } from './suite.js'
 export interface World {
   readonly cell: Cell
   readonly supports: Supports
+  /** A layer has to be activated before it is mounted (`Driver.active`). */
+  readonly activates: boolean
   /** Seeds the random cases; printed with every outcome. */
   readonly seed: number
   /** Number of random edit scripts to run. */
@@ -53,13 +55,16 @@ export async function openWorld(
   const withDriver: World['withDriver'] = (use) =>
     within((directory) => openDriverBench(cell.module, options, directory), use)
   let supports: Supports | undefined
+  let activates = false
   await withDriver(async ({ driver }) => {
     supports = driver.supports
+    activates = driver.active !== undefined
   })
   assert.ok(supports !== undefined)
   return {
     cell,
     supports,
+    activates,
     seed,
     scripts,
     withDriver,

@@ -1,5 +1,8 @@
 /** The whole suite, in the order in which it runs. */
 import type { Case } from '../suite.js'
+import { activationCases } from './activation.js'
+import { activationEngineCases } from './activation-engines.js'
+import { activationReaderCases } from './activation-readers.js'
 import { applyCases } from './apply.js'
 import { badInputCases } from './bad-input.js'
 import { brokenOffCases } from './broken-off.js'
@@ -29,6 +32,9 @@ export const CASES: readonly Case[] = [
   ...depthCases,
   ...concurrencyCases,
   ...selectionCases,
+  ...activationCases,
+  ...activationReaderCases,
+  ...activationEngineCases,
   ...applyCases,
   ...badInputCases,
   ...brokenOffCases,

@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import { parseLayerId } from '../../../core/ids.js'
 import { differences, snapshot } from '../../support/oracle.js'
 import { leavesNothing } from '../leaves-nothing.js'
+import { writable } from '../places.js'
 import { differencesOf, SAMPLE, SAMPLE_EDITS, SAMPLE_WITH_SOCKET } from '../samples.js'
 import type { Case } from '../suite.js'
 import { applyEdits, directory, file, makeTree } from '../trees.js'
@@ -224,14 +225,10 @@ export const driverCases: readonly Case[] = [
       world.withDriver(async (bench) => {
         const id = await bench.written(undefined, (root) => makeTree(root, { file: file('x') }))
         assert.equal((await bench.driver.metadata(id)).Problem, undefined)
-        const recipe = await bench.driver.get(id, { readonly: true })
-        const writable = recipe.map((mount) => ({
-          ...mount,
-          options: mount.options.map((option) => (option === 'ro' ? 'rw' : option)),
-        }))
+        const recipe = writable(await bench.driver.get(id, { readonly: true }))
         let refused: unknown
         try {
-          await bench.performed(writable, (path) => fs.appendFileSync(`${path}/file`, 'y'))
+          await bench.performed(recipe, (path) => fs.appendFileSync(`${path}/file`, 'y'))
         } catch (error) {
           refused = error
         }

@@ -4,12 +4,13 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { errnoOf, isCode } from '../../../core/errors.js'
-import { parseLayerId } from '../../../core/ids.js'
-import type { CheckOptions, Driver } from '../../../core/store.js'
-import { createDriverState } from '../driver-state.js'
+import { isCode } from '../../../core/errors.js'
+import { type LayerId, parseLayerId } from '../../../core/ids.js'
+import type { CheckOptions } from '../../../core/store.js'
 import { tarOf } from '../layer-tar.js'
+import { writable } from '../places.js'
 import type { StoreBench } from '../store-bench.js'
+import { withStoreDriver } from '../store-driver.js'
 import type { Case } from '../suite.js'
 import { directory, file, type Tree } from '../trees.js'
 import type { World } from '../world.js'
@@ -94,27 +95,24 @@ export const layerFailureCases: readonly Case[] = [
     async ({ bench, world }) => {
       const { store } = bench
       const { id } = await store.importLayer(bench.file(tarOf(BASE)))
-      const victim = findVictim(bench, world)
-      const { atime, mtime } = fs.statSync(victim)
-      const alter = (content: string) => {
-        fs.writeFileSync(victim, content)
-        fs.utimesSync(victim, atime, mtime)
-      }
+      const alter = (content: string) =>
+        withVictim({ bench, world }, parseLayerId(id), (victim) => {
+          const { atime, mtime } = fs.statSync(victim)
+          fs.writeFileSync(victim, content)
+          fs.utimesSync(victim, atime, mtime)
+        })
       if (world.supports.readonlySeal) {
-        assert.throws(
-          () => alter('VICTIM of a test'),
-          (error) => errnoOf(error) === 'EROFS',
-        )
+        await assert.rejects(alter('VICTIM of a test'), /EROFS|read-only/i)
         return
       }
-      alter('VICTIM of a test')
+      await alter('VICTIM of a test')
       await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
       const found = await findings(bench, { data: true })
       assert.ok(
         found.some((line) => line.includes('d/victim')),
         found.join('\n'),
       )
-      alter('victim of a test')
+      await alter('victim of a test')
       await drain(store.exportLayer(id))
     },
   ),
@@ -148,7 +146,7 @@ export const layerFailureCases: readonly Case[] = [
       await bench.store.importLayer(bench.file(tarOf(BASE)))
       const before = stateOf(bench, world)
       const orphan = parseLayerId('orphan')
-      await withDriver(bench, world, (driver) => driver.create(orphan, { writable: true }))
+      await withStoreDriver(bench.root, world.cell, (driver) => driver.create(orphan, { writable: true }))
       const found = await findings(bench)
       assert.ok(found.length === 1 && found[0]?.startsWith('layer-directory orphan'), found.join('\n'))
       await bench.reopen()
@@ -173,7 +171,7 @@ export const layerFailureCases: readonly Case[] = [
     async ({ bench, world }) => {
       const { store } = bench
       const { id } = await store.importLayer(bench.file(tarOf(BASE)))
-      await withDriver(bench, world, (driver) => driver.remove(id))
+      await withStoreDriver(bench.root, world.cell, (driver) => driver.remove(id))
       const found = await findings(bench)
       assert.ok(found.length === 1 && found[0]?.includes('layer-directory'), found.join('\n'))
       await assert.rejects(store.mount(id), (error: unknown) => isCode(error, 'NOT_FOUND'))
@@ -209,32 +207,24 @@ function tally(path: string): number {
   return entries.filter((each) => !each.isDirectory()).length
 }
 
-function findVictim({ root }: StoreBench, { cell }: World): string {
-  const home = join(root, cell.module.name)
+/** Does `work` with the path of the victim where its layer is a directory, or in a mount of its own. */
+async function withVictim(
+  { bench, world }: Given,
+  layer: LayerId,
+  work: (victim: string) => void,
+): Promise<void> {
+  const home = join(bench.root, world.cell.module.name)
   const names = fs.readdirSync(home, { recursive: true, encoding: 'utf8' })
   const name = names.find((each) => each.endsWith('d/victim'))
-  assert.ok(name !== undefined, `no file of the layer below ${home}`)
-  return join(home, name)
-}
-
-/** Another driver on the store's home, for changes behind the store's back. */
-async function withDriver(
-  { root }: StoreBench,
-  { cell }: World,
-  use: (driver: Driver) => Promise<void>,
-): Promise<void> {
-  const driver = await cell.module.open({
-    home: join(root, cell.module.name),
-    options: new Map(Object.entries(cell.options)),
-    parentOf: () => undefined,
-    state: createDriverState(),
-    warn: () => {},
+  if (name !== undefined) return work(join(home, name))
+  await withStoreDriver(bench.root, world.cell, async (driver) => {
+    const mounts = writable(await driver.get(layer, { readonly: true }))
+    try {
+      await bench.performed(mounts, (path) => work(`${path}/d/victim`))
+    } finally {
+      await driver.put(layer)
+    }
   })
-  try {
-    await use(driver)
-  } finally {
-    await driver.close()
-  }
 }
 
 async function findings({ store }: StoreBench, options?: CheckOptions): Promise<readonly string[]> {

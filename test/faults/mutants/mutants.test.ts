@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import ts from 'typescript'
 import { cacheDirectory, checkoutDirectory } from '../../../fixtures/cache.js'
+import { compileChanged } from '../../support/changed-source.js'
 import { NEEDS_ROOT } from '../../support/needs-root.js'
 import { MUTANTS, type Mutant } from './mutants.js'
 
@@ -37,7 +37,7 @@ describe('A broken build is caught:', { skip: NEEDS_ROOT }, () => {
       if (!/^# pass [1-9]/m.test(sound))
         return t.skip(/# SKIP (?!test name)(.*)/.exec(sound)?.[1] ?? 'nothing ran')
       const compiled = join('dist', mutant.source.replace(/\.ts$/, '.js'))
-      writeFileSync(join(copy, compiled), compile(mutant))
+      writeFileSync(join(copy, compiled), compileChanged(mutant.source, [[mutant.from, mutant.to]]))
       try {
         assertCaught(mutant, run(mutant))
       } finally {
@@ -67,19 +67,6 @@ describe('A broken build is caught:', { skip: NEEDS_ROOT }, () => {
     return stdout + stderr
   }
 })
-
-/** The changed source as JavaScript. */
-function compile({ source, from, to }: Mutant): string {
-  const text = readFileSync(join(CHECKOUT, source), 'utf8')
-  assert.equal(text.split(from).length, 2, `${source} has this once: ${from}`)
-  const { config } = ts.readConfigFile(join(CHECKOUT, 'tsconfig.json'), ts.sys.readFile)
-  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, CHECKOUT)
-  return ts.transpile(
-    text.replace(from, () => to),
-    { ...options, module: ts.ModuleKind.ESNext },
-    source,
-  )
-}
 
 function assertCaught({ file, says }: Mutant, output: string): void {
   const failures = output.split('\n').filter((line) => /^\s*not ok/.test(line))

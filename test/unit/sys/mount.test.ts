@@ -94,6 +94,15 @@ for (const [way, attachAll] of WAYS) {
     assert.deepEqual([info?.type, info?.superOptions.includes('size=64k')], ['tmpfs', true])
   })
 
+  test(`${way}: ro=vfs makes the mount read-only, and not its file system`, (t) => {
+    const target = scratch(t)
+    attach({ type: 'tmpfs', source: 'x', options: ['size=1m', 'nodev', 'ro=vfs'] }, target)
+    const info = mounts.mountInfo().find((mount) => mount.target === target)
+    assert.deepEqual(info?.options.slice(0, 2), ['ro', 'nodev'])
+    assert.equal(info?.superOptions[0], 'rw')
+    assert.throws(() => fs.writeFileSync(`${target}/file`, ''), errno('EROFS'))
+  })
+
   test(`${way}: a mount with a target is mounted inside the mounts before it`, (t) => {
     const { root, place, recipe } = nested(t)
     attachAll(recipe, place)
