@@ -14,6 +14,7 @@ import { toy } from './toy/driver.js'
 
 const CHECKOUT = checkoutDirectory()
 const TOY = 'test/conformance/toy'
+const DEVICE_TOY = 'test/conformance/toy-device'
 
 describe('what drivers/README.md says of a driver', () => {
   const readme = readFileSync(join(CHECKOUT, 'drivers/README.md'), 'utf8')
@@ -27,22 +28,26 @@ describe('what drivers/README.md says of a driver', () => {
   })
 
   it('names only what is there', () => {
-    const places = ['', 'drivers', TOY]
+    const places = ['', 'drivers', 'drivers/overlayfs', TOY]
     const lost = named.filter((name) => !places.some((place) => existsSync(join(CHECKOUT, place, name))))
     assert.deepEqual(lost, [])
   })
 
-  it('names all that the toy is made of', () => {
+  it('names all that the toys are made of', () => {
     const offered = new Set(named.map((name) => basename(name)))
-    const used = readdirSync(join(CHECKOUT, TOY)).flatMap((name) => {
-      const text = readFileSync(join(CHECKOUT, TOY, name), 'utf8')
-      return [...text.matchAll(/from '(\.\.[^']+)\.js'/g)].map(
-        ([, path = '']) => `${normalize(join(TOY, path))}.ts`,
-      )
-    })
-    assert.ok(used.length > 15)
+    const sources = sourcesOfKit()
+    const used = [TOY, DEVICE_TOY].flatMap((toy) =>
+      readdirSync(join(CHECKOUT, toy)).flatMap((name) =>
+        namesIn(
+          readFileSync(join(CHECKOUT, toy, name), 'utf8'),
+          /import (?:type )?\{([^}]*)\} from '[^']*\/kit\.js'/g,
+        ),
+      ),
+    )
+    const files = new Set(used.map(([name]) => sources.get(name) ?? 'core/driver.ts'))
+    assert.ok(files.size > 15)
     assert.deepEqual(
-      [...new Set(used)].filter((path) => !path.startsWith('core/sys/') && !offered.has(basename(path))),
+      [...files].filter((path) => !path.startsWith('core/sys/') && !offered.has(basename(path))),
       [],
     )
   })
@@ -75,3 +80,21 @@ test('the toy driver passes the suite', { skip: process.getuid?.() !== 0 && 'nee
   }
   assert.equal(count, selectCases().length)
 })
+
+/** The file that each name of the driver kit comes from, but for the contract's types. */
+function sourcesOfKit(): ReadonlyMap<string, string> {
+  const kit = readFileSync(join(CHECKOUT, 'drivers/kit.ts'), 'utf8')
+  const names = namesIn(kit, /export (?:type )?\{([^}]*)\} from '([^']+)\.js'/g)
+  return new Map(names.map(([name, path]) => [name, `${normalize(join('drivers', path))}.ts`]))
+}
+
+/** The names between braces, and what else the pattern finds. */
+function namesIn(text: string, pattern: RegExp): readonly (readonly [name: string, rest: string])[] {
+  return [...text.matchAll(pattern)].flatMap(([, names = '', rest = '']) =>
+    names
+      .split(',')
+      .map((name) => name.replace(/^\s*type /, '').trim())
+      .filter(Boolean)
+      .map((name) => [name, rest] as const),
+  )
+}
