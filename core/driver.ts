@@ -49,6 +49,7 @@
  *   until the engine removes or commits it, also across a reboot, after which the next `get` activates it again.
  * - `put` is called only where nobody uses the layer, under the exclusive use lock, children before their parents. `remove`
  *   waits for that lock too, whether the layer is active or not.
+ * - After a forced removal files of the layer may still be open: `put` and `remove` must bear that.
  * - At every open the store asks `active` and puts what nobody needs: what a killed process left.
  *
  * A driver's own mounts lie below its `home`, in the mount namespace of whoever called `get`. Each belongs to a layer, is

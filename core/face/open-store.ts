@@ -55,7 +55,7 @@ async function assemble(
   const { root, warn = () => {} } = options
   // The real path, without symlinks: the kernel's list of mounts has no other.
   const rootBytes = realpath(fromText(root))
-  const uses = createUses({ db, driver: plain, root: rootBytes })
+  const uses = createUses({ db, driver: plain, root: rootBytes, warn })
   const driver = withUses(plain, uses)
   const graph = createGraph({ db, driver, locks: createLayerLocks(rootBytes), records, warn })
   const recoverNow = () => recover({ db, graph, driver, uses, records, isJournaled, root: rootBytes, warn })
@@ -120,6 +120,7 @@ async function assemble(
         return true
       }
       await graph.remove(id, { before, release: force ? mounts.takeDown : undefined })
+      await mounts.letGo(target.node)
       return [layer]
     },
     prune: (pruneOptions) => images.prune(pruneOptions),

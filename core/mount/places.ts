@@ -1,10 +1,11 @@
 /** Where a directory is mounted, in every mount namespace that can be seen. Paths are byte strings. */
 
 import type { Mount } from '../driver.js'
+import { errnoOf } from '../errors.js'
 import { realpath } from '../sys/files.js'
 import { type MountPoint, mountInfo } from '../sys/mount.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount-id.js'
-import { inodeOf, isBlock, lstatOrUndefined } from '../sys/stat.js'
+import { inodeOf, isBlock, stat } from '../sys/stat.js'
 import { deviceOf } from './match.js'
 import { currentNamespace, otherNamespaces, type SeenMounts, workingDirectories } from './mount-namespace.js'
 
@@ -40,19 +41,28 @@ export function placesOfUpper(upper: string, devices: ReadonlySet<number | undef
   })
 }
 
-/** Mounts of the file system of that type that is on `source`: a device, or whatever the type has for one. */
+/** Mounts of the file system of that type that is on `source`: a device by any of its names, or what the type has for one. */
 export function placesOfFileSystem({ type, source }: Pick<Mount, 'type' | 'source'>): readonly Place[] {
   const device = deviceAt(source)
-  return placesWhere(mountInfo(), (mount) =>
-    device === undefined ? mount.type === type && mount.source === source : deviceOf(mount) === device,
-  )
+  return placesWhere(mountInfo(), (mount) => {
+    if (device !== undefined && deviceOf(mount) === device) return true
+    if (mount.type !== type) return false
+    // btrfs shows a number of its own for its device.
+    return mount.source === source || (device !== undefined && deviceAt(mount.source) === device)
+  })
 }
 
-/** The number of the block device there; undefined where there is none. */
+/** The number of the block device that the path leads to; undefined where there is none. */
 function deviceAt(path: string): number | undefined {
   if (!path.startsWith('/')) return undefined
-  const there = lstatOrUndefined(path)
-  return there !== undefined && isBlock(there.mode) ? there.rdevMajor * 2 ** 20 + there.rdevMinor : undefined
+  try {
+    const there = stat(path)
+    return isBlock(there.mode) ? there.rdevMajor * 2 ** 20 + there.rdevMinor : undefined
+  } catch (error) {
+    // ENOENT, ENOTDIR, EACCES: no device that anybody could write to by that name.
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errnoOf(error) ?? '')) return undefined
+    throw error
+  }
 }
 
 /** A process other than this one whose working or root directory is one of these (of `inodeOf`). */

@@ -1,31 +1,34 @@
 /**
- * Who uses a layer that must be activated first (core/driver.ts has the rules). Whoever uses one holds a shared lock on it and
- * on all it stands on; it dies with the process. `put` is called under the exclusive lock alone, where nobody uses the layer
- * or one on it, neither by such a lock, nor by a mount of the store's, nor by mounts that were handed to an engine.
+ * Who uses a layer that must be activated first (core/driver.ts has the rules). A use holds a shared lock on the layer and on
+ * all it stands on; it dies with the process. `put` is called under the layer's exclusive lock and shared locks on what is
+ * below, where nobody uses the layer or one on it: neither by such a lock, nor by a mount of the store, nor by mounts that an
+ * engine was given. These locks come last: nothing waits for another lock while it waits for one of them.
  *
- * A driver without `active` has nothing to activate: its layers are counted in this process, and no lock is taken.
+ * A driver without `active` has nothing to activate: its uses cost nothing, and its `put` is only told of an unmount.
  */
 import type { Database } from '../db/database.js'
 import type { Driver } from '../driver.js'
-import { VarveError } from '../errors.js'
+import { messageOf, VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
-import { type Lock, lockIn, shareIn, tryLockIn } from '../sys/lock.js'
+import { type Lock, lockIn, shareIn, tryLockIn, tryShareIn } from '../sys/lock.js'
 
 export interface UsesContext {
   readonly db: Database
   readonly driver: Driver
   /** The data root, byte string. */
   readonly root: string
+  /** Is told of a layer that could not be deactivated: that is left for the next open, and fails nothing. */
+  readonly warn: (message: string) => void
 }
 
 export interface Uses {
-  /** Keeps the layer active until `end`, which puts what nobody uses any more. @throws VarveError CANCELLED */
+  /** Keeps the layer active until `end`, which puts what nobody uses any more. @throws VarveError UNAVAILABLE as `alone` */
   begin(layer: LayerId): Promise<Use>
   /** Does `work` within a use of the layer. */
   during<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
   /**
-   * Does `work` while nobody uses the layer and nobody can begin to, waiting for those who do. @throws VarveError UNAVAILABLE
-   * where they go on for {@link PATIENCE}
+   * Does `work` while nobody uses the layer and nobody can begin to. @throws VarveError UNAVAILABLE where others use it for
+   * longer than {@link PATIENCE}
    */
   alone<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
   /** Puts the layer, and each layer that it stands on, where nobody uses it. */
@@ -35,120 +38,121 @@ export interface Uses {
 }
 
 export interface Use {
-  /** Idempotent. */
+  /** Idempotent, and never throws. */
   end(): Promise<void>
 }
 
 /** Milliseconds. */
 const PATIENCE = 10_000
 
-export function createUses({ db, driver, root }: UsesContext): Uses {
+export function createUses(context: UsesContext): Uses {
+  const { db, driver, root, warn } = context
+  if (driver.active === undefined) return { ...NO_USES, settle: (layer) => driver.put(layer) }
+  const activeNow = driver.active
   const file = `${root}/layers.lock`
-  /** Of this process, where the driver activates nothing. */
-  const counts = new Map<LayerId, number>()
 
-  /** The layer, and all it stands on. */
+  /** The layer, and all it stands on, the base first. */
   const chainOf = (layer: LayerId): readonly LayerId[] => {
     const row = db.nodes.byLayer(layer)
     return row === undefined ? [layer] : db.nodes.chain(row.id).map((each) => each.layer)
   }
+  const below = (layer: LayerId): readonly string[] =>
+    chainOf(layer)
+      .filter((each) => each !== layer)
+      .map(nameOf)
 
   const isHeld = (layer: LayerId): boolean => {
     const row = db.nodes.byLayer(layer)
-    if (row === undefined) return false
-    return driver.active === undefined ? db.mounts.byNode(row.id).length > 0 : db.nodes.isInUse(row.id)
+    return row !== undefined && db.nodes.isInUse(row.id)
+  }
+
+  /** What `take` waits for, or UNAVAILABLE after {@link PATIENCE}. */
+  const patiently = async (layer: LayerId, take: (signal: AbortSignal) => Promise<Lock>): Promise<Lock> => {
+    const signal = AbortSignal.timeout(PATIENCE)
+    return take(signal).catch((error: unknown) => {
+      throw signal.aborted ? stillUsed(layer) : error
+    })
   }
 
   /** Does `work` where nobody uses the layer, while nobody can begin to. */
   const ifUnused = async (layer: LayerId, work: () => Promise<void> | void): Promise<void> => {
     if (isHeld(layer)) return
-    const lock = tryLockIn(file, nameOf(layer))
-    if (lock === undefined) return
+    const held: Lock[] = []
     try {
+      for (const lock of [tryShareIn(file, below(layer)), tryLockIn(file, nameOf(layer))]) {
+        if (lock !== undefined) held.push(lock)
+      }
       // Asked again: a mount's row is written under the shared lock.
-      if (!isHeld(layer)) await work()
+      if (held.length === 2 && !isHeld(layer)) await work()
     } finally {
-      lock.release()
+      for (const lock of held) lock.release()
     }
   }
 
-  const count = (layer: LayerId, by: number): number => {
-    const now = (counts.get(layer) ?? 0) + by
-    if (now > 0) counts.set(layer, now)
-    else counts.delete(layer)
-    return now
+  const put = (layer: LayerId): Promise<void> =>
+    ifUnused(layer, () => driver.put(layer)).catch((error: unknown) =>
+      warn(`layer ${layer}: could not be deactivated: ${messageOf(error)}; the next start tries again`),
+    )
+
+  const settle = async (layer: LayerId): Promise<void> => {
+    let active: ReadonlySet<LayerId>
+    try {
+      active = new Set(await activeNow())
+    } catch (error) {
+      return warn(`layer ${layer}: is it active? ${messageOf(error)}`)
+    }
+    for (const each of [...chainOf(layer)].reverse()) if (active.has(each)) await put(each)
   }
 
-  const hold = async (layer: LayerId): Promise<Lock> => {
-    if (driver.active !== undefined) return shareIn(file, chainOf(layer).map(nameOf))
-    count(layer, 1)
-    return { release: () => void count(layer, -1) }
+  const begin = async (layer: LayerId): Promise<Use> => {
+    const lock = await patiently(layer, (signal) => shareIn(file, chainOf(layer).map(nameOf), { signal }))
+    let isOver = false
+    return {
+      async end() {
+        if (isOver) return
+        isOver = true
+        lock.release()
+        await settle(layer)
+      },
+    }
   }
 
-  const uses: Uses = {
-    async begin(layer) {
-      const lock = await hold(layer)
-      let isOver = false
-      return {
-        async end() {
-          if (isOver) return
-          isOver = true
-          lock.release()
-          await uses.settle(layer)
-        },
-      }
-    },
+  return {
+    begin,
+    settle,
 
     async during(layer, work) {
-      const use = await uses.begin(layer)
-      let result: Awaited<ReturnType<typeof work>>
-      try {
-        result = await work()
-      } catch (error) {
-        await use.end().catch(() => {}) // the first error counts; the next open puts what is left
-        throw error
-      }
-      await use.end()
-      return result
-    },
-
-    async alone(layer, work) {
-      const signal = AbortSignal.timeout(PATIENCE)
-      const lock = await lockIn(file, nameOf(layer), { signal }).catch((error: unknown) => {
-        throw signal.aborted ? stillUsed(layer) : error
-      })
+      const use = await begin(layer)
       try {
         return await work()
       } finally {
-        lock.release()
+        await use.end()
       }
     },
 
-    async settle(layer) {
-      if (driver.active === undefined) {
-        if (!counts.has(layer) && !isHeld(layer)) await driver.put(layer)
-        return
-      }
-      const active = new Set(await driver.active())
-      for (const each of [...chainOf(layer)].reverse()) {
-        if (active.has(each)) await ifUnused(each, () => driver.put(each))
+    async alone(layer, work) {
+      const held: Lock[] = []
+      try {
+        held.push(await patiently(layer, (signal) => shareIn(file, below(layer), { signal })))
+        held.push(await patiently(layer, (signal) => lockIn(file, nameOf(layer), { signal })))
+        return await work()
+      } finally {
+        for (const lock of held.reverse()) lock.release()
       }
     },
 
     async unused() {
       const found: LayerId[] = []
-      const active = (await driver.active?.()) ?? []
-      const byDepth = active
+      const byDepth = (await activeNow())
         .map((layer) => [layer, chainOf(layer).length] as const)
         .sort((a, b) => b[1] - a[1])
       for (const [layer] of byDepth) await ifUnused(layer, () => void found.push(layer))
       return found
     },
   }
-  return uses
 }
 
-/** The driver, each of whose calls that reads or writes layers is a use of them. One that activates nothing is as it was. */
+/** The driver, each of whose calls that reads or writes layers is a use of them. One without `active` is returned unchanged. */
 export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | 'alone'>): Driver {
   if (driver.active === undefined) return driver
   /** Of both layers, the second inside the first. */
@@ -185,7 +189,17 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | '
         during([id, good], async () => (await driver.heal?.(id, good, options)) ?? { changed: 0 }),
     }),
     usage: (id) => during([id], () => driver.usage(id)),
+    metadata: (id) => during([id], () => driver.metadata(id)),
   }
+}
+
+/** Of a driver that activates nothing. */
+const NO_USES: Uses = {
+  begin: async () => ({ end: async () => {} }),
+  during: (_, work) => work(),
+  alone: (_, work) => work(),
+  settle: async () => {},
+  unused: async () => [],
 }
 
 function nameOf(layer: LayerId): string {
@@ -195,6 +209,6 @@ function nameOf(layer: LayerId): string {
 function stillUsed(layer: LayerId): VarveError {
   return new VarveError(
     'UNAVAILABLE',
-    `layer ${layer}: is in use, after ${PATIENCE / 1000} s still; end what reads it`,
+    `layer ${layer}: is in use, after ${PATIENCE / 1000} s still; end what reads it, and try again`,
   )
 }

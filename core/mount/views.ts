@@ -46,11 +46,17 @@ export function createViews(
       const use = await uses.begin(layer)
       try {
         const fd = await openView(layer)
+        let isClosed = false
         return {
           fd,
           async close() {
-            close(fd)
-            await use.end()
+            if (isClosed) return
+            isClosed = true
+            try {
+              close(fd)
+            } finally {
+              await use.end()
+            }
           },
         }
       } catch (error) {

@@ -16,11 +16,11 @@ export async function recoverMounts(context: RecoverContext): Promise<void> {
   await dropStaleMounts(context)
   await finishUnmounts(context)
   await each(context, readdir(`${context.root}/mnt`), (name) => dropMountPoint(context, name))
-  await each(context, ['active'], () => putUnused(context))
+  await each(context, ['active'], () => settleUnused(context))
 }
 
 /** Deactivates layers that a killed process left active. */
-async function putUnused({ uses }: RecoverContext): Promise<void> {
+async function settleUnused({ uses }: RecoverContext): Promise<void> {
   for (const layer of await uses.unused()) await uses.settle(layer)
 }
 

@@ -93,20 +93,22 @@ export function lockIn(file: string, name: string, options?: WaitOptions): Promi
  * one's end. @throws SysError; CANCELLED on abort
  */
 export function shareIn(file: string, names: readonly string[], options?: WaitOptions): Promise<Lock> {
-  const places = names.map(placeOf)
-  return waitFor(() => {
-    const fd = openShared(file)
-    try {
-      if (places.every((place) => lockByte(fd, { place, file, type: F_RDLCK }))) {
-        return { release: once(() => close(fd)) }
-      }
-    } catch (error) {
-      close(fd)
-      throw error
+  return waitFor(() => tryShareIn(file, names), options)
+}
+
+/** The same, or undefined where somebody holds one of them by {@link tryLockIn}. @throws SysError */
+export function tryShareIn(file: string, names: readonly string[]): Lock | undefined {
+  const fd = openShared(file)
+  try {
+    if (names.every((name) => lockByte(fd, { place: placeOf(name), file, type: F_RDLCK }))) {
+      return { release: once(() => close(fd)) }
     }
+  } catch (error) {
     close(fd)
-    return undefined
-  }, options)
+    throw error
+  }
+  close(fd)
+  return undefined
 }
 
 /**

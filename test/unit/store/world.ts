@@ -82,7 +82,7 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
   })
   const records = createRecords(ensureFolder(root, 'records'), db)
   const graph = createGraph({ db, driver, locks: createLayerLocks(root), records, warn })
-  const uses = createUses({ db, driver, root })
+  const uses = createUses({ db, driver, root, warn })
   const mounts = createMounts({ db, graph, driver, uses, root })
   const views = createViews({ driver, uses })
   const resolver = createResolver(db)

@@ -89,6 +89,7 @@ async function killedAt(world: KilledWorld, { at, piece, trees }: Moment): Promi
     await clear(world)
     return when
   } catch (error) {
-    throw new Error(`we said: ${service().log().slice(before).slice(-8000)}`, { cause: error })
+    const what = error instanceof Error ? error.stack : String(error)
+    throw new Error(`${what}\nwe said: ${service().log().slice(before).slice(-8000)}`, { cause: error })
   }
 }
