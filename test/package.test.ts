@@ -44,8 +44,10 @@ describe('the package', () => {
       targets.filter((target) => !packed.includes(target.replace('./', ''))),
       [],
     )
-    const { files } = reachable(join(COMPILED, 'test/conformance/main.js'))
-    const wanted = files.filter((file) => file.startsWith('test/'))
+    // The suite's command, and the processes that its cases start.
+    const mains = ['main', 'maker-main', 'reader-main'].map((name) => `test/conformance/${name}.js`)
+    const files = new Set(mains.flatMap((main) => reachable(join(COMPILED, main)).files))
+    const wanted = [...files].filter((file) => file.startsWith('test/')).sort()
     assert.ok(wanted.includes('test/conformance/suite.js'))
     assert.deepEqual(
       packed.filter((path) => path.startsWith('dist/test/') && hasSource(path)),

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Claim, cleanUpDeadRuns, openClaim } from './claim.js'
 
-const RUN = fileURLToPath(new URL('run.js', import.meta.url))
+const RUN = fileURLToPath(new URL('../run.js', import.meta.url))
 const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 interface Run {

@@ -90,7 +90,7 @@ const FAILURES: readonly Failure[] = [
       await store.graphDriver.create('a', { parent: 'below' })
       await assert.rejects(
         store.graphDriver.apply('a', failing(GOOD), { parent: 'below' }),
-        /the sender is gone/,
+        /the source is gone/,
       )
       await store.graphDriver.remove('a')
     },
