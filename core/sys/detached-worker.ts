@@ -4,7 +4,7 @@ import type { Mount } from '../driver.js'
 import { VarveError } from '../errors.js'
 import { serve } from '../threads/worker.js'
 import { openAt } from './files.js'
-import { AT_FDCWD } from './libc.js'
+import { AT_FDCWD, O_PATH } from './libc.js'
 import { copyTree } from './mount-tree.js'
 import { inOwnNamespace } from './own-namespace.js'
 import { explained, perform } from './perform.js'
@@ -30,5 +30,3 @@ function openTop(count: number): number {
     throw new VarveError('UNIMPLEMENTED', 'mount: several mounts in a detached one take Linux 5.2')
   return openAt(AT_FDCWD, TOP, O_PATH | constants.O_DIRECTORY)
 }
-
-const O_PATH = 0o10000000

@@ -10,7 +10,7 @@ import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worke
 import { VarveError } from '../errors.js'
 import { SysError } from './error.js'
 import { close, open } from './files.js'
-import { check, errno, libc, text } from './libc.js'
+import { check, errno, libc, O_PATH, text } from './libc.js'
 import { enter } from './seam.js'
 
 export interface Jail {
@@ -88,4 +88,3 @@ function refused(message: string): VarveError {
 let jailed = false
 const READY = 'varve.core.sys.jail'
 const CLONE_FS = 0x200
-const O_PATH = 0o10000000

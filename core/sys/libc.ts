@@ -29,6 +29,9 @@ export const ELOOP = 40
 export const ENODATA = 61
 export const ESTALE = 116
 
+/** Of open(2), which Node does not name: only a place in the tree, to be named in other calls. */
+export const O_PATH = 0o10000000
+
 /** Longest path the kernel takes, with its NUL (PATH_MAX). */
 const PATH_BYTES = 4096
 

@@ -72,15 +72,7 @@ export function lock(file: string, options?: WaitOptions): Promise<Lock> {
  * names collide. @throws SysError
  */
 export function tryLockIn(file: string, name: string): Lock | undefined {
-  const fd = openShared(file)
-  try {
-    if (lockByte(fd, { place: placeOf(name), file, type: F_WRLCK })) return { release: once(() => close(fd)) }
-  } catch (error) {
-    close(fd)
-    throw error
-  }
-  close(fd)
-  return undefined
+  return tryBytes(file, [name], F_WRLCK)
 }
 
 /** Waits for the lock of a name in `file`. @throws SysError; CANCELLED on abort */
@@ -98,17 +90,7 @@ export function shareIn(file: string, names: readonly string[], options?: WaitOp
 
 /** The same, or undefined where somebody holds one of them by {@link tryLockIn}. @throws SysError */
 export function tryShareIn(file: string, names: readonly string[]): Lock | undefined {
-  const fd = openShared(file)
-  try {
-    if (names.every((name) => lockByte(fd, { place: placeOf(name), file, type: F_RDLCK }))) {
-      return { release: once(() => close(fd)) }
-    }
-  } catch (error) {
-    close(fd)
-    throw error
-  }
-  close(fd)
-  return undefined
+  return tryBytes(file, names, F_RDLCK)
 }
 
 /**
@@ -189,17 +171,30 @@ function flock(fd: number, file: string): boolean {
   })
 }
 
-function lockByte(
-  fd: number,
-  { place, file, type }: { readonly place: bigint; readonly file: string; readonly type: number },
-): boolean {
+/** The bytes of all these names, or undefined where somebody holds one of them in the way of `type`. */
+function tryBytes(file: string, names: readonly string[], type: number): Lock | undefined {
+  const fd = openShared(file)
+  try {
+    const isHeld = names.every((name) =>
+      isTaken(() => {
+        enter('fcntl', file)
+        check(libc.fcntl(fd, F_OFD_SETLK, rangeOf(name, type)), 'fcntl', file)
+      }),
+    )
+    if (isHeld) return { release: once(() => close(fd)) }
+  } catch (error) {
+    close(fd)
+    throw error
+  }
+  close(fd)
+  return undefined
+}
+
+function rangeOf(name: string, type: number): Buffer {
   const range = Buffer.alloc(FLOCK_BYTES)
   new Int16Array(range.buffer, range.byteOffset, 1)[0] = type
-  new BigInt64Array(range.buffer, range.byteOffset + 8, 2).set([place, 1n])
-  return isTaken(() => {
-    enter('fcntl', file)
-    check(libc.fcntl(fd, F_OFD_SETLK, range), 'fcntl', file)
-  })
+  new BigInt64Array(range.buffer, range.byteOffset + 8, 2).set([placeOf(name), 1n])
+  return range
 }
 
 /** False: somebody holds it. */

@@ -1,8 +1,10 @@
 /** Where a mount goes in the mounts before it: its `target`, which must not lead out of them. */
+
 import { toText } from '../bytes.js'
 import type { Mount } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { close, openat2, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS } from './files.js'
+import { O_PATH } from './libc.js'
 import { identityAt, isSameDirectory, isSameMount } from './mount-id.js'
 
 /** A relative path; '' at the root of the mounts before it. */
@@ -52,5 +54,3 @@ function refused({ type, target = '' }: Mount, why: string): VarveError {
     `${type}: mount in the mounts before it: the target ${toText(target)} ${why}`,
   )
 }
-
-const O_PATH = 0o10000000

@@ -1,7 +1,9 @@
 /** overlay's mount data: how it names directories (Documentation/filesystems/overlayfs.rst). */
+
 import { constants } from 'node:fs'
 import { VarveError } from '../errors.js'
 import { close, open, readlink } from './files.js'
+import { O_PATH } from './libc.js'
 
 export interface OverlayLayers {
   /** Uppermost first. Real paths, nothing escaped. */
@@ -117,5 +119,3 @@ function tooLong(layers: OverlayLayers, length: number): VarveError {
       'use a kernel that takes them one by one (6.7 or later), fewer layers or shorter paths',
   )
 }
-
-const O_PATH = 0o10000000

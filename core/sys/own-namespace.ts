@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 import { VarveError } from '../errors.js'
 import { close, open } from './files.js'
-import { check, libc, text } from './libc.js'
+import { check, libc, O_PATH, text } from './libc.js'
 import { callMount } from './mount-call.js'
 import { MS_PRIVATE, MS_REC } from './mount-options.js'
 import { enter } from './seam.js'
@@ -54,4 +54,3 @@ function goBack(namespace: number, root: number, here: number): void {
 }
 
 const CLONE_NEWNS = 0x20000
-const O_PATH = 0o10000000

@@ -1,9 +1,11 @@
 /** A driver's recipe performed: its mounts one after the other, all or none. Paths are byte strings. */
+
 import { toText } from '../bytes.js'
 import type { Mount } from '../driver.js'
 import { type ErrorCode, messageOf, VarveError } from '../errors.js'
 import { SysError } from './error.js'
 import { close, open } from './files.js'
+import { O_PATH } from './libc.js'
 import { callMount, letGo, mountAt, restrict } from './mount-call.js'
 import { parseWords } from './mount-options.js'
 import { innerTarget, openInside } from './mount-target.js'
@@ -148,4 +150,3 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOMEM: 'RESOURCE_EXHAUSTED',
   ENOSPC: 'RESOURCE_EXHAUSTED',
 }
-const O_PATH = 0o10000000

@@ -22,6 +22,7 @@ import {
   errno,
   kernel,
   libc,
+  O_PATH,
   text,
 } from './libc.js'
 import { enter } from './seam.js'
@@ -193,7 +194,6 @@ function reopen(parent: Level, child: Level): void {
 
 /** Descriptors kept open at once. */
 const OPEN_LEVELS = 64
-const O_PATH = 0o10000000
 const O_CLOEXEC = 0o2000000
 const RESOLVE_NO_XDEV = 0x01
 const DIRECTORY_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC

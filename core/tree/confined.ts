@@ -3,6 +3,7 @@
  * directory is opened by openat2(2) with RESOLVE_IN_ROOT and without symlinks, and its entries are reached through that
  * descriptor by a single name.
  */
+
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { baseOf, parentOf } from '../paths.js'
@@ -16,6 +17,7 @@ import {
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
 } from '../sys/files.js'
+import { O_PATH } from '../sys/libc.js'
 import { fstat, lstatAt, type Stat } from '../sys/stat.js'
 import {
   type Granted,
@@ -44,7 +46,6 @@ export interface Entered {
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 const READ = constants.O_RDONLY | constants.O_NONBLOCK
-const O_PATH = 0o10000000
 const RESOLVE_INSIDE = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 /** Only real directories below the root. */
 const RESOLVE_REAL = RESOLVE_INSIDE | RESOLVE_NO_SYMLINKS

@@ -5,16 +5,17 @@
  * What remains: a process killed meanwhile leaves the wider mode, others may see it, and a reader gets EACCES when another
  * one restores the mode of its directory. Afterwards only ctime shows it.
  */
+
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { chmod, close, open } from '../sys/files.js'
+import { O_PATH } from '../sys/libc.js'
 import { fstat, isSymlink } from '../sys/stat.js'
 
 /** The bits that reading takes. All readers must ask for the same: see above. */
 export const READ_FILE = 0o400
 export const READ_DIRECTORY = 0o500
 
-const O_PATH = 0o10000000
 export const PERMISSIONS = 0o7777
 /** Another reader may restore the mode in between. */
 const TRIES = 4
