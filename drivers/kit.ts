@@ -20,7 +20,7 @@ export { type LayerId, parseLayerId } from '../core/ids.js'
 export { type PackOptions, packChanges, packDifference } from '../core/pack/pack-changes.js'
 export { baseOf, join, parentOf } from '../core/paths.js'
 // The system: every call and command passes the seam of core/sys.
-export { detached } from '../core/sys/detached.js'
+export { detached } from '../core/sys/mount/detached.js'
 export { type RunFailure, type RunOptions, type RunResult, run, which } from '../core/sys/exec.js'
 export {
   chmod,
@@ -48,7 +48,7 @@ export {
   writeAll,
 } from '../core/sys/files.js'
 export { type Lock, lockIn, tryLockIn } from '../core/sys/lock.js'
-export { makeReadonly, makeWritable } from '../core/sys/mount.js'
+export { makeReadonly, makeWritable } from '../core/sys/mount/mount.js'
 export {
   fstat,
   isBlock,

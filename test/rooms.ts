@@ -67,6 +67,7 @@ export const FLOORS: readonly string[] = [
   'core/journal',
   // The foundation of all.
   'core/api',
+  'core/sys/mount',
   'core/sys',
   'core/driver.ts',
   'core/threads',

@@ -2,7 +2,7 @@
  * Table `mount`: where the store has mounted nodes, and how often each mount was asked for. No mount outlives a power cut,
  * so writing a row does not wait for the disk.
  */
-import type { MountIdentity } from '../sys/mount-id.js'
+import type { MountIdentity } from '../sys/mount/id.js'
 import type { NodeId } from './nodes.js'
 import type { Sql } from './sql.js'
 

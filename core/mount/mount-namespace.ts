@@ -1,7 +1,7 @@
 /** Mount namespaces by the processes in them, as /proc shows them. */
 import { errnoOf } from '../errors.js'
 import { readdir, readlink } from '../sys/files.js'
-import { type MountPoint, mountInfo } from '../sys/mount.js'
+import { type MountPoint, mountInfo } from '../sys/mount/mount.js'
 import { type Stat, stat } from '../sys/stat.js'
 
 export interface SeenMounts {

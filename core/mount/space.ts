@@ -10,7 +10,7 @@ import { fromText } from '../bytes.js'
 import type { MountRow } from '../db/mounts.js'
 import { errnoOf } from '../errors.js'
 import { realpath } from '../sys/files.js'
-import { bootId, type MountPoint, mountInfo } from '../sys/mount.js'
+import { bootId, type MountPoint, mountInfo } from '../sys/mount/mount.js'
 import { copyOf, findMount } from './match.js'
 import { currentNamespace, mountsOf, processesIn } from './mount-namespace.js'
 

@@ -4,7 +4,7 @@
  */
 import type { Driver } from '../driver.js'
 import type { LayerId } from '../ids.js'
-import { detached } from '../sys/detached.js'
+import { detached } from '../sys/mount/detached.js'
 import { close } from '../sys/files.js'
 import { openLayerRoot } from '../tree/confined.js'
 import type { Uses } from './uses.js'

@@ -11,7 +11,7 @@
 import type { Database } from '../db/database.js'
 import { ofLineage } from '../graph/rules.js'
 import type { LayerId } from '../ids.js'
-import { bootId } from '../sys/mount.js'
+import { bootId } from '../sys/mount/mount.js'
 import type { RecoverContext } from './context.js'
 
 export interface Orphans {

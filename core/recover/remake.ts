@@ -2,7 +2,7 @@
 import type { NodeRow } from '../db/nodes.js'
 import { isCode } from '../errors.js'
 import { optionsOf, REMADE } from '../graph/labels.js'
-import { bootId } from '../sys/mount.js'
+import { bootId } from '../sys/mount/mount.js'
 import { each, type RecoverContext } from './context.js'
 
 /**

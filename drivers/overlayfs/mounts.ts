@@ -1,6 +1,6 @@
 /** Recipes of overlay mounts. Paths are byte strings of real directories. */
 import type { Mount } from '../../core/driver.js'
-import { escapePath } from '../../core/sys/overlay-data.js'
+import { escapePath } from '../../core/sys/mount/overlay-data.js'
 import { type Features, readOnlyOptions, writableOptions } from './features.js'
 
 /** Lower directories in one mount: OVL_MAX_STACK of the kernel's fs/overlayfs. */

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import type { Mount, Probe } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
-import { detached } from '../../core/sys/detached.js'
+import { detached } from '../../core/sys/mount/detached.js'
 import {
   chmod,
   close,

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
-import { attach, unmount } from '../../core/sys/mount.js'
+import { attach, unmount } from '../../core/sys/mount/mount.js'
 
 export interface Places {
   /** Runs `use` with these mounts performed at a path of their own. */

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Mount } from '../../core/driver.js'
-import { attach, unmount } from '../../core/sys/mount.js'
+import { attach, unmount } from '../../core/sys/mount/mount.js'
 import type { SnapshotClient } from './containerd/snapshot-client.js'
 
 /** Keeps containerd's garbage collector from removing a snapshot that nothing refers to. */

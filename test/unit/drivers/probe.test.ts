@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Probe } from '../../../core/driver.js'
 import { selectDriver } from '../../../core/root/select.js'
-import { mountInfo } from '../../../core/sys/mount.js'
+import { mountInfo } from '../../../core/sys/mount/mount.js'
 import { drivers } from '../../../drivers/all.js'
 import { createDriverState } from '../../conformance/driver-state.js'
 

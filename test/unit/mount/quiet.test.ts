@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { attach, unmount } from '../../../core/sys/mount.js'
+import { attach, unmount } from '../../../core/sys/mount/mount.js'
 import { openNamespace } from '../../support/namespace.js'
 import { mountsBelow, onBench, problems, refusal, run, whySkip } from './bench.js'
 

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { withOpened } from '../../../core/root/open.js'
 import { openStore, type Store } from '../../../core/store.js'
-import { bootId } from '../../../core/sys/mount.js'
+import { bootId } from '../../../core/sys/mount/mount.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { altered } from '../store/altered.js'
 

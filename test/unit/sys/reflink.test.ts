@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { run, which } from '../../../core/sys/exec.js'
 import { close, ficlone, open, removeTree } from '../../../core/sys/files.js'
-import { attach } from '../../../core/sys/mount.js'
+import { attach } from '../../../core/sys/mount/mount.js'
 import { fsName, statfs } from '../../../core/sys/statfs.js'
 import { errno, scratch } from './scratch.js'
 

@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { removeTree } from '../../../core/sys/files.js'
-import { attach, unmount } from '../../../core/sys/mount.js'
+import { attach, unmount } from '../../../core/sys/mount/mount.js'
 import { errno, scratch } from './scratch.js'
 
 test('files, directories, links and missing paths are removed; the targets of links stay', (t) => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { removeTree } from '../../../core/sys/files.js'
-import { mountInfo, unmount } from '../../../core/sys/mount.js'
+import { mountInfo, unmount } from '../../../core/sys/mount/mount.js'
 
 export function scratch(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'varve-sys-'))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { describe, it } from 'node:test'
 import type { LayerId } from '../../../../core/ids.js'
-import { takesLowersSingly } from '../../../../core/sys/mount-tree.js'
+import { takesLowersSingly } from '../../../../core/sys/mount/tree.js'
 import { overlay } from '../../../../drivers/overlay/driver.js'
 import { type Bench, withBench } from '../bench.js'
 

@@ -1,15 +1,15 @@
 /** A driver's recipe performed: its mounts one after the other, all or none. Paths are byte strings. */
 
-import { toText } from '../bytes.js'
-import type { Mount } from '../driver.js'
-import { type ErrorCode, messageOf, VarveError } from '../errors.js'
-import { SysError } from './error.js'
-import { close, open } from './files.js'
-import { O_PATH } from './libc.js'
-import { callMount, letGo, mountAt, restrict } from './mount-call.js'
-import { parseWords } from './mount-options.js'
-import { innerTarget, openInside } from './mount-target.js'
-import { attachTree, mountTree } from './mount-tree.js'
+import { toText } from '../../bytes.js'
+import type { Mount } from '../../driver.js'
+import { type ErrorCode, messageOf, VarveError } from '../../errors.js'
+import { SysError } from '../error.js'
+import { close, open } from '../files.js'
+import { O_PATH } from '../libc.js'
+import { callMount, letGo, mountAt, restrict } from './call.js'
+import { parseWords } from './options.js'
+import { innerTarget, openInside } from './target.js'
+import { attachTree, mountTree } from './tree.js'
 
 export interface PerformOptions {
   /** What the directory is called in errors; '' where it needs no name. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseWords } from '../../../core/sys/mount-options.js'
-import { PAGE, parseLayers, withOnePage } from '../../../core/sys/overlay-data.js'
-import { randomRuns } from '../../support/seed.js'
-import { scratch } from './scratch.js'
+import { parseWords } from '../../../../core/sys/mount/options.js'
+import { PAGE, parseLayers, withOnePage } from '../../../../core/sys/mount/overlay-data.js'
+import { randomRuns } from '../../../support/seed.js'
+import { scratch } from '../scratch.js'
 
 const WORDS: readonly (readonly [options: string, expected: Partial<ReturnType<typeof parseWords>>])[] = [
   ['', { flags: 0, attributes: 0, cleared: 0, superFlags: [], data: [], propagation: 0 }],

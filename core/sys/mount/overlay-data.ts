@@ -1,9 +1,9 @@
 /** overlay's mount data: how it names directories (Documentation/filesystems/overlayfs.rst). */
 
 import { constants } from 'node:fs'
-import { VarveError } from '../errors.js'
-import { close, open, readlink } from './files.js'
-import { O_PATH } from './libc.js'
+import { VarveError } from '../../errors.js'
+import { close, open, readlink } from '../files.js'
+import { O_PATH } from '../libc.js'
 
 export interface OverlayLayers {
   /** Uppermost first. Real paths, nothing escaped. */

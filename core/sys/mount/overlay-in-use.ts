@@ -3,10 +3,10 @@
  * The kernel marks such a directory, and with `index=on` refuses it to another overlay
  * (Documentation/filesystems/overlayfs.rst, "Sharing and copying layers"). So this tries to mount one with it as a lower.
  */
-import { errnoOf, VarveError } from '../errors.js'
+import { errnoOf, VarveError } from '../../errors.js'
 import { detached } from './detached.js'
-import { close } from './files.js'
-import { ensureDirectory } from './lenient.js'
+import { close } from '../files.js'
+import { ensureDirectory } from '../lenient.js'
 import { escapePath } from './overlay-data.js'
 
 /** `scratch`: a directory that is used for nothing else. Undefined if this kernel or file system can't tell. */

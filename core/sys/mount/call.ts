@@ -1,11 +1,11 @@
 /** mount(2) and umount2(2): what kernels without the newer calls have, and what overlay without `lowerdir+` takes. */
-import { toText } from '../bytes.js'
-import type { Mount } from '../driver.js'
-import { VarveError } from '../errors.js'
-import { check, libc, longText, text } from './libc.js'
-import { isBind, isRecursive, MS_BIND, MS_REC, MS_REMOUNT, parseWords } from './mount-options.js'
+import { toText } from '../../bytes.js'
+import type { Mount } from '../../driver.js'
+import { VarveError } from '../../errors.js'
+import { check, libc, longText, text } from '../libc.js'
+import { isBind, isRecursive, MS_BIND, MS_REC, MS_REMOUNT, parseWords } from './options.js'
 import { PAGE, parseLayers, withOnePage } from './overlay-data.js'
-import { enter } from './seam.js'
+import { enter } from '../seam.js'
 
 export interface MountCall {
   readonly source?: string

@@ -1,13 +1,13 @@
 /** Mounts: a driver's recipes performed, and what is mounted here. Paths are byte strings. */
 import { readFileSync } from 'node:fs'
-import type { Mount } from '../driver.js'
-import { SysError } from './error.js'
+import type { Mount } from '../../driver.js'
+import { SysError } from '../error.js'
 import { setReadonly } from './fs-context.js'
-import { check, EAGAIN, errno, libc, text } from './libc.js'
-import { callMount } from './mount-call.js'
-import { MS_BIND, MS_RDONLY, MS_REMOUNT } from './mount-options.js'
+import { check, EAGAIN, errno, libc, text } from '../libc.js'
+import { callMount } from './call.js'
+import { MS_BIND, MS_RDONLY, MS_REMOUNT } from './options.js'
 import { perform } from './perform.js'
-import { enter } from './seam.js'
+import { enter } from '../seam.js'
 
 export interface MountPoint {
   readonly id: number

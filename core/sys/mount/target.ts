@@ -1,11 +1,11 @@
 /** Where a mount goes in the mounts before it: its `target`, which must not lead out of them. */
 
-import { toText } from '../bytes.js'
-import type { Mount } from '../driver.js'
-import { errnoOf, VarveError } from '../errors.js'
-import { close, openat2, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS } from './files.js'
-import { O_PATH } from './libc.js'
-import { identityAt, isSameDirectory, isSameMount } from './mount-id.js'
+import { toText } from '../../bytes.js'
+import type { Mount } from '../../driver.js'
+import { errnoOf, VarveError } from '../../errors.js'
+import { close, openat2, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS } from '../files.js'
+import { O_PATH } from '../libc.js'
+import { identityAt, isSameDirectory, isSameMount } from './id.js'
 
 /** A relative path; '' at the root of the mounts before it. */
 export function innerTarget({ target = '' }: Mount): string {

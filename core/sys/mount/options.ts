@@ -1,5 +1,5 @@
 /** The words of an fstab line as what mount(2) and the newer calls take (include/uapi/linux/mount.h). */
-import type { Mount } from '../driver.js'
+import type { Mount } from '../../driver.js'
 
 export interface MountWords {
   /** MS_* for mount(2). */

@@ -1,11 +1,11 @@
 /** The thread of detached.ts: a tree of mounts, made where nobody else sees it. */
 import { constants } from 'node:fs'
-import type { Mount } from '../driver.js'
-import { VarveError } from '../errors.js'
-import { serve } from '../threads/worker.js'
-import { openAt } from './files.js'
-import { AT_FDCWD, O_PATH } from './libc.js'
-import { copyTree } from './mount-tree.js'
+import type { Mount } from '../../driver.js'
+import { VarveError } from '../../errors.js'
+import { serve } from '../../threads/worker.js'
+import { openAt } from '../files.js'
+import { AT_FDCWD, O_PATH } from '../libc.js'
+import { copyTree } from './tree.js'
 import { inOwnNamespace } from './own-namespace.js'
 import { explained, perform } from './perform.js'
 

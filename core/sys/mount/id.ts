@@ -1,8 +1,8 @@
 /** What a path leads into, by the kernel's numbers instead of by names. Paths are byte strings. */
-import { errnoOf } from '../errors.js'
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, check, libc, text } from './libc.js'
-import { enter } from './seam.js'
-import { lstat } from './stat.js'
+import { errnoOf } from '../../errors.js'
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, check, libc, text } from '../libc.js'
+import { enter } from '../seam.js'
+import { lstat } from '../stat.js'
 
 /** Of a mount, as it is seen by whoever looks at its root. */
 export interface MountIdentity {

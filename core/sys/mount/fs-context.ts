@@ -3,11 +3,11 @@
  * nowhere yet.
  */
 import { constants } from 'node:fs'
-import { closeRaw } from './directory.js'
-import { SysError } from './error.js'
-import { close, open, read } from './files.js'
-import { AT_FDCWD, check, EINVAL, ENOSYS, errno, kernel, text, text2 } from './libc.js'
-import { type Call, enter } from './seam.js'
+import { closeRaw } from '../directory.js'
+import { SysError } from '../error.js'
+import { close, open, read } from '../files.js'
+import { AT_FDCWD, check, EINVAL, ENOSYS, errno, kernel, text, text2 } from '../libc.js'
+import { type Call, enter } from '../seam.js'
 
 /** Bytes of a string that fsconfig(2) takes, with the NUL. */
 export const FSCONFIG_STRING = 256

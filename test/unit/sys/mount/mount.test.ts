@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import type { Mount } from '../../../core/driver.js'
-import { readdir } from '../../../core/sys/files.js'
-import * as mounts from '../../../core/sys/mount.js'
-import { takesLowersSingly } from '../../../core/sys/mount-tree.js'
-import { arm, counts } from '../../../core/sys/seam.js'
-import { lstat } from '../../../core/sys/stat.js'
-import { openDescriptors } from '../../support/descriptors.js'
-import { errno, scratch } from './scratch.js'
+import type { Mount } from '../../../../core/driver.js'
+import { readdir } from '../../../../core/sys/files.js'
+import * as mounts from '../../../../core/sys/mount/mount.js'
+import { takesLowersSingly } from '../../../../core/sys/mount/tree.js'
+import { arm, counts } from '../../../../core/sys/seam.js'
+import { lstat } from '../../../../core/sys/stat.js'
+import { openDescriptors } from '../../../support/descriptors.js'
+import { errno, scratch } from '../scratch.js'
 
 /** Both ways to mount: the newer calls and mount(2). */
 const WAYS = [

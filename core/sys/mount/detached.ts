@@ -1,15 +1,15 @@
 /** Mounts that are attached nowhere: a tree of them that is reached by one descriptor, and gone with it. */
-import type { Mount } from '../driver.js'
-import { errnoOf, VarveError } from '../errors.js'
-import { close } from './files.js'
-import { isPropagation } from './mount-options.js'
-import { innerTarget, openInside } from './mount-target.js'
-import { attachTree, mountTree } from './mount-tree.js'
+import type { Mount } from '../../driver.js'
+import { errnoOf, VarveError } from '../../errors.js'
+import { close } from '../files.js'
+import { isPropagation } from './options.js'
+import { innerTarget, openInside } from './target.js'
+import { attachTree, mountTree } from './tree.js'
 import { explained, nameOf, noMounts } from './perform.js'
 
 /**
  * What `attach` of mount.ts would make visible, attached nowhere: reachable at `/proc/self/fd/N/…`, by the `At` calls and by
- * `enterJail(fd)`, gone when `fd` is closed (`close` of files.ts) or the process ends. Mounts before the last one without a
+ * `enterJail(fd)`, gone when `fd` is closed (`close` of core/sys/files.ts) or the process ends. Mounts before the last one without a
  * target of its own are hidden by that, and not made. Words on propagation mean nothing here.
  * @throws VarveError as `attach` does, and INVALID_ARGUMENT where all of them have a target
  */
@@ -20,7 +20,7 @@ export async function detached(mounts: readonly Mount[]): Promise<{ readonly fd:
 
 /** The same by a thread that makes the tree in a mount namespace of its own, as older kernels need it. */
 export async function detachedInThread(mounts: readonly Mount[]): Promise<number> {
-  const { runInWorker } = await import('../threads/worker.js')
+  const { runInWorker } = await import('../../threads/worker.js')
   return runInWorker(new URL('./detached-worker.js', import.meta.url), visibleOf(mounts))
 }
 
