@@ -1,7 +1,7 @@
 /** Changes at the cost of the change: the kernel compares the two trees' metadata, and sends what differs. */
 import { toText } from '../../core/bytes.js'
 import type { Change } from '../../core/driver.js'
-import { subvolumeInfo } from '../../core/sys/btrfs.js'
+import { subvolumeInfo } from './ioctls.js'
 import { closeEach } from '../../core/sys/close-all.js'
 import { close } from '../../core/sys/files.js'
 import { closeAtExit, pipe } from '../../core/sys/pipe.js'

@@ -16,7 +16,7 @@ import {
   qgroupNumbers,
   setReadonly,
   subvolumeInfo,
-} from '../../core/sys/btrfs.js'
+} from './ioctls.js'
 import { chmod } from '../../core/sys/files.js'
 import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'

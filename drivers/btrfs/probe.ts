@@ -2,7 +2,7 @@
 import { toText } from '../../core/bytes.js'
 import type { Host, Probe } from '../../core/driver.js'
 import { errnoOf, messageOf } from '../../core/errors.js'
-import { createSnapshot, createSubvolume, hasQuota, setReadonly } from '../../core/sys/btrfs.js'
+import { createSnapshot, createSubvolume, hasQuota, setReadonly } from './ioctls.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { withTemporary } from '../temporary.js'
 import { removeAny } from './subvolumes.js'

@@ -6,7 +6,7 @@
 import type { Change } from '../../core/driver.js'
 import { pack } from '../../core/pack/pack.js'
 import { type PackOptions, packChanges } from '../../core/pack/pack-changes.js'
-import { sendInPool } from '../../core/sys/btrfs.js'
+import { sendInPool } from './ioctls.js'
 import { closeEach } from '../../core/sys/close-all.js'
 import { close, read } from '../../core/sys/files.js'
 import { pipe } from '../../core/sys/pipe.js'

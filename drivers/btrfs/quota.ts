@@ -1,6 +1,6 @@
 /** `size` of a layer: a limit on what its subvolume refers to, the parent's content included (as Docker's on btrfs). */
 import { VarveError } from '../../core/errors.js'
-import { enableQuota, hasQuota, limitSubvolume } from '../../core/sys/btrfs.js'
+import { enableQuota, hasQuota, limitSubvolume } from './ioctls.js'
 
 /** `10G`, `512M`, bytes. @throws VarveError INVALID_ARGUMENT */
 export function parseSize(option: string, text: string): number {

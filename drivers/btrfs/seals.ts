@@ -5,7 +5,7 @@
  */
 import type { DriverState } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'
-import { subvolumeInfo } from '../../core/sys/btrfs.js'
+import { subvolumeInfo } from './ioctls.js'
 
 export interface Seals {
   /** The subvolume at `path` is now as it shall stay. `size`: the limit that it had while it was writable. */

@@ -9,7 +9,7 @@
 import type { Change } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
 import { join, parentOf } from '../../core/paths.js'
-import { inodePaths, PLACEHOLDER_INODE, SUBVOLUME_INODE } from '../../core/sys/btrfs.js'
+import { inodePaths, PLACEHOLDER_INODE, SUBVOLUME_INODE } from './ioctls.js'
 import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'

@@ -1,6 +1,6 @@
 /** A thread that the kernel holds until all of a send stream is written; the pipe's other end is read elsewhere. */
 import { constants } from 'node:fs'
-import { send } from '../../core/sys/btrfs.js'
+import { send } from './ioctls.js'
 import { close, open } from '../../core/sys/files.js'
 import { serve } from '../../core/threads/worker.js'
 import { type Refusal, refusalOf } from './refusal.js'

@@ -11,7 +11,7 @@ import {
   SUBVOLUME_INODE,
   setReadonly,
   subvolumeInfo,
-} from '../../core/sys/btrfs.js'
+} from './ioctls.js'
 import { close, readdir, removeTree } from '../../core/sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
 import { statfs } from '../../core/sys/statfs.js'

@@ -3,7 +3,7 @@ import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Change } from '../../../../core/driver.js'
-import { send, subvolumeInfo } from '../../../../core/sys/btrfs.js'
+import { send, subvolumeInfo } from '../../../../drivers/btrfs/ioctls.js'
 import { crc32c } from '../../../../drivers/btrfs/crc32c.js'
 import { confirm } from '../../../../drivers/btrfs/send-changes.js'
 import { createReplay } from '../../../../drivers/btrfs/send-replay.js'

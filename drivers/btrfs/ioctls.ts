@@ -4,10 +4,10 @@
  */
 import { constants } from 'node:fs'
 import { basename, dirname } from 'node:path/posix'
-import { SysError } from './error.js'
-import { close, open } from './files.js'
-import { addressOf, check, EINVAL, ENAMETOOLONG, ENOENT, errno, ioctlInPool, libc } from './libc.js'
-import { type Call, enter } from './seam.js'
+import { SysError } from '../../core/sys/error.js'
+import { close, open } from '../../core/sys/files.js'
+import { addressOf, check, EINVAL, ENAMETOOLONG, ENOENT, errno, ioctlInPool, libc } from '../../core/sys/libc.js'
+import { type Call, enter } from '../../core/sys/seam.js'
 
 export interface SubvolumeInfo {
   /** The number of its tree; in qgroups `0/ID`. */
