@@ -19,8 +19,6 @@ export { type HealedTree, type HealOptions, healTree } from '../core/heal/heal.j
 export { type LayerId, parseLayerId } from '../core/ids.js'
 export { type PackOptions, packChanges, packDifference } from '../core/pack/pack-changes.js'
 export { baseOf, join, parentOf } from '../core/paths.js'
-// The system: every call and command passes the seam of core/sys.
-export { detached } from '../core/sys/mount/detached.js'
 export { type RunFailure, type RunOptions, type RunResult, run, which } from '../core/sys/exec.js'
 export {
   chmod,
@@ -48,6 +46,8 @@ export {
   writeAll,
 } from '../core/sys/files.js'
 export { type Lock, lockIn, tryLockIn } from '../core/sys/lock.js'
+// The system: every call and command passes the seam of core/sys.
+export { detached } from '../core/sys/mount/detached.js'
 export { makeReadonly, makeWritable } from '../core/sys/mount/mount.js'
 export {
   fstat,

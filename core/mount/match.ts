@@ -1,6 +1,7 @@
 /** Finds a mount, or a copy of it, in a list of the kernel's by its numbers. Paths are byte strings. */
-import type { MountPoint } from '../sys/mount/mount.js'
+
 import { identityAt, isSameDirectory, isSameMount, type MountIdentity } from '../sys/mount/id.js'
+import type { MountPoint } from '../sys/mount/mount.js'
 
 /** The mount itself. `root` is where the list's paths begin: `/proc/PID/root` for another process's. */
 export function findMount(

@@ -1,10 +1,10 @@
 /** The places below `mnt/` where layers are mounted by their driver's recipe. Paths are byte strings. */
 import type { Mount } from '../driver.js'
 import { errnoOf, isCode } from '../errors.js'
-import { detached } from '../sys/mount/detached.js'
 import { close, mkdir, rmdir } from '../sys/files.js'
-import { attach, makeWritable, mountInfo, unmount, unmountForGood } from '../sys/mount/mount.js'
+import { detached } from '../sys/mount/detached.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount/id.js'
+import { attach, makeWritable, mountInfo, unmount, unmountForGood } from '../sys/mount/mount.js'
 import { isDirectory, lstat } from '../sys/stat.js'
 import { currentNamespace, otherNamespaces } from './mount-namespace.js'
 

@@ -4,8 +4,8 @@
  */
 import type { Driver } from '../driver.js'
 import type { LayerId } from '../ids.js'
-import { detached } from '../sys/mount/detached.js'
 import { close } from '../sys/files.js'
+import { detached } from '../sys/mount/detached.js'
 import { openLayerRoot } from '../tree/confined.js'
 import type { Uses } from './uses.js'
 

@@ -7,8 +7,8 @@ import type { NodeRow } from '../db/nodes.js'
 import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
 import { createMountSpace, IN_PLACE, isMountPoint } from '../mount/space.js'
 import { readdir } from '../sys/files.js'
-import { bootId, mountInfo, unmount } from '../sys/mount/mount.js'
 import { identityAt } from '../sys/mount/id.js'
+import { bootId, mountInfo, unmount } from '../sys/mount/mount.js'
 import { each, type RecoverContext } from './context.js'
 
 /** Rows, mounts and mount points, in that order; then layers that are active but unused. */

@@ -1,8 +1,8 @@
 /** Layers compared: each as a read-only tree, by the kernel where that is possible, else by a walk of both. */
 import type { Change, DriverContext } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'
-import { isReadonly } from './ioctls.js'
 import { openTemporary } from '../temporary.js'
+import { isReadonly } from './ioctls.js'
 import { type CompareOptions, nativeChanges, walkedChanges } from './native.js'
 import { snapshotsOf } from './subvolumes.js'
 

@@ -6,7 +6,16 @@ import { constants } from 'node:fs'
 import { basename, dirname } from 'node:path/posix'
 import { SysError } from '../../core/sys/error.js'
 import { close, open } from '../../core/sys/files.js'
-import { addressOf, check, EINVAL, ENAMETOOLONG, ENOENT, errno, ioctlInPool, libc } from '../../core/sys/libc.js'
+import {
+  addressOf,
+  check,
+  EINVAL,
+  ENAMETOOLONG,
+  ENOENT,
+  errno,
+  ioctlInPool,
+  libc,
+} from '../../core/sys/libc.js'
 import { type Call, enter } from '../../core/sys/seam.js'
 
 export interface SubvolumeInfo {

@@ -7,16 +7,6 @@ import type { Change, Driver, DriverContext } from '../../core/driver.js'
 import { errnoOf, VarveError } from '../../core/errors.js'
 import { healTree } from '../../core/heal/heal.js'
 import type { LayerId } from '../../core/ids.js'
-import {
-  createSnapshot,
-  hasQuota,
-  isReadonly,
-  limitSubvolume,
-  qgroupLimit,
-  qgroupNumbers,
-  setReadonly,
-  subvolumeInfo,
-} from './ioctls.js'
 import { chmod } from '../../core/sys/files.js'
 import { lstatAt, lstatOrUndefined } from '../../core/sys/stat.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
@@ -27,6 +17,16 @@ import { layersIn, makeIfMissing, makeWhole, purge, removeWhole, replaceWhole } 
 import { usageOf } from '../usage.js'
 import { applyToCopy, applyToEmpty } from './apply.js'
 import { createComparing } from './comparing.js'
+import {
+  createSnapshot,
+  hasQuota,
+  isReadonly,
+  limitSubvolume,
+  qgroupLimit,
+  qgroupNumbers,
+  setReadonly,
+  subvolumeInfo,
+} from './ioctls.js'
 import { packQuickly } from './quick.js'
 import { limit, limitOf, parseSize } from './quota.js'
 import { createSeals } from './seals.js'

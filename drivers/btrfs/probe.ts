@@ -2,9 +2,9 @@
 import { toText } from '../../core/bytes.js'
 import type { Host, Probe } from '../../core/driver.js'
 import { errnoOf, messageOf } from '../../core/errors.js'
-import { createSnapshot, createSubvolume, hasQuota, setReadonly } from './ioctls.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { withTemporary } from '../temporary.js'
+import { createSnapshot, createSubvolume, hasQuota, setReadonly } from './ioctls.js'
 import { removeAny } from './subvolumes.js'
 
 export async function probe(host: Host): Promise<Probe> {

@@ -9,7 +9,6 @@
 import type { Change } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
 import { join, parentOf } from '../../core/paths.js'
-import { inodePaths, PLACEHOLDER_INODE, SUBVOLUME_INODE } from './ioctls.js'
 import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'
@@ -17,6 +16,7 @@ import { createLinkGroups, sameStat } from '../../core/tree/compare.js'
 import { at, lstatAtOrUndefined, openDirectory, openTree, type Tree } from '../../core/tree/confined.js'
 import { sameContent } from '../../core/tree/content.js'
 import { walk } from '../../core/tree/walk.js'
+import { inodePaths, PLACEHOLDER_INODE, SUBVOLUME_INODE } from './ioctls.js'
 import type { Candidate } from './send-replay.js'
 
 /** What is known of a candidate. */

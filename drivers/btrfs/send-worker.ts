@@ -1,8 +1,8 @@
 /** A thread that the kernel holds until all of a send stream is written; the pipe's other end is read elsewhere. */
 import { constants } from 'node:fs'
-import { send } from './ioctls.js'
 import { close, open } from '../../core/sys/files.js'
 import { serve } from '../../core/threads/worker.js'
+import { send } from './ioctls.js'
 import { type Refusal, refusalOf } from './refusal.js'
 
 export interface SendJob {

@@ -1,6 +1,12 @@
 /** Subvolumes as layers and as temporaries: made, found and taken apart. */
 import { errnoOf } from '../../core/errors.js'
 import { parentOf } from '../../core/paths.js'
+import { close, readdir, removeTree } from '../../core/sys/files.js'
+import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
+import { statfs } from '../../core/sys/statfs.js'
+import { at, openDirectory, openTree } from '../../core/tree/confined.js'
+import { walk } from '../../core/tree/walk.js'
+import type { Kind } from '../temporary.js'
 import {
   childSubvolumes,
   createSnapshot,
@@ -12,12 +18,6 @@ import {
   setReadonly,
   subvolumeInfo,
 } from './ioctls.js'
-import { close, readdir, removeTree } from '../../core/sys/files.js'
-import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
-import { statfs } from '../../core/sys/statfs.js'
-import { at, openDirectory, openTree } from '../../core/tree/confined.js'
-import { walk } from '../../core/tree/walk.js'
-import type { Kind } from '../temporary.js'
 
 export const EMPTY_SUBVOLUMES: Kind = { make: createSubvolume, remove: removeAny }
 

@@ -4,8 +4,8 @@
  */
 import type { DriverContext } from '../../core/driver.js'
 import type { LayerId } from '../../core/ids.js'
-import { detached } from '../../core/sys/mount/detached.js'
 import { close } from '../../core/sys/files.js'
+import { detached } from '../../core/sys/mount/detached.js'
 import type { Features } from '../overlayfs/features.js'
 import { readOnlyMount } from '../overlayfs/mounts.js'
 import { ancestorsOn, type Layout } from './layout.js'

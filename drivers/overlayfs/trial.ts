@@ -2,7 +2,6 @@
 import { constants } from 'node:fs'
 import type { Mount, Probe } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
-import { detached } from '../../core/sys/mount/detached.js'
 import {
   chmod,
   close,
@@ -16,6 +15,7 @@ import {
   unlink,
   writeAll,
 } from '../../core/sys/files.js'
+import { detached } from '../../core/sys/mount/detached.js'
 import { isChar, lstat, lstatOrUndefined } from '../../core/sys/stat.js'
 import type { Features } from './features.js'
 import { readOnlyMount, writableMount } from './mounts.js'

@@ -3,9 +3,9 @@ import { toText } from '../../bytes.js'
 import type { Mount } from '../../driver.js'
 import { VarveError } from '../../errors.js'
 import { check, libc, longText, text } from '../libc.js'
+import { enter } from '../seam.js'
 import { isBind, isRecursive, MS_BIND, MS_REC, MS_REMOUNT, parseWords } from './options.js'
 import { PAGE, parseLayers, withOnePage } from './overlay-data.js'
-import { enter } from '../seam.js'
 
 export interface MountCall {
   readonly source?: string

@@ -5,9 +5,9 @@ import { VarveError } from '../../errors.js'
 import { serve } from '../../threads/worker.js'
 import { openAt } from '../files.js'
 import { AT_FDCWD, O_PATH } from '../libc.js'
-import { copyTree } from './tree.js'
 import { inOwnNamespace } from './own-namespace.js'
 import { explained, perform } from './perform.js'
+import { copyTree } from './tree.js'
 
 /**
  * The mounts are attached on top of the root directory, from where `..` leads to them. Nothing is hidden by them: every

@@ -3,9 +3,9 @@ import type { Mount } from '../../driver.js'
 import { errnoOf, VarveError } from '../../errors.js'
 import { close } from '../files.js'
 import { isPropagation } from './options.js'
+import { explained, nameOf, noMounts } from './perform.js'
 import { innerTarget, openInside } from './target.js'
 import { attachTree, mountTree } from './tree.js'
-import { explained, nameOf, noMounts } from './perform.js'
 
 /**
  * What `attach` of mount.ts would make visible, attached nowhere: reachable at `/proc/self/fd/N/…`, by the `At` calls and by

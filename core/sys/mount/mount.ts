@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs'
 import type { Mount } from '../../driver.js'
 import { SysError } from '../error.js'
-import { setReadonly } from './fs-context.js'
 import { check, EAGAIN, errno, libc, text } from '../libc.js'
+import { enter } from '../seam.js'
 import { callMount } from './call.js'
+import { setReadonly } from './fs-context.js'
 import { MS_BIND, MS_RDONLY, MS_REMOUNT } from './options.js'
 import { perform } from './perform.js'
-import { enter } from '../seam.js'
 
 export interface MountPoint {
   readonly id: number

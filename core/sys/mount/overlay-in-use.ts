@@ -4,9 +4,9 @@
  * (Documentation/filesystems/overlayfs.rst, "Sharing and copying layers"). So this tries to mount one with it as a lower.
  */
 import { errnoOf, VarveError } from '../../errors.js'
-import { detached } from './detached.js'
 import { close } from '../files.js'
 import { ensureDirectory } from '../lenient.js'
+import { detached } from './detached.js'
 import { escapePath } from './overlay-data.js'
 
 /** `scratch`: a directory that is used for nothing else. Undefined if this kernel or file system can't tell. */

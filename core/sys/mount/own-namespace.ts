@@ -4,9 +4,9 @@ import { isMainThread } from 'node:worker_threads'
 import { VarveError } from '../../errors.js'
 import { close, open } from '../files.js'
 import { check, libc, O_PATH, text } from '../libc.js'
+import { enter } from '../seam.js'
 import { callMount } from './call.js'
 import { MS_PRIVATE, MS_REC } from './options.js'
-import { enter } from '../seam.js'
 
 /**
  * Runs `make`, which is synchronous and gives a descriptor, in a copy of this thread's mount namespace, which goes with all

@@ -5,6 +5,8 @@
 import type { Mount } from '../../driver.js'
 import { closeRaw } from '../directory.js'
 import { SysError } from '../error.js'
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, check, ENOSYS, errno, kernel, text } from '../libc.js'
+import { enter } from '../seam.js'
 import {
   configure,
   configureDirectory,
@@ -13,10 +15,8 @@ import {
   mountContext,
   takesKeys,
 } from './fs-context.js'
-import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, check, ENOSYS, errno, kernel, text } from '../libc.js'
 import { isBind, isRecursive, type MountWords, MS_PRIVATE, parseWords } from './options.js'
 import { parseLayers } from './overlay-data.js'
-import { enter } from '../seam.js'
 
 /**
  * A descriptor of the mount, which is private; undefined where it takes mount(2): this kernel lacks the calls, overlay has

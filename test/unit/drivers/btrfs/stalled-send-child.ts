@@ -1,9 +1,9 @@
 /** For stalled-send.test.ts: ends while the kernel is sending, as a second signal ends the command. */
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
-import { subvolumeInfo } from '../../../../drivers/btrfs/ioctls.js'
 import { closeAtExit, pipe } from '../../../../core/sys/pipe.js'
 import { runInWorker } from '../../../../core/threads/worker.js'
+import { subvolumeInfo } from '../../../../drivers/btrfs/ioctls.js'
 import { nativeChanges } from '../../../../drivers/btrfs/native.js'
 
 const [old = '', now = '', when = ''] = process.argv.slice(2)
