@@ -1,6 +1,7 @@
 /** Mounts that are attached nowhere: a tree of them that is reached by one descriptor, and gone with it. */
 import type { Mount } from '../../driver.js'
 import { errnoOf, VarveError } from '../../errors.js'
+import { runInWorker } from '../../threads/worker.js'
 import { close } from '../files.js'
 import { isPropagation } from './options.js'
 import { explained, nameOf, noMounts } from './perform.js'
@@ -20,7 +21,6 @@ export async function detached(mounts: readonly Mount[]): Promise<{ readonly fd:
 
 /** The same by a thread that makes the tree in a mount namespace of its own, as older kernels need it. */
 export async function detachedInThread(mounts: readonly Mount[]): Promise<number> {
-  const { runInWorker } = await import('../../threads/worker.js')
   return runInWorker(new URL('./detached-worker.js', import.meta.url), visibleOf(mounts))
 }
 
