@@ -1,6 +1,6 @@
 /** Compares the rows of mounts with the kernel's own list. */
 import { toText } from '../bytes.js'
-import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
+import { isMountPointElsewhere, ownPlaceOf, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
 import { createMountSpace, isMountPoint } from '../mount/space.js'
 import { readdir } from '../sys/files.js'
 import { type CheckContext, isAsked, type Problem } from './problem.js'
@@ -31,7 +31,7 @@ export function* checkMounts(context: CheckContext): Generator<Problem, void> {
   }
   if (context.only !== undefined) return
   for (const name of readdir(`${root}/mnt`)) {
-    const path = `${root}/mnt/${name}`
+    const path = ownPlaceOf(root, name)
     const isKnown = () => {
       const node = db.nodes.byLayer(name)
       return node !== undefined && db.mounts.own(node.id) !== undefined

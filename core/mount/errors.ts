@@ -1,4 +1,4 @@
-/** What is said where a layer can't be mounted or unmounted. */
+/** The errors of mounting and unmounting a layer. */
 import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Driver } from '../driver.js'

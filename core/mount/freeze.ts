@@ -22,9 +22,9 @@ export interface FreezeContext {
 
 export interface Freeze {
   /**
-   * The caller holds the layer's lock. Gives what undoes it, where the commit fails: but not for a layer that the driver has
-   * sealed by then, which is written to again after the next mount. @throws VarveError FAILED_PRECONDITION where a file is
-   * open for writing
+   * The caller holds the layer's lock. Returns the undo for a commit that fails; it does nothing once the driver has sealed
+   * the layer, which the next mount makes writable again. @throws VarveError FAILED_PRECONDITION where a file is open for
+   * writing
    */
   freeze(row: NodeRow): Promise<() => Promise<void>>
 }

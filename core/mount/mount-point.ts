@@ -9,15 +9,14 @@ import { isDirectory, lstat } from '../sys/stat.js'
 import { currentNamespace, otherNamespaces } from './mount-namespace.js'
 
 /**
- * Unmounts a layer that nobody counts any more. Where it has a file system to itself, it can't be written to afterwards
- * through a copy of the mount either, elsewhere or in another mount namespace; a bind of a directory has none, and there it
- * can, and false is given.
+ * Unmounts a layer whose count is 0. If it has a file system to itself, copies of the mount elsewhere, or in another mount
+ * namespace, can't be written to afterwards either. Returns false for a bind of a directory: a copy of that still can.
  * @throws SysError: EBUSY where it is in use: nothing has changed then; EINVAL, ENOENT where nothing is mounted there
  */
 export function unmountLayer(target: string): boolean {
   const all = mountInfo()
   const mount = all.findLast((each) => each.target === target)
-  // Who else has a part in it? What is no layer's own must never become read-only.
+  // A file system that is not the layer's alone must never become read-only.
   const isShared = all.some(
     (each) => each !== mount && each.major === mount?.major && each.minor === mount.minor,
   )
@@ -28,9 +27,14 @@ export function unmountLayer(target: string): boolean {
   return isWhole
 }
 
+/** The store's own place for a layer. */
+export function ownPlaceOf(root: string, layer: string): string {
+  return `${root}/mnt/${layer}`
+}
+
 /**
- * Attaches a layer's mounts. The file system of a device is one, however often it is mounted: while somebody reads it, it
- * lives on, read-only since {@link unmountLayer} made it so, and is to be writable again. @throws VarveError
+ * Attaches a layer's mounts. Where a reader keeps the file system of a device alive, it is still read-only from the last
+ * {@link unmountLayer}, however it is mounted now; so it is made writable first. @throws VarveError
  */
 export async function attachLayer(mounts: readonly Mount[], place: string): Promise<void> {
   try {

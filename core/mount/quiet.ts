@@ -1,11 +1,11 @@
 /**
- * That nobody can write to a layer which is about to be committed. The store's own mounts are unmounted or read-only by
- * then (core/graph/rules.ts, freeze.ts), which says nothing of copies of them in other mount namespaces or at other paths, of
- * what an engine or an admin mounted, or of a mount that was unmounted lazily.
+ * Proves that nobody can write to a layer which is about to be committed. The store's own mounts are unmounted or read-only by
+ * then (core/graph/rules.ts, freeze.ts); copies of them in other mount namespaces or at other paths, mounts by an engine or an
+ * admin, and mounts that were unmounted lazily may still be writable.
  *
- * An overlay's upper directory tells by itself whether an overlay lives on it. A layer that is a plain directory or a
- * subvolume tells nothing; there the mounts of every namespace are looked at, and, where the whole layer is read anyway, each
- * of its files. What a process does in the driver's own directories, without a mount, is seen only by the latter.
+ * The kernel says whether an overlay lives on an upper directory. For a plain directory or a subvolume the mounts of every
+ * namespace are examined, and, where the whole layer is read anyway, each of its files: only these show a process that works
+ * in the driver's own directories without a mount. For a file system of the layer's own its mounts are examined, not its files.
  */
 import { setTimeout } from 'node:timers/promises'
 import { toText } from '../bytes.js'

@@ -1,10 +1,10 @@
 /**
- * Which mounts are there, as far as this process can see. A mount lives in a mount namespace of one boot, so a row of
- * table `mount` says both: `<boot id> <namespace>`. Which one it is there the kernel's numbers tell, never its path: that
- * changes with the directories above it, and one mount shows at as many paths as its root is bound to.
+ * The mounts that this process can see. A mount lives in a mount namespace of one boot, so a row of table `mount` has both:
+ * `<boot id> <namespace>`. The kernel's numbers identify the mount in there, never its path, which changes with the directories
+ * above it; and one mount shows at as many paths as its root is bound to.
  *
- * Without root a layer that is one directory is handed out in its place, with no mount at all: `in place`, for as long as
- * there is the layer.
+ * Without root a layer that is one directory is handed out as it is, without a mount: `in place`, for as long as the layer
+ * exists.
  */
 import { fromText } from '../bytes.js'
 import type { MountRow } from '../db/mounts.js'
@@ -14,15 +14,15 @@ import { bootId, type MountPoint, mountInfo } from '../sys/mount/mount.js'
 import { copyOf, findMount } from './match.js'
 import { currentNamespace, mountsOf, processesIn } from './mount-namespace.js'
 
-/** The mounts as they were when one of these was first asked for: make a new one for each look. */
+/** The mounts as of the first question: make a new one for each look. */
 export interface MountSpace {
   /** Of this process, for new rows. */
   readonly id: string
-  /** Where the row's mount is for this process to use, by its name of today: a byte string; undefined where it is not. */
+  /** The path of the row's mount in this process now, a byte string; undefined where it is not mounted here. */
   placeOf(row: MountRow): string | undefined
-  /** Whether the row's mount is there; one in another living namespace is believed. */
+  /** Whether the row's mount exists; a row of another living namespace is believed. */
   isMounted(row: MountRow): boolean
-  /** A process of the other living namespace that the row's mount is in; undefined where it is in none. */
+  /** A process in the other living namespace that has the row's mount; undefined where there is none. */
   strangerOf(row: MountRow): number | undefined
 }
 

@@ -1,4 +1,4 @@
-/** Where somebody wants a layer mounted, or had it mounted. Targets are text. */
+/** The targets of `mount` and `umount`, as text. */
 import { asText, fromText, toText } from '../bytes.js'
 import type { Database } from '../db/database.js'
 import type { MountRow } from '../db/mounts.js'
@@ -29,12 +29,12 @@ export function requireTarget(target: string, root: string): string {
   return asText(real)
 }
 
-/** The same of one that was mounted before, and may be gone. */
+/** The same for a target that was mounted before, and may be gone. */
 export function realTarget(target: string): string {
   try {
     return asText(realpath(fromText(target)))
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return target // what the row says, then
+    if (errnoOf(error) === 'ENOENT') return target // as the row has it
     throw error
   }
 }

@@ -4,7 +4,7 @@
  * below, where nobody uses the layer or one on it: neither by such a lock, nor by a mount of the store, nor by mounts that an
  * engine was given. These locks come last: nothing waits for another lock while it waits for one of them.
  *
- * A driver without `active` has nothing to activate: its uses cost nothing, and its `put` is only told of an unmount.
+ * A driver without `active` has nothing to activate: its uses cost nothing, and `put` is called at an unmount only.
  */
 import type { Database } from '../db/database.js'
 import type { Driver } from '../driver.js'
@@ -17,7 +17,7 @@ export interface UsesContext {
   readonly driver: Driver
   /** The data root, byte string. */
   readonly root: string
-  /** Is told of a layer that could not be deactivated: that is left for the next open, and fails nothing. */
+  /** Gets each layer that could not be deactivated: the next open tries again, and no call fails for it. */
   readonly warn: (message: string) => void
 }
 
@@ -99,7 +99,7 @@ export function createUses(context: UsesContext): Uses {
     try {
       active = new Set(await activeNow())
     } catch (error) {
-      return warn(`layer ${layer}: is it active? ${messageOf(error)}`)
+      return warn(`layer ${layer}: whether it is active is unknown: ${messageOf(error)}`)
     }
     for (const each of [...chainOf(layer)].reverse()) if (active.has(each)) await put(each)
   }

@@ -4,7 +4,7 @@
  */
 import { asText, toText } from '../bytes.js'
 import type { NodeRow } from '../db/nodes.js'
-import { isMountPointElsewhere, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
+import { isMountPointElsewhere, ownPlaceOf, removeMountPoint, unmountLayer } from '../mount/mount-point.js'
 import { createMountSpace, IN_PLACE, isMountPoint } from '../mount/space.js'
 import { readdir } from '../sys/files.js'
 import { identityAt } from '../sys/mount/id.js'
@@ -81,7 +81,7 @@ async function finishUnmount(
         if (!row.own) unmount(place)
         else if (unmountLayer(place)) db.nodes.setClosed(id, bootId())
       } else if (space.isMounted(row)) continue // in another living namespace, which this process can't reach
-      if (row.own) removeMountPoint(place ?? `${root}/mnt/${layer}`)
+      if (row.own) removeMountPoint(place ?? ownPlaceOf(root, layer))
     }
     db.mounts.delete(id, target)
     warn(`layer ${layer}: unmounted from ${target}, since an earlier unmount was interrupted`)
@@ -92,7 +92,7 @@ async function finishUnmount(
 
 /** A mount point of the store's without a row: left by a crash between unmount and rmdir, or before the mount. */
 async function dropMountPoint({ db, graph, root, warn }: RecoverContext, name: string): Promise<void> {
-  const path = `${root}/mnt/${name}`
+  const path = ownPlaceOf(root, name)
   await graph.ifFree(name, () => {
     const node = db.nodes.byLayer(name)
     if (node !== undefined && db.mounts.own(node.id) !== undefined) return

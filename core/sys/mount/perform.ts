@@ -138,7 +138,7 @@ function takeBack(places: readonly Place[], failure: unknown): void {
   }
 }
 
-/** The kernel goes from it to what it is open on, whatever has covered that since; umount2(2) goes on to the top. */
+/** Leads to the file that `fd` is open on, even where that is covered by now; umount2(2) takes the mount on top there. */
 function pathOf(fd: number): string {
   return `/proc/self/fd/${fd}`
 }
