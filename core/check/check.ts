@@ -26,13 +26,14 @@ const CHECKS: readonly {
   readonly ofStore?: true
   readonly run: (context: CheckContext, options: CheckOptions) => AsyncIterable<Problem> | Iterable<Problem>
 }[] = [
+  // First: another check that reads a layer leaves it inactive.
+  { name: 'activation', ofStore: true, run: checkActivation },
   { name: 'database', ofStore: true, run: checkDatabase },
   { name: 'history', ofStore: true, run: checkHistory },
   { name: 'layers', run: checkLayers },
   { name: 'marks', run: checkMarks },
   { name: 'images', ofStore: true, run: checkImages },
   { name: 'mounts', run: checkMounts },
-  { name: 'activation', ofStore: true, run: checkActivation },
   { name: 'leftovers', ofStore: true, run: checkLeftovers },
   { name: 'damage', run: checkKnownDamage },
   { name: 'data', needsData: true, run: checkData },

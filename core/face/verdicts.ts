@@ -4,6 +4,7 @@ import type { DriverVerdict } from '../api/store.js'
 import { VarveError } from '../errors.js'
 import { isRoot, probeDrivers } from '../root/probe.js'
 import { refuseForeignState } from '../root/select.js'
+import { failure } from '../sys/failure.js'
 
 /**
  * Asks the store where there is one, and probes where there is none. A root that can't be opened is probed all the same: the
@@ -15,7 +16,8 @@ export async function driverVerdicts(options: StoreOptions): Promise<readonly Dr
     if (isRoot(root)) return await askStore(options)
     await refuseForeignState({ root, drivers, prior: undefined }, undefined)
   } catch (error) {
-    if (!(error instanceof VarveError) || error.code === 'INVALID_ARGUMENT') throw error
+    if (!(error instanceof VarveError)) throw failure(error, `ask which drivers work in ${root}`)
+    if (error.code === 'INVALID_ARGUMENT') throw error
     warn(error.message)
     const verdicts = await probeDrivers(options)
     return verdicts.map((verdict) => ({ ...verdict, selected: false }))

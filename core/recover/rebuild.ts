@@ -15,6 +15,7 @@ import { replay } from '../records/replay.js'
 import { type Backup, backupsIn } from '../root/backup.js'
 import { ensureFolder, openDataRoot } from '../root/folders.js'
 import { closeEach } from '../sys/close-all.js'
+import { failure } from '../sys/failure.js'
 import { mkdir, rename } from '../sys/files.js'
 import { removeIfThere } from '../sys/lenient.js'
 import { lstatOrUndefined } from '../sys/stat.js'
@@ -31,10 +32,17 @@ export interface RebuildOptions {
  * Makes a new varve.db from the last good copy of it and all rows in the journal; the old one is kept in `backup/`. What
  * only the records of layers have comes back by a check with repairs, which is to follow. Nothing else may use the root
  * meanwhile.
- * @throws VarveError FAILED_PRECONDITION where no layer of any of the drivers is there
+ * @throws VarveError FAILED_PRECONDITION where no layer of any of the drivers is there, and what the system says
  */
-export async function rebuild({ drivers, ...options }: RebuildOptions): Promise<void> {
-  const root = resolve(options.root)
+export async function rebuild({ root, drivers }: RebuildOptions): Promise<void> {
+  try {
+    await rebuildIn(resolve(root), drivers)
+  } catch (error) {
+    throw failure(error, `rebuild the database of ${root}`)
+  }
+}
+
+async function rebuildIn(root: string, drivers: readonly DriverModule[]): Promise<void> {
   const { opening } = await openDataRoot(root)
   let journal: Journal | undefined
   try {

@@ -98,8 +98,8 @@ export const activationEngineCases: readonly Case[] = [
       const finish = await begun(store.read(id, 'big'))
       assert.deepEqual(await findings(true), [], 'while it is read')
       await finish()
-      await activate()
       for (const repair of [false, true]) {
+        await activate() // a check that reads the layer leaves it inactive
         const found = await findings(repair)
         assert.deepEqual(
           found.map(({ check, subject, repaired }) => [check, subject, repaired === true]),
