@@ -251,7 +251,7 @@ export interface Driver {
    * an error. Parent directories of a change are listed only where they changed themselves. A replaced type is
    * `modify`; below a deleted directory nothing more is listed.
    */
-  changes(id: LayerId, parent?: LayerId): AsyncIterable<Change>
+  changes(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Change>
   /**
    * The tar of those changes, with OCI whiteouts; the same bytes every time. Zeros are in it in full, never a sparse entry.
    * What no tar can hold (a socket) is left out and told by `warn`. Chunks are reused: copy to keep.

@@ -176,8 +176,8 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
     },
 
     async *changes(id, parent, options) {
-      const { changesOf } = await import('../inspect/node-diff.js')
-      yield* changesOf(context, find(id), findParent(parent), options)
+      const { changesOf, pairOf } = await import('../inspect/node-diff.js')
+      yield* changesOf(context, pairOf(context, findParent(parent), find(id)), options)
     },
 
     async *diff(id, parent, options) {
@@ -185,14 +185,14 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
       const isOwn = (below?.id ?? null) === row.parent
       if (isOwn && db.layers.get(row.id) !== undefined) yield* (await layers()).export(row.id, options)
       else {
-        const { tarOf } = await import('../inspect/node-diff.js')
-        yield* tarOf(context, row, below, options)
+        const { tarOf, pairOf } = await import('../inspect/node-diff.js')
+        yield* tarOf(context, pairOf(context, below, row), options)
       }
     },
 
     async diffSize(id, parent, options) {
-      const { sizeOf } = await import('../inspect/node-diff.js')
-      return sizeOf(context, find(id), findParent(parent), options)
+      const { pairOf, sizeOf } = await import('../inspect/node-diff.js')
+      return sizeOf(context, pairOf(context, findParent(parent), find(id)), options)
     },
 
     async apply(id, tar, { parent, ...options } = {}) {

@@ -1,34 +1,19 @@
-/**
- * The changes from one target to another: from the file indexes where both have them, without a mount; from the driver's own
- * changes where a writable layer is compared with its parent; else by comparing the two trees.
- */
-
+/** The changes from one target to another, with what each file was and is; node-diff.ts decides where they are read. */
 import type { LongOptions } from '../api/options.js'
 import type { DetailedChange, FileInfo } from '../api/store.js'
 import type { NodeRow } from '../db/nodes.js'
-import type { Change } from '../driver.js'
 import { checkSignal } from '../errors.js'
 import { infoAt, infoOfRow } from '../file-index/file-info.js'
-import { diffIndexes } from '../file-index/index-diff.js'
-import type { Found, MergedIndex } from '../file-index/merged-index.js'
-import { indexOf } from '../file-index/merged-index.js'
+import { type Found, indexOf } from '../file-index/merged-index.js'
 import type { Layers } from '../layers/layers.js'
 import { withView } from '../mount/views.js'
-import { packChanges, packDifference } from '../pack/pack-changes.js'
+import { packChanges } from '../pack/pack-changes.js'
 import type { Scratch } from '../root/scratch.js'
 import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
-import { compareInThread } from '../tree/compare.js'
 import { statsIn } from '../tree/confined.js'
 import { type Looking, nodeOf } from './context.js'
-
-/** The two sides; undefined is the empty tree. */
-interface Sides {
-  readonly a: NodeRow | undefined
-  readonly b: NodeRow | undefined
-  /** `b` is one layer on top of `a`. */
-  readonly isOwn: boolean
-}
+import { changesOf, type Pair, pairOf, tarOf } from './node-diff.js'
 
 export interface DiffTarContext extends Looking {
   readonly layers: () => Promise<Layers>
@@ -45,11 +30,11 @@ export async function* diff(
   to: string,
   options: LongOptions = {},
 ): AsyncGenerator<DetailedChange, void> {
-  const sides = sidesOf(context, from, to)
-  const a = indexOf(context, sides.a)
-  const b = indexOf(context, sides.b)
+  const { a, b } = sidesOf(context, from, to)
   let count = 0
-  for await (const change of a && b ? indexed(context, a, b) : looked(context, sides, a, options)) {
+  for await (const change of b === undefined
+    ? allDeleted(context, a)
+    : changesOfPair(context, pairOf(context, a, b), options)) {
     yield change
     if (++count % BATCH === 0) {
       checkSignal(options)
@@ -65,87 +50,67 @@ export async function* diffTar(
   to: string,
   options: LongOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
-  const { db, driver, graph, views } = context
-  const sides = sidesOf(context, from, to)
-  const { a, b } = sides
+  const { db } = context
+  const { a, b } = sidesOf(context, from, to)
   const signal = options.signal ? { signal: options.signal } : {}
   if (b === undefined) return yield* packNothing(context, a, signal)
-  if (sides.isOwn && b.kind !== 'view') {
-    // Only an export gives back sparse entries that a tar came with: in a diff zeros are in full (core/pack/pack.ts).
-    const isAsRecorded = db.layers.get(b.id) !== undefined && !hasSparse(db.split.chunks(b.id))
-    if (isAsRecorded) return yield* (await context.layers()).export(b.id, options)
-    return yield* driver.diff(b.layer, undefined, signal)
-  }
-  const noticing = { ...signal, notice: (text: string) => context.warn(`diff of ${to}: ${text}`) }
-  const view = await views.open(graph.sourceOf(b))
+  const pair = pairOf(context, a, b)
+  // Only an export gives back sparse entries that a tar came with: in a diff zeros are in full (core/pack/pack.ts).
+  const isAsRecorded =
+    pair.isOwn && db.layers.get(pair.b.id) !== undefined && !hasSparse(db.split.chunks(pair.b.id))
+  if (isAsRecorded) return yield* (await context.layers()).export(pair.b.id, options)
+  const notice = (text: string) => context.warn(`diff of ${to}: ${text}`)
+  yield* tarOf(context, pair, { ...signal, notice })
+}
+
+/** The two sides; undefined is the empty tree. `to` alone: a layer is compared with its parent, an image with nothing. */
+function sidesOf(
+  context: Looking,
+  from: string | undefined,
+  to: string,
+): { readonly a: NodeRow | undefined; readonly b: NodeRow | undefined } {
+  const { db } = context
+  const b = nodeOf(context, to)
+  if (from !== undefined) return { a: nodeOf(context, from), b }
+  const isImage = context.resolver.target(to).kind === 'image'
+  return { a: isImage || b === undefined || b.parent === null ? undefined : db.nodes.get(b.parent), b }
+}
+
+async function* allDeleted(context: Looking, a: NodeRow | undefined): AsyncGenerator<DetailedChange, void> {
+  if (a === undefined) return
+  const layer = context.graph.sourceOf(a)
+  const index = indexOf(context, a)
+  const view = await context.views.open(layer)
   try {
-    const [indexA, indexB] = [indexOf(context, a), indexOf(context, b)]
-    if (indexA && indexB) return yield* packChanges(view.fd, diffIndexes(db, indexA, indexB), noticing)
-    if (a === undefined) return yield* packDifference(view.fd, undefined, noticing)
-    const old = await views.open(graph.sourceOf(a))
-    try {
-      yield* packDifference(view.fd, old.fd, noticing)
-    } finally {
-      await old.close()
+    for (const path of entriesOf(view.fd)) {
+      const before = index === undefined ? infoAt(view.fd, path, layer) : infoIn(context, index.lookup(path))
+      yield { path, kind: 'delete', before, after: undefined }
     }
   } finally {
     await view.close()
   }
 }
 
-/** `b` alone: a layer is compared with its parent, an image with nothing. */
-function sidesOf(context: Looking, from: string | undefined, to: string): Sides {
-  const { db } = context
-  const b = nodeOf(context, to)
-  const parent = b === undefined || b.parent === null ? undefined : db.nodes.get(b.parent)
-  if (from === undefined) {
-    const isImage = context.resolver.target(to).kind === 'image'
-    return isImage ? { a: undefined, b, isOwn: parent === undefined } : { a: parent, b, isOwn: true }
-  }
-  const a = nodeOf(context, from)
-  return { a, b, isOwn: b !== undefined && a?.id === parent?.id }
-}
-
-function* indexed({ db }: Looking, a: MergedIndex, b: MergedIndex): Generator<DetailedChange, void> {
-  const info = (found: Found | undefined) => {
-    const layer = found && db.nodes.get(found.node)?.layer
-    return found && layer && infoOfRow(found.row, layer)
-  }
-  for (const { path, kind, before, after } of diffIndexes(db, a, b)) {
-    yield { path, kind, before: info(before), after: info(after) }
-  }
-}
-
-/** At least one side has no index, so the trees themselves are read. */
-async function* looked(
+async function* changesOfPair(
   context: Looking,
-  { a, b, isOwn }: Sides,
-  index: MergedIndex | undefined,
+  pair: Pair,
   options: LongOptions,
 ): AsyncGenerator<DetailedChange, void> {
-  const { db, driver, graph, views } = context
-  const older = a && (await views.open(graph.sourceOf(a)))
+  const { a, b, indexA, indexed } = pair
+  if (indexed !== undefined) {
+    for (const { path, kind, before, after } of indexed()) {
+      yield { path, kind, before: infoIn(context, before), after: infoIn(context, after) }
+    }
+    return
+  }
+  const older = a === undefined || indexA !== undefined ? undefined : await context.views.open(a.layer)
   try {
-    const before = (path: string): FileInfo | undefined => {
-      const found = index?.lookup(path)
-      const layer = found && db.nodes.get(found.node)?.layer
-      if (index !== undefined) return found && layer && infoOfRow(found.row, layer)
-      return older && a && infoAt(older.fd, path, a.layer)
-    }
-    if (b === undefined) {
-      for (const path of older ? entriesOf(older.fd) : []) {
-        yield { path, kind: 'delete', before: before(path), after: undefined }
-      }
-      return
-    }
-    const newer = await views.open(graph.sourceOf(b))
+    const before = (path: string): FileInfo | undefined =>
+      older && a ? infoAt(older.fd, path, a.layer) : infoIn(context, indexA?.lookup(path))
+    const newer = await context.views.open(b.layer)
     try {
       const signal = options.signal ? { signal: options.signal } : {}
-      const changes: AsyncIterable<Change> | Iterable<Change> =
-        isOwn && b.kind !== 'view'
-          ? driver.changes(b.layer)
-          : await compareInThread(older?.fd, newer.fd, signal)
-      for await (const { path, kind } of changes) {
+      for await (const { path, kind } of changesOf(context, pair, signal)) {
         yield {
           path,
           kind,
@@ -159,6 +124,11 @@ async function* looked(
   } finally {
     await older?.close()
   }
+}
+
+function infoIn({ db }: Looking, found: Found | undefined): FileInfo | undefined {
+  const layer = found && db.nodes.get(found.node)?.layer
+  return found && layer && infoOfRow(found.row, layer)
 }
 
 /** The changes from `a` to an image without layers: all of it is deleted. */

@@ -1,75 +1,118 @@
-/** The changes from one layer to another, by their nodes; undefined is the empty tree. */
+/**
+ * The changes from one node to another: the one place that decides where they are read. Two sealed layers are compared by
+ * their file indexes, without a mount; what the indexes do not know the driver tells; only a whole tree that has layers below
+ * it is compared with nothing here.
+ */
+import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
 import { errnoOf } from '../errors.js'
+import { diffIndexes, type IndexChange } from '../file-index/index-diff.js'
+import { indexOf, type MergedIndex } from '../file-index/merged-index.js'
 import type { Graph } from '../graph/types.js'
 import { type Views, withView } from '../mount/views.js'
-import { packDifference } from '../pack/pack-changes.js'
+import { type PackOptions, packChanges, packDifference } from '../pack/pack-changes.js'
 import { baseOf, parentOf } from '../paths.js'
 import { inodeOf, isFile } from '../sys/stat.js'
 import { compareInThread } from '../tree/compare.js'
 import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
 
 export interface NodeDiffContext {
+  readonly db: Database
   readonly driver: Driver
   readonly graph: Graph
   readonly views: Views
+}
+
+/** Two nodes to compare; a view stands for the layer that it shows. */
+export interface Pair {
+  /** Undefined: the empty tree. */
+  readonly a: NodeRow | undefined
+  readonly b: NodeRow
+  /** `b` is one layer on top of `a`. */
+  readonly isOwn: boolean
+  /** Undefined where `a` has none. */
+  readonly indexA: MergedIndex | undefined
+  /** By the indexes; undefined where one side has none. */
+  readonly indexed: (() => Generator<IndexChange, void>) | undefined
 }
 
 interface Options {
   readonly signal?: AbortSignal
 }
 
-/** Sorted and complete, or an error. */
-export async function* changesOf(
-  { driver, graph, views }: NodeDiffContext,
-  row: NodeRow,
-  parent: NodeRow | undefined,
-  options: Options = {},
-): AsyncGenerator<Change, void> {
-  // Without a parent the driver would take the layer's own.
-  if (parent !== undefined || row.parent === null) {
-    yield* driver.changes(row.layer, parent && graph.sourceOf(parent))
-    return
-  }
-  yield* await withView(views, row.layer, (root) => compareInThread(undefined, root, options))
+/** Changes by the indexes that are read before others get their turn. */
+const BATCH = 2_000
+
+export function pairOf(context: NodeDiffContext, from: NodeRow | undefined, to: NodeRow): Pair {
+  const { db } = context
+  const [a, b] = [from && shownBy(db, from), shownBy(db, to)]
+  const [indexA, indexB] = [indexOf(context, a), indexOf(context, b)]
+  const indexed = indexA && indexB && (() => diffIndexes(db, indexA, indexB))
+  return { a, b, isOwn: (a?.id ?? null) === b.parent, indexA, indexed }
 }
 
-/** The tar of these changes, packed anew. */
-export async function* tarOf(
-  { driver, graph, views }: NodeDiffContext,
-  row: NodeRow,
-  parent: NodeRow | undefined,
+/** Sorted by path bytes and complete, or an error. */
+export async function* changesOf(
+  { driver, views }: NodeDiffContext,
+  { a, b, isOwn, indexed }: Pair,
   options: Options = {},
-): AsyncGenerator<Uint8Array, void> {
-  if (parent !== undefined || row.parent === null) {
-    yield* driver.diff(row.layer, parent && graph.sourceOf(parent), options)
-    return
+): AsyncGenerator<Change, void> {
+  if (indexed !== undefined) {
+    let count = 0
+    for (const { path, kind } of indexed()) {
+      yield { path, kind }
+      if (++count % BATCH === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+  } else if (a !== undefined || isOwn) {
+    yield* driver.changes(b.layer, isOwn ? undefined : a?.layer, options)
+  } else {
+    // Without a parent the driver would take the layer's own.
+    yield* await withView(views, b.layer, (root) => compareInThread(undefined, root, options))
   }
-  const view = await views.open(row.layer)
+}
+
+/** The tar of these changes, packed anew, with OCI whiteouts. Chunks are reused: copy to keep. */
+export async function* tarOf(
+  { driver, views }: NodeDiffContext,
+  { a, b, isOwn, indexed }: Pair,
+  options: PackOptions = {},
+): AsyncGenerator<Uint8Array, void> {
+  // One layer's files are at hand without a mount, and a driver may know their changes even sooner.
+  if (isOwn) return yield* driver.diff(b.layer, undefined, options)
+  if (indexed === undefined && a !== undefined) return yield* driver.diff(b.layer, a.layer, options)
+  const view = await views.open(b.layer)
   try {
-    yield* packDifference(view.fd, undefined, options)
+    yield* indexed === undefined
+      ? packDifference(view.fd, undefined, options)
+      : packChanges(view.fd, indexed(), options)
   } finally {
     await view.close()
   }
 }
 
 /** Bytes of the regular files that were added or modified, each inode once. */
-export function sizeOf(
-  context: NodeDiffContext,
-  row: NodeRow,
-  parent: NodeRow | undefined,
-  options: Options = {},
-): Promise<number> {
-  return withView(context.views, row.layer, async (root) => {
-    const sizes = new Map<string, number>()
-    for await (const { path, kind } of changesOf(context, row, parent, options)) {
-      if (kind === 'delete' || path === '') continue
-      const file = fileAt(root, path)
-      if (file !== undefined) sizes.set(file.inode, file.size)
+export async function sizeOf(context: NodeDiffContext, pair: Pair, options: Options = {}): Promise<number> {
+  const sizes = new Map<string, number>()
+  if (pair.indexed !== undefined) {
+    for (const { after } of pair.indexed()) {
+      if (after?.row.type === 'file') sizes.set(after.inode, after.row.size)
     }
-    return [...sizes.values()].reduce((sum, size) => sum + size, 0)
-  })
+  } else {
+    await withView(context.views, pair.b.layer, async (root) => {
+      for await (const { path, kind } of changesOf(context, pair, options)) {
+        if (kind === 'delete' || path === '') continue
+        const file = fileAt(root, path)
+        if (file !== undefined) sizes.set(file.inode, file.size)
+      }
+    })
+  }
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+}
+
+function shownBy(db: Database, row: NodeRow): NodeRow {
+  if (row.kind !== 'view' || row.parent === null) return row
+  return db.nodes.get(row.parent) ?? row
 }
 
 /** Undefined where it is not a regular file, or gone by now. */

@@ -178,7 +178,7 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | '
     create: (id, options) => during([options.parent], () => driver.create(id, options)),
     // Else its device could be another layer's between somebody's get and mount.
     remove: (id) => uses.alone(id, () => driver.remove(id)),
-    changes: (id, parent) => duringAll([id, parent], () => driver.changes(id, parent)),
+    changes: (id, parent, options) => duringAll([id, parent], () => driver.changes(id, parent, options)),
     diff: (id, parent, options) => duringAll([id, parent], () => driver.diff(id, parent, options)),
     apply: (id, tar, options) => during([id], () => driver.apply(id, tar, options)),
     sync: (id) => during([id], () => driver.sync(id)),

@@ -113,10 +113,10 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
 
     async put() {},
 
-    changes: (id, parent) =>
+    changes: (id, parent, options) =>
       attempting(`btrfs: changes of layer ${id}`, () => {
         needBoth(id, parent)
-        return comparing.compare(id, parent, (changes) => changes)
+        return comparing.compare(id, parent, (changes) => changes, options)
       }),
 
     diff: (id, parent, options = {}) =>

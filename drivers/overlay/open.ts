@@ -132,12 +132,12 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
 
     async put() {},
 
-    changes: (id, parent) =>
+    changes: (id, parent, options) =>
       attempting(`overlay: changes of layer ${id}`, () =>
         compare(id, parent, {
           own: (changes) => changes,
           any: async function* (before, after) {
-            yield* await compareInThread(before, after)
+            yield* await compareInThread(before, after, options)
           },
         }),
       ),

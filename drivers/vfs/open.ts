@@ -87,10 +87,10 @@ function createDriver(folder: string, { home, parentOf, warn }: DriverContext): 
 
     async put() {},
 
-    changes: (id, parent) =>
+    changes: (id, parent, options) =>
       attempting(`vfs: changes of layer ${id}`, async function* () {
         const { old, now } = trees(id, parent)
-        yield* await compareInThread(old, now)
+        yield* await compareInThread(old, now, options)
       }),
 
     diff: (id, parent, options = {}) =>

@@ -116,10 +116,10 @@ export async function openToyDevice(context: DriverContext): Promise<Driver> {
           .map(({ layer }) => layer)
       }),
 
-    changes: (id, parent) =>
+    changes: (id, parent, options) =>
       attempting(`toy-device: changes of layer ${id}`, () =>
         comparing(id, parent, async function* (root, below) {
-          yield* await compareInThread(below, root)
+          yield* await compareInThread(below, root, options)
         }),
       ),
     diff: (id, parent, options = {}) =>
