@@ -259,6 +259,13 @@ export interface Driver {
   diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Lays the uncompressed tar into a layer that was just created and never written. */
   apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>
+  /**
+   * The tar that fills the layer, as `apply` gets it, where the driver keeps it and reads the layer's files from it; else
+   * undefined. The answer is the same from `create` on, and the tar is opened when it is read. The store then keeps no record
+   * of the tar, exports this one, and checks the files by its digest. Chunks are reused: copy to keep. NOT_FOUND. Absent:
+   * always undefined.
+   */
+  tar?(id: LayerId): Promise<AsyncIterable<Uint8Array> | undefined>
   /** Makes the layer and all that was written in it durable. */
   sync(id: LayerId): Promise<void>
   /** No more writes. Idempotent. */
@@ -273,8 +280,8 @@ export interface Driver {
    * Makes a sealed layer's own content that of `good`, in place: what is sound stays, so who has the layer mounted, or a
    * child of it, goes on and sees it mended. `good` is a layer on the same parent that was just filled with the same tar
    * and not sealed; it may be gone afterwards. Where there is no layer `id` (any more), `good` becomes it. Killed or
-   * failed in between, it is partly mended and the same call does the rest. The store syncs and seals it then. Absent: it
-   * can't be mended.
+   * failed in between, it is partly mended and the same call does the rest. The store syncs and seals it then. A tar that the
+   * driver keeps is part of the content. Absent: it can't be mended.
    */
   heal?(id: LayerId, good: LayerId, options: { readonly signal?: AbortSignal }): Promise<Healed>
 

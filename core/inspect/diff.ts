@@ -11,6 +11,7 @@ import { packChanges } from '../pack/pack-changes.js'
 import type { Scratch } from '../root/scratch.js'
 import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
+import { isKeptByDriver } from '../tar/split.js'
 import { statsIn } from '../tree/confined.js'
 import { type Looking, nodeOf } from './context.js'
 import { changesOf, type Pair, pairOf, tarOf } from './node-diff.js'
@@ -56,9 +57,11 @@ export async function* diffTar(
   if (b === undefined) return yield* packNothing(context, a, signal)
   const pair = pairOf(context, a, b)
   // Only an export gives back sparse entries that a tar came with: in a diff zeros are in full (core/pack/pack.ts).
-  const isAsRecorded =
-    pair.isOwn && db.layers.get(pair.b.id) !== undefined && !hasSparse(db.split.chunks(pair.b.id))
-  if (isAsRecorded) return yield* (await context.layers()).export(pair.b.id, options)
+  // Whether a tar that the driver keeps has some is not known.
+  const record = () => db.split.chunks(pair.b.id)
+  const isInFull =
+    pair.isOwn && db.layers.get(pair.b.id) !== undefined && !isKeptByDriver(record()) && !hasSparse(record())
+  if (isInFull) return yield* (await context.layers()).export(pair.b.id, options)
   const notice = (text: string) => context.warn(`diff of ${to}: ${text}`)
   yield* tarOf(context, pair, { ...signal, notice })
 }

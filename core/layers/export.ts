@@ -6,16 +6,19 @@ import { toText } from '../bytes.js'
 import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeId } from '../db/nodes.js'
-import { VarveError } from '../errors.js'
+import type { Driver } from '../driver.js'
+import { checkSignal, VarveError } from '../errors.js'
 import type { Graph } from '../graph/types.js'
-import { digestOf } from '../ids.js'
+import { digestOf, type LayerId } from '../ids.js'
 import type { Views } from '../mount/views.js'
 import { close, mkdir, open, removeTree, writeAll } from '../sys/files.js'
+import { isKeptByDriver } from '../tar/split.js'
 import { drain, recycle } from '../threads/channel.js'
 import { reassemble } from './reassemble.js'
 
 export interface LayerReaderContext {
   readonly db: Database
+  readonly driver: Driver
   readonly graph: Graph
   readonly views: Views
   readonly scratch: string
@@ -34,7 +37,7 @@ export interface LayerReader {
 
 const MAX_PROBLEMS = 20
 
-export function createLayerReader({ db, graph, views, scratch }: LayerReaderContext): LayerReader {
+export function createLayerReader({ db, driver, graph, views, scratch }: LayerReaderContext): LayerReader {
   const facts = (node: NodeId): LayerRow => {
     const row = db.layers.get(node)
     if (row !== undefined) return row
@@ -43,6 +46,14 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
       'FAILED_PRECONDITION',
       `layer ${layer}: has no tar; commit it first, or use diff --tar`,
     )
+  }
+
+  const isKept = (node: NodeId) => isKeptByDriver(db.split.chunks(node))
+
+  const keptTar = async (layer: LayerId): Promise<AsyncIterable<Uint8Array>> => {
+    const tar = await driver.tar?.(layer)
+    if (tar !== undefined) return tar
+    throw new VarveError('CORRUPT', `layer ${layer}: the driver ${driver.name} no longer keeps its tar`)
   }
 
   /** Payloads that only the database has, as files; the directory goes when the generator ends. */
@@ -62,12 +73,23 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
     return saved
   }
 
+  /**
+   * The tar that the driver keeps, or the one that the split record and the layer's files make. `damaged` gets each file that
+   * is wrong, of the latter.
+   */
   async function* tarOf(
     node: NodeId,
     row: LayerRow,
     options: LongOptions & { readonly damaged?: (path: string, reason: string) => void },
   ): AsyncGenerator<Uint8Array, void> {
     const { layer } = graph.get(node)
+    if (isKept(node)) {
+      for await (const piece of await keptTar(layer)) {
+        checkSignal(options)
+        yield piece
+      }
+      return
+    }
     const directory = `${scratch}/replaced-${layer}-${performance.now()}`
     const view = await views.open(layer)
     try {
@@ -140,7 +162,8 @@ export function createLayerReader({ db, graph, views, scratch }: LayerReaderCont
       }
       if (count > MAX_PROBLEMS) problems.push(`and ${count - MAX_PROBLEMS} more files`)
       if (count === 0 && digestOf(hash.digest()) !== row.diffId) {
-        problems.push(`the record of its tar is damaged: the digest is not ${row.diffId}`)
+        const what = isKept(node) ? 'its tar, which its files are read from,' : 'the record of its tar'
+        problems.push(`${what} is damaged: the digest is not ${row.diffId}`)
       }
       return problems
     },

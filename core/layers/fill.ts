@@ -1,5 +1,6 @@
 /**
- * Fills a new layer: its tar goes through recorder and driver at once (drawn in core/README.md).
+ * Fills a new layer: its tar goes through recorder and driver at once (drawn in core/README.md). Of a tar that the driver
+ * keeps, the split record says just that.
  *
  *     blob or stream ─► recorder thread ─ hashes, split record, file index → database
  *                              └─ channel → driver.apply → the layer
@@ -16,6 +17,7 @@ import { clearContent } from '../graph/rules.js'
 import type { Begun } from '../graph/types.js'
 import { type Digest, digestOf } from '../ids.js'
 import { close, open, read, unlink } from '../sys/files.js'
+import { KEPT_BY_DRIVER } from '../tar/split.js'
 import { createChannel, pump, recycle } from '../threads/channel.js'
 import { createEntryCounter, UNLIMITED } from './limits.js'
 import { type Recorded, recordTar } from './record.js'
@@ -52,15 +54,17 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     begun: Begun,
     source: TarSource,
     options: FillOptions,
-  ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined }> => {
+  ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined; isKept: boolean }> => {
     const { signal } = options
+    const isKept = (await driver.tar?.(begun.layer)) !== undefined
+    if (isKept) db.split.append(begun.node, KEPT_BY_DRIVER)
     const { sink, channel } = createChannel()
     const count = createEntryCounter(options.limits ?? {})
     const recording = recordTar(source.input, {
       output: sink,
       limits: options.limits,
       rows: (rows) => count(db.files.insertMany(begun.node, rows)),
-      split: (chunk) => db.split.append(begun.node, chunk),
+      split: isKept ? () => {} : (chunk) => db.split.append(begun.node, chunk),
       mayBeEmpty: options.diffId === EMPTY,
       progress: reportBytes(options, source.total),
       signal,
@@ -81,7 +85,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
         throw firstCause(results)
       }
       await source.confirm(recorded.value.tarSize)
-      return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest }
+      return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest, isKept }
     } catch (error) {
       if (applied.status === 'fulfilled') drop(applied.value.replaced)
       throw told(source.label, error, signal)
@@ -135,11 +139,11 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     /** Applies the tar to the begun layer, and records it. @throws VarveError CORRUPT, INVALID_ARGUMENT, CANCELLED … */
     async fill(begun: Begun, source: TarSource, options: FillOptions = {}): Promise<Filled> {
       const { label } = source
-      const { recorded, applied, digest } = await transfer(begun, source, options)
+      const { recorded, applied, digest, isKept } = await transfer(begun, source, options)
       try {
         requireDigest(label, 'the blob', digest ?? recorded.diffId, options.digest)
         requireDigest(label, 'its content', recorded.diffId, options.diffId)
-        for (const payload of applied.replaced) keepPayload(begun.node, payload)
+        if (!isKept) for (const payload of applied.replaced) keepPayload(begun.node, payload)
       } finally {
         drop(applied.replaced)
       }

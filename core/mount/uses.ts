@@ -181,6 +181,12 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | '
     changes: (id, parent, options) => duringAll([id, parent], () => driver.changes(id, parent, options)),
     diff: (id, parent, options) => duringAll([id, parent], () => driver.diff(id, parent, options)),
     apply: (id, tar, options) => during([id], () => driver.apply(id, tar, options)),
+    ...(driver.tar && {
+      async tar(id) {
+        const tar = await driver.tar?.(id)
+        return tar && duringAll([id], () => tar)
+      },
+    }),
     sync: (id) => during([id], () => driver.sync(id)),
     seal: (id) => during([id], () => driver.seal(id)),
     ...(driver.unseal && { unseal: (id) => during([id], async () => driver.unseal?.(id)) }),

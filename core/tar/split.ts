@@ -8,6 +8,8 @@
  *     magic 0xd1 (version 1) · crc32 u32le of the items, seeded with the chunk's number · bytes of the items u32le · raw
  *     deflate of the items
  *
+ * Of a tar that the driver keeps (Driver.tar) the record is the one byte 0xd2.
+ *
  * An item is a tag and its fields: 0 raw (length u32le, bytes) · 1 stored (size f64le, sha256) · 2 end (size of the
  * whole tar f64le). No item crosses a chunk; `end` is the last.
  */
@@ -40,6 +42,7 @@ export type SplitItem =
     }
 
 const MAGIC = 0xd1
+const KEPT = 0xd2
 const HEADER_SIZE = 9
 /** Items of one chunk; deflate makes random bytes a little longer, and 256 KiB is the most that a chunk may have. */
 const UNIT_SIZE = 240 * 1024
@@ -49,6 +52,14 @@ const END = 2
 const RAW_HEAD = 5
 const STORED_LENGTH = 41
 const END_LENGTH = 9
+
+/** The only chunk of the record of a tar that the driver keeps. */
+export const KEPT_BY_DRIVER: Uint8Array = Uint8Array.of(KEPT)
+
+export function isKeptByDriver(chunks: Iterable<Uint8Array>): boolean {
+  for (const chunk of chunks) return chunk.length === 1 && chunk[0] === KEPT
+  return false
+}
 
 /** @param emit gets each chunk as an array that owns its whole buffer: it may be kept or transferred. */
 export function createSplitWriter(emit: (chunk: Uint8Array) => void): SplitWriter {

@@ -15,6 +15,8 @@ export interface World {
   readonly supports: Supports
   /** A layer has to be activated before it is mounted (`Driver.active`). */
   readonly activates: boolean
+  /** The driver keeps the tars that it is filled with (`Driver.tar`). */
+  readonly keepsTars: boolean
   /** Seeds the random cases; printed with every outcome. */
   readonly seed: number
   /** Number of random edit scripts to run. */
@@ -56,15 +58,18 @@ export async function openWorld(
     within((directory) => openDriverBench(cell.module, options, directory), use)
   let supports: Supports | undefined
   let activates = false
+  let keepsTars = false
   await withDriver(async ({ driver }) => {
     supports = driver.supports
     activates = driver.active !== undefined
+    keepsTars = driver.tar !== undefined
   })
   assert.ok(supports !== undefined)
   return {
     cell,
     supports,
     activates,
+    keepsTars,
     seed,
     scripts,
     withDriver,

@@ -115,30 +115,35 @@ export const layerFailureCases: readonly Case[] = [
       await alter('victim of a test')
       await drain(store.exportLayer(id))
     },
+    filesAreTheTar,
   ),
 
-  layerCase('a layer with a damaged record is not exported, and check says so', async ({ bench }) => {
-    const { store, root } = bench
-    const { id } = await store.importLayer(bench.file(tarOf(BASE, { tail: 10_240 })))
-    const database = new Sqlite(join(root, 'varve.db'))
-    try {
-      const rows = database
-        .prepare<[], { rowid: number; data: Buffer }>('SELECT rowid, data FROM split')
-        .all()
-      const [row] = rows
-      assert.ok(row !== undefined)
-      const put = database.prepare('UPDATE split SET data = ? WHERE rowid = ?')
-      const damaged = Buffer.from(row.data)
-      damaged.writeUInt8(damaged.readUInt8(damaged.length >> 1) ^ 1, damaged.length >> 1)
-      put.run(damaged, row.rowid)
-      await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
-      assert.notDeepEqual(await findings(bench, { data: true }), [])
-      put.run(row.data, row.rowid)
-      await drain(store.exportLayer(id))
-    } finally {
-      database.close()
-    }
-  }),
+  layerCase(
+    'a layer with a damaged record is not exported, and check says so',
+    async ({ bench }) => {
+      const { store, root } = bench
+      const { id } = await store.importLayer(bench.file(tarOf(BASE, { tail: 10_240 })))
+      const database = new Sqlite(join(root, 'varve.db'))
+      try {
+        const rows = database
+          .prepare<[], { rowid: number; data: Buffer }>('SELECT rowid, data FROM split')
+          .all()
+        const [row] = rows
+        assert.ok(row !== undefined)
+        const put = database.prepare('UPDATE split SET data = ? WHERE rowid = ?')
+        const damaged = Buffer.from(row.data)
+        damaged.writeUInt8(damaged.readUInt8(damaged.length >> 1) ^ 1, damaged.length >> 1)
+        put.run(damaged, row.rowid)
+        await assert.rejects(drain(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
+        assert.notDeepEqual(await findings(bench, { data: true }), [])
+        put.run(row.data, row.rowid)
+        await drain(store.exportLayer(id))
+      } finally {
+        database.close()
+      }
+    },
+    filesAreTheTar,
+  ),
 
   layerCase(
     'an unknown layer is found and reported, kept at the next start, and added by a repair',
@@ -187,12 +192,22 @@ interface Given {
   readonly world: World
 }
 
-function layerCase(title: string, run: (given: Given) => Promise<void>): Case {
+function layerCase(
+  title: string,
+  run: (given: Given) => Promise<void>,
+  impossible: (world: World) => string | undefined = () => undefined,
+): Case {
   return {
     group: 'layers',
     title,
+    impossible,
     run: (world) => world.withStore((bench) => run({ bench, world })),
   }
+}
+
+/** There is no record of the tar, and what is wrong with a file is wrong with the tar. */
+function filesAreTheTar({ keepsTars }: World): string | undefined {
+  return keepsTars ? 'the driver keeps the tar that the files are read from (tar)' : undefined
 }
 
 /** The rows of the database, and the names of the driver's files. */

@@ -1,0 +1,154 @@
+/** The toy with tars of its own: it passes the suite, and the store keeps nothing of such a tar a second time. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { isCode } from '../../core/errors.js'
+import { openStore, rebuildDatabase, type Store } from '../../core/store.js'
+import { collect } from '../support/collect.js'
+import { SEED } from '../support/seed.js'
+import { layerTar } from '../unit/store/layer-tar.js'
+import { keepingTars, tarsOf } from './keeping-tars.js'
+import { runSuite, selectCases } from './suite.js'
+import { toy } from './toy/driver.js'
+
+const skip = process.getuid?.() !== 0 && 'needs root'
+const module = keepingTars(toy)
+/** The first `file` is in no layer: a later entry replaces it. */
+const TAR = layerTar(['d/ 0755', 'd/file =replaced', 'd/file =content', 'link >d/file'])
+
+test('a driver that keeps tars passes the suite', { skip }, async (t) => {
+  const root = mkdtempSync(join(realpathSync(tmpdir()), 'varve-toy-tars-'))
+  t.after(() => rmSync(root, { recursive: true }))
+  const cell = { name: 'toy with tars', module, options: {}, root }
+  let count = 0
+  for await (const outcome of runSuite(cell, { seed: SEED, scripts: 5 })) {
+    count++
+    await t.test(`${outcome.group}: ${outcome.case}`, (sub) => {
+      const { result, reason = '' } = outcome
+      if (result === 'failed') throw new Error(reason)
+      if (result === 'impossible') {
+        assert.match(reason, /quota|readonlySeal|sharing|active|\(tar\)/)
+        sub.skip(`impossible: ${reason}`)
+      }
+    })
+  }
+  assert.equal(count, selectCases().length)
+})
+
+test('of a tar that the driver keeps the store has no record, and exports it', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const { id } = await store.importLayer(tarFile(root))
+    assert.deepEqual(bytesIn(root), { split: 1, payloads: 0 })
+    assert.deepEqual(Buffer.concat(await copies(store.exportLayer(id))), TAR)
+    const listed = await collect(store.list(id, { recursive: true }))
+    assert.deepEqual(
+      listed.map(({ path }) => path),
+      ['d', 'd/file', 'link'],
+    )
+  }),
+)
+
+test('a layer that was written has a record, since the driver keeps no tar of it', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const { id } = await store.importLayer(tarFile(root))
+    await store.create({ id: 'work', parent: id })
+    const { path } = await store.mount('work')
+    writeFileSync(join(path, 'new'), 'written')
+    await store.unmount('work')
+    const { layer } = await store.commit('work')
+    assert.ok(bytesIn(root).split > 1)
+    assert.match(Buffer.concat(await copies(store.exportLayer(layer.id))).toString(), /written/)
+  }),
+)
+
+test('a tar that was damaged is not exported, and a check says so', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const { id } = await store.importLayer(tarFile(root))
+    const place = join(tarsOf(join(root, module.name)), id)
+    const bytes = readFileSync(place)
+    for (const damaged of [flipped(bytes), bytes.subarray(0, -512), Buffer.alloc(0)]) {
+      writeFileSync(place, damaged)
+      await assert.rejects(copies(store.exportLayer(id)), (error: unknown) => isCode(error, 'CORRUPT'))
+      const found = await collect(store.check({ data: true }))
+      assert.deepEqual(
+        found.map(({ check, message }) => [check, /its tar, which its files are read from/.test(message)]),
+        [['layer-data', true]],
+      )
+    }
+    writeFileSync(place, bytes)
+    assert.deepEqual(await collect(store.check({ data: true })), [])
+  }),
+)
+
+test('a database is made anew from the layers and the tars that the driver keeps', { skip }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-tars-'))
+  const root = join(folder, 'root')
+  try {
+    const options = { root, drivers: [module] }
+    let store = await openStore(options)
+    const { id } = await store.importLayer(tarFile(folder))
+    await store.close()
+    for (const name of ['varve.db', 'varve.db-wal', 'varve.db-shm']) rmSync(join(root, name), { force: true })
+    rmSync(join(root, 'backup'), { recursive: true, force: true })
+    await rebuildDatabase(options)
+    store = await openStore(options)
+    for await (const { repaired, message } of store.check({ repair: true })) assert.ok(repaired, message)
+    assert.deepEqual(await collect(store.check({ data: true })), [])
+    assert.deepEqual(Buffer.concat(await copies(store.exportLayer(id))), TAR)
+    assert.equal((await collect(store.list(id, { recursive: true }))).length, 3)
+    await store.close()
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+async function inStore(
+  work: (given: { readonly store: Store; readonly root: string }) => Promise<void>,
+): Promise<void> {
+  const root = join(mkdtempSync(join(tmpdir(), 'varve-tars-')), 'root')
+  try {
+    const store = await openStore({ root, drivers: [module] })
+    try {
+      await work({ store, root })
+      assert.deepEqual(await collect(store.check({ data: true })), [])
+    } finally {
+      await store.close()
+    }
+  } finally {
+    rmSync(join(root, '..'), { recursive: true })
+  }
+}
+
+function tarFile(folder: string): string {
+  const path = join(folder, 'layer.tar')
+  writeFileSync(path, TAR)
+  return path
+}
+
+/** Bytes in the tables. */
+function bytesIn(root: string): { readonly split: number; readonly payloads: number } {
+  const db = new Sqlite(join(root, 'varve.db'), { readonly: true })
+  const count = (table: string) =>
+    db.prepare<[], { n: number }>(`SELECT total(length(data)) AS n FROM ${table}`).get()?.n ?? -1
+  try {
+    return { split: count('split'), payloads: count('payload') }
+  } finally {
+    db.close()
+  }
+}
+
+/** Chunks are reused. */
+async function copies(source: AsyncIterable<Uint8Array>): Promise<Buffer[]> {
+  const all: Buffer[] = []
+  for await (const chunk of source) all.push(Buffer.from(chunk))
+  return all
+}
+
+function flipped(bytes: Buffer): Buffer {
+  const copy = Buffer.from(bytes)
+  copy.writeUInt8(copy.readUInt8(1600) ^ 1, 1600)
+  return copy
+}
