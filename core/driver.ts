@@ -239,7 +239,8 @@ export interface Driver {
   remove(id: LayerId): Promise<void>
   /**
    * Makes the layer reachable; its mounts, most basic first. Idempotent; NOT_FOUND. A sealed layer is always got
-   * `readonly`; a writable one also is, to be looked into.
+   * `readonly`; a writable one also is, to be looked into. Several mounts, or one with a target, are for engines and for
+   * looking; the store itself mounts only one.
    */
   get(id: LayerId, options: { readonly readonly: boolean }): Promise<readonly Mount[]>
   /** Deactivates the layer. Idempotent; called only while nobody uses the layer or one on it. */

@@ -57,7 +57,14 @@ async function assemble(
   const rootBytes = realpath(fromText(root))
   const uses = createUses({ db, driver: plain, root: rootBytes, warn })
   const driver = withUses(plain, uses)
-  const graph = createGraph({ db, driver, locks: createLayerLocks(rootBytes), records, warn })
+  const graph = createGraph({
+    db,
+    driver,
+    locks: createLayerLocks(rootBytes),
+    records,
+    readers: uses,
+    warn,
+  })
   const recoverNow = () => recover({ db, graph, driver, uses, records, isJournaled, root: rootBytes, warn })
   if (gate.reason === undefined) {
     await recoverNow()
@@ -65,6 +72,7 @@ async function assemble(
     held.push(keepSettling({ db }), keepBackups({ db, root, scratch, warn }))
   } else warn(`open for looking only: ${gate.reason}`)
   const mounts = createMounts({ db, graph, driver, uses, root: rootBytes, scratch })
+  held.push(() => mounts.takeBack())
   const views = createViews({ driver, uses }, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
   const images = createImages(db, graph, (claim) => isScratchInUse(rootBytes, claim))
@@ -119,6 +127,7 @@ async function assemble(
         else refuseToRemove(db, graph.get(id))
         return true
       }
+      await mounts.takeBack(layer)
       await graph.remove(id, { before, release: force ? mounts.takeDown : undefined })
       await mounts.letGo(target.node)
       return [layer]
@@ -191,7 +200,7 @@ async function assemble(
       refuseToMount(db, row, { doing: 'unmount', target })
       await mounts.unmount(row, target)
     },
-    mounts: (reference) => mounts.recipe(topNodeOf(reference)),
+    mounts: (reference) => mounts.lend(topNodeOf(reference)),
     async commit(reference, { name, ...rest }: LongOptions & { readonly name?: string } = {}) {
       const { commit } = await import('../images/commit.js')
       const wanted = name === undefined ? undefined : normalizeName(name)

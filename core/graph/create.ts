@@ -96,7 +96,7 @@ export function createCreation(
     const { node, layer, lock } = begun
     try {
       try {
-        if (db.nodes.get(node)?.state !== 'ready') await erase(node, layer)
+        if (db.nodes.get(node)?.state !== 'ready') await erase(node, layer, { patient: true })
       } finally {
         lock.release()
       }
@@ -195,7 +195,7 @@ export function createCreation(
           records.finish(begun.layer)
           return { node: begun.node, layer: begun.layer, existed: false }
         }
-        await erase(begun.node, begun.layer)
+        await erase(begun.node, begun.layer, { patient: true })
         return { node: winner.id, layer: winner.layer, existed: true }
       })
     },

@@ -66,7 +66,7 @@ export function createGraph(context: GraphContext): Graph {
           return requireNode(db, heir)
         }),
       )
-      if (result.id !== node) await erase(node, row.layer)
+      if (result.id !== node) await erase(node, row.layer, { patient: true })
       else records.finish(row.layer)
       return result
     },

@@ -14,7 +14,21 @@ export interface GraphContext {
   readonly driver: Driver
   readonly locks: LayerLocks
   readonly records: Records
+  readonly readers: Readers
   readonly warn: (message: string) => void
+}
+
+/** Who reads layers, in any process (core/mount/uses.ts): none of them may be removed meanwhile. */
+export interface Readers {
+  /** Until its release nobody can begin to read these layers. Undefined where somebody reads one of them. */
+  tryExclude(layers: readonly LayerId[]): Lock | undefined
+  /**
+   * Gives what waits until nobody reads some layers, for a limited time in all.
+   * @throws VarveError UNAVAILABLE when that is over, CANCELLED
+   */
+  waiter(signal?: AbortSignal): (layers: readonly LayerId[]) => Promise<void>
+  /** Deactivates the layer, and those below it, if nobody uses them any more. */
+  settle(layer: LayerId): Promise<void>
 }
 
 /** A node being made: nobody sees it until `finish`, and it is gone if its process dies. */
@@ -100,11 +114,14 @@ export interface Creation {
 
 /** The way out (remove.ts). */
 export interface Removal {
-  /** For recovery: removes a node that is not ready. The caller holds its lock. */
-  erase(node: NodeId, layer: LayerId): Promise<void>
+  /**
+   * Removes a node that is not ready. The caller holds its lock. `patient`: waits for those who still read the layer.
+   * @throws VarveError UNAVAILABLE where somebody reads it
+   */
+  erase(node: NodeId, layer: LayerId, options?: { readonly patient?: boolean }): Promise<void>
   /**
    * Removes a layer that nobody uses; its names are free at once. `before` as for `removeUnneeded`.
-   * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it
+   * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it; UNAVAILABLE where somebody reads it for long
    */
   remove(node: NodeId, options?: RemoveOptions): Promise<void>
   /**

@@ -1,6 +1,6 @@
 /** The places below `mnt/` where layers are mounted by their driver's recipe. Paths are byte strings. */
 import type { Mount } from '../driver.js'
-import { errnoOf, isCode } from '../errors.js'
+import { errnoOf, isCode, VarveError } from '../errors.js'
 import { close, mkdir, rmdir } from '../sys/files.js'
 import { detached } from '../sys/mount/detached.js'
 import { identityAt, isSameDirectory, type MountIdentity } from '../sys/mount/id.js'
@@ -34,15 +34,25 @@ export function ownPlaceOf(root: string, layer: string): string {
 
 /**
  * Attaches a layer's mounts. Where a reader keeps the file system of a device alive, it is still read-only from the last
- * {@link unmountLayer}, however it is mounted now; so it is made writable first. @throws VarveError
+ * {@link unmountLayer}, however it is mounted now; so it is made writable first.
+ * @throws VarveError UNIMPLEMENTED for several mounts, which could not be taken down as one
  */
 export async function attachLayer(mounts: readonly Mount[], place: string): Promise<void> {
+  const [only, ...others] = mounts
+  if (only === undefined || others.length > 0 || only.target !== undefined)
+    throw new VarveError(
+      'UNIMPLEMENTED',
+      `the layer takes ${mounts.length} mounts, which only an engine performs`,
+    )
   try {
     attach(mounts, place)
   } catch (error) {
-    const [only, ...others] = mounts
-    const isDevice = only !== undefined && others.length === 0 && !['bind', 'overlay'].includes(only.type)
-    if (!isDevice || only.options.includes('ro') || !isCode(error, 'UNAVAILABLE')) throw error
+    if (
+      ['bind', 'overlay'].includes(only.type) ||
+      only.options.includes('ro') ||
+      !isCode(error, 'UNAVAILABLE')
+    )
+      throw error
     const { fd } = await detached([{ ...only, options: [...only.options, 'ro'] }])
     try {
       makeWritable(`/proc/self/fd/${fd}/.`, 'file system')

@@ -28,6 +28,7 @@ import { createQuiet, type Quiet } from './quiet.js'
 import { createMountSpace, IN_PLACE } from './space.js'
 import { createTakingDown } from './taking-down.js'
 import { onlyMount, realTarget, requireTarget } from './target.js'
+import type { Use } from './uses.js'
 
 export interface Mounts extends Freeze, Quiet {
   /**
@@ -51,6 +52,12 @@ export interface Mounts extends Freeze, Quiet {
   takeDown(row: NodeRow): Promise<void>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
+  /**
+   * The same for a caller who is no engine, and can't tell when he is done with them: the layer stays active until the store
+   * is closed, or {@link takeBack} is called.
+   */
+  lend(row: NodeRow): Promise<readonly Mount[]>
+  takeBack(layer?: LayerId): Promise<void>
   /** An engine committed or removed the node: it no longer has the mounts that {@link recipe} gave. */
   letGo(row: NodeRow): Promise<void>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
@@ -63,6 +70,22 @@ export function createMounts(context: MountsContext): Mounts {
   const { takeDownAt, settle, settleAfter } = createTakingDown(context)
   /** As it is in the database now. */
   const again = ({ node, target }: MountRow) => db.mounts.get(node, target)
+
+  /** Layers that are kept active for the callers of `lend`. */
+  const lent = new Map<LayerId, Use>()
+
+  const recipe = async (node: NodeRow): Promise<readonly Mount[]> => {
+    const row = graph.get(node.id)
+    const readonly = row.kind !== 'active'
+    try {
+      const source = graph.sourceOf(row)
+      return await uses.during(source, () => driver.get(source, { readonly }))
+    } catch (error) {
+      if (readonly || !isCode(error, 'FAILED_PRECONDITION')) throw error
+    }
+    // A commit is under way, or was interrupted.
+    return locked(row, (now) => uses.during(graph.sourceOf(now), () => recipeOf(now, now.kind !== 'active')))
+  }
 
   const count = (mount: MountRow, by: number) =>
     db.mounts.setCount(mount.node, mount.target, (again(mount)?.count ?? 0) + by)
@@ -151,19 +174,26 @@ export function createMounts(context: MountsContext): Mounts {
       if (db.mounts.byNode(row.id).length > 0) await settle(row, { lazy: true })
     },
 
-    async recipe(node) {
-      const row = graph.get(node.id)
-      const readonly = row.kind !== 'active'
+    recipe,
+
+    async lend(node) {
+      const layer = graph.sourceOf(graph.get(node.id))
+      const use = await uses.begin(layer)
       try {
-        const source = graph.sourceOf(row)
-        return await uses.during(source, () => driver.get(source, { readonly }))
-      } catch (error) {
-        if (readonly || !isCode(error, 'FAILED_PRECONDITION')) throw error
+        const mounts = await recipe(node)
+        if (!lent.has(layer)) lent.set(layer, use)
+        return mounts
+      } finally {
+        if (lent.get(layer) !== use) await use.end()
       }
-      // A commit is under way, or was interrupted.
-      return locked(row, (now) =>
-        uses.during(graph.sourceOf(now), () => recipeOf(now, now.kind !== 'active')),
-      )
+    },
+
+    async takeBack(layer) {
+      for (const [each, use] of lent) {
+        if (layer !== undefined && each !== layer) continue
+        lent.delete(each)
+        await use.end()
+      }
     },
 
     async letGo({ layer, parent }) {

@@ -9,8 +9,9 @@
 import type { Database } from '../db/database.js'
 import type { Driver } from '../driver.js'
 import { messageOf, VarveError } from '../errors.js'
+import type { Readers } from '../graph/types.js'
 import type { LayerId } from '../ids.js'
-import { type Lock, lockIn, shareIn, tryLockIn, tryShareIn } from '../sys/lock.js'
+import { shareIn, tryLockAllIn, tryShareIn, waitFor } from '../sys/lock.js'
 
 export interface UsesContext {
   readonly db: Database
@@ -21,18 +22,14 @@ export interface UsesContext {
   readonly warn: (message: string) => void
 }
 
-export interface Uses {
-  /** Keeps the layer active until `end`, which puts what nobody uses any more. @throws VarveError UNAVAILABLE as `alone` */
+export interface Uses extends Readers {
+  /**
+   * Keeps the layer active until `end`, which puts what nobody uses any more.
+   * @throws VarveError UNAVAILABLE where it is being removed or put for longer than {@link PATIENCE}
+   */
   begin(layer: LayerId): Promise<Use>
   /** Does `work` within a use of the layer. */
   during<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
-  /**
-   * Does `work` while nobody uses the layer and nobody can begin to. @throws VarveError UNAVAILABLE where others use it for
-   * longer than {@link PATIENCE}
-   */
-  alone<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
-  /** Puts the layer, and each layer that it stands on, where nobody uses it. */
-  settle(layer: LayerId): Promise<void>
   /** The active layers that nobody uses, children before their parents: a killed process left them. */
   unused(): Promise<readonly LayerId[]>
 }
@@ -66,26 +63,34 @@ export function createUses(context: UsesContext): Uses {
     return row !== undefined && db.nodes.isInUse(row.id)
   }
 
-  /** What `take` waits for, or UNAVAILABLE after {@link PATIENCE}. */
-  const patiently = async (layer: LayerId, take: (signal: AbortSignal) => Promise<Lock>): Promise<Lock> => {
-    const signal = AbortSignal.timeout(PATIENCE)
-    return take(signal).catch((error: unknown) => {
-      throw signal.aborted ? stillUsed(layer) : error
-    })
+  const tryExclude: Uses['tryExclude'] = (layers) => {
+    const own = layers.map(nameOf)
+    const others = new Set(layers.flatMap(below))
+    for (const name of own) others.delete(name)
+    // What is below is not put meanwhile.
+    const shared = tryShareIn(file, [...others])
+    const excluded = shared && tryLockAllIn(file, own)
+    if (excluded === undefined) {
+      shared?.release()
+      return undefined
+    }
+    return {
+      release() {
+        excluded.release()
+        shared?.release()
+      },
+    }
   }
 
   /** Does `work` where nobody uses the layer, while nobody can begin to. */
   const ifUnused = async (layer: LayerId, work: () => Promise<void> | void): Promise<void> => {
     if (isHeld(layer)) return
-    const held: Lock[] = []
+    const excluded = tryExclude([layer])
     try {
-      for (const lock of [tryShareIn(file, below(layer)), tryLockIn(file, nameOf(layer))]) {
-        if (lock !== undefined) held.push(lock)
-      }
       // Asked again: a mount's row is written under the shared lock.
-      if (held.length === 2 && !isHeld(layer)) await work()
+      if (excluded !== undefined && !isHeld(layer)) await work()
     } finally {
-      for (const lock of held) lock.release()
+      excluded?.release()
     }
   }
 
@@ -105,7 +110,10 @@ export function createUses(context: UsesContext): Uses {
   }
 
   const begin = async (layer: LayerId): Promise<Use> => {
-    const lock = await patiently(layer, (signal) => shareIn(file, chainOf(layer).map(nameOf), { signal }))
+    const signal = AbortSignal.timeout(PATIENCE)
+    const lock = await shareIn(file, chainOf(layer).map(nameOf), { signal }).catch((error: unknown) => {
+      throw signal.aborted ? stillUsed([layer]) : error
+    })
     let isOver = false
     return {
       async end() {
@@ -130,14 +138,18 @@ export function createUses(context: UsesContext): Uses {
       }
     },
 
-    async alone(layer, work) {
-      const held: Lock[] = []
-      try {
-        held.push(await patiently(layer, (signal) => shareIn(file, below(layer), { signal })))
-        held.push(await patiently(layer, (signal) => lockIn(file, nameOf(layer), { signal })))
-        return await work()
-      } finally {
-        for (const lock of held.reverse()) lock.release()
+    tryExclude,
+
+    waiter(signal) {
+      const timeout = AbortSignal.timeout(PATIENCE)
+      const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+      return async (layers) => {
+        const excluded = await waitFor(() => tryExclude(layers), { signal: either }).catch(
+          (error: unknown) => {
+            throw timeout.aborted && signal?.aborted !== true ? stillUsed(layers) : error
+          },
+        )
+        excluded.release()
       }
     },
 
@@ -152,8 +164,11 @@ export function createUses(context: UsesContext): Uses {
   }
 }
 
-/** The driver, each of whose calls that reads or writes layers is a use of them. One without `active` is returned unchanged. */
-export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | 'alone'>): Driver {
+/**
+ * The driver, each of whose calls that reads or writes layers is a use of them; a removal excludes uses (core/graph/remove.ts).
+ * One without `active` is returned unchanged.
+ */
+export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during'>): Driver {
   if (driver.active === undefined) return driver
   /** Of both layers, the second inside the first. */
   const during = <T>(layers: readonly (LayerId | undefined)[], work: () => Promise<T>): Promise<T> => {
@@ -176,8 +191,6 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | '
   return {
     ...driver,
     create: (id, options) => during([options.parent], () => driver.create(id, options)),
-    // Else its device could be another layer's between somebody's get and mount.
-    remove: (id) => uses.alone(id, () => driver.remove(id)),
     changes: (id, parent, options) => duringAll([id, parent], () => driver.changes(id, parent, options)),
     diff: (id, parent, options) => duringAll([id, parent], () => driver.diff(id, parent, options)),
     apply: (id, tar, options) => during([id], () => driver.apply(id, tar, options)),
@@ -203,7 +216,8 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during' | '
 const NO_USES: Uses = {
   begin: async () => ({ end: async () => {} }),
   during: (_, work) => work(),
-  alone: (_, work) => work(),
+  tryExclude: () => ({ release: () => {} }),
+  waiter: () => async () => {},
   settle: async () => {},
   unused: async () => [],
 }
@@ -212,9 +226,10 @@ function nameOf(layer: LayerId): string {
   return `use ${layer}`
 }
 
-function stillUsed(layer: LayerId): VarveError {
+function stillUsed(layers: readonly LayerId[]): VarveError {
+  const what = layers.length === 1 ? 'layer' : 'one of the layers'
   return new VarveError(
     'UNAVAILABLE',
-    `layer ${layer}: is in use, after ${PATIENCE / 1000} s still; end what reads it, and try again`,
+    `${what} ${layers.join(', ')}: is in use, after ${PATIENCE / 1000} s still; end what reads it, and try again`,
   )
 }

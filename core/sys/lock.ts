@@ -75,6 +75,11 @@ export function tryLockIn(file: string, name: string): Lock | undefined {
   return tryBytes(file, [name], F_WRLCK)
 }
 
+/** The locks of all these names at once. @throws SysError */
+export function tryLockAllIn(file: string, names: readonly string[]): Lock | undefined {
+  return tryBytes(file, names, F_WRLCK)
+}
+
 /** Waits for the lock of a name in `file`. @throws SysError; CANCELLED on abort */
 export function lockIn(file: string, name: string, options?: WaitOptions): Promise<Lock> {
   return waitFor(() => tryLockIn(file, name), options)
@@ -112,7 +117,8 @@ export function lockFresh<T>(
   )
 }
 
-async function waitFor(take: () => Lock | undefined, { signal }: WaitOptions = {}): Promise<Lock> {
+/** Takes a lock again and again, until it gets it. @throws what `take` throws; CANCELLED on abort */
+export async function waitFor(take: () => Lock | undefined, { signal }: WaitOptions = {}): Promise<Lock> {
   for (let pause = FASTEST; ; pause = Math.min(pause * 1.5, SLOWEST)) {
     if (signal?.aborted) throw new VarveError('CANCELLED', 'interrupted while waiting for a lock')
     const lock = take()

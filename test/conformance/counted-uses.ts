@@ -9,7 +9,7 @@ import type { Use, Uses } from '../../core/mount/uses.js'
 export function createCountedUses(
   driver: Driver,
   parentOf: (id: LayerId) => LayerId | undefined,
-): Pick<Uses, 'begin' | 'during' | 'alone'> {
+): Pick<Uses, 'begin' | 'during'> {
   const counts = new Map<LayerId, number>()
   let putting = Promise.resolve()
 
@@ -52,6 +52,5 @@ export function createCountedUses(
         await use.end()
       }
     },
-    alone: (_, work) => work(),
   }
 }

@@ -55,6 +55,25 @@ export const activationEngineCases: readonly Case[] = [
     },
   ),
 
+  storeCase(
+    'mounts that a program is given keep their layer active until it closes the store, or removes the layer',
+    async ({ bench, active }) => {
+      const base = await importBig(bench)
+      await bench.store.create({ id: 'work', parent: base })
+      for (const _ of ['once', 'again']) {
+        const mounts = await bench.store.mounts('work')
+        assert.equal((await active()).length, 1)
+        await bench.performed(mounts, write('file', 'content'))
+        await bench.store.usage('work')
+      }
+      await bench.reopen()
+      assert.deepEqual(await active(), [])
+      await bench.store.mounts('work')
+      await bench.store.remove('work')
+      assert.deepEqual(await active(), [])
+    },
+  ),
+
   storeCase('after a reboot an engine is given mounts that work again', async ({ bench, active }) => {
     await layer(bench, 'base', undefined, write('file', 'base'))
     const before = await bench.store.snapshots.prepare('run', { parent: 'base' })

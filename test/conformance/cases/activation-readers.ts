@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
+import { isCode } from '../../../core/errors.js'
 import { BIG, begun, drain, importBig, storeCase, withOther } from '../activation-bench.js'
 import { driverJob, startChild } from '../child.js'
 import { tarOf } from '../layer-tar.js'
@@ -79,6 +80,21 @@ export const activationReaderCases: readonly Case[] = [
     }
     await withOther(given, async (other) => assert.equal(await sizeOf(other.read(id, 'big')), BIG), between)
     await removing
+    assert.deepEqual(store.layers(), [])
+  }),
+
+  storeCase('a layer that is read for long is not removed, and nothing has changed then', async (given) => {
+    const { bench, store } = given
+    const id = await importBig(bench)
+    const before = store.layers()
+    await withOther(given, async (other) => {
+      const finish = await begun(other.read(id, 'big'))
+      await assert.rejects(store.remove(id), (error: unknown) => isCode(error, 'UNAVAILABLE'))
+      assert.deepEqual(store.layers(), before)
+      assert.equal(await sizeOf(store.read(id, 'big')), BIG)
+      await finish()
+    })
+    await store.remove(id)
     assert.deepEqual(store.layers(), [])
   }),
 

@@ -81,8 +81,8 @@ async function createWorld(root: string, db: Database, options: PlainOptions): P
     warn,
   })
   const records = createRecords(ensureFolder(root, 'records'), db)
-  const graph = createGraph({ db, driver, locks: createLayerLocks(root), records, warn })
   const uses = createUses({ db, driver, root, warn })
+  const graph = createGraph({ db, driver, locks: createLayerLocks(root), records, readers: uses, warn })
   const mounts = createMounts({ db, graph, driver, uses, root })
   const views = createViews({ driver, uses })
   const resolver = createResolver(db)
