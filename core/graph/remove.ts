@@ -39,14 +39,15 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
 
   const erase: Removal['erase'] = async (node, layer, { patient = false } = {}) => {
     const wait = readers.waiter()
-    let excluded = readers.tryExclude([layer])
-    while (excluded === undefined) {
+    for (;;) {
+      const excluded = readers.tryExclude([layer])
+      if (excluded !== undefined) {
+        const row = db.nodes.get(node)
+        return erasing(row === undefined ? [] : [row], excluded, () => eraseExcluded(node, layer))
+      }
       if (!patient) throw new VarveError('UNAVAILABLE', `remove layer ${layer}: somebody still reads it`)
       await wait([layer])
-      excluded = readers.tryExclude([layer])
     }
-    const row = db.nodes.get(node)
-    await erasing(row === undefined ? [] : [row], excluded, () => eraseExcluded(node, layer))
   }
 
   /** Decides in one transaction, in which the rows are marked, where nobody reads the layers; else waits, and decides again. */
