@@ -46,7 +46,8 @@
  * - Whatever uses a layer holds a shared use lock on it and on all its ancestors, in whichever process, while it does; the
  *   lock dies with the process. The store takes it around every call of the driver that reads or writes layers as well.
  * - A layer also counts as used while it, or a layer on it, is mounted by the store, or its mounts were handed to an engine:
- *   until the engine removes or commits it, also across a reboot, after which the next `get` activates it again.
+ *   until the engine removes or commits it, also across a reboot, after which the next `get` activates it again. Mounts that
+ *   another caller was given keep it until that process removes the layer or closes the store.
  * - `put` is called only where nobody uses the layer, under the exclusive use lock, children before their parents. `remove`
  *   waits for that lock too, whether the layer is active or not.
  * - After a forced removal files of the layer may still be open: `put` and `remove` must bear that.
@@ -261,12 +262,15 @@ export interface Driver {
   /** Lays the uncompressed tar into a layer that was just created and never written. */
   apply(id: LayerId, tar: ByteChannel, options: ApplyOptions): Promise<Applied>
   /**
-   * The tar that fills the layer, as `apply` gets it, where the driver keeps it and reads the layer's files from it; else
-   * undefined. The answer is the same from `create` on, and the tar is opened when it is read. The store then keeps no record
-   * of the tar, exports this one, and checks the files by its digest. Chunks are reused: copy to keep. NOT_FOUND. Absent:
-   * always undefined.
+   * The tar that filled the layer, exactly as `apply` got it, if the driver keeps it and reads the layer's files from it;
+   * otherwise undefined. Which of the two is known from `create` on; nothing is opened before it is read. The store then has no
+   * record of the tar, exports this one, and checks the files by its digest. Chunks are reused: copy to keep. NOT_FOUND.
+   * Absent: always undefined.
    */
-  tar?(id: LayerId): Promise<AsyncIterable<Uint8Array> | undefined>
+  tar?(
+    id: LayerId,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<AsyncIterable<Uint8Array> | undefined>
   /** Makes the layer and all that was written in it durable. */
   sync(id: LayerId): Promise<void>
   /** No more writes. Idempotent. */

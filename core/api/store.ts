@@ -238,7 +238,10 @@ export interface Store {
    */
   mount(reference: string, target?: string): Promise<{ readonly path: string }>
   unmount(reference: string, target?: string): Promise<void>
-  /** The mounts as data, for engines. A layer that has to be activated stays active until the store is closed. */
+  /**
+   * The mounts as data, to be performed by the caller. A layer that has to be activated stays active until it is removed here
+   * or the store is closed.
+   */
   mounts(reference: string): Promise<readonly Mount[]>
   /**
    * Seals a writable layer into a committed one with a diff id; with `name` makes an image of it.

@@ -11,7 +11,7 @@ export async function* checkActivation({ uses }: CheckContext): AsyncGenerator<P
       mend: {
         what: 'deactivate it',
         async run() {
-          await uses.settle(layer)
+          await uses.putUnused(layer)
           return !(await uses.unused()).includes(layer)
         },
       },

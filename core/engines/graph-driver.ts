@@ -181,13 +181,10 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
     },
 
     async *diff(id, parent, options) {
-      const [row, below] = [find(id), findParent(parent)]
-      const isOwn = (below?.id ?? null) === row.parent
-      if (isOwn && db.layers.get(row.id) !== undefined) yield* (await layers()).export(row.id, options)
-      else {
-        const { tarOf, pairOf } = await import('../inspect/node-diff.js')
-        yield* tarOf(context, pairOf(context, below, row), options)
-      }
+      const { hasTar, pairOf, tarOf } = await import('../inspect/node-diff.js')
+      const pair = pairOf(context, findParent(parent), find(id))
+      if (hasTar(db, pair)) yield* (await layers()).export(pair.b.id, options)
+      else yield* tarOf(context, pair, options)
     },
 
     async diffSize(id, parent, options) {

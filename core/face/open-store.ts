@@ -22,7 +22,8 @@ import { createResolver } from '../images/resolve.js'
 import type { Looking } from '../inspect/context.js'
 import type { Layers } from '../layers/layers.js'
 import { createMounts } from '../mount/mounts.js'
-import { createUses, withUses } from '../mount/uses.js'
+import { withUses } from '../mount/used-driver.js'
+import { createUses } from '../mount/uses.js'
 import { createViews } from '../mount/views.js'
 import { recover } from '../recover/recover.js'
 import { keepSettling } from '../recover/remake.js'
@@ -72,7 +73,7 @@ async function assemble(
     held.push(keepSettling({ db }), keepBackups({ db, root, scratch, warn }))
   } else warn(`open for looking only: ${gate.reason}`)
   const mounts = createMounts({ db, graph, driver, uses, root: rootBytes, scratch })
-  held.push(() => mounts.takeBack())
+  held.push(() => uses.endLoans())
   const views = createViews({ driver, uses }, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
   const images = createImages(db, graph, (claim) => isScratchInUse(rootBytes, claim))
@@ -127,7 +128,6 @@ async function assemble(
         else refuseToRemove(db, graph.get(id))
         return true
       }
-      await mounts.takeBack(layer)
       await graph.remove(id, { before, release: force ? mounts.takeDown : undefined })
       await mounts.letGo(target.node)
       return [layer]

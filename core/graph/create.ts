@@ -1,6 +1,6 @@
 /** The way into the graph: row 'creating' → driver.create → content → sync → seal → row 'ready' (core/graph/graph.ts). */
 import type { NodeId, NodeRow } from '../db/nodes.js'
-import { isCode, messageOf, VarveError } from '../errors.js'
+import { isCode, VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
 import type { Lock } from '../sys/lock.js'
 import { step } from './fault-points.js'
@@ -20,14 +20,14 @@ import type { Begun, Creation, GraphContext, PrepareOptions, Removal, TarFacts }
 const TRIES = 1000
 
 export interface CreationTools {
-  readonly erase: Removal['erase']
+  readonly tryErase: Removal['tryErase']
   /** Makes the layer durable. */
   readonly sync: (layer: LayerId) => Promise<void>
 }
 
 export function createCreation(
-  { db, driver, locks, records, warn }: GraphContext,
-  { erase, sync }: CreationTools,
+  { db, driver, locks, records }: GraphContext,
+  { sync, tryErase }: CreationTools,
 ): Creation {
   /**
    * Inserts the row 'creating', under a lock that is held before anybody can see the row. Where a power cut takes the row
@@ -85,8 +85,6 @@ export function createCreation(
   }
 
   /**
-   * A failure here is a warning: the error that led here matters more, and the next open tries again.
-   *
    * A node that is ready stays, whatever the error was (the disk did not take the log, say): everybody can see it, and
    * another process may have put a child on it or mounted it. To check for those and remove it would take one more
    * transaction on the same disk. The caller's error says that the node may not be on disk; it can be found and removed by
@@ -95,13 +93,9 @@ export function createCreation(
   const abandon = async (begun: Begun): Promise<void> => {
     const { node, layer, lock } = begun
     try {
-      try {
-        if (db.nodes.get(node)?.state !== 'ready') await erase(node, layer, { patient: true })
-      } finally {
-        lock.release()
-      }
-    } catch (error) {
-      warn(`layer ${layer}: could not be removed, the next start will try again: ${messageOf(error)}`)
+      if (db.nodes.get(node)?.state !== 'ready') await tryErase(node, layer)
+    } finally {
+      lock.release()
     }
   }
 
@@ -195,7 +189,7 @@ export function createCreation(
           records.finish(begun.layer)
           return { node: begun.node, layer: begun.layer, existed: false }
         }
-        await erase(begun.node, begun.layer, { patient: true })
+        await tryErase(begun.node, begun.layer)
         return { node: winner.id, layer: winner.layer, existed: true }
       })
     },

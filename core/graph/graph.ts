@@ -25,11 +25,11 @@ export function createGraph(context: GraphContext): Graph {
   const sync = (layer: LayerId): Promise<void> => driver.sync(layer)
 
   const removal = createRemoval(context)
-  const { erase } = removal
+  const { tryErase } = removal
 
   return {
     ...locks,
-    ...createCreation(context, { erase, sync }),
+    ...createCreation(context, { sync, tryErase }),
     ...removal,
     sync,
     keepRecord(node: NodeId): void {
@@ -66,7 +66,7 @@ export function createGraph(context: GraphContext): Graph {
           return requireNode(db, heir)
         }),
       )
-      if (result.id !== node) await erase(node, row.layer, { patient: true })
+      if (result.id !== node) await tryErase(node, row.layer)
       else records.finish(row.layer)
       return result
     },

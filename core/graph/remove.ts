@@ -1,18 +1,18 @@
 /**
- * The way out of the graph: row 'removing' → driver.remove → row gone, under the layer's lock (see core/graph/graph.ts), while
- * nobody reads the layer. Whether somebody does is known before anything is decided.
+ * The way out of the graph: row 'removing' → driver.remove → row gone, under the layer's lock (see core/graph/graph.ts) and
+ * with its readers excluded, which is certain before the row is marked.
  */
 import type { NodeId, NodeRow } from '../db/nodes.js'
-import { VarveError } from '../errors.js'
+import { messageOf, VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
 import type { Lock } from '../sys/lock.js'
 import { step } from './fault-points.js'
 import { eraseRows, needersOf, requireNode, requireUnused, usersOf } from './rules.js'
 import type { GraphContext, Removal, RemoveOptions, RemoveUnneededOptions } from './types.js'
 
-export function createRemoval({ db, driver, locks, records, readers }: GraphContext): Removal {
-  /** Removes all of a node that nobody may use any more. The caller holds its lock, and keeps readers away. */
-  const eraseExcluded = async (node: NodeId, layer: LayerId): Promise<void> => {
+export function createRemoval({ db, driver, locks, records, readers, warn }: GraphContext): Removal {
+  /** The caller holds the node's lock and excludes its readers. */
+  const removeNow = async (node: NodeId, layer: LayerId): Promise<void> => {
     await step('remove:driver', () => driver.remove(layer))
     await step('remove:rows', () => {
       records.remove([layer])
@@ -20,65 +20,58 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
     })
   }
 
-  /** Does `work` while nobody reads the layers; what that left active below them is deactivated then. */
-  const erasing = async (
+  /** Does `work`, lets readers in again, and deactivates what that left unused below the layers. */
+  const whileExcluded = async (
     rows: readonly NodeRow[],
     excluded: Lock,
     work: () => Promise<void>,
   ): Promise<void> => {
-    if (driver.active === undefined) return work() // there are no readers to count
-    const parents = new Set(rows.flatMap(({ parent }) => db.nodes.get(parent ?? 0)?.layer ?? []))
+    const below = driver.active === undefined ? [] : parentsOf(rows)
     try {
       await work()
     } finally {
       excluded.release()
+      for (const layer of below) await readers.putUnused(layer)
     }
+  }
+
+  const parentsOf = (rows: readonly NodeRow[]): readonly LayerId[] => {
+    const parents = new Set(
+      rows.flatMap(({ parent }) => (parent === null ? [] : (db.nodes.get(parent)?.layer ?? []))),
+    )
     for (const { layer } of rows) parents.delete(layer)
-    for (const parent of parents) await readers.settle(parent)
+    return [...parents]
   }
 
-  const erase: Removal['erase'] = async (node, layer, { patient = false } = {}) => {
-    const wait = readers.waiter()
-    for (;;) {
-      const excluded = readers.tryExclude([layer])
-      if (excluded !== undefined) {
-        const row = db.nodes.get(node)
-        return erasing(row === undefined ? [] : [row], excluded, () => eraseExcluded(node, layer))
-      }
-      if (!patient) throw new VarveError('UNAVAILABLE', `remove layer ${layer}: somebody still reads it`)
-      await wait([layer])
-    }
-  }
-
-  /** Decides in one transaction, in which the rows are marked, where nobody reads the layers; else waits, and decides again. */
-  const decideAndMark = async (
+  /** Marks what `decide` names, in one transaction, where nobody reads it; else waits, and decides again. */
+  const markExcluded = async (
     decide: () => readonly NodeId[],
     signal: AbortSignal | undefined,
   ): Promise<{ readonly doomed: readonly NodeRow[]; readonly excluded: Lock }> => {
-    const wait = readers.waiter(signal)
+    const untilUnread = readers.patience(signal)
     for (;;) {
-      let layers: readonly LayerId[] = []
       let excluded: Lock | undefined
       try {
         const doomed = await step('remove:mark', () =>
           db.tx(() => {
-            const nodes = decide()
-            layers = nodes.map((node) => requireNode(db, node).layer)
+            const rows = decide().map((node) => requireNode(db, node))
+            const layers = rows.map(({ layer }) => layer)
             excluded = readers.tryExclude(layers)
-            if (excluded === undefined) throw new StillRead()
-            return nodes.map(mark)
+            if (excluded === undefined) throw new StillRead(layers)
+            for (const row of rows) mark(row)
+            return rows
           }),
         )
         if (excluded !== undefined) return { doomed, excluded }
       } catch (error) {
         excluded?.release()
         if (!(error instanceof StillRead)) throw error
-        await wait(layers)
+        await untilUnread(error.layers)
       }
     }
   }
 
-  /** Locks all `nodes`, marks those that `decide` names (children first) in one transaction, then erases them. */
+  /** Locks all `nodes`, marks those that `decide` names (children first) in one transaction, then removes them. */
   const removeMarked = async (
     nodes: readonly NodeId[],
     decide: () => readonly NodeId[],
@@ -90,13 +83,13 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
         const row = db.nodes.get(node)
         if (row !== undefined) held.push(await locks.lockLayer(row.layer, { signal }))
       }
-      const { doomed, excluded } = await decideAndMark(decide, signal)
-      await erasing(doomed, excluded, async () => {
+      const { doomed, excluded } = await markExcluded(decide, signal)
+      await whileExcluded(doomed, excluded, async () => {
         // All at once, so that there is only one wait for the disk.
         records.remove(doomed.map(({ layer }) => layer))
         for (const row of doomed) {
           await release?.(row)
-          await eraseExcluded(row.id, row.layer)
+          await removeNow(row.id, row.layer)
         }
       })
       return doomed
@@ -105,16 +98,35 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
     }
   }
 
-  const mark = (node: NodeId): NodeRow => {
-    const row = requireNode(db, node)
-    for (const { space, name } of db.names.byNode(node)) db.names.delete(space, name)
-    db.layers.delete(node)
-    db.nodes.setState(node, 'removing')
-    return row
+  const mark = ({ id }: NodeRow): void => {
+    for (const { space, name } of db.names.byNode(id)) db.names.delete(space, name)
+    db.layers.delete(id)
+    db.nodes.setState(id, 'removing')
+  }
+
+  const erase: Removal['erase'] = async (node, layer, { awaitsReaders = false } = {}) => {
+    const untilUnread = readers.patience()
+    let excluded = readers.tryExclude([layer])
+    while (excluded === undefined) {
+      if (!awaitsReaders)
+        throw new VarveError('UNAVAILABLE', `remove layer ${layer}: somebody still reads it`)
+      await untilUnread([layer])
+      excluded = readers.tryExclude([layer])
+    }
+    const row = db.nodes.get(node)
+    await whileExcluded(row === undefined ? [] : [row], excluded, () => removeNow(node, layer))
   }
 
   return {
     erase,
+
+    async tryErase(node, layer) {
+      try {
+        await erase(node, layer, { awaitsReaders: true })
+      } catch (error) {
+        warn(`layer ${layer}: could not be removed, the next start will try again: ${messageOf(error)}`)
+      }
+    },
 
     async remove(node: NodeId, { before, release }: RemoveOptions = {}): Promise<void> {
       const decide = () => {
@@ -130,7 +142,7 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
       nodes: readonly NodeId[],
       options: RemoveUnneededOptions = {},
     ): Promise<readonly NodeRow[]> {
-      const { before, keep = () => true, claims, signal } = options
+      const { before, keep = () => true, claims, awaitsReaders = false, signal } = options
       const decide = (): readonly NodeId[] => {
         if (before?.() === false) return []
         const doomed = new Set<NodeId>()
@@ -139,7 +151,8 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
           if (row?.state !== 'ready') continue
           if (claims !== undefined && (row.claim === null || !claims.has(row.claim))) continue
           const named = db.names.byNode(node).some((name) => keep(name, row))
-          if (!named && usersOf(db, node, doomed).length === 0) doomed.add(node)
+          if (named || usersOf(db, node, doomed).length > 0) continue
+          if (awaitsReaders || !readers.isRead(row.layer)) doomed.add(node)
         }
         return [...doomed]
       }
@@ -148,5 +161,9 @@ export function createRemoval({ db, driver, locks, records, readers }: GraphCont
   }
 }
 
-/** Undoes a transaction. */
-class StillRead extends Error {}
+/** Undoes the transaction that would have doomed layers that somebody reads. */
+class StillRead extends Error {
+  constructor(readonly layers: readonly LayerId[]) {
+    super('still read')
+  }
+}

@@ -18,17 +18,19 @@ export interface GraphContext {
   readonly warn: (message: string) => void
 }
 
-/** Who reads layers, in any process (core/mount/uses.ts): none of them may be removed meanwhile. */
+/** Who reads layers, in any process (core/mount/uses.ts): no layer is removed while somebody reads it. */
 export interface Readers {
-  /** Until its release nobody can begin to read these layers. Undefined where somebody reads one of them. */
+  /** Keeps readers away from all these layers until its release; undefined where one of them is being read. */
   tryExclude(layers: readonly LayerId[]): Lock | undefined
   /**
-   * Gives what waits until nobody reads some layers, for a limited time in all.
+   * Gives a function that waits until none of some layers is being read; all its calls together wait for a limited time.
    * @throws VarveError UNAVAILABLE when that is over, CANCELLED
    */
-  waiter(signal?: AbortSignal): (layers: readonly LayerId[]) => Promise<void>
+  patience(signal?: AbortSignal): (layers: readonly LayerId[]) => Promise<void>
+  /** By anybody, this process included. */
+  isRead(layer: LayerId): boolean
   /** Deactivates the layer, and those below it, if nobody uses them any more. */
-  settle(layer: LayerId): Promise<void>
+  putUnused(layer: LayerId): Promise<void>
 }
 
 /** A node being made: nobody sees it until `finish`, and it is gone if its process dies. */
@@ -63,13 +65,16 @@ export interface CommitOptions {
 export interface RemoveUnneededOptions {
   /**
    * Runs in the transaction that decides, so a crash leaves all of it done or nothing. What was read before the locks were
-   * taken may be wrong by now: read it again here. `false` means that no layer is removed; a throw rolls back.
+   * taken may be wrong by now: read it again here. `false` means that no layer is removed; a throw rolls back. It runs again,
+   * after a rollback, where a layer was being read.
    */
   readonly before?: () => boolean
   /** A node with such a name stays; default any. */
   readonly keep?: (name: NameRow, row: NodeRow) => boolean
   /** Only nodes that still wait for one of these imports (`NodeRow.claim`): any other is somebody else's by now. */
   readonly claims?: ReadonlySet<string>
+  /** A layer that is being read is waited for; default: it stays. */
+  readonly awaitsReaders?: boolean
   /** Ends the waiting for locks; a removal that is decided is completed. */
   readonly signal?: AbortSignal | undefined
 }
@@ -115,10 +120,15 @@ export interface Creation {
 /** The way out (remove.ts). */
 export interface Removal {
   /**
-   * Removes a node that is not ready. The caller holds its lock. `patient`: waits for those who still read the layer.
+   * Removes a node that is not ready. The caller holds its lock. `awaitsReaders`: waits for those who still read the layer.
    * @throws VarveError UNAVAILABLE where somebody reads it
    */
-  erase(node: NodeId, layer: LayerId, options?: { readonly patient?: boolean }): Promise<void>
+  erase(node: NodeId, layer: LayerId, options?: Pick<RemoveUnneededOptions, 'awaitsReaders'>): Promise<void>
+  /**
+   * The same where the outcome is decided already: waits for readers, and a failure is a warning, since the next open tries
+   * again.
+   */
+  tryErase(node: NodeId, layer: LayerId): Promise<void>
   /**
    * Removes a layer that nobody uses; its names are free at once. `before` as for `removeUnneeded`.
    * @throws VarveError NOT_FOUND; FAILED_PRECONDITION says who uses it; UNAVAILABLE where somebody reads it for long
@@ -126,7 +136,7 @@ export interface Removal {
   remove(node: NodeId, options?: RemoveOptions): Promise<void>
   /**
    * Removes those of the nodes that nothing but the others needs. Returns the removed rows, children before parents.
-   * @throws VarveError CANCELLED, and what `before` throws; nothing has changed then
+   * @throws VarveError CANCELLED, UNAVAILABLE (see `awaitsReaders`), and what `before` throws; nothing has changed then
    */
   removeUnneeded(nodes: readonly NodeId[], options?: RemoveUnneededOptions): Promise<readonly NodeRow[]>
 }

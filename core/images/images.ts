@@ -8,7 +8,7 @@ import { VarveError } from '../errors.js'
 import { step } from '../graph/fault-points.js'
 import { engineOf } from '../graph/labels.js'
 import { nameOf, requireNode } from '../graph/rules.js'
-import type { Graph } from '../graph/types.js'
+import type { Graph, RemoveUnneededOptions } from '../graph/types.js'
 import type { Digest, LayerId } from '../ids.js'
 import { normalizeName } from '../reference.js'
 import { formsOf, type Referent } from './resolve.js'
@@ -37,7 +37,7 @@ export interface Images {
    * By name: removes that name, and with the last name the image. By id: removes the image. Layers that only it used are
    * removed too. Returns the names, image ids and layer ids that were removed.
    * @throws VarveError FAILED_PRECONDITION where it is in use or has several names (`force` removes it all the same),
-   * NOT_FOUND where the image or the name was removed, or the name moved, meanwhile
+   * UNAVAILABLE where somebody reads one of these layers for long, NOT_FOUND where the image or the name was removed, or the name moved, meanwhile
    */
   remove(
     image: ImageRow,
@@ -45,7 +45,7 @@ export interface Images {
     options?: { readonly force?: boolean },
   ): Promise<readonly string[]>
   /**
-   * Removes layers that no image, name, mount or other layer needs; with `all` also images without a name.
+   * Removes layers that no image, name, mount, reader or other layer needs; with `all` also images without a name.
    * @throws VarveError CANCELLED, between two images or layers; what was removed until then stays removed
    */
   prune(options?: LongOptions & { readonly all?: boolean }): Promise<{
@@ -64,7 +64,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
   const removeImage = (
     image: ImageRow,
     stillDoomed: () => boolean,
-    signal?: AbortSignal | undefined,
+    options: Pick<RemoveUnneededOptions, 'awaitsReaders' | 'signal'>,
   ): Promise<readonly NodeRow[]> =>
     graph.removeUnneeded(db.images.layers(image.key), {
       before() {
@@ -73,7 +73,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
         return doomed
       },
       keep: ({ space }, row) => space === 'snapshot' || engineOf(row.labels) !== undefined,
-      signal,
+      ...options,
     })
 
   /** Is the image here, without a name, and does nobody work on it? */
@@ -116,7 +116,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
       return step('remove:image', async () => {
         let gone = db.tx(untag)
         if (gone !== undefined) return gone
-        const layers = await removeImage(image, () => {
+        const decide = () => {
           // Once more: the image may have got names or users while this waited for the locks of its layers.
           gone = untag()
           if (gone !== undefined) return false
@@ -124,7 +124,8 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
           if (!force) requireRemovable(db, image, names)
           gone = [...names, image.digest]
           return true
-        })
+        }
+        const layers = await removeImage(image, decide, { awaitsReaders: true })
         return [...(gone ?? []), ...layers.map((row) => row.layer)]
       })
     },
@@ -134,7 +135,7 @@ export function createImages(db: Database, graph: Graph, isLiving: (claim: strin
       const layers: NodeRow[] = []
       for (const image of all ? db.images.all().filter(isIdle) : []) {
         let doomed = false
-        const went = await removeImage(image, () => (doomed = isIdle(image)), signal)
+        const went = await removeImage(image, () => (doomed = isIdle(image)), { signal })
         for (const row of went) layers.push(row)
         if (doomed) images.push(image.digest)
       }

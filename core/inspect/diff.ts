@@ -2,7 +2,6 @@
 import type { LongOptions } from '../api/options.js'
 import type { DetailedChange, FileInfo } from '../api/store.js'
 import type { NodeRow } from '../db/nodes.js'
-import { checkSignal } from '../errors.js'
 import { infoAt, infoOfRow } from '../file-index/file-info.js'
 import { type Found, indexOf } from '../file-index/merged-index.js'
 import type { Layers } from '../layers/layers.js'
@@ -14,15 +13,13 @@ import { hasSparse } from '../tar/sparse-record.js'
 import { isKeptByDriver } from '../tar/split.js'
 import { statsIn } from '../tree/confined.js'
 import { type Looking, nodeOf } from './context.js'
-import { changesOf, type Pair, pairOf, tarOf } from './node-diff.js'
+import { changesOf, hasTar, type Pair, paced, pairOf, tarOf } from './node-diff.js'
 
 export interface DiffTarContext extends Looking {
   readonly layers: () => Promise<Layers>
   readonly scratch: Scratch
   readonly warn: (message: string) => void
 }
-
-const BATCH = 2_000
 
 /** Store.diff: sorted by path bytes. */
 export async function* diff(
@@ -32,16 +29,9 @@ export async function* diff(
   options: LongOptions = {},
 ): AsyncGenerator<DetailedChange, void> {
   const { a, b } = sidesOf(context, from, to)
-  let count = 0
-  for await (const change of b === undefined
-    ? allDeleted(context, a)
-    : changesOfPair(context, pairOf(context, a, b), options)) {
-    yield change
-    if (++count % BATCH === 0) {
-      checkSignal(options)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-  }
+  const changes =
+    b === undefined ? allDeleted(context, a) : changesOfPair(context, pairOf(context, a, b), options)
+  yield* paced(changes, options)
 }
 
 /** Store.diffTar: with OCI whiteouts. Chunks are reused: copy to keep. */
@@ -59,8 +49,7 @@ export async function* diffTar(
   // Only an export gives back sparse entries that a tar came with: in a diff zeros are in full (core/pack/pack.ts).
   // Whether a tar that the driver keeps has some is not known.
   const record = () => db.split.chunks(pair.b.id)
-  const isInFull =
-    pair.isOwn && db.layers.get(pair.b.id) !== undefined && !isKeptByDriver(record()) && !hasSparse(record())
+  const isInFull = hasTar(db, pair) && !isKeptByDriver(record()) && !hasSparse(record())
   if (isInFull) return yield* (await context.layers()).export(pair.b.id, options)
   const notice = (text: string) => context.warn(`diff of ${to}: ${text}`)
   yield* tarOf(context, pair, { ...signal, notice })
@@ -81,14 +70,17 @@ function sidesOf(
 
 async function* allDeleted(context: Looking, a: NodeRow | undefined): AsyncGenerator<DetailedChange, void> {
   if (a === undefined) return
-  const layer = context.graph.sourceOf(a)
+  const deleted = (path: string, before: FileInfo | undefined) =>
+    ({ path, kind: 'delete', before, after: undefined }) as const
   const index = indexOf(context, a)
+  if (index !== undefined) {
+    for (const found of index.children('')) yield deleted(found.path, infoIn(context, found))
+    return
+  }
+  const layer = context.graph.sourceOf(a)
   const view = await context.views.open(layer)
   try {
-    for (const path of entriesOf(view.fd)) {
-      const before = index === undefined ? infoAt(view.fd, path, layer) : infoIn(context, index.lookup(path))
-      yield { path, kind: 'delete', before, after: undefined }
-    }
+    for (const path of entriesOf(view.fd)) yield deleted(path, infoAt(view.fd, path, layer))
   } finally {
     await view.close()
   }

@@ -1,15 +1,14 @@
 /**
- * The changes from one node to another: the one place that decides where they are read. Two sealed layers are compared by
- * their file indexes, without a mount; what the indexes do not know the driver tells; only a whole tree that has layers below
- * it is compared with nothing here.
+ * Where the changes between two nodes are read: in the file indexes, without a mount, if both sides have one; else the driver
+ * tells. Only a layer that has a parent, compared with nothing, is walked here, since the driver would compare it with that
+ * parent.
  */
 import type { Database } from '../db/database.js'
 import type { NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
-import { errnoOf } from '../errors.js'
+import { checkSignal, errnoOf } from '../errors.js'
 import { diffIndexes, type IndexChange } from '../file-index/index-diff.js'
 import { indexOf, type MergedIndex } from '../file-index/merged-index.js'
-import type { Graph } from '../graph/types.js'
 import { type Views, withView } from '../mount/views.js'
 import { type PackOptions, packChanges, packDifference } from '../pack/pack-changes.js'
 import { baseOf, parentOf } from '../paths.js'
@@ -20,7 +19,6 @@ import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confin
 export interface NodeDiffContext {
   readonly db: Database
   readonly driver: Driver
-  readonly graph: Graph
   readonly views: Views
 }
 
@@ -41,7 +39,7 @@ interface Options {
   readonly signal?: AbortSignal
 }
 
-/** Changes by the indexes that are read before others get their turn. */
+/** Changes that are read before others get their turn. */
 const BATCH = 2_000
 
 export function pairOf(context: NodeDiffContext, from: NodeRow | undefined, to: NodeRow): Pair {
@@ -59,11 +57,7 @@ export async function* changesOf(
   options: Options = {},
 ): AsyncGenerator<Change, void> {
   if (indexed !== undefined) {
-    let count = 0
-    for (const { path, kind } of indexed()) {
-      yield { path, kind }
-      if (++count % BATCH === 0) await new Promise((resolve) => setImmediate(resolve))
-    }
+    for await (const { path, kind } of paced(indexed(), options)) yield { path, kind }
   } else if (a !== undefined || isOwn) {
     yield* driver.changes(b.layer, isOwn ? undefined : a?.layer, options)
   } else {
@@ -78,9 +72,11 @@ export async function* tarOf(
   { a, b, isOwn, indexed }: Pair,
   options: PackOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
+  const { signal } = options
+  const cancel = signal === undefined ? {} : { signal }
   // One layer's files are at hand without a mount, and a driver may know their changes even sooner.
-  if (isOwn) return yield* driver.diff(b.layer, undefined, options)
-  if (indexed === undefined && a !== undefined) return yield* driver.diff(b.layer, a.layer, options)
+  if (isOwn) return yield* driver.diff(b.layer, undefined, cancel)
+  if (indexed === undefined && a !== undefined) return yield* driver.diff(b.layer, a.layer, cancel)
   const view = await views.open(b.layer)
   try {
     yield* indexed === undefined
@@ -95,7 +91,7 @@ export async function* tarOf(
 export async function sizeOf(context: NodeDiffContext, pair: Pair, options: Options = {}): Promise<number> {
   const sizes = new Map<string, number>()
   if (pair.indexed !== undefined) {
-    for (const { after } of pair.indexed()) {
+    for await (const { after } of paced(pair.indexed(), options)) {
       if (after?.row.type === 'file') sizes.set(after.inode, after.row.size)
     }
   } else {
@@ -108,6 +104,25 @@ export async function sizeOf(context: NodeDiffContext, pair: Pair, options: Opti
     })
   }
   return [...sizes.values()].reduce((sum, size) => sum + size, 0)
+}
+
+/** The same changes, but other work goes on meanwhile. @throws VarveError CANCELLED */
+export async function* paced<T>(
+  changes: Iterable<T> | AsyncIterable<T>,
+  options: Options,
+): AsyncGenerator<T, void> {
+  let count = 0
+  for await (const change of changes) {
+    yield change
+    if (++count % BATCH > 0) continue
+    checkSignal(options)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** Has the layer a tar that it came with or was committed as, which makes it out of its parent? */
+export function hasTar(db: Database, { b, isOwn }: Pair): boolean {
+  return isOwn && db.layers.get(b.id) !== undefined
 }
 
 function shownBy(db: Database, row: NodeRow): NodeRow {

@@ -50,8 +50,8 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
 
   const isKept = (node: NodeId) => isKeptByDriver(db.split.chunks(node))
 
-  const keptTar = async (layer: LayerId): Promise<AsyncIterable<Uint8Array>> => {
-    const tar = await driver.tar?.(layer)
+  const keptTar = async (layer: LayerId, { signal }: LongOptions): Promise<AsyncIterable<Uint8Array>> => {
+    const tar = await driver.tar?.(layer, signal === undefined ? {} : { signal })
     if (tar !== undefined) return tar
     throw new VarveError('CORRUPT', `layer ${layer}: the driver ${driver.name} no longer keeps its tar`)
   }
@@ -74,8 +74,8 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
   }
 
   /**
-   * The tar that the driver keeps, or the one that the split record and the layer's files make. `damaged` gets each file that
-   * is wrong, of the latter.
+   * The tar that the driver keeps, or the one that the split record and the layer's files make. `damaged` gets each wrong file;
+   * a kept tar tells of none.
    */
   async function* tarOf(
     node: NodeId,
@@ -84,7 +84,7 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
   ): AsyncGenerator<Uint8Array, void> {
     const { layer } = graph.get(node)
     if (isKept(node)) {
-      for await (const piece of await keptTar(layer)) {
+      for await (const piece of await keptTar(layer, options)) {
         checkSignal(options)
         yield piece
       }

@@ -49,15 +49,28 @@ interface Filled {
 const EMPTY = digestOf(createHash('sha256').digest())
 
 export function createFilling({ db, driver, scratch, warn }: FillingContext) {
+  /** Does the driver keep the tar? Then its record says just that. On failure the source is closed. */
+  const recordKept = async (begun: Begun, source: TarSource): Promise<boolean> => {
+    try {
+      const isKept = (await driver.tar?.(begun.layer)) !== undefined
+      if (isKept) db.split.append(begun.node, KEPT_BY_DRIVER)
+      return isKept
+    } catch (error) {
+      source.cancel()
+      await source.finished.catch(() => {})
+      await source.close()
+      throw labelled(source.label, error)
+    }
+  }
+
   /** The first real error wins over those it causes elsewhere. */
   const transfer = async (
     begun: Begun,
     source: TarSource,
     options: FillOptions,
-  ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined; isKept: boolean }> => {
+    isKept: boolean,
+  ): Promise<{ recorded: Recorded; applied: Applied; digest: Digest | undefined }> => {
     const { signal } = options
-    const isKept = (await driver.tar?.(begun.layer)) !== undefined
-    if (isKept) db.split.append(begun.node, KEPT_BY_DRIVER)
     const { sink, channel } = createChannel()
     const count = createEntryCounter(options.limits ?? {})
     const recording = recordTar(source.input, {
@@ -85,7 +98,7 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
         throw firstCause(results)
       }
       await source.confirm(recorded.value.tarSize)
-      return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest, isKept }
+      return { recorded: recorded.value, applied: applied.value, digest: sent.value.digest }
     } catch (error) {
       if (applied.status === 'fulfilled') drop(applied.value.replaced)
       throw told(source.label, error, signal)
@@ -139,7 +152,8 @@ export function createFilling({ db, driver, scratch, warn }: FillingContext) {
     /** Applies the tar to the begun layer, and records it. @throws VarveError CORRUPT, INVALID_ARGUMENT, CANCELLED … */
     async fill(begun: Begun, source: TarSource, options: FillOptions = {}): Promise<Filled> {
       const { label } = source
-      const { recorded, applied, digest, isKept } = await transfer(begun, source, options)
+      const isKept = await recordKept(begun, source)
+      const { recorded, applied, digest } = await transfer(begun, source, options, isKept)
       try {
         requireDigest(label, 'the blob', digest ?? recorded.diffId, options.digest)
         requireDigest(label, 'its content', recorded.diffId, options.diffId)

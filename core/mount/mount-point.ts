@@ -42,7 +42,7 @@ export async function attachLayer(mounts: readonly Mount[], place: string): Prom
   if (only === undefined || others.length > 0 || only.target !== undefined)
     throw new VarveError(
       'UNIMPLEMENTED',
-      `the layer takes ${mounts.length} mounts, which only an engine performs`,
+      'its driver stacks several mounts, which only an engine can perform',
     )
   try {
     attach(mounts, place)

@@ -28,14 +28,14 @@ import { createQuiet, type Quiet } from './quiet.js'
 import { createMountSpace, IN_PLACE } from './space.js'
 import { createTakingDown } from './taking-down.js'
 import { onlyMount, realTarget, requireTarget } from './target.js'
-import type { Use } from './uses.js'
+import type { Uses } from './uses.js'
 
 export interface Mounts extends Freeze, Quiet {
   /**
    * Mounts a node (writable where it is active) at `target`, an absolute path of an existing directory, or at a place of
    * the store's; each call counts. Gives where it is. Without root it is the layer's own directory, where it has one.
    * @throws VarveError INVALID_ARGUMENT, FAILED_PRECONDITION (the target is taken, or the node is mounted in another mount
-   * namespace), UNAVAILABLE (the kernel refused)
+   * namespace), UNAVAILABLE (the kernel refused), UNIMPLEMENTED (its driver stacks several mounts)
    */
   mount(row: NodeRow, target?: string): Promise<string>
   /**
@@ -52,12 +52,8 @@ export interface Mounts extends Freeze, Quiet {
   takeDown(row: NodeRow): Promise<void>
   /** The node's mounts as data, for somebody who performs them himself. */
   recipe(row: NodeRow): Promise<readonly Mount[]>
-  /**
-   * The same for a caller who is no engine, and can't tell when he is done with them: the layer stays active until the store
-   * is closed, or {@link takeBack} is called.
-   */
+  /** The same for a caller who is no engine: the layer stays active until this process removes it or closes the store. */
   lend(row: NodeRow): Promise<readonly Mount[]>
-  takeBack(layer?: LayerId): Promise<void>
   /** An engine committed or removed the node: it no longer has the mounts that {@link recipe} gave. */
   letGo(row: NodeRow): Promise<void>
   /** Where the layer is mounted right now, by the driver's recipe; byte string. */
@@ -67,24 +63,22 @@ export interface Mounts extends Freeze, Quiet {
 export function createMounts(context: MountsContext): Mounts {
   const { db, graph, driver, uses, root } = context
   const { mountAt, recipeOf, mountOwn, mountElsewhere, handOut } = createPlacing(context)
-  const { takeDownAt, settle, settleAfter } = createTakingDown(context)
+  const { takeDownAt, unmountUncounted, tryUnmountUncounted } = createTakingDown(context)
   /** As it is in the database now. */
   const again = ({ node, target }: MountRow) => db.mounts.get(node, target)
 
-  /** Layers that are kept active for the callers of `lend`. */
-  const lent = new Map<LayerId, Use>()
-
-  const recipe = async (node: NodeRow): Promise<readonly Mount[]> => {
+  /** `during`: how long the layer is used. */
+  const recipe = async (node: NodeRow, during: Uses['during']): Promise<readonly Mount[]> => {
     const row = graph.get(node.id)
     const readonly = row.kind !== 'active'
     try {
       const source = graph.sourceOf(row)
-      return await uses.during(source, () => driver.get(source, { readonly }))
+      return await during(source, () => driver.get(source, { readonly }))
     } catch (error) {
       if (readonly || !isCode(error, 'FAILED_PRECONDITION')) throw error
     }
     // A commit is under way, or was interrupted.
-    return locked(row, (now) => uses.during(graph.sourceOf(now), () => recipeOf(now, now.kind !== 'active')))
+    return locked(row, (now) => during(graph.sourceOf(now), () => recipeOf(now, now.kind !== 'active')))
   }
 
   const count = (mount: MountRow, by: number) =>
@@ -142,7 +136,7 @@ export function createMounts(context: MountsContext): Mounts {
           count(mount, 1)
           return placeNow(mount)
         } catch (error) {
-          await settleAfter(row)
+          await tryUnmountUncounted(row)
           throw error
         }
       }),
@@ -156,7 +150,7 @@ export function createMounts(context: MountsContext): Mounts {
         if (found.count > 1) return
         try {
           if (!found.own) await takeDownAt(row, found, { lazy: false })
-          await settle(row, { lazy: false })
+          await unmountUncounted(row, { lazy: false })
         } catch (error) {
           // It stays mounted, and counted. Where the bind mount went and the store's own place did not, it is that.
           const left = again(found) ?? db.mounts.own(row.id)
@@ -171,35 +165,16 @@ export function createMounts(context: MountsContext): Mounts {
     },
 
     async takeDown(row) {
-      if (db.mounts.byNode(row.id).length > 0) await settle(row, { lazy: true })
+      if (db.mounts.byNode(row.id).length > 0) await unmountUncounted(row, { lazy: true })
     },
 
-    recipe,
-
-    async lend(node) {
-      const layer = graph.sourceOf(graph.get(node.id))
-      const use = await uses.begin(layer)
-      try {
-        const mounts = await recipe(node)
-        if (!lent.has(layer)) lent.set(layer, use)
-        return mounts
-      } finally {
-        if (lent.get(layer) !== use) await use.end()
-      }
-    },
-
-    async takeBack(layer) {
-      for (const [each, use] of lent) {
-        if (layer !== undefined && each !== layer) continue
-        lent.delete(each)
-        await use.end()
-      }
-    },
+    recipe: (row) => recipe(row, uses.during),
+    lend: (row) => recipe(row, uses.lend),
 
     async letGo({ layer, parent }) {
       if (driver.active === undefined) return // spares each snapshot two queries
       const below = parent === null ? undefined : db.nodes.get(parent)?.layer
-      await uses.settle(db.nodes.byLayer(layer) === undefined && below !== undefined ? below : layer)
+      await uses.putUnused(db.nodes.byLayer(layer) === undefined && below !== undefined ? below : layer)
     },
   }
 }

@@ -43,22 +43,22 @@ export function createTakingDown({ db, graph, uses, root }: MountsContext) {
   }
 
   /** Unmounts the node where its count is 0, the store's own place last: not while a bind mount of it is wanted. */
-  const settle = async (row: NodeRow, how: { readonly lazy: boolean }): Promise<void> => {
+  const unmountUncounted = async (row: NodeRow, how: { readonly lazy: boolean }): Promise<void> => {
     const rows = db.mounts.byNode(row.id)
     if (rows.some((each) => each.count > 0)) return
     for (const mount of rows.filter((each) => !each.own)) await takeDownAt(row, mount, how)
     for (const mount of rows.filter((each) => each.own)) await takeDownAt(row, mount, how)
-    await uses.settle(graph.sourceOf(row))
+    await uses.putUnused(graph.sourceOf(row))
   }
 
   /** After an error that matters more; core/recover/mounts.ts removes what is left. */
-  const settleAfter = async (row: NodeRow): Promise<void> => {
+  const tryUnmountUncounted = async (row: NodeRow): Promise<void> => {
     try {
-      await settle(row, { lazy: false })
+      await unmountUncounted(row, { lazy: false })
     } catch {
       // The caller is about to throw the first error.
     }
   }
 
-  return { takeDownAt, settle, settleAfter }
+  return { takeDownAt, unmountUncounted, tryUnmountUncounted }
 }

@@ -2,7 +2,7 @@
  * Who uses a layer that must be activated first (core/driver.ts has the rules). A use holds a shared lock on the layer and on
  * all it stands on; it dies with the process. `put` is called under the layer's exclusive lock and shared locks on what is
  * below, where nobody uses the layer or one on it: neither by such a lock, nor by a mount of the store, nor by mounts that an
- * engine was given. These locks come last: nothing waits for another lock while it waits for one of them.
+ * engine was given. These locks come last: whoever holds one waits for no lock of a layer, a name or a chain.
  *
  * A driver without `active` has nothing to activate: its uses cost nothing, and `put` is called at an unmount only.
  */
@@ -11,7 +11,7 @@ import type { Driver } from '../driver.js'
 import { messageOf, VarveError } from '../errors.js'
 import type { Readers } from '../graph/types.js'
 import type { LayerId } from '../ids.js'
-import { shareIn, tryLockAllIn, tryShareIn, waitFor } from '../sys/lock.js'
+import { type Lock, shareIn, tryLockAllIn, tryShareIn, waitFor } from '../sys/lock.js'
 
 export interface UsesContext {
   readonly db: Database
@@ -30,6 +30,12 @@ export interface Uses extends Readers {
   begin(layer: LayerId): Promise<Use>
   /** Does `work` within a use of the layer. */
   during<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
+  /**
+   * The same, but where `work` succeeds the use goes on, until {@link endLoans} or the removal of the layer by this process:
+   * for mounts that a caller performs, who is no engine and does not say when he is done.
+   */
+  lend<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
+  endLoans(): Promise<void>
   /** The active layers that nobody uses, children before their parents: a killed process left them. */
   unused(): Promise<readonly LayerId[]>
 }
@@ -39,44 +45,55 @@ export interface Use {
   end(): Promise<void>
 }
 
+interface OwnUse extends Use {
+  /** Ends it too, and puts nothing. */
+  release(): void
+}
+
 /** Milliseconds. */
 const PATIENCE = 10_000
 
 export function createUses(context: UsesContext): Uses {
   const { db, driver, root, warn } = context
-  if (driver.active === undefined) return { ...NO_USES, settle: (layer) => driver.put(layer) }
+  if (driver.active === undefined) return { ...NO_USES, putUnused: (layer) => driver.put(layer) }
   const activeNow = driver.active
   const file = `${root}/layers.lock`
+  const loans = new Map<LayerId, OwnUse>()
 
   /** The layer, and all it stands on, the base first. */
   const chainOf = (layer: LayerId): readonly LayerId[] => {
     const row = db.nodes.byLayer(layer)
     return row === undefined ? [layer] : db.nodes.chain(row.id).map((each) => each.layer)
   }
-  const below = (layer: LayerId): readonly string[] =>
-    chainOf(layer)
-      .filter((each) => each !== layer)
-      .map(nameOf)
+  /** The locks of all that these layers stand on, and that is not among them. */
+  const locksBelow = (layers: readonly LayerId[]): readonly string[] => {
+    const among = new Set(layers)
+    // The others' chains are within these.
+    const lowest = layers.filter((layer) => {
+      const parent = db.nodes.parentOf(layer)
+      return parent !== undefined && !among.has(parent)
+    })
+    const below = new Set(lowest.flatMap(chainOf))
+    for (const layer of layers) below.delete(layer)
+    return [...below].map(nameOf)
+  }
 
   const isHeld = (layer: LayerId): boolean => {
     const row = db.nodes.byLayer(layer)
     return row !== undefined && db.nodes.isInUse(row.id)
   }
 
-  const tryExclude: Uses['tryExclude'] = (layers) => {
-    const own = layers.map(nameOf)
-    const others = new Set(layers.flatMap(below))
-    for (const name of own) others.delete(name)
+  const tryLockAlone = (names: readonly string[], below: readonly string[]): Lock | undefined => {
     // What is below is not put meanwhile.
-    const shared = tryShareIn(file, [...others])
-    const excluded = shared && tryLockAllIn(file, own)
-    if (excluded === undefined) {
+    const shared = tryShareIn(file, below)
+    const own = shared && tryLockAllIn(file, names)
+    if (own === undefined) {
       shared?.release()
       return undefined
     }
     return {
       release() {
-        excluded.release()
+        own.release()
         shared?.release()
       },
     }
@@ -85,12 +102,12 @@ export function createUses(context: UsesContext): Uses {
   /** Does `work` where nobody uses the layer, while nobody can begin to. */
   const ifUnused = async (layer: LayerId, work: () => Promise<void> | void): Promise<void> => {
     if (isHeld(layer)) return
-    const excluded = tryExclude([layer])
+    const alone = tryLockAlone([nameOf(layer)], locksBelow([layer]))
     try {
       // Asked again: a mount's row is written under the shared lock.
-      if (excluded !== undefined && !isHeld(layer)) await work()
+      if (alone !== undefined && !isHeld(layer)) await work()
     } finally {
-      excluded?.release()
+      alone?.release()
     }
   }
 
@@ -99,7 +116,7 @@ export function createUses(context: UsesContext): Uses {
       warn(`layer ${layer}: could not be deactivated: ${messageOf(error)}; the next start tries again`),
     )
 
-  const settle = async (layer: LayerId): Promise<void> => {
+  const putUnused = async (layer: LayerId): Promise<void> => {
     let active: ReadonlySet<LayerId>
     try {
       active = new Set(await activeNow())
@@ -109,25 +126,36 @@ export function createUses(context: UsesContext): Uses {
     for (const each of [...chainOf(layer)].reverse()) if (active.has(each)) await put(each)
   }
 
-  const begin = async (layer: LayerId): Promise<Use> => {
+  const isRead = (layer: LayerId): boolean => {
+    if (loans.has(layer)) return true
+    const lock = tryLockAllIn(file, [nameOf(layer)])
+    lock?.release()
+    return lock === undefined
+  }
+
+  const begin = async (layer: LayerId): Promise<OwnUse> => {
     const signal = AbortSignal.timeout(PATIENCE)
     const lock = await shareIn(file, chainOf(layer).map(nameOf), { signal }).catch((error: unknown) => {
-      throw signal.aborted ? stillUsed([layer]) : error
+      throw signal.aborted ? stillBusy(layer) : error
     })
     let isOver = false
+    const release = () => {
+      isOver = true
+      lock.release()
+    }
     return {
+      release,
       async end() {
         if (isOver) return
-        isOver = true
-        lock.release()
-        await settle(layer)
+        release()
+        await putUnused(layer)
       },
     }
   }
 
   return {
     begin,
-    settle,
+    putUnused,
 
     async during(layer, work) {
       const use = await begin(layer)
@@ -138,20 +166,46 @@ export function createUses(context: UsesContext): Uses {
       }
     },
 
-    tryExclude,
+    async lend(layer, work) {
+      const use = await begin(layer)
+      try {
+        const result = await work()
+        if (!loans.has(layer)) loans.set(layer, use)
+        return result
+      } finally {
+        if (loans.get(layer) !== use) await use.end()
+      }
+    },
 
-    waiter(signal) {
+    async endLoans() {
+      const uses = [...loans.values()]
+      loans.clear()
+      for (const use of uses) await use.end()
+    },
+
+    tryExclude(layers) {
+      for (const layer of layers) {
+        loans.get(layer)?.release()
+        loans.delete(layer)
+      }
+      return tryLockAlone(layers.map(nameOf), locksBelow(layers))
+    },
+
+    patience(signal) {
       const timeout = AbortSignal.timeout(PATIENCE)
       const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout])
       return async (layers) => {
-        const excluded = await waitFor(() => tryExclude(layers), { signal: either }).catch(
-          (error: unknown) => {
-            throw timeout.aborted && signal?.aborted !== true ? stillUsed(layers) : error
-          },
-        )
-        excluded.release()
+        const [names, below] = [layers.map(nameOf), locksBelow(layers)]
+        try {
+          const alone = await waitFor(() => tryLockAlone(names, below), { signal: either })
+          alone.release()
+        } catch (error) {
+          throw timeout.aborted && signal?.aborted !== true ? stillRead(layers.filter(isRead)) : error
+        }
       }
     },
+
+    isRead,
 
     async unused() {
       const found: LayerId[] = []
@@ -164,61 +218,16 @@ export function createUses(context: UsesContext): Uses {
   }
 }
 
-/**
- * The driver, each of whose calls that reads or writes layers is a use of them; a removal excludes uses (core/graph/remove.ts).
- * One without `active` is returned unchanged.
- */
-export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during'>): Driver {
-  if (driver.active === undefined) return driver
-  /** Of both layers, the second inside the first. */
-  const during = <T>(layers: readonly (LayerId | undefined)[], work: () => Promise<T>): Promise<T> => {
-    const [layer, ...others] = layers
-    if (layers.length === 0) return work()
-    return layer === undefined ? during(others, work) : uses.during(layer, () => during(others, work))
-  }
-  const duringAll = async function* <T>(
-    layers: readonly (LayerId | undefined)[],
-    items: () => AsyncIterable<T>,
-  ) {
-    const held: Use[] = []
-    try {
-      for (const layer of layers) if (layer !== undefined) held.push(await uses.begin(layer))
-      yield* items()
-    } finally {
-      for (const use of held.reverse()) await use.end()
-    }
-  }
-  return {
-    ...driver,
-    create: (id, options) => during([options.parent], () => driver.create(id, options)),
-    changes: (id, parent, options) => duringAll([id, parent], () => driver.changes(id, parent, options)),
-    diff: (id, parent, options) => duringAll([id, parent], () => driver.diff(id, parent, options)),
-    apply: (id, tar, options) => during([id], () => driver.apply(id, tar, options)),
-    ...(driver.tar && {
-      async tar(id) {
-        const tar = await driver.tar?.(id)
-        return tar && duringAll([id], () => tar)
-      },
-    }),
-    sync: (id) => during([id], () => driver.sync(id)),
-    seal: (id) => during([id], () => driver.seal(id)),
-    ...(driver.unseal && { unseal: (id) => during([id], async () => driver.unseal?.(id)) }),
-    ...(driver.heal && {
-      heal: (id, good, options) =>
-        during([id, good], async () => (await driver.heal?.(id, good, options)) ?? { changed: 0 }),
-    }),
-    usage: (id) => during([id], () => driver.usage(id)),
-    metadata: (id) => during([id], () => driver.metadata(id)),
-  }
-}
-
 /** Of a driver that activates nothing. */
 const NO_USES: Uses = {
   begin: async () => ({ end: async () => {} }),
   during: (_, work) => work(),
+  lend: (_, work) => work(),
+  endLoans: async () => {},
   tryExclude: () => ({ release: () => {} }),
-  waiter: () => async () => {},
-  settle: async () => {},
+  patience: () => async () => {},
+  isRead: () => false,
+  putUnused: async () => {},
   unused: async () => [],
 }
 
@@ -226,10 +235,18 @@ function nameOf(layer: LayerId): string {
   return `use ${layer}`
 }
 
-function stillUsed(layers: readonly LayerId[]): VarveError {
-  const what = layers.length === 1 ? 'layer' : 'one of the layers'
+function stillBusy(layer: LayerId): VarveError {
   return new VarveError(
     'UNAVAILABLE',
-    `${what} ${layers.join(', ')}: is in use, after ${PATIENCE / 1000} s still; end what reads it, and try again`,
+    `layer ${layer}: is being removed or deactivated, after ${PATIENCE / 1000} s still; try again`,
+  )
+}
+
+function stillRead(layers: readonly LayerId[]): VarveError {
+  const [first = 'below', ...others] = layers
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`
+  return new VarveError(
+    'UNAVAILABLE',
+    `layer ${first}${more}: is being read, after ${PATIENCE / 1000} s still; end its readers, or close the store that has its mounts, and try again`,
   )
 }

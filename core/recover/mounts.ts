@@ -21,7 +21,7 @@ export async function recoverMounts(context: RecoverContext): Promise<void> {
 
 /** Deactivates layers that a killed process left active. */
 async function settleUnused({ uses }: RecoverContext): Promise<void> {
-  for (const layer of await uses.unused()) await uses.settle(layer)
+  for (const layer of await uses.unused()) await uses.putUnused(layer)
 }
 
 async function dropStaleMounts(context: RecoverContext): Promise<void> {
@@ -87,7 +87,7 @@ async function finishUnmount(
     warn(`layer ${layer}: unmounted from ${target}, since an earlier unmount was interrupted`)
   }
   const now = db.nodes.get(id)
-  if (now !== undefined && db.mounts.byNode(id).length === 0) await uses.settle(graph.sourceOf(now))
+  if (now !== undefined && db.mounts.byNode(id).length === 0) await uses.putUnused(graph.sourceOf(now))
 }
 
 /** A mount point of the store's without a row: left by a crash between unmount and rmdir, or before the mount. */

@@ -76,10 +76,17 @@ async function removeUnclaimed({ db, graph, root, warn }: RecoverContext): Promi
   for (const { id } of abandoned) if (!gone.has(id)) db.nodes.unclaim(id)
 }
 
-async function removeOrphan({ db, driver, graph, warn }: RecoverContext, layer: LayerId): Promise<void> {
+async function removeOrphan(context: RecoverContext, layer: LayerId): Promise<void> {
+  const { db, driver, graph, uses, warn } = context
   await graph.ifFree(layer, async () => {
     if (db.nodes.byLayer(layer) !== undefined) return
-    await driver.remove(layer)
+    const excluded = uses.tryExclude([layer])
+    if (excluded === undefined) return // another process deactivates it
+    try {
+      await driver.remove(layer)
+    } finally {
+      excluded.release()
+    }
     warn(`layer ${layer}: removed from the driver: a power cut left it half made or half removed`)
   })
 }

@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { isCode } from '../../core/errors.js'
+import { isCode, VarveError } from '../../core/errors.js'
 import { openStore, rebuildDatabase, type Store } from '../../core/store.js'
 import { collect } from '../support/collect.js'
+import { assertNoneLeft, openDescriptors } from '../support/descriptors.js'
 import { SEED } from '../support/seed.js'
+import { SPARSE_SIZE, sparseTar } from '../support/sparse-tar.js'
+import { altered } from '../unit/store/altered.js'
 import { layerTar } from '../unit/store/layer-tar.js'
 import { keepingTars, tarsOf } from './keeping-tars.js'
 import { runSuite, selectCases } from './suite.js'
@@ -83,48 +86,92 @@ test('a tar that was damaged is not exported, and a check says so', { skip }, ()
   }),
 )
 
-test('a database is made anew from the layers and the tars that the driver keeps', { skip }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'varve-tars-'))
-  const root = join(folder, 'root')
-  try {
+test('a diff of a tar with sparse entries has zeros in full, and the export is the tar', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const sparse = sparseTar('d/f')
+    const { id } = await store.importLayer(tarFile(root, sparse))
+    assert.deepEqual(Buffer.concat(await copies(store.exportLayer(id))), sparse)
+    const diff = Buffer.concat(await copies(store.diffTar(undefined, id)))
+    assert.deepEqual([diff.includes('GNU.sparse'), diff.length > SPARSE_SIZE], [false, true])
+  }),
+)
+
+test('an export ends when it is aborted', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const { id } = await store.importLayer(tarFile(root))
+    const source = store.exportLayer(id, { signal: AbortSignal.abort() })
+    await assert.rejects(copies(source), (error: unknown) => isCode(error, 'CANCELLED'))
+  }),
+)
+
+test('an import whose driver can’t say whether it keeps the tar leaves nothing open', { skip }, () => {
+  const failing = altered(module, () => ({
+    tar: async () => {
+      throw new VarveError('UNAVAILABLE', 'for the test')
+    },
+  }))
+  return inStore(async ({ store, root }) => {
+    const file = tarFile(root)
+    const tried = () => assert.rejects(store.importLayer(file), /for the test/)
+    await tried()
+    const before = openDescriptors()
+    for (let tries = 0; tries < 20; tries++) await tried()
+    await assertNoneLeft(before)
+    assert.deepEqual(store.layers(), [])
+  }, failing)
+})
+
+test('a database is made anew from the layers and the tars that the driver keeps', { skip }, () =>
+  inFolder(async (root) => {
     const options = { root, drivers: [module] }
-    let store = await openStore(options)
-    const { id } = await store.importLayer(tarFile(folder))
-    await store.close()
+    const id = await using(await openStore(options), async (store) => {
+      const layer = await store.importLayer(tarFile(root))
+      return layer.id
+    })
     for (const name of ['varve.db', 'varve.db-wal', 'varve.db-shm']) rmSync(join(root, name), { force: true })
-    rmSync(join(root, 'backup'), { recursive: true, force: true })
     await rebuildDatabase(options)
-    store = await openStore(options)
-    for await (const { repaired, message } of store.check({ repair: true })) assert.ok(repaired, message)
-    assert.deepEqual(await collect(store.check({ data: true })), [])
-    assert.deepEqual(Buffer.concat(await copies(store.exportLayer(id))), TAR)
-    assert.equal((await collect(store.list(id, { recursive: true }))).length, 3)
-    await store.close()
+    await using(await openStore(options), async (store) => {
+      for await (const { repaired, message } of store.check({ repair: true })) assert.ok(repaired, message)
+      assert.deepEqual(await collect(store.check({ data: true })), [])
+      assert.deepEqual(Buffer.concat(await copies(store.exportLayer(id))), TAR)
+      assert.equal((await collect(store.list(id, { recursive: true }))).length, 3)
+    })
+  }),
+)
+
+async function inFolder(work: (root: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'varve-tars-'))
+  try {
+    await work(join(folder, 'root'))
   } finally {
     rmSync(folder, { recursive: true })
   }
-})
+}
 
-async function inStore(
-  work: (given: { readonly store: Store; readonly root: string }) => Promise<void>,
-): Promise<void> {
-  const root = join(mkdtempSync(join(tmpdir(), 'varve-tars-')), 'root')
+async function using<T>(store: Store, work: (store: Store) => Promise<T>): Promise<T> {
   try {
-    const store = await openStore({ root, drivers: [module] })
-    try {
-      await work({ store, root })
-      assert.deepEqual(await collect(store.check({ data: true })), [])
-    } finally {
-      await store.close()
-    }
+    return await work(store)
   } finally {
-    rmSync(join(root, '..'), { recursive: true })
+    await store.close()
   }
 }
 
-function tarFile(folder: string): string {
+/** The store must be sound at the end. */
+function inStore(
+  work: (given: { readonly store: Store; readonly root: string }) => Promise<void>,
+  driver = module,
+): Promise<void> {
+  return inFolder(async (root) =>
+    using(await openStore({ root, drivers: [driver] }), async (store) => {
+      await work({ store, root })
+      assert.deepEqual(await collect(store.check({ data: true })), [])
+    }),
+  )
+}
+
+function tarFile(folder: string, tar = TAR): string {
   const path = join(folder, 'layer.tar')
-  writeFileSync(path, TAR)
+  writeFileSync(path, tar)
   return path
 }
 

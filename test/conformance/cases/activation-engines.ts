@@ -68,9 +68,15 @@ export const activationEngineCases: readonly Case[] = [
       }
       await bench.reopen()
       assert.deepEqual(await active(), [])
+      await bench.store.mounts(base)
+      await assert.rejects(bench.store.remove(base), (error: unknown) => isCode(error, 'FAILED_PRECONDITION'))
+      assert.deepEqual(await active(), [base], 'as the removal was refused')
       await bench.store.mounts('work')
       await bench.store.remove('work')
-      assert.deepEqual(await active(), [])
+      assert.deepEqual(await active(), [base])
+      assert.deepEqual((await bench.store.prune()).layers, [], 'the base is still lent')
+      await bench.store.remove(base)
+      assert.deepEqual([await active(), bench.store.layers()], [[], []])
     },
   ),
 

@@ -90,6 +90,7 @@ export const activationReaderCases: readonly Case[] = [
     await withOther(given, async (other) => {
       const finish = await begun(other.read(id, 'big'))
       await assert.rejects(store.remove(id), (error: unknown) => isCode(error, 'UNAVAILABLE'))
+      assert.deepEqual((await store.prune()).layers, [], 'nor does a prune wait for it')
       assert.deepEqual(store.layers(), before)
       assert.equal(await sizeOf(store.read(id, 'big')), BIG)
       await finish()

@@ -8,29 +8,7 @@ import { openStore, type Store } from '../../../core/store.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
 import { readTar } from '../../conformance/read-tar.js'
 import { collect } from '../../support/collect.js'
-import { body, END, file, header, pax } from '../../support/tar-bytes.js'
-
-const SIZE = 3 << 20
-
-/** A file of 3 MiB with two bytes at 1 MiB, in PAX format 1.0. */
-function sparseTar(headerName: string): Buffer {
-  const map = body(`2\n1048576\n2\n${SIZE}\n0\n`)
-  return Buffer.concat([
-    file('before', 'x'.repeat(700)),
-    pax([
-      ['GNU.sparse.major', '1'],
-      ['GNU.sparse.minor', '0'],
-      ['GNU.sparse.name', 'd/f'],
-      ['GNU.sparse.realsize', String(SIZE)],
-    ]),
-    header({ name: headerName, size: map.length + 2 }),
-    map,
-    body('ab'),
-    // Content that looks like a header is not one.
-    file('text', 'GNUSparseFile.0/text'),
-    END,
-  ])
-}
+import { SPARSE_SIZE, sparseTar } from '../../support/sparse-tar.js'
 
 async function withLayer(tar: Buffer, work: (store: Store, id: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'varve-sparse-'))
@@ -60,7 +38,7 @@ for (const [title, name, findings] of [
       assert.deepEqual(await bytesOf(store.exportLayer(id)), tar)
       const diff = readTar(await bytesOf(store.diffTar(undefined, id)))
       const entry = diff.find(({ path }) => path === 'd/f')
-      assert.equal(entry?.content.length, SIZE)
+      assert.equal(entry?.content.length, SPARSE_SIZE)
       assert.equal(entry?.content.toString('latin1', 1 << 20, (1 << 20) + 3), 'ab\0')
       assert.ok(diff.every((each) => ![...each.pax.keys()].some((key) => key.startsWith('GNU.sparse'))))
     })
