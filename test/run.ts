@@ -86,13 +86,14 @@ async function runAll(root: string, files: string[], { disk, signal }: RunOption
   process.env.TMPDIR = disk.directory
   console.log(`the tests work on ${disk.kind}`)
   await makeAll((line) => console.log(line))
+  const short = (file: string) => relative(COMPILED, file)
   const events = run({
     files,
     signal,
     concurrency: Math.max(2, Math.min(4, availableParallelism())),
     timeout: FILE_TIMEOUT_MS,
   })
-  const result = await report(events, (file) => relative(COMPILED, file))
+  const result = await report(events, short)
   const skips = result.skipped.filter((skip) => unlawfulSkip(skip))
   for (const skip of skips)
     console.log(`✖ must run here, but was skipped: ${skip.file}: ${skip.title} (${skip.reason})`)
@@ -100,7 +101,7 @@ async function runAll(root: string, files: string[], { disk, signal }: RunOption
   for (const line of left) console.log(`✖ left behind: ${line}`)
   const failed = result.failed + skips.length + left.length
   const skipped = result.skipped.length - skips.length
-  const suites = suitesTable(result.files)
+  const suites = suitesTable(files.map(short), result.files)
   if (suites !== undefined) console.log(`\n${suites}`)
   console.log(`\n${result.passed} passed, ${failed} failed, ${skipped} skipped`)
   return failed === 0 ? 0 : 1

@@ -26,21 +26,30 @@ interface Row {
 }
 type Rows = Readonly<Record<string, Row>>
 
-/** Lines of Markdown; undefined where no suite of this folder ran. Keeps the rows of complete suites for the README. */
-export function suitesTable(results: readonly FileResult[]): string | undefined {
-  const ran = new Map<string, FileResult[]>()
-  for (const result of results) {
-    const name = suiteOf(result.file)
-    if (name !== undefined) ran.set(name, [...(ran.get(name) ?? []), result])
+/** A run of some files of a suite. Tests count for the file that defines them, so files that share one have one row. */
+interface Part {
+  readonly files: readonly string[]
+  readonly row: Row
+}
+type Parts = Readonly<Record<string, readonly Part[]>>
+
+/**
+ * Lines of Markdown; undefined where no suite of this folder ran. `files`: the paths of the test files that ran. Keeps the
+ * rows for the README: a suite may be run file by file.
+ */
+export function suitesTable(files: readonly string[], results: readonly FileResult[]): string | undefined {
+  const parts = new Map<string, Part>()
+  for (const [, name] of SUITES) {
+    const [ran, found] = [files.filter((file) => suiteOf(file) === name), ofSuite(name, results)]
+    if (ran.length > 0) parts.set(name, { files: ran, row: sumOf(found) })
   }
-  if (ran.size === 0) return undefined
-  const rows = Object.fromEntries([...ran].map(([name, files]) => [name, rowOf(files)]))
-  keep(Object.fromEntries(Object.entries(rows).filter(([name]) => ran.get(name)?.length === filesOf(name))))
-  return toMarkdown(rows)
+  if (parts.size === 0) return undefined
+  keep(parts)
+  return toMarkdown(Object.fromEntries([...parts].map(([name, { row }]) => [name, row])))
 }
 
 /**
- * From the last runs at full size if every suite has one, else from those of `npm test`. @throws Error where a suite was not
+ * From the last runs at full size if every suite has them, else from those of `npm test`. @throws Error where a suite was not
  * run
  */
 export function keptSuitesTable(): string {
@@ -48,14 +57,24 @@ export function keptSuitesTable(): string {
     [WHOLE, 'By `npm run faults`, which tries all of it:'],
     [PART, 'By `npm test`, which tries a part of it:'],
   ] as const) {
-    const rows = kept(file)
-    if (SUITES.every(([, name]) => rows[name] !== undefined)) return `${words}\n\n${toMarkdown(rows)}`
+    const parts = kept(file)
+    const isWhole = ([, name]: (typeof SUITES)[number]) =>
+      (parts[name] ?? []).flatMap(({ files }) => files).length === filesOf(name)
+    if (!SUITES.every(isWhole)) continue
+    const rows = Object.entries(parts).map(
+      ([name, each]) => [name, sumOf(each.map(({ row }) => row))] as const,
+    )
+    return `${words}\n\n${toMarkdown(Object.fromEntries(rows))}`
   }
   throw new Error('not every suite of faults has results: run npm test -- faults')
 }
 
-function rowOf(files: readonly FileResult[]): Row {
-  const sum = (key: keyof Row) => files.reduce((total, each) => total + each[key], 0)
+function ofSuite(suite: string, results: readonly FileResult[]): readonly FileResult[] {
+  return results.filter(({ file }) => suiteOf(file) === suite)
+}
+
+function sumOf(rows: readonly Row[]): Row {
+  const sum = (key: keyof Row) => rows.reduce((total, each) => total + each[key], 0)
   return { cases: sum('cases'), failed: sum('failed'), skipped: sum('skipped') }
 }
 
@@ -84,12 +103,20 @@ const keptAs = (name: string) => join(checkoutDirectory(), `.cache/faults/${name
 const WHOLE = keptAs('whole')
 const PART = keptAs('part')
 
-function kept(file: string): Rows {
+function kept(file: string): Parts {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
 }
 
-function keep(rows: Rows): void {
+/** What was known of the same files goes. */
+function keep(parts: ReadonlyMap<string, Part>): void {
   const file = isFull ? WHOLE : PART
+  const before = kept(file)
+  const now = [...parts].map(([name, part]) => {
+    const others = (before[name] ?? []).filter(
+      ({ files }) => !files.some((each) => part.files.includes(each)),
+    )
+    return [name, [...others, part]] as const
+  })
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, JSON.stringify({ ...kept(file), ...rows }))
+  writeFileSync(file, JSON.stringify({ ...before, ...Object.fromEntries(now) }))
 }
