@@ -230,6 +230,7 @@ export interface Healed {
   readonly changed: number | undefined
 }
 
+/** A plain object: the store puts its own functions in the place of some, so they use no `this`. */
 export interface Driver {
   readonly name: string
   readonly supports: Supports

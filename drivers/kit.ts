@@ -67,7 +67,7 @@ export {
 export { type FileSystem, fsName, statfs } from '../core/sys/statfs.js'
 export { syncDirectory, syncFileSystem } from '../core/sys/sync.js'
 export { getxattr, listxattr, removexattr, setxattr } from '../core/sys/xattr.js'
-export type { ByteChannel } from '../core/threads/channel.js'
+export { type ByteChannel, createChannel, drain, pump, recycle } from '../core/threads/channel.js'
 // Trees: held open, compared, copied, walked.
 export { type CompareOptions, compareInThread, compareTrees } from '../core/tree/compare.js'
 export {

@@ -19,7 +19,7 @@ import {
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
 import { DEFAULT_ACL, readXattrs, readXattrsOf } from '../tree/attributes.js'
-import { type Budget, createPathMap } from '../tree/budget.js'
+import { type Budget, createPathMap, createPathSet } from '../tree/budget.js'
 import { at, type Entered, enterDirectory, openFile } from '../tree/confined.js'
 import { copyContent } from '../tree/content.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
@@ -96,6 +96,8 @@ export function createGround(options: GroundOptions): Ground {
   const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
   /** Without root: directories whose own mode would keep their owner out. */
   const closed = createPathMap<number>(budget, () => 0)
+  /** Directories without an entry, which have the attributes of those that they stand for in the layers below. */
+  const borrowed = createPathSet(budget)
   const counts = { size: 0, inodes: 0 }
 
   const implied = (parent: Dir, name: string, below: Entered | undefined): void => {
@@ -104,6 +106,7 @@ export function createGround(options: GroundOptions): Ground {
     mkdir(place.path(parent.path, name), OWNER_ALL)
     counts.inodes++
     ground.settle(join(parent.path, name), meta, true)
+    if (below !== undefined) borrowed.set(join(parent.path, name), true)
     if (hides) ground.makeOpaque(space.made(parent, name))
   }
   const yields = (parent: Dir, name: string): boolean => {
@@ -150,6 +153,7 @@ export function createGround(options: GroundOptions): Ground {
       return { dir, fresh: true }
     },
     settle(path, meta, fresh) {
+      if (borrowed.size > 0) borrowed.delete(path)
       const target = place.path(path, '.')
       if (!fresh) attributes.clear(target, meta.xattrs)
       const shut = !privileged && (meta.mode & OWNER_ALL) !== OWNER_ALL
@@ -207,6 +211,7 @@ export function createGround(options: GroundOptions): Ground {
     },
     finish() {
       for (const path of untold.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
+      for (const path of borrowed.keys()) if (isBelowOpaque(path)) ground.settle(path, PRISTINE, false)
       hiding.sweep(namesBelow)
       const made = (where: string) => ({ path: place.path(where, '.'), where })
       for (const [path, value] of defaultAcls) attributes.defaultAcl(made(path), value)
@@ -238,6 +243,15 @@ export function createGround(options: GroundOptions): Ground {
     space.materialise(dir)
   }
 
+  /** Then what the layers below have there was hidden all along, wherever in the tar the marker is. */
+  function isBelowOpaque(path: string): boolean {
+    for (let above = path; above !== ''; ) {
+      above = parentOf(above)
+      if (hiding.opaques.has(above)) return true
+    }
+    return false
+  }
+
   /** The names in the root of the layers below; their merged view has no whiteouts. */
   function namesBelow(): readonly string[] {
     if (lower === undefined) return []
@@ -261,6 +275,7 @@ export function createGround(options: GroundOptions): Ground {
       times.forget(path)
       defaultAcls.delete(path)
       closed.delete(path)
+      borrowed.delete(path)
       hiding.opaques.delete(path)
       counts.inodes--
       return

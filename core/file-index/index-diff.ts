@@ -60,7 +60,9 @@ export function* diffIndexes(db: Database, a: MergedIndex, b: MergedIndex): Gene
 
 /** Type, mode, owner, size, content, time, target, device, extended attributes; not a directory's size. */
 function sameFile({ row: a }: Found, { row: b }: Found): boolean {
-  if (a.type !== b.type || a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return false
+  // A symlink has no mode, whatever its tar says (symlink(7)).
+  if (a.type !== b.type || (a.type !== 'symlink' && a.mode !== b.mode) || a.uid !== b.uid || a.gid !== b.gid)
+    return false
   if (a.mtimeSec !== b.mtimeSec || a.mtimeNsec !== b.mtimeNsec) return false
   if (!sameXattrs(a.xattrs, b.xattrs)) return false
   if (a.type === 'file') return a.size === b.size && a.sha256 === b.sha256

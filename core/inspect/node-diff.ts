@@ -4,9 +4,9 @@
  * parent.
  */
 import type { Database } from '../db/database.js'
-import type { NodeRow } from '../db/nodes.js'
+import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
-import { checkSignal, errnoOf } from '../errors.js'
+import { checkSignal, errnoOf, VarveError } from '../errors.js'
 import { diffIndexes, type IndexChange } from '../file-index/index-diff.js'
 import { indexOf, type MergedIndex } from '../file-index/merged-index.js'
 import { type Views, withView } from '../mount/views.js'
@@ -46,7 +46,8 @@ export function pairOf(context: NodeDiffContext, from: NodeRow | undefined, to: 
   const { db } = context
   const [a, b] = [from && shownBy(db, from), shownBy(db, to)]
   const [indexA, indexB] = [indexOf(context, a), indexOf(context, b)]
-  const indexed = indexA && indexB && (() => diffIndexes(db, indexA, indexB))
+  const indexed =
+    indexA && indexB && (() => whole(db, [...indexA.nodes, ...indexB.nodes], diffIndexes(db, indexA, indexB)))
   return { a, b, isOwn: (a?.id ?? null) === b.parent, indexA, indexed }
 }
 
@@ -111,12 +112,22 @@ export async function* paced<T>(
   changes: Iterable<T> | AsyncIterable<T>,
   options: Options,
 ): AsyncGenerator<T, void> {
+  checkSignal(options)
   let count = 0
   for await (const change of changes) {
     yield change
     if (++count % BATCH > 0) continue
     checkSignal(options)
     await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** The rows of a layer that is removed go bit by bit. @throws VarveError NOT_FOUND at the end, where one was */
+function* whole<T>(db: Database, nodes: readonly NodeId[], changes: Iterable<T>): Generator<T, void> {
+  yield* changes
+  for (const node of new Set(nodes)) {
+    if (db.nodes.get(node)?.state === 'ready') continue
+    throw new VarveError('NOT_FOUND', 'compare layers: one of them was removed meanwhile')
   }
 }
 

@@ -130,9 +130,10 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
       let done = 0
       for await (const piece of tarOf(node, row, options)) {
         hash.update(piece)
+        done += piece.length
+        if (done > row.tarSize) break // a whole tar would have gone out, and more
         if (held) yield held
         held = Buffer.from(piece)
-        done += piece.length
         options.progress?.({ step: `export ${row.diffId}`, done, total: row.tarSize, unit: 'bytes' })
       }
       const actual = digestOf(hash.digest())

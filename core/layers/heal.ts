@@ -13,7 +13,9 @@ import type { LongOptions } from '../api/options.js'
 import type { NodeId } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
 import { step } from '../graph/fault-points.js'
+import { isKeptByDriver } from '../tar/split.js'
 import type { LayersContext } from './context.js'
+import { createLayerReader } from './export.js'
 import { createFilling } from './fill.js'
 import type { TarSource } from './tar-source.js'
 
@@ -36,6 +38,7 @@ export type Healing = ReturnType<typeof createHealing>
 export function createHealing(context: LayersContext) {
   const { db, driver, graph } = context
   const filling = createFilling(context)
+  const reader = createLayerReader(context)
 
   /** Replaces what the store remembers of the tar, where that is wrong; returns whether it was. */
   const healRecord = (good: NodeId, node: NodeId, facts: Parameters<typeof db.layers.insert>[0]): boolean => {
@@ -70,6 +73,17 @@ export function createHealing(context: LayersContext) {
     },
   }
 
+  /** Nobody but the driver can mend a tar that it keeps. */
+  async function requireMendedTar(node: NodeId): Promise<void> {
+    const [problem] = await reader.verify(node)
+    if (problem === undefined) return
+    const { layer } = graph.get(node)
+    throw new VarveError(
+      'CORRUPT',
+      `heal layer ${layer}: the driver ${driver.name} did not mend it: ${problem}`,
+    )
+  }
+
   async function healLocked(
     node: NodeId,
     tar: () => TarSource,
@@ -94,6 +108,7 @@ export function createHealing(context: LayersContext) {
         await graph.sync(layer)
         await driver.seal(layer)
       })
+      if (isKeptByDriver(db.split.chunks(begun.node))) await requireMendedTar(node)
       const facts = { ...recorded, node, chainId, aliases: applied.aliases }
       const record = await step('heal:ready', () =>
         db.tx(() => {

@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -14,10 +15,17 @@ import {
 } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Driver, DriverModule } from '../../core/driver.js'
-import { isCode } from '../../core/errors.js'
-import type { LayerId } from '../../core/ids.js'
-import { type ByteChannel, createChannel, drain, pump, recycle } from '../../core/threads/channel.js'
+import {
+  type ByteChannel,
+  createChannel,
+  type Driver,
+  type DriverModule,
+  drain,
+  isCode,
+  type LayerId,
+  pump,
+  recycle,
+} from '../../drivers/kit.js'
 
 export function keepingTars(module: DriverModule): DriverModule {
   return {
@@ -63,6 +71,12 @@ function withTars(driver: Driver, tars: string): Driver {
       if (pumped.status === 'rejected') throw pumped.reason
       return applied.value
     },
+    ...(driver.heal && {
+      async heal(id, good, options) {
+        if (existsSync(place(good))) copyFileSync(place(good), place(id))
+        return (await driver.heal?.(id, good, options)) ?? { changed: 0 }
+      },
+    }),
     async tar(id) {
       await driver.metadata(id) // NOT_FOUND
       return existsSync(place(id)) ? bytesOf(place(id)) : undefined

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { isCode, VarveError } from '../../core/errors.js'
 import { openStore, rebuildDatabase, type Store } from '../../core/store.js'
+import { vfs } from '../../drivers/vfs/driver.js'
 import { collect } from '../support/collect.js'
 import { assertNoneLeft, openDescriptors } from '../support/descriptors.js'
 import { SEED } from '../support/seed.js'
@@ -95,6 +96,43 @@ test('a diff of a tar with sparse entries has zeros in full, and the export is t
     assert.deepEqual([diff.includes('GNU.sparse'), diff.length > SPARSE_SIZE], [false, true])
   }),
 )
+
+test('a tar that was lengthened leaves no more than it was', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const { id } = await store.importLayer(tarFile(root))
+    const place = join(tarsOf(join(root, module.name)), id)
+    writeFileSync(place, Buffer.concat([TAR, Buffer.alloc(1 << 20)]))
+    let length = 0
+    await assert.rejects(
+      async () => {
+        for await (const chunk of store.exportLayer(id)) length += chunk.length
+      },
+      (error: unknown) => isCode(error, 'CORRUPT'),
+    )
+    assert.ok(length < TAR.length, `${length} bytes`)
+    writeFileSync(place, TAR)
+  }),
+)
+
+test('an import mends the tar of a damaged layer, and the driver’s word is not enough', {
+  skip,
+}, async () => {
+  const sound = keepingTars(vfs)
+  const forgetful = altered(sound, () => ({ heal: async () => ({ changed: 1 }) }))
+  for (const driver of [sound, forgetful]) {
+    await inStore(async ({ store, root }) => {
+      const { id } = await store.importLayer(tarFile(root))
+      const place = join(tarsOf(join(root, driver.name)), id)
+      writeFileSync(place, flipped(TAR))
+      assert.equal((await collect(store.check({ data: true }))).length, 1)
+      const again = () => store.importLayer(tarFile(root))
+      if (driver === sound) await again()
+      else await assert.rejects(again, /the driver vfs did not mend it/)
+      assert.equal((await collect(store.check({ data: true }))).length, driver === sound ? 0 : 1)
+      writeFileSync(place, TAR)
+    }, driver)
+  }
+})
 
 test('an export ends when it is aborted', { skip }, () =>
   inStore(async ({ store, root }) => {

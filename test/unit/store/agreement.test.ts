@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { openStore } from '../../../core/store.js'
+import { openStore, type Store } from '../../../core/store.js'
 import { drivers } from '../../../drivers/all.js'
 import { collect } from '../../support/collect.js'
 import { NEEDS_ROOT } from '../../support/needs-root.js'
@@ -89,40 +89,101 @@ const AFTER: readonly (readonly [title: string, top: string[], merged: string[],
   ],
 ]
 
+/** Directories without an entry have the attributes of those below, but not where a marker hides these: in any order. */
+const SHUT = layerTar(['b/ 700', 'b/old =o', 'b/sub/ 711', 'b/sub/old =x'])
+const UNLISTED: readonly (readonly [top: string[], modes: string[]])[] = [
+  [['b/sub/c =x'], ['b 700', 'b/sub 711']],
+  [
+    ['b/sub/c =x', 'b/.wh..wh..opq'],
+    ['b 700', 'b/sub 755'],
+  ],
+  [
+    ['b/sub/c =x', '.wh..wh..opq'],
+    ['b 755', 'b/sub 755'],
+  ],
+  [
+    ['b/sub/c =x', 'b/sub/ 777', '.wh..wh..opq'],
+    ['b 755', 'b/sub 777'],
+  ],
+  [
+    ['b/sub/c =x', 'b/.wh.sub'],
+    ['b 700', 'b/sub 711'],
+  ],
+  [
+    ['b/sub/c =x', '.wh.b'],
+    ['b 700', 'b/sub 755'],
+  ],
+  [
+    ['b/sub/.wh.old', 'b/sub/c =x', 'b/.wh..wh..opq'],
+    ['b 700', 'b/sub 755'],
+  ],
+  [
+    ['b/sub/.wh..wh..opq', 'b/.wh..wh..opq', 'b/sub/d =x'],
+    ['b 700', 'b/sub 755'],
+  ],
+  [
+    ['l @b', 'l/sub/c =x', 'b/.wh..wh..opq'],
+    ['b 700', 'b/sub 755'],
+  ],
+]
+
 for (const driver of ['vfs', 'overlay']) {
   const skip = driver === 'overlay' && NEEDS_ROOT
   for (const [title, top, merged, changes] of AFTER) {
-    test(`${driver}: ${title}: index, diff and tree agree`, { skip }, async () => {
-      const folder = mkdtempSync(`${tmpdir()}/varve-agree-`)
-      try {
-        const store = await openStore({ root: `${folder}/root`, drivers, driver })
-        try {
-          const layer = async (tar: Buffer, parent?: string) => {
-            writeFileSync(`${folder}/layer.tar`, tar)
-            return (await store.importLayer(`${folder}/layer.tar`, parent === undefined ? {} : { parent })).id
-          }
-          const tar = layerTar(top)
-          const id = await layer(tar, await layer(BASE))
-          const files = await collect(store.list(id, { recursive: true, merged: true }))
-          assert.deepEqual(
-            files.map(({ type, path, size }) => `${type} ${path}${type === 'file' ? ` ${size}` : ''}`),
-            merged,
-          )
-          const diff = await collect(store.diff(undefined, id))
-          assert.deepEqual(
-            diff.map(({ kind, path }) => `${kind} ${path}`),
-            changes,
-          )
-          const out: Buffer[] = []
-          for await (const chunk of store.exportLayer(id)) out.push(Buffer.from(chunk))
-          assert.ok(Buffer.concat(out).equals(tar), 'the same bytes')
-          assert.deepEqual(await collect(store.check({ data: true })), [])
-        } finally {
-          await store.close()
-        }
-      } finally {
-        rmSync(folder, { recursive: true, force: true })
+    test(`${driver}: ${title}: index, diff and tree agree`, { skip }, () =>
+      withLayers(driver, [BASE, layerTar(top)], async (store, id, tar) => {
+        const files = await collect(store.list(id, { recursive: true, merged: true }))
+        assert.deepEqual(
+          files.map(({ type, path, size }) => `${type} ${path}${type === 'file' ? ` ${size}` : ''}`),
+          merged,
+        )
+        const diff = await collect(store.diff(undefined, id))
+        assert.deepEqual(
+          diff.map(({ kind, path }) => `${kind} ${path}`),
+          changes,
+        )
+        const out: Buffer[] = []
+        for await (const chunk of store.exportLayer(id)) out.push(Buffer.from(chunk))
+        assert.ok(Buffer.concat(out).equals(tar), 'the same bytes')
+      }),
+    )
+  }
+  for (const [top, modes] of UNLISTED) {
+    test(`${driver}: ${top.join(', ')}: the modes of unlisted directories`, { skip }, () =>
+      withLayers(driver, [SHUT, layerTar(top)], async (store, id) => {
+        const files = await collect(store.list(id, { recursive: true, merged: true }))
+        assert.deepEqual(
+          files
+            .filter(({ type }) => type === 'directory')
+            .map(({ path, mode }) => `${path} ${mode.toString(8)}`),
+          modes,
+        )
+      }),
+    )
+  }
+}
+
+/** `work` gets the top layer of these tars; then the check of every file finds nothing. */
+async function withLayers(
+  driver: string,
+  tars: readonly Buffer[],
+  work: (store: Store, id: string, tar: Buffer) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(`${tmpdir()}/varve-agree-`)
+  try {
+    const store = await openStore({ root: `${folder}/root`, drivers, driver })
+    try {
+      let id: string | undefined
+      for (const tar of tars) {
+        writeFileSync(`${folder}/layer.tar`, tar)
+        id = (await store.importLayer(`${folder}/layer.tar`, id === undefined ? {} : { parent: id })).id
       }
-    })
+      await work(store, String(id), tars.at(-1) ?? Buffer.alloc(0))
+      assert.deepEqual(await collect(store.check({ data: true })), [])
+    } finally {
+      await store.close()
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
