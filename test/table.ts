@@ -1,7 +1,6 @@
 /**
  * `npm run table`: writes the diagram of the rooms into core/README.md, and the README's tables from the kept results of the
- * last
- * `npm test` (or `npm run faults`). `npm run table -- rooms` writes only the diagram. Fails if results are missing.
+ * last `npm test` (or `npm run faults`). `npm run table -- rooms` writes only the diagram. Fails if results are missing.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -15,7 +15,7 @@ export interface Context {
   readonly long: LongOptions
   /**
    * The store. The first call opens it; whoever made the context closes it. `warn` replaces the lines on standard error;
-   * `engine` names the engine that raw layers are made for (core/api/store.ts).
+   * `engine` names the engine that layers of the graph driver are made for (core/api/store.ts).
    */
   store(options?: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store>
 }

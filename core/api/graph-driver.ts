@@ -1,5 +1,5 @@
 /**
- * The store as a graph driver: layers under raw ids that the engine chooses, in the terms of docker's plugin protocol.
+ * The store as a graph driver: layers under ids that the engine chooses, in the terms of docker's plugin protocol.
  *
  * - An **id** is 1 to 255 of A-Z a-z 0-9 _ . - but neither `.` nor `..`: a name of space `id`, as `create --id` gives one.
  * - A layer is created empty or on a **parent**. It stays writable until a tar is applied to it or a layer is created on it:
@@ -14,14 +14,14 @@
 import type { Change } from '../driver.js'
 import type { Labels } from './snapshots.js'
 
-export interface RawCreateOptions {
+export interface LayerCreateOptions {
   /** The id of the parent; undefined makes an empty layer. */
   readonly parent?: string | undefined
   /** Per-layer options of the driver (`size`). */
   readonly options?: ReadonlyMap<string, string>
 }
 
-export interface RawOptions {
+export interface LayerDiffOptions {
   readonly signal?: AbortSignal
 }
 
@@ -35,7 +35,7 @@ export interface GraphDriver {
    * @throws VarveError ALREADY_EXISTS (another layer has the id, or it was made with other options), NOT_FOUND (the parent),
    * FAILED_PRECONDITION (a file of the parent is open for writing)
    */
-  create(id: string, options?: RawCreateOptions): Promise<void>
+  create(id: string, options?: LayerCreateOptions): Promise<void>
   /**
    * Frees the id, and removes the layer with its mounts. Only the id goes where an image or another name uses the layer
    * too, or where the engine forgot every layer on it; in the latter case it is removed together with the last of those.
@@ -52,11 +52,11 @@ export interface GraphDriver {
    * The changes from `parent` (undefined: the empty tree) to `id`, sorted by path; paths are byte strings. `parent` may be
    * any layer, here and wherever nothing else is said.
    */
-  changes(id: string, parent: string | undefined, options?: RawOptions): AsyncIterable<Change>
+  changes(id: string, parent: string | undefined, options?: LayerDiffOptions): AsyncIterable<Change>
   /** The tar of these changes, the recorded one where there is one. Chunks are reused: copy to keep. */
-  diff(id: string, parent: string | undefined, options?: RawOptions): AsyncIterable<Uint8Array>
+  diff(id: string, parent: string | undefined, options?: LayerDiffOptions): AsyncIterable<Uint8Array>
   /** Bytes of the regular files that were added or modified, each inode once. */
-  diffSize(id: string, parent: string | undefined, options?: RawOptions): Promise<number>
+  diffSize(id: string, parent: string | undefined, options?: LayerDiffOptions): Promise<number>
   /**
    * Applies the plain tar to a layer that was made and never written to, and seals it. Returns the bytes of file content. If
    * the tar is bad or cut off, the layer is removed: a second attempt may bring only the rest of the first.
@@ -66,7 +66,7 @@ export interface GraphDriver {
   apply(
     id: string,
     tar: AsyncIterable<Uint8Array>,
-    options?: RawOptions & { readonly parent?: string | undefined },
+    options?: LayerDiffOptions & { readonly parent?: string | undefined },
   ): Promise<number>
   /** For `inspect`: the driver's metadata of the layer, and the store's ids for it. */
   metadata(id: string): Promise<Labels>

@@ -13,10 +13,10 @@ export interface Journaling {
   committed(): void
   rolledBack(): void
   /** The last transaction counted is on disk: appends it to the journal. */
-  tell(): void
+  write(): void
 }
 
-export const NO_JOURNALING: Journaling = { count() {}, committed() {}, rolledBack() {}, tell() {} }
+export const NO_JOURNALING: Journaling = { count() {}, committed() {}, rolledBack() {}, write() {} }
 
 export function createJournaling(database: Sqlite.Database, journal: Journal): Journaling {
   const watched = watchChanges(database, encodeChange)
@@ -26,7 +26,7 @@ export function createJournaling(database: Sqlite.Database, journal: Journal): J
   )
   const uuid = database.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'uuid'")
   /** Changes of transactions that are committed and not yet in the journal. */
-  let untold: string[] = []
+  let unwritten: string[] = []
   let current: readonly string[] = []
   let counted: { readonly generation: number; readonly uuid: string } | undefined
   /** The first generation that is committed and not in the journal: after a failed sync of the log there may be several. */
@@ -34,13 +34,13 @@ export function createJournaling(database: Sqlite.Database, journal: Journal): J
   return {
     count() {
       current = [...current, ...watched.take()]
-      if (current.length + untold.length === 0) return
+      if (current.length + unwritten.length === 0) return
       counted = { generation: Number(count.get()?.value), uuid: uuid.get()?.value ?? '' }
     },
     committed() {
       since ??= counted?.generation
-      for (const change of current) untold.push(change)
-      for (const change of watched.take()) untold.push(change)
+      for (const change of current) unwritten.push(change)
+      for (const change of watched.take()) unwritten.push(change)
       current = []
     },
     rolledBack() {
@@ -48,11 +48,11 @@ export function createJournaling(database: Sqlite.Database, journal: Journal): J
       current = []
       counted = undefined
     },
-    tell() {
+    write() {
       if (counted === undefined) return
       const covers = counted.generation - (since ?? counted.generation) + 1
-      journal.append({ ...counted, covers, changes: untold })
-      untold = []
+      journal.append({ ...counted, covers, changes: unwritten })
+      unwritten = []
       counted = undefined
       since = undefined
     },

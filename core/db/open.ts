@@ -166,7 +166,7 @@ function wrap(database: Sqlite.Database, { file, guard, log, gate, journaling }:
     if (database.inTransaction) return work()
     const result = transact(work, () => guard(journaling.count))
     log.sync()
-    journaling.tell()
+    journaling.write()
     return result
   }
   return {

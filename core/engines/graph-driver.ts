@@ -1,4 +1,4 @@
-/** The store's raw layers (core/api/graph-driver.ts says what they promise): names of space `id` over the graph. */
+/** The store as a graph driver (core/api/graph-driver.ts has the contract): names of space `id` over the graph. */
 
 import type { GraphDriver } from '../api/graph-driver.js'
 import { asText } from '../bytes.js'

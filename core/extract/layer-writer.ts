@@ -12,7 +12,7 @@ import { createPathSet } from '../tree/budget.js'
 import { writeAround } from '../tree/holes.js'
 import type { Dir } from './path-resolver.js'
 import type { PayloadWriter } from './replaced-payloads.js'
-import { createGround, type GroundOptions } from './upper.js'
+import { createUpper, type UpperOptions } from './upper.js'
 
 export interface Laid {
   readonly size: number
@@ -54,10 +54,10 @@ const TYPES: Readonly<Record<string, number>> = {
   fifo: constants.S_IFIFO,
 }
 /** @throws VarveError from any of its methods, naming the entry */
-export function createLayer(options: GroundOptions): Layer {
+export function createLayer(options: UpperOptions): Layer {
   const { place, style, payloads } = options
-  const ground = createGround(options)
-  const { space, attributes, notices, counts, files } = ground
+  const upper = createUpper(options)
+  const { space, attributes, notices, counts, files } = upper
   const createMode = process.geteuid?.() === 0 ? 0o777 : 0o600
   /** Devices that could not be made. */
   const absent = createPathSet(options.budget)
@@ -81,9 +81,9 @@ export function createLayer(options: GroundOptions): Layer {
     finish: () =>
       naming(() => {
         current = '.'
-        ground.finish()
+        upper.finish()
         notices.flush()
-        const { whiteouts, opaques } = ground.hiding
+        const { whiteouts, opaques } = upper.hiding
         return {
           ...counts,
           entries,
@@ -125,17 +125,17 @@ export function createLayer(options: GroundOptions): Layer {
     if (entry.stored > 0) aside = payloads.start()
     if (named.kind === 'whiteout') {
       const dir = space.find(parentOf(named.target))
-      if (dir !== undefined) ground.whiteOut(dir, baseOf(named.target))
+      if (dir !== undefined) upper.whiteOut(dir, baseOf(named.target))
     } else if (named.kind === 'opaque') {
       const dir = space.find(named.directory)
-      if (dir !== undefined) ground.makeOpaque(dir)
+      if (dir !== undefined) upper.makeOpaque(dir)
     }
   }
 
   function lay(entry: TarEntry, path: string): void {
     if (path === '') {
       if (entry.type !== 'directory') throw invalid(`the root of a layer is a directory, not a ${entry.type}`)
-      ground.settle('', entry, false)
+      upper.settle('', entry, false)
       return
     }
     const parent = parentOf(path)
@@ -145,8 +145,8 @@ export function createLayer(options: GroundOptions): Layer {
         layFile(parent, name, entry)
         return
       case 'directory': {
-        const { dir, fresh } = ground.makeDirectory(space.directory(parent), name)
-        ground.settle(dir.path, entry, fresh)
+        const { dir, fresh } = upper.makeDirectory(space.directory(parent), name)
+        upper.settle(dir.path, entry, fresh)
         return
       }
       case 'symlink':
@@ -163,7 +163,7 @@ export function createLayer(options: GroundOptions): Layer {
   function layFile(parent: string, name: string, entry: TarEntry): void {
     const dir = space.directory(parent)
     const ambiguous = space.aliases.size > 0 && (space.aliases.get(parent) ?? parent) !== dir.path
-    file = ground.making(dir, name, (path) => {
+    file = upper.making(dir, name, (path) => {
       const fd = open(path, CREATE, entry.mode & createMode)
       return { fd, path, where: join(dir.path, name), entry, ambiguous, segment: 0, offset: 0, end: 0 }
     })
@@ -209,7 +209,7 @@ export function createLayer(options: GroundOptions): Layer {
   }
 
   function laySymlink(dir: Dir, name: string, entry: TarEntry): void {
-    ground.making(dir, name, (path) => symlink(entry.linkname, path))
+    upper.making(dir, name, (path) => symlink(entry.linkname, path))
     counts.inodes++
     const made = { path: place.path(dir.path, name), where: join(dir.path, name) }
     attributes.node(made, entry, 'symlink')
@@ -223,7 +223,7 @@ export function createLayer(options: GroundOptions): Layer {
       invalid(`its hard link's target "${toShortText(entry.linkname)}" does not exist (yet)`)
     const from = space.find(parentOf(target))
     const fromName = baseOf(target)
-    if (from === undefined || ground.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
+    if (from === undefined || upper.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
     const own = from.inLayer ? lstatOrUndefined(place.path(from.path, fromName)) : undefined
     const stat = own ?? space.entryBelow(from, fromName)
     if (stat === undefined && absent.has(join(from.path, fromName))) {
@@ -238,11 +238,11 @@ export function createLayer(options: GroundOptions): Layer {
     if (target === '' || isDirectory(stat.mode)) {
       throw invalid(`its hard link's target "${toShortText(entry.linkname)}" is a directory`)
     }
-    if (own === undefined) ground.copyUp(from, fromName, stat)
+    if (own === undefined) upper.copyUp(from, fromName, stat)
     const dir = space.directory(parent)
     if (dir.path === from.path && name === fromName) return
     try {
-      ground.making(dir, name, (path) => link(place.path(from.path, fromName), path))
+      upper.making(dir, name, (path) => link(place.path(from.path, fromName), path))
     } catch (error) {
       // The target was inside the entry that the link replaced.
       if (errnoOf(error) === 'ENOENT') throw missing()
@@ -263,7 +263,7 @@ export function createLayer(options: GroundOptions): Layer {
     }
     try {
       const mode = (TYPES[type] ?? 0) | (entry.mode & 0o777)
-      ground.making(dir, name, (path) => mknod(path, mode, devMajor, devMinor))
+      upper.making(dir, name, (path) => mknod(path, mode, devMajor, devMinor))
     } catch (error) {
       // Making a device takes real root: that of a user namespace is not enough.
       if (errnoOf(error) !== 'EPERM') throw error

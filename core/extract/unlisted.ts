@@ -10,23 +10,23 @@ import type { Dir } from './path-resolver.js'
 
 type Paths = Pick<PathMap<true>, 'has' | 'keys'>
 
-export interface Untold {
+export interface Unlisted {
   add(path: string): void
   has(path: string): boolean
   /** An entry names `name`, and so `dir` and all above it. */
-  tell(dir: Dir, name: string): void
+  named(dir: Dir, name: string): void
   /** The path was removed. */
   delete(path: string): void
   /** The paths below one of these directories; of nested ones only the outermost. */
   below(directories: Paths): readonly string[]
 }
 
-export function createUntold(budget: Budget): Untold {
+export function createUnlisted(budget: Budget): Unlisted {
   const paths = createPathSet(budget)
   return {
     add: (path) => void paths.set(path, true),
     has: (path) => paths.has(path),
-    tell(dir, name) {
+    named(dir, name) {
       if (paths.size === 0) return
       paths.delete(join(dir.path, name))
       for (let at: Dir | undefined = dir; at !== undefined; at = at.parent) paths.delete(at.path)

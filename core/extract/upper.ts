@@ -35,10 +35,10 @@ import {
 } from './entry-attributes.js'
 import { createNamespace, type Dir, type Namespace } from './path-resolver.js'
 import type { Payloads } from './replaced-payloads.js'
-import { createUntold } from './unlisted.js'
+import { createUnlisted } from './unlisted.js'
 import { createHiding, type Hiding } from './whiteouts.js'
 
-export interface GroundOptions {
+export interface UpperOptions {
   readonly place: Place
   readonly lower: number | undefined
   readonly style: WhiteoutStyle
@@ -53,7 +53,7 @@ export interface GroundOptions {
   readonly leftOut: (found: readonly LeftOut[]) => void
 }
 
-export interface Ground {
+export interface Upper {
   readonly space: Namespace
   readonly hiding: Hiding
   readonly attributes: Attributes
@@ -84,13 +84,13 @@ const PRISTINE: Meta = { mode: 0o755, uid: 0, gid: 0, mtime: { sec: 0, nsec: 0 }
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const OWNER_ALL = 0o700
 
-export function createGround(options: GroundOptions): Ground {
+export function createUpper(options: UpperOptions): Upper {
   const { place, lower, style, payloads, umaskIsZero, durable, leftOut, budget } = options
   const privileged = process.geteuid?.() === 0
   const notices = createNotices(leftOut)
   const attributes = createAttributes(style, umaskIsZero, notices)
   const hiding = createHiding(place, style, budget)
-  const untold = createUntold(budget)
+  const unlisted = createUnlisted(budget)
   const files = durable ? createDurableFiles() : NOT_DURABLE
   const times = createDirectoryTimes(budget)
   const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
@@ -105,19 +105,19 @@ export function createGround(options: GroundOptions): Ground {
     const hides = hiding.uncover(parent, name)
     mkdir(place.path(parent.path, name), OWNER_ALL)
     counts.inodes++
-    ground.settle(join(parent.path, name), meta, true)
+    upper.settle(join(parent.path, name), meta, true)
     if (below !== undefined) borrowed.set(join(parent.path, name), true)
-    if (hides) ground.makeOpaque(space.made(parent, name))
+    if (hides) upper.makeOpaque(space.made(parent, name))
   }
   const yields = (parent: Dir, name: string): boolean => {
-    if (!untold.has(join(parent.path, name))) return false
-    ground.clear(parent, name)
+    if (!unlisted.has(join(parent.path, name))) return false
+    upper.clear(parent, name)
     return true
   }
   const maker = { implied, yields }
   const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, maker, budget)
 
-  const ground: Ground = {
+  const upper: Upper = {
     space,
     hiding,
     attributes,
@@ -125,7 +125,7 @@ export function createGround(options: GroundOptions): Ground {
     files,
     counts,
     making(dir, name, make) {
-      untold.tell(dir, name)
+      unlisted.named(dir, name)
       space.changed(dir, name)
       hiding.uncover(dir, name)
       try {
@@ -137,19 +137,19 @@ export function createGround(options: GroundOptions): Ground {
       }
     },
     makeDirectory(parent, name) {
-      untold.tell(parent, name)
+      unlisted.named(parent, name)
       let hides = hiding.uncover(parent, name)
       const path = place.path(parent.path, name)
       const there = hides ? undefined : madeDirectory(path)
       if (there !== undefined) {
         if (isDirectory(there.mode)) return { dir: space.made(parent, name), fresh: false }
-        ground.clear(parent, name)
+        upper.clear(parent, name)
         hides = true
       }
       if (hides) mkdir(place.path(parent.path, name), OWNER_ALL)
       counts.inodes++
       const dir = space.made(parent, name)
-      if (hides) ground.makeOpaque(dir)
+      if (hides) upper.makeOpaque(dir)
       return { dir, fresh: true }
     },
     settle(path, meta, fresh) {
@@ -168,7 +168,7 @@ export function createGround(options: GroundOptions): Ground {
     },
     copyUp(dir, name, stat) {
       bringUp(dir)
-      untold.add(join(dir.path, name))
+      unlisted.add(join(dir.path, name))
       const below = space.below(dir)?.fd
       if (below === undefined) throw new Error(`nothing below shows through in ${dir.path}`)
       const target = place.path(dir.path, name)
@@ -193,11 +193,11 @@ export function createGround(options: GroundOptions): Ground {
       const path = join(dir.path, name)
       if (hiding.whiteouts.has(path)) return
       const own = dir.inLayer ? lstatOrUndefined(place.path(dir.path, name)) : undefined
-      if (own !== undefined && !untold.has(path)) {
-        if (isDirectory(own.mode)) ground.makeOpaque(space.made(dir, name))
+      if (own !== undefined && !unlisted.has(path)) {
+        if (isDirectory(own.mode)) upper.makeOpaque(space.made(dir, name))
         return
       }
-      if (own !== undefined) ground.clear(dir, name)
+      if (own !== undefined) upper.clear(dir, name)
       if (space.entryBelow(dir, name) === undefined) return
       bringUp(dir)
       hiding.hide(dir, name)
@@ -210,8 +210,8 @@ export function createGround(options: GroundOptions): Ground {
       space.hideBelow(dir)
     },
     finish() {
-      for (const path of untold.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
-      for (const path of borrowed.keys()) if (isBelowOpaque(path)) ground.settle(path, PRISTINE, false)
+      for (const path of unlisted.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
+      for (const path of borrowed.keys()) if (isBelowOpaque(path)) upper.settle(path, PRISTINE, false)
       hiding.sweep(namesBelow)
       const made = (where: string) => ({ path: place.path(where, '.'), where })
       for (const [path, value] of defaultAcls) attributes.defaultAcl(made(path), value)
@@ -230,16 +230,16 @@ export function createGround(options: GroundOptions): Ground {
 
   try {
     const below = space.below(space.root)
-    ground.settle('', below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)), true)
+    upper.settle('', below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)), true)
   } catch (error) {
     space.close()
     throw error
   }
-  return ground
+  return upper
 
   /** Copies a directory of the layers below into this layer, though no entry names it. */
   function bringUp(dir: Dir): void {
-    for (let at: Dir | undefined = dir; at !== undefined && !at.inLayer; at = at.parent) untold.add(at.path)
+    for (let at: Dir | undefined = dir; at !== undefined && !at.inLayer; at = at.parent) unlisted.add(at.path)
     space.materialise(dir)
   }
 
@@ -267,7 +267,7 @@ export function createGround(options: GroundOptions): Ground {
     const target = place.path(parent, name)
     const path = join(parent, name)
     const stat = lstat(target)
-    untold.delete(path)
+    unlisted.delete(path)
     if (isDirectory(stat.mode)) {
       for (const child of readdir(target)) discard(path, child)
       place.forget()

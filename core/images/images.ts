@@ -59,7 +59,7 @@ export interface Images {
 export function createImages(db: Database, graph: Graph, isLiving: (claim: string) => boolean): Images {
   /**
    * Removes the image, if `stillDoomed` says so in the transaction that deletes it, and the layers that nothing else needs.
-   * The raw id of a layer that was committed into the image does not keep that layer, unless it is an engine's.
+   * The id of a layer that was committed into the image does not keep that layer, unless it is an engine's.
    */
   const removeImage = (
     image: ImageRow,

@@ -1,3 +1,4 @@
+/** Unmounts what nobody counts: bind mounts first, the store's own place last. The caller holds the layer's lock. */
 import type { MountRow } from '../db/mounts.js'
 import type { NodeRow } from '../db/nodes.js'
 import { errnoOf } from '../errors.js'
@@ -13,7 +14,7 @@ export function createTakingDown({ db, graph, uses, root }: MountsContext) {
   const detach = (row: NodeRow, mount: MountRow, how: { readonly lazy: boolean }): void => {
     const place = createMountSpace().placeOf(mount)
     try {
-      // Undefined: it is not mounted (any more), which is what was asked for; what is at its place now is another's.
+      // Undefined: it is not mounted (any more), as was asked; what is mounted there now is something else.
       if (place !== undefined) {
         if (isCovered(place, mount.identity)) throw covered(nameOf(db, row), mount.target)
         if (!mount.own || how.lazy) unmountNow(place, how)

@@ -8,7 +8,7 @@ import type { LayerId } from '../../core/ids.js'
 import { subvolumeInfo } from './ioctls.js'
 
 export interface Seals {
-  /** The subvolume at `path` is now as it shall stay. `size`: the limit that it had while it was writable. */
+  /** The subvolume at `path` must not change from now on. `size`: the limit that it had while it was writable. */
   record(id: LayerId, path: string, size: number | undefined): void
   forget(id: LayerId): void
   has(id: LayerId): boolean

@@ -4,7 +4,7 @@ import { type Store, VarveError } from '../../../core/store.js'
 import type { Fields } from '../log.js'
 import { type InitContext, init, toldBefore } from './init.js'
 import { mapIn, optionalIn, type Request, textIn } from './request.js'
-import type { Untold } from './streams.js'
+import type { Unlisted } from './streams.js'
 
 export type Answer = Readonly<Record<string, unknown>>
 
@@ -20,7 +20,7 @@ export interface Method {
  * files.
  */
 export function createMethods(
-  context: InitContext & { readonly untold: Untold },
+  context: InitContext & { readonly untold: Unlisted },
 ): ReadonlyMap<string, Method> {
   const { store, untold } = context
   const { graphDriver } = store

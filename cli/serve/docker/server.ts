@@ -12,7 +12,7 @@ import { listen } from '../socket.js'
 import { contradiction, toldBefore } from './init.js'
 import { type Answer, createMethods, layer } from './methods.js'
 import { readJson } from './request.js'
-import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Untold } from './streams.js'
+import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Unlisted } from './streams.js'
 
 export interface DockerOptions {
   readonly drivers: readonly DriverModule[]
@@ -81,7 +81,7 @@ async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
 
 function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {
   const { graphDriver } = store
-  const untold: Untold = new Set()
+  const untold: Unlisted = new Set()
   const methods = createMethods({ store, untold, ...options })
   const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
 

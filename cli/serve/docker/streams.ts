@@ -61,13 +61,13 @@ export async function sendChanges(
  * request with what is left of the tar, often nothing. So an empty body means an empty layer (old builders write them) only
  * in the first request for a layer, to the service that created it.
  */
-export type Untold = Set<string>
+export type Unlisted = Set<string>
 
 /** Extracts the request's body, a plain tar, into a layer. Resolves to the bytes of its content. */
 export async function takeDiff(
   graphDriver: GraphDriver,
   query: URLSearchParams,
-  { request, signal, untold }: Exchange & { readonly untold: Untold },
+  { request, signal, untold }: Exchange & { readonly untold: Unlisted },
 ): Promise<number> {
   const id = query.get('id') ?? ''
   if (id === '') throw new VarveError('INVALID_ARGUMENT', 'the request has no id')

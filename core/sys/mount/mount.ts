@@ -80,7 +80,7 @@ export function unmountForGood(target: string): void {
   }
 }
 
-/** After `failure`, which stays the error to tell; where this fails too, that is told beside it. */
+/** After `failure`, which stays the error; if this fails too, its message is added. */
 function writableAgain(target: string, failure: unknown): void {
   try {
     setReadonly(target, false)

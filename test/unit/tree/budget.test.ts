@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
 import { createPayloads } from '../../../core/extract/replaced-payloads.js'
-import { createUntold } from '../../../core/extract/unlisted.js'
+import { createUnlisted } from '../../../core/extract/unlisted.js'
 import { createHiding } from '../../../core/extract/whiteouts.js'
 import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
 import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
@@ -33,7 +33,7 @@ const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>>
     return (n) => hiding.makeOpaque({ path: `d${n}` } as never)
   },
   'implied paths': (budget) => {
-    const untold = createUntold(budget)
+    const untold = createUnlisted(budget)
     return (n) => untold.add(`path/${n}`)
   },
   'directories with their times': (budget) => {

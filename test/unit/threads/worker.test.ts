@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
-import { runInWorker, type WorkerOptions } from '../../core/threads/worker.js'
+import { runInWorker, type WorkerOptions } from '../../../core/threads/worker.js'
 import type { ThreadTask } from './worker-script.js'
 
 const SCRIPT = new URL('./worker-script.js', import.meta.url)
@@ -105,7 +105,7 @@ test('concurrent jobs have a thread each', async () => {
 test('a thread that waits for a job keeps no process alive', () => {
   // If the process had to wait for it, it would be another thread by then.
   const program = `
-    import { runInWorker } from ${JSON.stringify(new URL('../../core/threads/worker.js', import.meta.url).href)}
+    import { runInWorker } from ${JSON.stringify(new URL('../../../core/threads/worker.js', import.meta.url).href)}
     const run = () => runInWorker(new URL(${JSON.stringify(SCRIPT.href)}), {})
     const first = await run()
     process.once('beforeExit', async () => console.log((await run()) === first))`

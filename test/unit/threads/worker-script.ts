@@ -1,7 +1,7 @@
 /** The thread of worker.test.ts: reports its id. */
 import { threadId } from 'node:worker_threads'
-import { VarveError } from '../../core/errors.js'
-import { serve } from '../../core/threads/worker.js'
+import { VarveError } from '../../../core/errors.js'
+import { serve } from '../../../core/threads/worker.js'
 
 export interface ThreadTask {
   readonly fail?: boolean
