@@ -323,3 +323,47 @@ test('A layer whose apply could not begin is unchanged', () =>
     await raw.remove('a')
     assert.ok(!raw.exists('a'))
   }))
+
+for (const module of [overlay, vfs]) {
+  test(`${module.name}: what changed between sealed layers is told without the driver, whole or not at all`, {
+    skip: NEEDS_ROOT,
+  }, async () => {
+    let asked = 0
+    const counted = altered(module, ({ changes, get }) => ({
+      changes: (...given) => {
+        asked++
+        return changes(...given)
+      },
+      get: (...given) => {
+        asked++
+        return get(...given)
+      },
+    }))
+    await inStore(counted, async ({ graphDriver: raw }) => {
+      const layer = async (id: string, parent: string | undefined, lines: readonly string[]) => {
+        await raw.create(id, parent === undefined ? {} : { parent })
+        await raw.apply(id, once(layerTar(lines)), { parent })
+      }
+      await layer('a', undefined, ['d/', 'd/file =content', 'gone =x'])
+      await layer('b', 'a', ['d/file =longer content', '.wh.gone', 'link >d/file'])
+      await layer('c', undefined, ['other =1'])
+      asked = 0
+      const told = async (id: string, parent: string | undefined, options = {}) =>
+        (await collect(raw.changes(id, parent, options))).map(({ kind, path }) => `${kind} ${path}`)
+      assert.deepEqual(await told('b', 'a'), ['modify d/file', 'delete gone', 'add link'])
+      assert.deepEqual(await told('b', 'c'), ['add d', 'add d/file', 'add link', 'delete other'])
+      assert.equal(await raw.diffSize('b', 'c'), 'longer content'.length)
+      assert.equal(asked, 0)
+
+      const aborted = { signal: AbortSignal.abort() }
+      await assert.rejects(told('b', 'c', aborted), fails('CANCELLED', /./))
+      await assert.rejects(raw.diffSize('b', 'c', aborted), fails('CANCELLED', /./))
+      await assert.rejects(
+        async () => {
+          for await (const _ of raw.changes('b', 'c')) await raw.remove('b')
+        },
+        fails('NOT_FOUND', /removed meanwhile/),
+      )
+    })
+  })
+}
