@@ -100,8 +100,8 @@ function filesOf(suite: string): number {
 }
 
 const keptAs = (name: string) => join(checkoutDirectory(), `.cache/faults/${name}.json`)
-const WHOLE = keptAs('whole')
-const PART = keptAs('part')
+const WHOLE = keptAs('full')
+const PART = keptAs('small')
 
 function kept(file: string): Parts {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
