@@ -135,7 +135,7 @@ export function createLayer(options: UpperOptions): Layer {
   function lay(entry: TarEntry, path: string): void {
     if (path === '') {
       if (entry.type !== 'directory') throw invalid(`the root of a layer is a directory, not a ${entry.type}`)
-      upper.settle('', entry, false)
+      upper.directories.settle('', entry, false)
       return
     }
     const parent = parentOf(path)
@@ -146,7 +146,7 @@ export function createLayer(options: UpperOptions): Layer {
         return
       case 'directory': {
         const { dir, fresh } = upper.makeDirectory(space.directory(parent), name)
-        upper.settle(dir.path, entry, fresh)
+        upper.directories.settle(dir.path, entry, fresh)
         return
       }
       case 'symlink':

@@ -18,13 +18,13 @@ import {
 } from '../sys/files.js'
 import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type Stat } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { DEFAULT_ACL, readXattrs, readXattrsOf } from '../tree/attributes.js'
-import { type Budget, createPathMap, createPathSet } from '../tree/budget.js'
+import { readXattrs, readXattrsOf } from '../tree/attributes.js'
+import type { Budget } from '../tree/budget.js'
 import { at, type Entered, enterDirectory, openFile } from '../tree/confined.js'
 import { copyContent } from '../tree/content.js'
-import { createDirectoryTimes } from '../tree/directory-times.js'
 import { createNotices, type Notices } from '../tree/notices.js'
 import type { Place } from './confinement.js'
+import { createDirectories, type Directories, OWNER_ALL, PRISTINE } from './directories.js'
 import { createDurableFiles, type DurableFiles, NOT_DURABLE } from './durable-files.js'
 import {
   type Attributes,
@@ -57,6 +57,7 @@ export interface Upper {
   readonly space: Namespace
   readonly hiding: Hiding
   readonly attributes: Attributes
+  readonly directories: Directories
   readonly notices: Notices
   /** Takes the files that are written. */
   readonly files: DurableFiles
@@ -66,8 +67,6 @@ export interface Upper {
   making<T>(dir: Dir, name: string, make: (path: string) => T): T
   /** The directory `name`, new or already of this layer; `fresh` where it was made now. */
   makeDirectory(parent: Dir, name: string): { readonly dir: Dir; readonly fresh: boolean }
-  /** Gives a directory its attributes; its times follow when all is made. */
-  settle(path: string, meta: Meta, fresh: boolean): void
   /** Copies a non-directory that only the layers below have into this one, under its own name. */
   copyUp(dir: Dir, name: string, stat: Stat): void
   /** Removes `name` from this layer, if it is there; payloads are saved. */
@@ -80,9 +79,7 @@ export interface Upper {
   finish(): void
 }
 
-const PRISTINE: Meta = { mode: 0o755, uid: 0, gid: 0, mtime: { sec: 0, nsec: 0 }, xattrs: new Map() }
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-const OWNER_ALL = 0o700
 
 export function createUpper(options: UpperOptions): Upper {
   const { place, lower, style, payloads, umaskIsZero, durable, leftOut, budget } = options
@@ -92,21 +89,16 @@ export function createUpper(options: UpperOptions): Upper {
   const hiding = createHiding(place, style, budget)
   const unlisted = createUnlisted(budget)
   const files = durable ? createDurableFiles() : NOT_DURABLE
-  const times = createDirectoryTimes(budget)
-  const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
-  /** Without root: directories whose own mode would keep their owner out. */
-  const closed = createPathMap<number>(budget, () => 0)
-  /** Directories without an entry, which have the attributes of those that they stand for in the layers below. */
-  const borrowed = createPathSet(budget)
+  const directories = createDirectories({ place, attributes, budget, privileged })
   const counts = { size: 0, inodes: 0 }
 
   const implied = (parent: Dir, name: string, below: Entered | undefined): void => {
-    const meta = below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd))
+    const path = join(parent.path, name)
     const hides = hiding.uncover(parent, name)
     mkdir(place.path(parent.path, name), OWNER_ALL)
     counts.inodes++
-    upper.settle(join(parent.path, name), meta, true)
-    if (below !== undefined) borrowed.set(join(parent.path, name), true)
+    if (below === undefined) directories.settle(path, PRISTINE, true)
+    else directories.borrow(path, metaOf(below.stat(), readXattrsOf(below.fd)))
     if (hides) upper.makeOpaque(space.made(parent, name))
   }
   const yields = (parent: Dir, name: string): boolean => {
@@ -121,6 +113,7 @@ export function createUpper(options: UpperOptions): Upper {
     space,
     hiding,
     attributes,
+    directories,
     notices,
     files,
     counts,
@@ -151,20 +144,6 @@ export function createUpper(options: UpperOptions): Upper {
       const dir = space.made(parent, name)
       if (hides) upper.makeOpaque(dir)
       return { dir, fresh: true }
-    },
-    settle(path, meta, fresh) {
-      if (borrowed.size > 0) borrowed.delete(path)
-      const target = place.path(path, '.')
-      if (!fresh) attributes.clear(target, meta.xattrs)
-      const shut = !privileged && (meta.mode & OWNER_ALL) !== OWNER_ALL
-      const made = { path: target, where: path }
-      attributes.node(made, shut ? { ...meta, mode: meta.mode | OWNER_ALL } : meta, 'directory')
-      if (shut) closed.set(path, meta.mode)
-      else if (closed.size > 0) closed.delete(path)
-      const acl = meta.xattrs.get(DEFAULT_ACL)
-      if (acl !== undefined) defaultAcls.set(path, acl)
-      else if (defaultAcls.size > 0) defaultAcls.delete(path)
-      times.add(path, meta.mtime)
     },
     copyUp(dir, name, stat) {
       bringUp(dir)
@@ -211,13 +190,8 @@ export function createUpper(options: UpperOptions): Upper {
     },
     finish() {
       for (const path of unlisted.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
-      for (const path of borrowed.keys()) if (isBelowOpaque(path)) upper.settle(path, PRISTINE, false)
       hiding.sweep(namesBelow)
-      const made = (where: string) => ({ path: place.path(where, '.'), where })
-      for (const [path, value] of defaultAcls) attributes.defaultAcl(made(path), value)
-      times.replay((path, time) => attributes.time(made(path), time))
-      const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
-      for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
+      directories.finish(hiding.opaques)
       files.finish()
       if (durable) {
         // The layer's last change, though to the same mode: once it is on disk, so is everything before it.
@@ -230,7 +204,11 @@ export function createUpper(options: UpperOptions): Upper {
 
   try {
     const below = space.below(space.root)
-    upper.settle('', below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)), true)
+    directories.settle(
+      '',
+      below === undefined ? PRISTINE : metaOf(below.stat(), readXattrsOf(below.fd)),
+      true,
+    )
   } catch (error) {
     space.close()
     throw error
@@ -241,15 +219,6 @@ export function createUpper(options: UpperOptions): Upper {
   function bringUp(dir: Dir): void {
     for (let at: Dir | undefined = dir; at !== undefined && !at.inLayer; at = at.parent) unlisted.add(at.path)
     space.materialise(dir)
-  }
-
-  /** Then what the layers below have there was hidden all along, wherever in the tar the marker is. */
-  function isBelowOpaque(path: string): boolean {
-    for (let above = path; above !== ''; ) {
-      above = parentOf(above)
-      if (hiding.opaques.has(above)) return true
-    }
-    return false
   }
 
   /** The names in the root of the layers below; their merged view has no whiteouts. */
@@ -272,10 +241,7 @@ export function createUpper(options: UpperOptions): Upper {
       for (const child of readdir(target)) discard(path, child)
       place.forget()
       rmdir(place.path(parent, name))
-      times.forget(path)
-      defaultAcls.delete(path)
-      closed.delete(path)
-      borrowed.delete(path)
+      directories.forget(path)
       hiding.opaques.delete(path)
       counts.inodes--
       return

@@ -1,0 +1,97 @@
+/** The directories of a layer: their attributes, some of which are set when nothing more will be made below them. */
+import { parentOf } from '../paths.js'
+import { chmod } from '../sys/files.js'
+import { DEFAULT_ACL } from '../tree/attributes.js'
+import { type Budget, createPathMap, createPathSet } from '../tree/budget.js'
+import { createDirectoryTimes } from '../tree/directory-times.js'
+import type { Place } from './confinement.js'
+import type { Attributes, Meta } from './entry-attributes.js'
+
+export interface DirectoriesContext {
+  readonly place: Place
+  readonly attributes: Attributes
+  readonly budget: Budget
+  /** A directory's mode keeps its owner out only without root. */
+  readonly privileged: boolean
+}
+
+export interface Directories {
+  /** Gives a directory its attributes. `fresh`: it was made now, and has none. */
+  settle(path: string, meta: Meta, fresh: boolean): void
+  /** The same for a new one that no entry names; `meta` is of the one that it stands for in the layers below. */
+  borrow(path: string, meta: Meta): void
+  /** It was removed. */
+  forget(path: string): void
+  /** After the last entry. @param opaques the layer's opaque directories */
+  finish(opaques: { has(path: string): boolean }): void
+}
+
+/** Of a directory that no entry names, where the layers below have none. */
+export const PRISTINE: Meta = {
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtime: { sec: 0, nsec: 0 },
+  xattrs: new Map(),
+}
+export const OWNER_ALL = 0o700
+
+export function createDirectories({
+  place,
+  attributes,
+  budget,
+  privileged,
+}: DirectoriesContext): Directories {
+  const times = createDirectoryTimes(budget)
+  const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
+  /** Without root: directories whose own mode would keep their owner out. */
+  const closed = createPathMap<number>(budget, () => 0)
+  /** Directories that have attributes of the layers below. */
+  const borrowed = createPathSet(budget)
+
+  const settle: Directories['settle'] = (path, meta, fresh) => {
+    if (borrowed.size > 0) borrowed.delete(path)
+    const target = place.path(path, '.')
+    if (!fresh) attributes.clear(target, meta.xattrs)
+    const shut = !privileged && (meta.mode & OWNER_ALL) !== OWNER_ALL
+    const made = { path: target, where: path }
+    attributes.node(made, shut ? { ...meta, mode: meta.mode | OWNER_ALL } : meta, 'directory')
+    if (shut) closed.set(path, meta.mode)
+    else if (closed.size > 0) closed.delete(path)
+    const acl = meta.xattrs.get(DEFAULT_ACL)
+    if (acl !== undefined) defaultAcls.set(path, acl)
+    else if (defaultAcls.size > 0) defaultAcls.delete(path)
+    times.add(path, meta.mtime)
+  }
+
+  return {
+    settle,
+    borrow(path, meta) {
+      settle(path, meta, true)
+      borrowed.set(path, true)
+    },
+    forget(path) {
+      times.forget(path)
+      defaultAcls.delete(path)
+      closed.delete(path)
+      borrowed.delete(path)
+    },
+    finish(opaques) {
+      // What the layers below have in an opaque directory is hidden, wherever in the tar the marker was.
+      for (const path of borrowed.keys()) if (isBelow(path, opaques)) settle(path, PRISTINE, false)
+      const made = (where: string) => ({ path: place.path(where, '.'), where })
+      for (const [path, value] of defaultAcls) attributes.defaultAcl(made(path), value)
+      times.replay((path, time) => attributes.time(made(path), time))
+      const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
+      for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
+    },
+  }
+}
+
+function isBelow(path: string, directories: { has(path: string): boolean }): boolean {
+  for (let above = path; above !== ''; ) {
+    above = parentOf(above)
+    if (directories.has(above)) return true
+  }
+  return false
+}
