@@ -67,6 +67,7 @@ for (const [place, cell] of SERVE_CELLS.entries()) {
           await store.close()
         }
         const { peak } = world.service().memory()
+        t.diagnostic(`the service took ${peak >> 20} MiB at most`)
         if (peak > MEMORY) wrong.push(`the service took ${peak >> 20} MiB`)
       })
       assert.deepEqual(wrong, [])
