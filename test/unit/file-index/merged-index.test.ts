@@ -9,13 +9,13 @@ import { parseLayerId } from '../../../core/ids.js'
 import { randomRuns } from '../../support/seed.js'
 
 /**
- * One line of a layer, as data: `d a` directory, `f a 1` file with content 1, `l b >a` hard link, `- a` whiteout, `o a`
+ * One line of a layer, as data: `d a` directory, `f a 1` file with content 1, `l b >a` hard link, `s a x 755` symlink to x, `- a` whiteout, `o a`
  * opaque.
  */
 type Line = string
 
 function rowOf(line: Line): FileRow {
-  const [kind = '', path = '', more = ''] = line.split(' ')
+  const [kind = '', path = '', more = '', mode = '755'] = line.split(' ')
   const types: Readonly<Record<string, FileType>> = {
     d: 'directory',
     o: 'directory',
@@ -25,7 +25,7 @@ function rowOf(line: Line): FileRow {
   return {
     path: path === '/' ? '' : path,
     type: types[kind] ?? 'file',
-    mode: kind === 'd' && more !== '' ? Number.parseInt(more, 8) : 0o755,
+    mode: kind === 'd' && more !== '' ? Number.parseInt(more, 8) : Number.parseInt(mode, 8),
     uid: 0,
     gid: 0,
     size: 1,
@@ -192,6 +192,16 @@ const DIFFS: readonly (readonly [
     0,
     1,
     ['add a-c', 'delete a/x'],
+  ],
+  [
+    'a symlink has no mode',
+    [
+      ['s a x 777', 's b x'],
+      ['s a x 755', 's b y'],
+    ],
+    0,
+    1,
+    ['modify b'],
   ],
   ['a directory becomes a file: one change', [['f a/x 1'], ['f a 2']], 0, 1, ['modify a']],
   ['a file becomes a directory', [['f a 1'], ['f a/x 1']], 0, 1, ['modify a', 'add a/x']],
