@@ -101,7 +101,7 @@ async function runAll(root: string, files: string[], { disk, signal }: RunOption
   for (const line of left) console.log(`✖ left behind: ${line}`)
   const failed = result.failed + skips.length + left.length
   const skipped = result.skipped.length - skips.length
-  const suites = suitesTable(files.map(short), result.files)
+  const suites = signal.aborted ? undefined : suitesTable(files.map(short), result.files)
   if (suites !== undefined) console.log(`\n${suites}`)
   console.log(`\n${result.passed} passed, ${failed} failed, ${skipped} skipped`)
   return failed === 0 ? 0 : 1

@@ -1,4 +1,4 @@
-/** Table `name`: names of nodes, in one space for ids and one for snapshot keys. */
+/** Table `name`: names of nodes, in one space for ids that engines choose and one for snapshot keys. */
 import type { NodeId } from './nodes.js'
 import type { Sql } from './sql.js'
 

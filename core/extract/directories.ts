@@ -1,8 +1,7 @@
 /** The directories of a layer: their attributes, some of which are set when nothing more will be made below them. */
-import { parentOf } from '../paths.js'
 import { chmod } from '../sys/files.js'
 import { DEFAULT_ACL } from '../tree/attributes.js'
-import { type Budget, createPathMap, createPathSet } from '../tree/budget.js'
+import { type Budget, createPathMap, createPathSet, type PathMap } from '../tree/budget.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
 import type { Place } from './confinement.js'
 import type { Attributes, Meta } from './entry-attributes.js'
@@ -23,7 +22,7 @@ export interface Directories {
   /** It was removed. */
   forget(path: string): void
   /** After the last entry. @param opaques the layer's opaque directories */
-  finish(opaques: { has(path: string): boolean }): void
+  finish(opaques: Pick<PathMap<true>, 'keys'>): void
 }
 
 /** Of a directory that no entry names, where the layers below have none. */
@@ -46,11 +45,8 @@ export function createDirectories({
   const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
   /** Without root: directories whose own mode would keep their owner out. */
   const closed = createPathMap<number>(budget, () => 0)
-  /** Directories that have attributes of the layers below. */
-  const borrowed = createPathSet(budget)
 
-  const settle: Directories['settle'] = (path, meta, fresh) => {
-    if (borrowed.size > 0) borrowed.delete(path)
+  const settle = (path: string, meta: Meta, fresh: boolean, isBorrowed = false): void => {
     const target = place.path(path, '.')
     if (!fresh) attributes.clear(target, meta.xattrs)
     const shut = !privileged && (meta.mode & OWNER_ALL) !== OWNER_ALL
@@ -61,24 +57,30 @@ export function createDirectories({
     const acl = meta.xattrs.get(DEFAULT_ACL)
     if (acl !== undefined) defaultAcls.set(path, acl)
     else if (defaultAcls.size > 0) defaultAcls.delete(path)
-    times.add(path, meta.mtime)
+    times.add(path, meta.mtime, isBorrowed)
+  }
+
+  /** Directories with attributes of the layers below, which a marker hides: wherever in the tar it was, they are new. */
+  const borrowedBelow = (opaques: Pick<PathMap<true>, 'keys'>): PathMap<true> => {
+    const found = createPathSet(budget)
+    const isBelow = belowOneOf(opaques.keys())
+    times.replay((path, _, isBorrowed) => {
+      if (isBorrowed && isBelow(path)) found.set(path, true)
+      else if (found.size > 0) found.delete(path)
+    })
+    return found
   }
 
   return {
-    settle,
-    borrow(path, meta) {
-      settle(path, meta, true)
-      borrowed.set(path, true)
-    },
+    settle: (path, meta, fresh) => settle(path, meta, fresh),
+    borrow: (path, meta) => settle(path, meta, true, true),
     forget(path) {
       times.forget(path)
       defaultAcls.delete(path)
       closed.delete(path)
-      borrowed.delete(path)
     },
     finish(opaques) {
-      // What the layers below have in an opaque directory is hidden, wherever in the tar the marker was.
-      for (const path of borrowed.keys()) if (isBelow(path, opaques)) settle(path, PRISTINE, false)
+      for (const path of borrowedBelow(opaques).keys()) settle(path, PRISTINE, false)
       const made = (where: string) => ({ path: place.path(where, '.'), where })
       for (const [path, value] of defaultAcls) attributes.defaultAcl(made(path), value)
       times.replay((path, time) => attributes.time(made(path), time))
@@ -88,10 +90,22 @@ export function createDirectories({
   }
 }
 
-function isBelow(path: string, directories: { has(path: string): boolean }): boolean {
-  for (let above = path; above !== ''; ) {
-    above = parentOf(above)
-    if (directories.has(above)) return true
+/** Is a path below one of these directories? Without walking up each path, which may be deep. */
+function belowOneOf(directories: Iterable<string>): (path: string) => boolean {
+  const outermost: string[] = []
+  // All below `d` sorts directly after `d/`.
+  for (const key of [...directories].map((path) => (path === '' ? '' : `${path}/`)).sort()) {
+    const last = outermost.at(-1)
+    if (last === undefined || !key.startsWith(last)) outermost.push(key)
   }
-  return false
+  return (path) => {
+    let [low, high] = [0, outermost.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((outermost[middle] ?? '') <= path) low = middle + 1
+      else high = middle
+    }
+    const nearest = outermost[low - 1]
+    return nearest !== undefined && path.startsWith(nearest)
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * One graph of nodes. Ids, snapshot keys and chain ids are three kinds of names for them; the driver knows a node by
+ * One graph of nodes. Ids that engines choose, snapshot keys and chain ids are three kinds of names for them; the driver knows a node by
  * its layer id. Everything that makes, seals or removes a layer goes through here, in an order that a crash can't hurt:
  *
  *     make:    lock → row 'creating' → driver.create → content → driver.sync → driver.seal → row 'ready' → unlock

@@ -26,8 +26,9 @@ export function createRemoval({ db, driver, locks, records, readers, warn }: Gra
     excluded: Lock,
     work: () => Promise<void>,
   ): Promise<void> => {
-    const below = driver.active === undefined ? [] : parentsOf(rows)
+    let below: readonly LayerId[] = []
     try {
+      if (driver.active !== undefined) below = parentsOf(rows)
       await work()
     } finally {
       excluded.release()
@@ -105,6 +106,7 @@ export function createRemoval({ db, driver, locks, records, readers, warn }: Gra
   }
 
   const erase: Removal['erase'] = async (node, layer, { awaitsReaders = false } = {}) => {
+    const row = db.nodes.get(node)
     const untilUnread = readers.patience()
     let excluded = readers.tryExclude([layer])
     while (excluded === undefined) {
@@ -113,7 +115,6 @@ export function createRemoval({ db, driver, locks, records, readers, warn }: Gra
       await untilUnread([layer])
       excluded = readers.tryExclude([layer])
     }
-    const row = db.nodes.get(node)
     await whileExcluded(row === undefined ? [] : [row], excluded, () => removeNow(node, layer))
   }
 

@@ -139,9 +139,10 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
       const actual = digestOf(hash.digest())
       if (actual !== row.diffId) {
         const { layer } = graph.get(node)
+        const what = done > row.tarSize ? `has more than ${row.tarSize} bytes` : `has the digest ${actual}`
         throw new VarveError(
           'CORRUPT',
-          `layer ${layer}: the stored content has the digest ${actual}, but it was imported as ${row.diffId}; 'varve check --data' names the files; to repair it, use 'varve repair --from SOURCE', or remove the images that contain it ('varve rm') and import them again`,
+          `layer ${layer}: the stored content ${what}, but it was imported as ${row.diffId}; 'varve check --data' names the files; to repair it, use 'varve repair --from SOURCE', or remove the images that contain it ('varve rm') and import them again`,
         )
       }
       if (held) yield held

@@ -9,13 +9,14 @@
  * has done it all.
  */
 
+import { createHash } from 'node:crypto'
 import type { LongOptions } from '../api/options.js'
 import type { NodeId } from '../db/nodes.js'
 import { VarveError } from '../errors.js'
 import { step } from '../graph/fault-points.js'
+import { type Digest, digestOf, type LayerId } from '../ids.js'
 import { isKeptByDriver } from '../tar/split.js'
 import type { LayersContext } from './context.js'
-import { createLayerReader } from './export.js'
 import { createFilling } from './fill.js'
 import type { TarSource } from './tar-source.js'
 
@@ -38,7 +39,6 @@ export type Healing = ReturnType<typeof createHealing>
 export function createHealing(context: LayersContext) {
   const { db, driver, graph } = context
   const filling = createFilling(context)
-  const reader = createLayerReader(context)
 
   /** Replaces what the store remembers of the tar, where that is wrong; returns whether it was. */
   const healRecord = (good: NodeId, node: NodeId, facts: Parameters<typeof db.layers.insert>[0]): boolean => {
@@ -73,14 +73,15 @@ export function createHealing(context: LayersContext) {
     },
   }
 
-  /** Nobody but the driver can mend a tar that it keeps. */
-  async function requireMendedTar(node: NodeId): Promise<void> {
-    const [problem] = await reader.verify(node)
-    if (problem === undefined) return
-    const { layer } = graph.get(node)
+  /** Nobody but the driver can mend a tar that it keeps, and the layer's record may be what was wrong. */
+  async function requireMendedTar(layer: LayerId, diffId: Digest, { signal }: LongOptions): Promise<void> {
+    const hash = createHash('sha256')
+    const tar = await driver.tar?.(layer, signal === undefined ? {} : { signal })
+    for await (const piece of tar ?? []) hash.update(piece)
+    if (digestOf(hash.digest()) === diffId) return
     throw new VarveError(
       'CORRUPT',
-      `heal layer ${layer}: the driver ${driver.name} did not mend it: ${problem}`,
+      `heal layer ${layer}: the driver ${driver.name} did not mend the tar that it keeps`,
     )
   }
 
@@ -108,7 +109,7 @@ export function createHealing(context: LayersContext) {
         await graph.sync(layer)
         await driver.seal(layer)
       })
-      if (isKeptByDriver(db.split.chunks(begun.node))) await requireMendedTar(node)
+      if (isKeptByDriver(db.split.chunks(begun.node))) await requireMendedTar(layer, diffId, options)
       const facts = { ...recorded, node, chainId, aliases: applied.aliases }
       const record = await step('heal:ready', () =>
         db.tx(() => {

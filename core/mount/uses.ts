@@ -11,6 +11,7 @@ import type { Driver } from '../driver.js'
 import { messageOf, VarveError } from '../errors.js'
 import type { Readers } from '../graph/types.js'
 import type { LayerId } from '../ids.js'
+import { closeEach } from '../sys/close-all.js'
 import { type Lock, shareIn, tryLockAllIn, tryShareIn, waitFor } from '../sys/lock.js'
 
 export interface UsesContext {
@@ -86,17 +87,14 @@ export function createUses(context: UsesContext): Uses {
   const tryLockAlone = (names: readonly string[], below: readonly string[]): Lock | undefined => {
     // What is below is not put meanwhile.
     const shared = tryShareIn(file, below)
-    const own = shared && tryLockAllIn(file, names)
-    if (own === undefined) {
-      shared?.release()
-      return undefined
+    if (shared === undefined) return undefined
+    let own: Lock | undefined
+    try {
+      own = tryLockAllIn(file, names)
+    } finally {
+      if (own === undefined) shared.release()
     }
-    return {
-      release() {
-        own.release()
-        shared?.release()
-      },
-    }
+    return own && { release: () => closeEach({ close: own.release }, { close: shared.release }) }
   }
 
   /** Does `work` where nobody uses the layer, while nobody can begin to. */
@@ -133,11 +131,7 @@ export function createUses(context: UsesContext): Uses {
     return lock === undefined
   }
 
-  const begin = async (layer: LayerId): Promise<OwnUse> => {
-    const signal = AbortSignal.timeout(PATIENCE)
-    const lock = await shareIn(file, chainOf(layer).map(nameOf), { signal }).catch((error: unknown) => {
-      throw signal.aborted ? stillBusy(layer) : error
-    })
+  const useOf = (layer: LayerId, lock: Lock): OwnUse => {
     let isOver = false
     const release = () => {
       isOver = true
@@ -151,6 +145,44 @@ export function createUses(context: UsesContext): Uses {
         await putUnused(layer)
       },
     }
+  }
+
+  const locksOf = (layer: LayerId): readonly string[] => chainOf(layer).map(nameOf)
+
+  const begin = async (layer: LayerId): Promise<OwnUse> => {
+    const signal = AbortSignal.timeout(PATIENCE)
+    const lock = await shareIn(file, locksOf(layer), { signal }).catch((error: unknown) => {
+      throw signal.aborted ? stillBusy(layer) : error
+    })
+    return useOf(layer, lock)
+  }
+
+  /** Loans do not stand in the way of their own process; they are over where the layer is gone, and go on otherwise. */
+  const tryExclude: Uses['tryExclude'] = (layers) => {
+    const lent = layers.filter((layer) => loans.has(layer))
+    for (const layer of lent) loans.get(layer)?.release()
+    const lendAgain = () => {
+      for (const layer of lent) {
+        const isThere = db.nodes.byLayer(layer)?.state === 'ready'
+        const lock = isThere ? tryShareIn(file, locksOf(layer)) : undefined
+        if (lock === undefined) loans.delete(layer)
+        else loans.set(layer, useOf(layer, lock))
+      }
+    }
+    let alone: Lock | undefined
+    try {
+      alone = tryLockAlone(layers.map(nameOf), locksBelow(layers))
+    } finally {
+      if (alone === undefined) lendAgain()
+    }
+    return (
+      alone && {
+        release() {
+          alone.release()
+          lendAgain()
+        },
+      }
+    )
   }
 
   return {
@@ -183,22 +215,15 @@ export function createUses(context: UsesContext): Uses {
       for (const use of uses) await use.end()
     },
 
-    tryExclude(layers) {
-      for (const layer of layers) {
-        loans.get(layer)?.release()
-        loans.delete(layer)
-      }
-      return tryLockAlone(layers.map(nameOf), locksBelow(layers))
-    },
+    tryExclude,
 
     patience(signal) {
       const timeout = AbortSignal.timeout(PATIENCE)
       const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout])
       return async (layers) => {
-        const [names, below] = [layers.map(nameOf), locksBelow(layers)]
         try {
-          const alone = await waitFor(() => tryLockAlone(names, below), { signal: either })
-          alone.release()
+          const excluded = await waitFor(() => tryExclude(layers), { signal: either })
+          excluded.release()
         } catch (error) {
           throw timeout.aborted && signal?.aborted !== true ? stillRead(layers.filter(isRead)) : error
         }

@@ -7,16 +7,18 @@ import type { Timestamp } from '../tar/entry.js'
 import { type Budget, createPathMap, UNBOUNDED } from './budget.js'
 
 export interface DirectoryTimes {
-  add(path: string, time: Timestamp): void
+  /** `flag` is given back with the time. */
+  add(path: string, time: Timestamp, flag?: boolean): void
   /** The directory was removed: times added for it before don't count. */
   forget(path: string): void
   /** Calls `set` with each time not forgotten, in order; for a path added twice the last call holds. */
-  replay(set: (path: string, time: Timestamp) => void): void
+  replay(set: (path: string, time: Timestamp, flag: boolean) => void): void
 }
 
-/** shared u16, rest u16, nanoseconds u32, seconds f64; then the rest of the path. Paths have less than 4096 bytes. */
+/** shared u16, rest u16, nanoseconds and the flag u32, seconds f64; then the rest of the path. Paths have less than 4096 bytes. */
 const HEAD = 16
 const CHUNK = 256 * 1024
+const FLAG = 2 ** 31
 
 export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes {
   const chunks: Buffer[] = []
@@ -27,7 +29,7 @@ export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes
   /** Path → how many records there were when it was forgotten. */
   const forgotten = createPathMap<number>(budget, () => 0)
   return {
-    add(path, time) {
+    add(path, time, flag = false) {
       const shared = sharedLength(previous, path)
       const rest = path.length - shared
       if (end + HEAD + rest > chunk.length) {
@@ -39,7 +41,7 @@ export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes
       chunk.writeUInt16LE(shared, end)
       // 0 would look like the end of a chunk.
       chunk.writeUInt16LE(rest + 1, end + 2)
-      chunk.writeUInt32LE(time.nsec, end + 4)
+      chunk.writeUInt32LE(flag ? time.nsec + FLAG : time.nsec, end + 4)
       chunk.writeDoubleLE(time.sec, end + 8)
       chunk.write(path.slice(shared), end + HEAD, 'latin1')
       end += HEAD + rest
@@ -58,8 +60,9 @@ export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes
           if (rest < 0) break
           const start = at + HEAD
           path = path.slice(0, records.readUInt16LE(at)) + records.toString('latin1', start, start + rest)
-          const time = { sec: records.readDoubleLE(at + 8), nsec: records.readUInt32LE(at + 4) }
-          if ((forgotten.get(path) ?? 0) <= index++) set(path, time)
+          const nsec = records.readUInt32LE(at + 4)
+          const time = { sec: records.readDoubleLE(at + 8), nsec: nsec % FLAG }
+          if ((forgotten.get(path) ?? 0) <= index++) set(path, time, nsec >= FLAG)
           at = start + rest
         }
       }

@@ -127,12 +127,25 @@ test('an import mends the tar of a damaged layer, and the driver’s word is not
       assert.equal((await collect(store.check({ data: true }))).length, 1)
       const again = () => store.importLayer(tarFile(root))
       if (driver === sound) await again()
-      else await assert.rejects(again, /the driver vfs did not mend it/)
+      else await assert.rejects(again, /the driver vfs did not mend the tar/)
       assert.equal((await collect(store.check({ data: true }))).length, driver === sound ? 0 : 1)
       writeFileSync(place, TAR)
     }, driver)
   }
 })
+
+test('an import mends a lost record of a tar that the driver keeps', { skip }, () =>
+  inStore(async ({ store, root }) => {
+    const { id } = await store.importLayer(tarFile(root))
+    const db = new Sqlite(join(root, 'varve.db'))
+    db.exec('DELETE FROM split')
+    db.close()
+    assert.equal((await collect(store.check())).length, 1)
+    await store.importLayer(tarFile(root))
+    assert.equal(bytesIn(root).split, 1)
+    assert.deepEqual(Buffer.concat(await copies(store.exportLayer(id))), TAR)
+  }, keepingTars(vfs)),
+)
 
 test('an export ends when it is aborted', { skip }, () =>
   inStore(async ({ store, root }) => {

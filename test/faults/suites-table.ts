@@ -34,8 +34,8 @@ interface Part {
 type Parts = Readonly<Record<string, readonly Part[]>>
 
 /**
- * Lines of Markdown; undefined where no suite of this folder ran. `files`: the paths of the test files that ran. Keeps the
- * rows for the README: a suite may be run file by file.
+ * Lines of Markdown; undefined where no suite of this folder ran. `files`: the paths of the test files that ran, to their end. Keeps
+ * the rows for the README: a suite may be run file by file.
  */
 export function suitesTable(files: readonly string[], results: readonly FileResult[]): string | undefined {
   const parts = new Map<string, Part>()
@@ -58,8 +58,10 @@ export function keptSuitesTable(): string {
     [PART, 'By `npm test`, which tries a part of it:'],
   ] as const) {
     const parts = kept(file)
-    const isWhole = ([, name]: (typeof SUITES)[number]) =>
-      (parts[name] ?? []).flatMap(({ files }) => files).length === filesOf(name)
+    const isWhole = ([, name]: (typeof SUITES)[number]) => {
+      const ran = new Set((parts[name] ?? []).flatMap(({ files }) => files))
+      return filesOf(name).every((each) => ran.has(each))
+    }
     if (!SUITES.every(isWhole)) continue
     const rows = Object.entries(parts).map(
       ([name, each]) => [name, sumOf(each.map(({ row }) => row))] as const,
@@ -92,11 +94,11 @@ function suiteOf(file: string): string | undefined {
   return SUITES.find(([place]) => place.test(file.slice(FOLDER.length)))?.[1]
 }
 
-/** The number of test files of the suite. */
-function filesOf(suite: string): number {
-  return readdirSync(join(checkoutDirectory(), 'test', FOLDER), { recursive: true, encoding: 'utf8' }).filter(
-    (file) => file.endsWith('.test.ts') && suiteOf(FOLDER + file) === suite,
-  ).length
+/** The test files of the suite, as they are run. */
+function filesOf(suite: string): readonly string[] {
+  return readdirSync(join(checkoutDirectory(), 'test', FOLDER), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts') && suiteOf(FOLDER + file) === suite)
+    .map((file) => `${FOLDER}${file.replace(/\.ts$/, '.js')}`)
 }
 
 const keptAs = (name: string) => join(checkoutDirectory(), `.cache/faults/${name}.json`)
@@ -107,7 +109,7 @@ function kept(file: string): Parts {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
 }
 
-/** What was known of the same files goes. */
+/** What was known of the same files goes, and of files that are no more. */
 function keep(parts: ReadonlyMap<string, Part>): void {
   const file = isFull ? WHOLE : PART
   const before = kept(file)

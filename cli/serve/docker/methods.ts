@@ -4,7 +4,7 @@ import { type Store, VarveError } from '../../../core/store.js'
 import type { Fields } from '../log.js'
 import { type InitContext, init, toldBefore } from './init.js'
 import { mapIn, optionalIn, type Request, textIn } from './request.js'
-import type { Unlisted } from './streams.js'
+import type { Unfilled } from './streams.js'
 
 export type Answer = Readonly<Record<string, unknown>>
 
@@ -20,9 +20,9 @@ export interface Method {
  * files.
  */
 export function createMethods(
-  context: InitContext & { readonly untold: Unlisted },
+  context: InitContext & { readonly unfilled: Unfilled },
 ): ReadonlyMap<string, Method> {
-  const { store, untold } = context
+  const { store, unfilled } = context
   const { graphDriver } = store
   const create = (request: Request) => {
     refuseLabel(request)
@@ -33,7 +33,7 @@ export function createMethods(
   }
   const createForTar = async (request: Request) => {
     const answer = await create(request)
-    untold.add(textIn(request, 'ID'))
+    unfilled.add(textIn(request, 'ID'))
     return answer
   }
   const exact = { ReproducesExactDiffs: false }
@@ -49,7 +49,7 @@ export function createMethods(
       Create: method(layer, createForTar),
       CreateReadWrite: method(layer, create),
       Remove: method(layer, (request) => {
-        untold.delete(textIn(request, 'ID'))
+        unfilled.delete(textIn(request, 'ID'))
         return done(graphDriver.remove(textIn(request, 'ID')))
       }),
       Get: method(layer, async (request) => {

@@ -12,7 +12,7 @@ import { listen } from '../socket.js'
 import { contradiction, toldBefore } from './init.js'
 import { type Answer, createMethods, layer } from './methods.js'
 import { readJson } from './request.js'
-import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Unlisted } from './streams.js'
+import { type Exchange, JSON_TYPE, sendChanges, sendDiff, takeDiff, type Unfilled } from './streams.js'
 
 export interface DockerOptions {
   readonly drivers: readonly DriverModule[]
@@ -81,8 +81,8 @@ async function allGone(answering: ReadonlySet<ServerResponse>): Promise<void> {
 
 function createHandler({ store, calls, metrics }: ServeContext, options: DockerOptions) {
   const { graphDriver } = store
-  const untold: Unlisted = new Set()
-  const methods = createMethods({ store, untold, ...options })
+  const unfilled: Unfilled = new Set()
+  const methods = createMethods({ store, unfilled, ...options })
   const streams = new Map(Object.entries({ Diff: sendDiff, Changes: sendChanges }))
 
   const prepare = async (request: IncomingMessage, response: ServerResponse): Promise<Prepared> => {
@@ -95,7 +95,7 @@ function createHandler({ store, calls, metrics }: ServeContext, options: DockerO
     const exchange = (signal: AbortSignal): Exchange => ({ request, response, signal })
     if (name === 'ApplyDiff') {
       const work = async (signal: AbortSignal) => {
-        const Size = await takeDiff(graphDriver, searchParams, { ...exchange(signal), untold })
+        const Size = await takeDiff(graphDriver, searchParams, { ...exchange(signal), unfilled })
         metrics.imported('docker', Size)
         return { Size }
       }

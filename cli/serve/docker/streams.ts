@@ -61,18 +61,18 @@ export async function sendChanges(
  * request with what is left of the tar, often nothing. So an empty body means an empty layer (old builders write them) only
  * in the first request for a layer, to the service that created it.
  */
-export type Unlisted = Set<string>
+export type Unfilled = Set<string>
 
 /** Extracts the request's body, a plain tar, into a layer. Resolves to the bytes of its content. */
 export async function takeDiff(
   graphDriver: GraphDriver,
   query: URLSearchParams,
-  { request, signal, untold }: Exchange & { readonly untold: Unlisted },
+  { request, signal, unfilled }: Exchange & { readonly unfilled: Unfilled },
 ): Promise<number> {
   const id = query.get('id') ?? ''
   if (id === '') throw new VarveError('INVALID_ARGUMENT', 'the request has no id')
   const parent = query.get('parent') || undefined
-  const body = untold.delete(id) ? bytesOrEnd(bodyOf(request)) : requireBytes(bodyOf(request), id)
+  const body = unfilled.delete(id) ? bytesOrEnd(bodyOf(request)) : requireBytes(bodyOf(request), id)
   return graphDriver.apply(id, body, { parent, signal }).catch((error: unknown) => {
     // CORRUPT is for damage in the store; a damaged tar from outside is a bad request.
     throw isCode(error, 'CORRUPT')

@@ -84,9 +84,10 @@ export const activationReaderCases: readonly Case[] = [
   }),
 
   storeCase('a layer that is read for long is not removed, and nothing has changed then', async (given) => {
-    const { bench, store } = given
+    const { bench, store, active } = given
     const id = await importBig(bench)
     const before = store.layers()
+    await store.mounts(id)
     await withOther(given, async (other) => {
       const finish = await begun(other.read(id, 'big'))
       await assert.rejects(store.remove(id), (error: unknown) => isCode(error, 'UNAVAILABLE'))
@@ -95,8 +96,9 @@ export const activationReaderCases: readonly Case[] = [
       assert.equal(await sizeOf(store.read(id, 'big')), BIG)
       await finish()
     })
+    assert.deepEqual(await active(), [id], 'its mounts are still lent')
     await store.remove(id)
-    assert.deepEqual(store.layers(), [])
+    assert.deepEqual([await active(), store.layers()], [[], []])
   }),
 
   storeCase('a layer is mounted, unmounted and mounted again while another store reads it', async (given) => {

@@ -89,7 +89,7 @@ const AFTER: readonly (readonly [title: string, top: string[], merged: string[],
   ],
 ]
 
-/** Directories without an entry have the attributes of those below, but not where a marker hides these: in any order. */
+/** Directories without an entry have the attributes of those below, but not where these are hidden. */
 const SHUT = layerTar(['b/ 700', 'b/old =o', 'b/sub/ 711', 'b/sub/old =x'])
 const UNLISTED: readonly (readonly [top: string[], modes: string[]])[] = [
   [['b/sub/c =x'], ['b 700', 'b/sub 711']],
@@ -112,6 +112,14 @@ const UNLISTED: readonly (readonly [top: string[], modes: string[]])[] = [
   [
     ['b/sub/c =x', '.wh.b'],
     ['b 700', 'b/sub 755'],
+  ],
+  [
+    ['.wh.b', 'b/sub/c =x'],
+    ['b 755', 'b/sub 755'],
+  ],
+  [
+    ['.wh..wh..opq', 'b/sub/c =x'],
+    ['b 755', 'b/sub 755'],
   ],
   [
     ['b/sub/.wh.old', 'b/sub/c =x', 'b/.wh..wh..opq'],

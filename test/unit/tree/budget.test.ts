@@ -33,8 +33,8 @@ const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>>
     return (n) => hiding.makeOpaque({ path: `d${n}` } as never)
   },
   'implied paths': (budget) => {
-    const untold = createUnlisted(budget)
-    return (n) => untold.add(`path/${n}`)
+    const unlisted = createUnlisted(budget)
+    return (n) => unlisted.add(`path/${n}`)
   },
   'directories with their times': (budget) => {
     const times = createDirectoryTimes(budget)
