@@ -84,7 +84,7 @@ export async function walkedChanges(
   try {
     const changes: Change[] = []
     for (const { path, kind } of found) {
-      const was = kind !== 'add' && before !== undefined && isOwn(before, path)
+      const was = kind !== 'add' && isOwn(before, path)
       const is = kind !== 'delete' && isOwn(after, path)
       if (was || is) changes.push({ path, kind: was && is ? 'modify' : is ? 'add' : 'delete' })
     }
@@ -94,7 +94,7 @@ export async function walkedChanges(
   }
 }
 
-/** Not a subvolume of its own, nor what stands for one in a snapshot. */
-function isOwn({ fd }: Tree, path: string): boolean {
-  return path === '' || !isForeign(lstatAt(fd, path))
+/** Not a subvolume of its own, nor what stands for one in a snapshot. The empty tree has its root. */
+function isOwn(tree: Tree | undefined, path: string): boolean {
+  return path === '' || (tree !== undefined && !isForeign(lstatAt(tree.fd, path)))
 }
