@@ -10,6 +10,7 @@ import { SEED } from '../support/seed.js'
 import { devicesBelow } from './devices.js'
 import { runSuite, selectCases } from './suite.js'
 import { toyDevice } from './toy-device/driver.js'
+import { settleOutcome } from './toy-outcome.js'
 
 test('the device toy is made of the driver kit alone', () => {
   const folder = join(checkoutDirectory(), 'test/conformance/toy-device')
@@ -28,14 +29,9 @@ test('the device toy passes the suite', { skip: whyNoFileSystem('ext4') ?? false
   let count = 0
   for await (const outcome of runSuite(cell, { seed: SEED, scripts: 20 })) {
     count++
-    await t.test(`${outcome.group}: ${outcome.case}`, (sub) => {
-      const { result, reason = '' } = outcome
-      if (result === 'failed') throw new Error(reason)
-      if (result === 'impossible') {
-        assert.match(reason, /quota|readonlySeal|sharing/)
-        sub.skip(`impossible: ${reason}`)
-      }
-    })
+    await t.test(`${outcome.group}: ${outcome.case}`, (sub) =>
+      settleOutcome(sub, outcome, /quota|readonlySeal|sharing/),
+    )
   }
   assert.equal(count, selectCases().length)
   assert.deepEqual(devicesBelow(root), [])

@@ -17,6 +17,7 @@ import { layerTar } from '../unit/store/layer-tar.js'
 import { keepingTars, tarsOf } from './keeping-tars.js'
 import { runSuite, selectCases } from './suite.js'
 import { toy } from './toy/driver.js'
+import { settleOutcome } from './toy-outcome.js'
 
 const skip = process.getuid?.() !== 0 && 'needs root'
 const module = keepingTars(toy)
@@ -30,14 +31,9 @@ test('a driver that keeps tars passes the suite', { skip }, async (t) => {
   let count = 0
   for await (const outcome of runSuite(cell, { seed: SEED, scripts: 5 })) {
     count++
-    await t.test(`${outcome.group}: ${outcome.case}`, (sub) => {
-      const { result, reason = '' } = outcome
-      if (result === 'failed') throw new Error(reason)
-      if (result === 'impossible') {
-        assert.match(reason, /quota|readonlySeal|sharing|active|\(tar\)/)
-        sub.skip(`impossible: ${reason}`)
-      }
-    })
+    await t.test(`${outcome.group}: ${outcome.case}`, (sub) =>
+      settleOutcome(sub, outcome, /quota|readonlySeal|sharing|active|\(tar\)/),
+    )
   }
   assert.equal(count, selectCases().length)
 })

@@ -11,6 +11,7 @@ import { checkoutDirectory } from '../../fixtures/cache.js'
 import { SEED } from '../support/seed.js'
 import { runSuite, selectCases } from './suite.js'
 import { toy } from './toy/driver.js'
+import { settleOutcome } from './toy-outcome.js'
 
 const CHECKOUT = checkoutDirectory()
 const TOY = 'test/conformance/toy'
@@ -65,18 +66,11 @@ test('the toy driver passes the suite', { skip: process.getuid?.() !== 0 && 'nee
   t.after(() => rmSync(root, { recursive: true }))
   const cell = { name: 'toy', module: toy, options: {}, root }
   let count = 0
-  for await (const { group, case: title, result, reason = '' } of runSuite(cell, {
-    seed: SEED,
-    scripts: 50,
-  })) {
+  for await (const outcome of runSuite(cell, { seed: SEED, scripts: 50 })) {
     count++
-    await t.test(`${group}: ${title}`, (sub) => {
-      if (result === 'failed') throw new Error(reason)
-      if (result === 'impossible') {
-        assert.match(reason, /quota|readonlySeal|sharing|active/)
-        sub.skip(`impossible: ${reason}`)
-      }
-    })
+    await t.test(`${outcome.group}: ${outcome.case}`, (sub) =>
+      settleOutcome(sub, outcome, /quota|readonlySeal|sharing|active/),
+    )
   }
   assert.equal(count, selectCases().length)
 })
