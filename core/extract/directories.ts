@@ -22,7 +22,7 @@ export interface Directories {
   /** It was removed. */
   forget(path: string): void
   /** After the last entry. @param opaques the layer's opaque directories */
-  finish(opaques: Pick<PathMap<true>, 'keys'>): void
+  finish(opaques: Pick<PathMap<true>, 'keys' | 'size'>): void
 }
 
 /** Of a directory that no entry names, where the layers below have none. */
@@ -61,8 +61,9 @@ export function createDirectories({
   }
 
   /** Directories with attributes of the layers below, which a marker hides: wherever in the tar it was, they are new. */
-  const borrowedBelow = (opaques: Pick<PathMap<true>, 'keys'>): PathMap<true> => {
+  const borrowedBelow = (opaques: Pick<PathMap<true>, 'keys' | 'size'>): PathMap<true> => {
     const found = createPathSet(budget)
+    if (opaques.size === 0) return found // as nearly always: the times are not read twice
     const isBelow = belowOneOf(opaques.keys())
     times.replay((path, _, isBorrowed) => {
       if (isBorrowed && isBelow(path)) found.set(path, true)

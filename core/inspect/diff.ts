@@ -5,7 +5,6 @@ import type { NodeRow } from '../db/nodes.js'
 import { infoAt, infoOfRow } from '../file-index/file-info.js'
 import { type Found, indexOf } from '../file-index/merged-index.js'
 import type { Layers } from '../layers/layers.js'
-import { withView } from '../mount/views.js'
 import { packChanges } from '../pack/pack-changes.js'
 import type { Scratch } from '../root/scratch.js'
 import { mkdir, rmdir } from '../sys/files.js'
@@ -13,7 +12,7 @@ import { hasSparse } from '../tar/sparse-record.js'
 import { isKeptByDriver } from '../tar/split.js'
 import { statsIn } from '../tree/confined.js'
 import { type Looking, nodeOf } from './context.js'
-import { changesOf, hasTar, type Pair, paced, pairOf, tarOf } from './node-diff.js'
+import { hasTar, indexedChanges, otherChanges, type Pair, paced, pairOf, tarOf } from './node-diff.js'
 
 export interface DiffTarContext extends Looking {
   readonly layers: () => Promise<Layers>
@@ -80,7 +79,7 @@ async function* allDeleted(context: Looking, a: NodeRow | undefined): AsyncGener
   const layer = context.graph.sourceOf(a)
   const view = await context.views.open(layer)
   try {
-    for (const path of entriesOf(view.fd)) yield deleted(path, infoAt(view.fd, path, layer))
+    for (const path of [...statsIn(view.fd).keys()].sort()) yield deleted(path, infoAt(view.fd, path, layer))
   } finally {
     await view.close()
   }
@@ -91,21 +90,23 @@ async function* changesOfPair(
   pair: Pair,
   options: LongOptions,
 ): AsyncGenerator<DetailedChange, void> {
-  const { a, b, indexA, indexed } = pair
+  const indexed = indexedChanges(context, pair)
   if (indexed !== undefined) {
-    for (const { path, kind, before, after } of indexed()) {
+    for (const { path, kind, before, after } of indexed) {
       yield { path, kind, before: infoIn(context, before), after: infoIn(context, after) }
     }
     return
   }
-  const older = a === undefined || indexA !== undefined ? undefined : await context.views.open(a.layer)
+  const { a, b } = pair
+  const index = indexOf(context, a)
+  const older = a === undefined || index !== undefined ? undefined : await context.views.open(a.layer)
   try {
     const before = (path: string): FileInfo | undefined =>
-      older && a ? infoAt(older.fd, path, a.layer) : infoIn(context, indexA?.lookup(path))
+      older && a ? infoAt(older.fd, path, a.layer) : infoIn(context, index?.lookup(path))
     const newer = await context.views.open(b.layer)
     try {
       const signal = options.signal ? { signal: options.signal } : {}
-      for await (const { path, kind } of changesOf(context, pair, signal)) {
+      for await (const { path, kind } of otherChanges(context, pair, signal)) {
         yield {
           path,
           kind,
@@ -132,18 +133,13 @@ async function* packNothing(
   a: NodeRow | undefined,
   options: { readonly signal?: AbortSignal },
 ): AsyncGenerator<Uint8Array, void> {
-  const layer = a && context.graph.sourceOf(a)
-  const names = layer ? await withView(context.views, layer, entriesOf) : []
+  const changes: DetailedChange[] = []
+  for await (const change of allDeleted(context, a)) changes.push(change)
   const empty = context.scratch.file()
   mkdir(empty, 0o755)
   try {
-    const changes = names.map((path) => ({ path, kind: 'delete' }) as const)
     yield* packChanges(empty, changes, options)
   } finally {
     rmdir(empty)
   }
-}
-
-function entriesOf(root: number): readonly string[] {
-  return [...statsIn(root).keys()].sort()
 }

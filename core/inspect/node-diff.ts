@@ -8,7 +8,7 @@ import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { Change, Driver } from '../driver.js'
 import { checkSignal, errnoOf, VarveError } from '../errors.js'
 import { diffIndexes, type IndexChange } from '../file-index/index-diff.js'
-import { indexOf, type MergedIndex } from '../file-index/merged-index.js'
+import { indexOf } from '../file-index/merged-index.js'
 import { type Views, withView } from '../mount/views.js'
 import { type PackOptions, packChanges, packDifference } from '../pack/pack-changes.js'
 import { baseOf, parentOf } from '../paths.js'
@@ -29,10 +29,6 @@ export interface Pair {
   readonly b: NodeRow
   /** `b` is one layer on top of `a`. */
   readonly isOwn: boolean
-  /** Undefined where `a` has none. */
-  readonly indexA: MergedIndex | undefined
-  /** By the indexes; undefined where one side has none. */
-  readonly indexed: (() => Generator<IndexChange, void>) | undefined
 }
 
 interface Options {
@@ -42,24 +38,38 @@ interface Options {
 /** Changes that are read before others get their turn. */
 const BATCH = 2_000
 
-export function pairOf(context: NodeDiffContext, from: NodeRow | undefined, to: NodeRow): Pair {
-  const { db } = context
+export function pairOf({ db }: Pick<NodeDiffContext, 'db'>, from: NodeRow | undefined, to: NodeRow): Pair {
   const [a, b] = [from && shownBy(db, from), shownBy(db, to)]
-  const [indexA, indexB] = [indexOf(context, a), indexOf(context, b)]
-  const indexed =
-    indexA && indexB && (() => whole(db, [...indexA.nodes, ...indexB.nodes], diffIndexes(db, indexA, indexB)))
-  return { a, b, isOwn: (a?.id ?? null) === b.parent, indexA, indexed }
+  return { a, b, isOwn: (a?.id ?? null) === b.parent }
 }
 
 /** Sorted by path bytes and complete, or an error. */
 export async function* changesOf(
-  { driver, views }: NodeDiffContext,
-  { a, b, isOwn, indexed }: Pair,
+  context: NodeDiffContext,
+  pair: Pair,
   options: Options = {},
 ): AsyncGenerator<Change, void> {
-  if (indexed !== undefined) {
-    for await (const { path, kind } of paced(indexed(), options)) yield { path, kind }
-  } else if (a !== undefined || isOwn) {
+  const indexed = indexedChanges(context, pair)
+  if (indexed === undefined) yield* otherChanges(context, pair, options)
+  else for await (const { path, kind } of paced(indexed, options)) yield { path, kind }
+}
+
+/** The changes by the file indexes; undefined where one side has none. @throws VarveError NOT_FOUND */
+export function indexedChanges(
+  context: Pick<NodeDiffContext, 'db'>,
+  { a, b }: Pair,
+): Iterable<IndexChange> | undefined {
+  const [old, now] = [indexOf(context, a), indexOf(context, b)]
+  return old && now && whole(context.db, [...old.nodes, ...now.nodes], diffIndexes(context.db, old, now))
+}
+
+/** The changes without the indexes. */
+export async function* otherChanges(
+  { driver, views }: NodeDiffContext,
+  { a, b, isOwn }: Pair,
+  options: Options,
+): AsyncGenerator<Change, void> {
+  if (a !== undefined || isOwn) {
     yield* driver.changes(b.layer, isOwn ? undefined : a?.layer, options)
   } else {
     // Without a parent the driver would take the layer's own.
@@ -69,20 +79,23 @@ export async function* changesOf(
 
 /** The tar of these changes, packed anew, with OCI whiteouts. Chunks are reused: copy to keep. */
 export async function* tarOf(
-  { driver, views }: NodeDiffContext,
-  { a, b, isOwn, indexed }: Pair,
+  context: NodeDiffContext,
+  pair: Pair,
   options: PackOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
+  const { driver, views } = context
+  const { a, b, isOwn } = pair
   const { signal } = options
   const cancel = signal === undefined ? {} : { signal }
   // One layer's files are at hand without a mount, and a driver may know their changes even sooner.
   if (isOwn) return yield* driver.diff(b.layer, undefined, cancel)
+  const indexed = indexedChanges(context, pair)
   if (indexed === undefined && a !== undefined) return yield* driver.diff(b.layer, a.layer, cancel)
   const view = await views.open(b.layer)
   try {
     yield* indexed === undefined
       ? packDifference(view.fd, undefined, options)
-      : packChanges(view.fd, indexed(), options)
+      : packChanges(view.fd, indexed, options)
   } finally {
     await view.close()
   }
@@ -91,13 +104,14 @@ export async function* tarOf(
 /** Bytes of the regular files that were added or modified, each inode once. */
 export async function sizeOf(context: NodeDiffContext, pair: Pair, options: Options = {}): Promise<number> {
   const sizes = new Map<string, number>()
-  if (pair.indexed !== undefined) {
-    for await (const { after } of paced(pair.indexed(), options)) {
+  const indexed = indexedChanges(context, pair)
+  if (indexed !== undefined) {
+    for await (const { after } of paced(indexed, options)) {
       if (after?.row.type === 'file') sizes.set(after.inode, after.row.size)
     }
   } else {
     await withView(context.views, pair.b.layer, async (root) => {
-      for await (const { path, kind } of changesOf(context, pair, options)) {
+      for await (const { path, kind } of otherChanges(context, pair, options)) {
         if (kind === 'delete' || path === '') continue
         const file = fileAt(root, path)
         if (file !== undefined) sizes.set(file.inode, file.size)

@@ -43,7 +43,9 @@ export function packChanges(
   changes: Iterable<Change>,
   options: PackOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
-  return stream(view, [...changes], options)
+  // Only this goes to the thread, not what a change was told with.
+  const plain = Array.from(changes, ({ path, kind }) => ({ path, kind }))
+  return stream(view, plain, options)
 }
 
 /** The tar of the changes from `old` to `view`, compared (core/tree/compare.ts) in the same thread. */

@@ -72,7 +72,7 @@ export function lock(file: string, options?: WaitOptions): Promise<Lock> {
  * names collide. @throws SysError
  */
 export function tryLockIn(file: string, name: string): Lock | undefined {
-  return tryBytes(file, [name], F_WRLCK)
+  return tryLockAllIn(file, [name])
 }
 
 /** The locks of all these names at once. @throws SysError */
