@@ -150,7 +150,11 @@ async function runCommand(
 }
 
 async function open(global: GlobalOptions, options: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store> {
-  const { drivers } = await import('../drivers/all.js')
+  const [{ drivers }, { giveFreedMemoryBack }] = await Promise.all([
+    import('../drivers/all.js'),
+    import('../core/sys/malloc.js'),
+  ])
+  giveFreedMemoryBack()
   // The store requires the parent of its root to exist, and ~/.local/share may not exist yet.
   if (global.root === defaultRoot()) mkdirSync(dirname(global.root), { recursive: true, mode: 0o700 })
   return openStore({

@@ -26,6 +26,9 @@ const BY_NAME = 'newest'
 const COMPILED = dirname(fileURLToPath(import.meta.url))
 /** The time limit for a file. At full size a file of a sweep takes over an hour. */
 const FILE_TIMEOUT_MS = sized(30, 300) * 60_000
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** A second signal within this time is the same one: timeout(1) sends it to the process, and to its group. */
+const SAME_SIGNAL_MS = 1000
 
 const status = await main(process.argv.slice(2))
 process.exitCode = status
@@ -64,12 +67,16 @@ function watchSignals(): Interrupted {
   const controller = new AbortController()
   setMaxListeners(0, controller.signal) // a listener for each test file
   const status = new Promise<number>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.once(name, () => {
-        controller.abort()
-        resolve(128 + constants.signals[name])
-      })
+    const take = (name: (typeof SIGNALS)[number]) => {
+      if (controller.signal.aborted) return
+      controller.abort()
+      resolve(128 + constants.signals[name])
+      const untake = () => {
+        for (const each of SIGNALS) process.off(each, take)
+      }
+      setTimeout(untake, SAME_SIGNAL_MS).unref()
     }
+    for (const name of SIGNALS) process.on(name, take)
   })
   if (process.env.npm_lifecycle_event !== undefined) signalAtParentsDeath(constants.signals.SIGTERM)
   return { signal: controller.signal, status }
@@ -94,17 +101,17 @@ async function runAll(root: string, files: string[], { disk, signal }: RunOption
     timeout: FILE_TIMEOUT_MS,
   })
   const result = await report(events, short)
-  const skips = result.skipped.filter((skip) => unlawfulSkip(skip))
-  for (const skip of skips)
-    console.log(`✖ must run here, but was skipped: ${skip.file}: ${skip.title} (${skip.reason})`)
-  const left = await leftovers(host, disk.directory)
-  for (const line of left) console.log(`✖ left behind: ${line}`)
-  const failed = result.failed + skips.length + left.length
+  const skips = result.skipped
+    .filter((skip) => unlawfulSkip(skip))
+    .map(({ file, title, reason }) => `✖ must run here, but was skipped: ${file}: ${title} (${reason})`)
+  const left = (await leftovers(host, disk.directory)).map((line) => `✖ left behind: ${line}`)
+  const failures = [...result.failures, ...skips, ...left]
   const skipped = result.skipped.length - skips.length
   const suites = signal.aborted ? undefined : suitesTable(files.map(short), result.files)
   if (suites !== undefined) console.log(`\n${suites}`)
-  console.log(`\n${result.passed} passed, ${failed} failed, ${skipped} skipped`)
-  return failed === 0 ? 0 : 1
+  console.log(`\n${result.passed} passed, ${failures.length} failed, ${skipped} skipped`)
+  for (const failure of failures) console.log(failure)
+  return failures.length === 0 ? 0 : 1
 }
 
 /** Compiled test files whose source still exists (dist may hold older ones), in the order to run them. */

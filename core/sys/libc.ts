@@ -112,6 +112,15 @@ export const kernel = {
   mount_setattr: syscall(442, 'long', TEXT, 'ulong', BYTES, 'size_t'),
 }
 
+/** mallopt(3), which only glibc has: false elsewhere, and where it refuses. */
+export function mallopt(parameter: number, value: number): boolean {
+  try {
+    return int('mallopt', 'int', 'int')(parameter, value) === 1
+  } catch {
+    return false
+  }
+}
+
 /** {@link libc.ioctlStruct} in libuv's pool: resolves to 0 or the error's number. */
 export function ioctlInPool(fd: number, request: number, args: Uint8Array): Promise<number> {
   return new Promise((resolve, reject) => {

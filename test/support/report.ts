@@ -1,6 +1,6 @@
 /**
  * Prints node:test's events for people: a line for each file, the details of each failure, and the skips with their reasons.
- * Failures are repeated at the end, after the skips, so that the last lines of a run have them.
+ * Failures are named again at the end, so that the last lines of a run have all of them.
  */
 import type { TestsStream } from 'node:test'
 import { casesOf } from '../faults/size.js'
@@ -9,7 +9,8 @@ import type { Skip } from './must-run.js'
 export interface Result {
   /** Tests without subtests; a parent counts only if it fails by itself. */
   readonly passed: number
-  readonly failed: number
+  /** A line for each failure: the test, and the first words of what went wrong. */
+  readonly failures: readonly string[]
   readonly skipped: readonly Skip[]
   readonly files: readonly FileResult[]
 }
@@ -83,10 +84,10 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     return state
   }
 
-  const fail = (state: FileState, text: string): void => {
+  const fail = (state: FileState, title: string, details: string): void => {
     state.failed++
-    failures.push(text)
-    console.log(text)
+    failures.push(`✖ ${title}: ${brief(details)}`)
+    console.log(`✖ ${title}\n${indent(details)}`)
   }
 
   const settle = (test: Outcome, ok: boolean): void => {
@@ -104,7 +105,7 @@ export async function report(events: TestsStream, shorten: (file: string) => str
       return
     }
     if (ok && isFile) {
-      fail(state, `✖ ${shorten(file)}: has no tests`)
+      fail(state, shorten(file), 'has no tests')
       return
     }
     if (ok) {
@@ -118,7 +119,7 @@ export async function report(events: TestsStream, shorten: (file: string) => str
     if (isFile && state.failed > 0) return
     const output = isFile ? state.output.join('').trimEnd() : ''
     const text = output === '' ? describe(error) : `${describe(error)}\n${output}`
-    fail(state, `✖ ${shorten(file)}: ${isFile ? 'the file itself failed' : title}\n${indent(text)}`)
+    fail(state, `${shorten(file)}: ${isFile ? 'the file itself failed' : title}`, text)
   }
 
   for await (const event of events) {
@@ -138,14 +139,13 @@ export async function report(events: TestsStream, shorten: (file: string) => str
   }
   finish()
   printSkips(skipped)
-  printFailures(failures)
   const results = [...files].map(([file, state]) => ({
     file: shorten(file),
     cases: state.passed + state.failed + state.moreCases,
     failed: state.failed,
     skipped: state.skipped,
   }))
-  return { passed, failed: failures.length, skipped, files: results }
+  return { passed, failures, skipped, files: results }
 }
 
 function printFile(file: string, state: FileState): void {
@@ -164,12 +164,6 @@ function printSkips(skipped: readonly Skip[]): void {
   for (const skip of skipped) console.log(`  ${skip.file}: ${skip.title}: ${skip.reason}`)
 }
 
-function printFailures(failures: readonly string[]): void {
-  if (failures.length === 0) return
-  console.log('\nFailed:')
-  for (const failure of failures) console.log(failure)
-}
-
 function skipReason(test: Outcome): string | undefined {
   if (test.skip !== undefined && test.skip !== false)
     return test.skip === true ? 'no reason given' : test.skip || 'no reason given'
@@ -177,10 +171,21 @@ function skipReason(test: Outcome): string | undefined {
   return undefined
 }
 
-function describe(error: (Error & { readonly cause?: unknown }) | undefined): string {
-  const cause = error?.cause ?? error
-  if (cause instanceof Error) return cause.stack ?? cause.message
-  return String(cause)
+/** The error and its causes, innermost first: errors around it may have a whole log as their message. */
+function describe(error: Outcome['details']['error']): string {
+  const causes: unknown[] = []
+  // The outermost is node:test's own, with the test's error as its cause.
+  for (let next: unknown = error?.cause ?? error; next !== undefined; ) {
+    causes.unshift(next)
+    next = next instanceof Error ? next.cause : undefined
+  }
+  const texts = causes.map((each) => (each instanceof Error ? (each.stack ?? each.message) : String(each)))
+  return texts.join('\nIt was the cause of:\n')
+}
+
+function brief(details: string): string {
+  const [first = '', second = ''] = details.split('\n').filter((line) => line.trim() !== '')
+  return `${first} ${second.trim()}`.slice(0, 300)
 }
 
 function indent(text: string): string {

@@ -48,7 +48,9 @@ export async function withContainerd<T>(
   if (config === undefined || logFile === undefined || socket === undefined) throw new Error('no paths')
   mkdirSync(join(place, 'tmp'))
   writeFileSync(config, configOf(options, socket))
-  const start = `while :; do containerd --config "$1" >>"$2" 2>&1 || :; done`
+  // The next containerd does not find a shim that the killed one's `start` is still waiting for.
+  const settled = "while pgrep -f 'containerd-shim.* start$' >>/dev/null; do sleep 0.05; done"
+  const start = `while :; do containerd --config "$1" >>"$2" 2>&1 || :; ${settled}; done`
   const world = startWorld(
     ['/bin/sh', '-ec', start, 'containerd', config, logFile],
     { TMPDIR: join(place, 'tmp') },

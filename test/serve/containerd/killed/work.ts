@@ -27,17 +27,17 @@ export const STEPS: readonly Step[] = [
   },
   {
     name: 'run',
-    run: (world) => runAnew(world, 'ran', ['--rm']),
+    run: (world) => runContainer(world, ['--rm']),
   },
   {
     name: 'commit',
     async run(world) {
       const { ctr } = world.containerd
       if (await isKnown(world, 'edited')) return
-      await runAnew(world, 'edit', [])
-      await ctr('snapshots', 'diff', 'edit')
-      await ctr('snapshots', 'commit', 'edited', 'edit')
-      await removeContainer(world, 'edit')
+      const id = await runContainer(world, [])
+      await ctr('snapshots', 'diff', id)
+      await ctr('snapshots', 'commit', 'edited', id)
+      await removeContainers(world)
     },
     makes: () => 'edited',
   },
@@ -57,7 +57,7 @@ export const STEPS: readonly Step[] = [
 
 /** Makes containerd forget what the steps made; the rest is garbage. */
 export async function undo(world: KilledWorld): Promise<void> {
-  for (const id of ['ran', 'edit']) await removeContainer(world, id)
+  await removeContainers(world)
   await asContainerd(world, async ({ call }) => {
     for (const key of ['three-done', 'two-done', 'one-done', 'edited'])
       await call('Remove', { key }).catch(unlessStatus(NOT_FOUND))
@@ -65,10 +65,24 @@ export async function undo(world: KilledWorld): Promise<void> {
   await world.containerd.ctr('images', 'rm', ROUND_IMAGE)
 }
 
-/** Runs a container of the round's image to its end, after removing what is left of one with that name. */
-async function runAnew(world: KilledWorld, id: string, options: readonly string[]): Promise<void> {
-  await removeContainer(world, id)
+/**
+ * Runs a container of the round's image to its end, after removing what is left of earlier ones. Resolves to its id, which
+ * is new: where containerd 1.6 is killed as it starts a task, the next one may keep a shim or a directory that it does not
+ * list, and refuses the id for ever.
+ */
+async function runContainer(world: KilledWorld, options: readonly string[]): Promise<string> {
+  await removeContainers(world)
+  const id = `run-${process.hrtime.bigint()}`
+  world.containers.add(id)
   await world.containerd.ctr('run', ...options, ROUND_IMAGE, id, '/bin/sh', '-ec', EDIT)
+  return id
+}
+
+async function removeContainers(world: KilledWorld): Promise<void> {
+  for (const id of world.containers) {
+    await removeContainer(world, id)
+    world.containers.delete(id)
+  }
 }
 
 /**

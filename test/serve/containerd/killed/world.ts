@@ -29,6 +29,8 @@ export interface KilledWorld {
   readonly kept: readonly string[]
   /** Keys of snapshots whose commit was requested but not answered. */
   readonly cutOff: Set<string>
+  /** Ids of containers that a round ran, and that may still be there. */
+  readonly containers: Set<string>
   service(): Serving
   /** Starts the next service after the last one ended. */
   startService(env?: Readonly<Record<string, string>>): Promise<Serving>
@@ -62,7 +64,13 @@ export async function withKept(
         await ctr('run', '--detach', IMAGE, 'kept', '/bin/sh', '-c', 'echo kept >/kept; sleep 100000')
         const kept = idsOf(await layersOf(varve))
         const parts = { varve, containerd, tap, place, archive, top, kept }
-        const world: KilledWorld = { ...parts, cutOff: new Set(), service, startService }
+        const world: KilledWorld = {
+          ...parts,
+          cutOff: new Set(),
+          containers: new Set(),
+          service,
+          startService,
+        }
         await until('the container has written', () => lookAtKept(world))
         await use(world)
         await removeContainer(world, 'kept')
