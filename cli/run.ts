@@ -1,6 +1,7 @@
 /** Runs one command from its words to its exit status. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { giveFreedMemoryBack } from '../core/face/command.js'
 import { isCode, type LongOptions, openStore, type Store, type StoreOptions } from '../core/store.js'
 import { type StandardStream, standardError, standardOutput } from '../core/sys/standard.js'
 import type { Context, GlobalOptions } from './args/command.js'
@@ -150,11 +151,8 @@ async function runCommand(
 }
 
 async function open(global: GlobalOptions, options: Pick<StoreOptions, 'warn' | 'engine'>): Promise<Store> {
-  const [{ drivers }, { giveFreedMemoryBack }] = await Promise.all([
-    import('../drivers/all.js'),
-    import('../core/sys/malloc.js'),
-  ])
-  giveFreedMemoryBack()
+  const { drivers } = await import('../drivers/all.js')
+  await giveFreedMemoryBack()
   // The store requires the parent of its root to exist, and ~/.local/share may not exist yet.
   if (global.root === defaultRoot()) mkdirSync(dirname(global.root), { recursive: true, mode: 0o700 })
   return openStore({

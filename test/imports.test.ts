@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { checkoutDirectory } from '../fixtures/cache.js'
+import { roomIndexes } from './room-index.js'
 import { FLOORS, readAllSources, roomOf, roomsDiagram } from './rooms.js'
 
 const SOURCES = readAllSources()
@@ -111,9 +112,18 @@ test('drivers import neither cli nor one another, and core imports neither', () 
   assert.deepEqual(wrong, [])
 })
 
+test('the README of each room has its current files', () => {
+  for (const { file, text } of roomIndexes(SOURCES))
+    assert.equal(
+      readFileSync(join(checkoutDirectory(), file), 'utf8'),
+      text,
+      `${file}: npm run table -- rooms`,
+    )
+})
+
 test('core/README.md shows the current rooms', () => {
   const readme = readFileSync(join(checkoutDirectory(), 'core/README.md'), 'utf8')
-  assert.ok(readme.includes(roomsDiagram(SOURCES)), 'update it: npm run table')
+  assert.ok(readme.includes(roomsDiagram(SOURCES)), 'update it: npm run table -- rooms')
 })
 
 for (const { modules, allowed, why } of RESERVED) {

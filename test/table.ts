@@ -1,12 +1,14 @@
 /**
- * `npm run table`: writes the diagram of the rooms into core/README.md, and the README's tables from the kept results of the
- * last `npm test` (or `npm run faults`). `npm run table -- rooms` writes only the diagram. Fails if results are missing.
+ * `npm run table`: writes the diagram of the rooms into core/README.md, the README of each room, and the README's tables from
+ * the kept results of the last `npm test` (or `npm run faults`). `npm run table -- rooms` writes only what is of the rooms.
+ * Fails if results are missing.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkoutDirectory } from '../fixtures/cache.js'
 import { cellsTable } from './conformance/cells-table.js'
 import { keptSuitesTable } from './faults/suites-table.js'
+import { roomIndexes } from './room-index.js'
 import { roomsDiagram } from './rooms.js'
 import { featuresTable } from './serve/dockerd/features/table.js'
 
@@ -28,6 +30,9 @@ for (const [name, { file, make }] of Object.entries(TABLES)) {
   if (asked.length > 0 && !asked.includes(name)) continue
   const path = join(checkoutDirectory(), file)
   writeFileSync(path, replaced(readFileSync(path, 'utf8'), { file, name, table: make() }))
+}
+if (asked.length === 0 || asked.includes('rooms')) {
+  for (const { file, text } of roomIndexes()) writeFileSync(join(checkoutDirectory(), file), text)
 }
 
 function replaced(

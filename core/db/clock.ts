@@ -1,3 +1,5 @@
+/** The time that rows get: the wall clock, with fractions. */
+
 /** Both in milliseconds. */
 export interface Clocks {
   /** The wall clock, in whole milliseconds. It may be set. */

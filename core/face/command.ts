@@ -1,7 +1,7 @@
 /**
  * What the `varve` command uses of core beside the public API (core/store.ts): how core waits and words things, so that both
- * sound alike, and files that are written whole. Other programs have no use for it. It must not load koffi: every `--help`
- * and every error message comes this way.
+ * sound alike, files that are written whole, and how the program keeps freed memory. Other programs have no use for it. It
+ * must not load koffi: every `--help` and every error message comes this way.
  */
 // biome-ignore lint/performance/noBarrelFile: cli imports core by named files only, and this is one of them
 export { UNSEEN } from '../bytes.js'
@@ -10,6 +10,7 @@ export { messageOf } from '../errors.js'
 export { orAborted } from '../formats/abort.js'
 export { parentOf } from '../paths.js'
 export { failure } from '../sys/failure.js'
+export { giveFreedMemoryBack } from '../sys/malloc.js'
 
 /** `writeWholeFile` of core/formats/write/whole-file.ts, loaded by the first call. */
 export async function writeWholeFile(

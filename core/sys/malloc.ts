@@ -1,5 +1,4 @@
 /** How the C library keeps memory that was freed. */
-import { mallopt } from './libc.js'
 
 /** Parameters of mallopt(3). */
 const M_TRIM_THRESHOLD = -1
@@ -12,7 +11,8 @@ const THRESHOLD = 128 * 1024
  * Freed memory goes back to the system, for the whole process: glibc would keep up to 32 MiB at the end of each of many
  * arenas, and every thread that ends leaves pieces in one. For a program only: a library must not decide this for others.
  */
-export function giveFreedMemoryBack(): void {
+export async function giveFreedMemoryBack(): Promise<void> {
+  const { mallopt } = await import('./libc.js') // which a quick command must not load
   mallopt(M_MMAP_THRESHOLD, THRESHOLD)
   mallopt(M_TRIM_THRESHOLD, THRESHOLD)
   mallopt(M_ARENA_MAX, 2)
