@@ -10,6 +10,8 @@ export interface DirectoriesContext {
   readonly place: Place
   readonly attributes: Attributes
   readonly budget: Budget
+  /** Opens an empty file that nobody else has. */
+  readonly openFile: () => number
   /** A directory's mode keeps its owner out only without root. */
   readonly privileged: boolean
 }
@@ -23,6 +25,7 @@ export interface Directories {
   forget(path: string): void
   /** After the last entry. @param opaques the layer's opaque directories */
   finish(opaques: Pick<PathMap<true>, 'keys' | 'size'>): void
+  close(): void
 }
 
 /** Of a directory that no entry names, where the layers below have none. */
@@ -39,9 +42,10 @@ export function createDirectories({
   place,
   attributes,
   budget,
+  openFile,
   privileged,
 }: DirectoriesContext): Directories {
-  const times = createDirectoryTimes(budget)
+  const times = createDirectoryTimes({ budget, openFile })
   const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
   /** Without root: directories whose own mode would keep their owner out. */
   const closed = createPathMap<number>(budget, () => 0)
@@ -88,6 +92,7 @@ export function createDirectories({
       const deepestFirst = [...closed].sort(([a], [b]) => b.length - a.length)
       for (const [path, mode] of deepestFirst) chmod(place.path(path, '.'), mode)
     },
+    close: () => times.close(),
   }
 }
 

@@ -57,7 +57,7 @@ const TYPES: Readonly<Record<string, number>> = {
 export function createLayer(options: UpperOptions): Layer {
   const { place, style, payloads } = options
   const upper = createUpper(options)
-  const { space, attributes, notices, counts, files } = upper
+  const { space, attributes, notices, counts, files, directories } = upper
   const createMode = process.geteuid?.() === 0 ? 0o777 : 0o600
   /** Devices that could not be made. */
   const absent = createPathSet(options.budget)
@@ -97,6 +97,7 @@ export function createLayer(options: UpperOptions): Layer {
       if (file !== undefined) close(file.fd)
       file = undefined
       files.close()
+      directories.close()
       space.close()
     },
   }

@@ -18,9 +18,9 @@ import {
   type Entered,
   enterDirectory,
   lstatAtOrUndefined,
+  namesIn,
   openDirectory,
   openTrees,
-  statsIn,
   type Tree,
 } from '../tree/confined.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
@@ -82,7 +82,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
     }
     for (const path of opaques) {
       withDirectory(to, path, (fd) => {
-        for (const name of statsIn(fd).keys()) remove(fd, name)
+        for (const name of namesIn(fd)) remove(fd, name)
       })
     }
     const pending: Both[] = [{ path: '', stat: fstat(from.fd) }]
@@ -119,7 +119,9 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
 
   function moveEntries(source: number, destination: number, path: string): Both[] {
     const both: Both[] = []
-    for (const [name, inner] of statsIn(source)) {
+    for (const name of namesIn(source)) {
+      const inner = lstatAtOrUndefined(source, name)
+      if (inner === undefined) continue
       const { mode } = inner
       const there = lstatAtOrUndefined(destination, name)
       if (there !== undefined && isDirectory(mode) && isDirectory(there.mode)) {

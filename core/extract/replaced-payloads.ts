@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { ReplacedPayload } from '../driver.js'
 import { errnoOf } from '../errors.js'
-import { chmod, close, open, openAt, read, unlink, writeAll } from '../sys/files.js'
+import { chmod, close, open, openAt, read, unlink, unlinkAt, writeAll } from '../sys/files.js'
 import type { Stat } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
 import type { Budget } from '../tree/budget.js'
@@ -21,6 +21,8 @@ export interface Payloads {
   /** For a payload that never becomes a file of the layer. */
   start(): PayloadWriter
   readonly saved: readonly ReplacedPayload[]
+  /** Opens an empty file of the same directory that has no name, and goes with its descriptor. */
+  openFile(): number
   /** Removes what was saved, and what was being saved: nobody will receive it. Outside a jail only. */
   abandon(): void
 }
@@ -56,10 +58,14 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
     maps.delete(ino)
   }
 
-  const start = (): PayloadWriter => {
+  const create = (access: number): { readonly fd: number; readonly name: string } => {
     const name = `payload-${randomBytes(12).toString('hex')}`
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-    const fd = openAt(directory, name, flags, 0o600)
+    const flags = access | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+    return { fd: openAt(directory, name, flags, 0o600), name }
+  }
+
+  const start = (): PayloadWriter => {
+    const { fd, name } = create(constants.O_WRONLY)
     const file = `${scratch}/${name}`
     unfinished = { fd, file }
     const hash = createHash('sha256')
@@ -83,6 +89,16 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
   return {
     saved,
     start,
+    openFile() {
+      const { fd, name } = create(constants.O_RDWR)
+      try {
+        unlinkAt(directory, name)
+        return fd
+      } catch (error) {
+        close(fd)
+        throw error
+      }
+    },
     sparse(ino, segments) {
       budget.take(segments.length * 16)
       maps.set(ino, packed(segments))

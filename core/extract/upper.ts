@@ -89,7 +89,13 @@ export function createUpper(options: UpperOptions): Upper {
   const hiding = createHiding(place, style, budget)
   const unlisted = createUnlisted(budget)
   const files = durable ? createDurableFiles() : NOT_DURABLE
-  const directories = createDirectories({ place, attributes, budget, privileged })
+  const directories = createDirectories({
+    place,
+    attributes,
+    budget,
+    openFile: payloads.openFile,
+    privileged,
+  })
   const counts = { size: 0, inodes: 0 }
 
   const implied = (parent: Dir, name: string, below: Entered | undefined): void => {

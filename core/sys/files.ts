@@ -141,6 +141,11 @@ export function unlink(path: string): void {
   check(libc.unlink(text(path)), 'unlink', path)
 }
 
+export function unlinkAt(dirFd: number, name: string): void {
+  enter('unlink', name)
+  check(libc.unlinkat(dirFd, text(name), 0), 'unlink', name)
+}
+
 export function rename(from: string, to: string): void {
   renameat2(from, to, 0)
 }

@@ -1,6 +1,6 @@
 /**
  * Bounds what an extraction has to remember until its end: what a layer hides, paths through symlinks, saved payloads,
- * sparse maps, access lists, times of directories. A small archive could otherwise fill the memory with it.
+ * sparse maps, access lists, removed directories. A small archive could otherwise fill the memory with it.
  */
 import { VarveError } from '../errors.js'
 
@@ -20,7 +20,7 @@ export interface PathMap<Value> extends Iterable<[path: string, value: Value]> {
   keys(): Iterable<string>
 }
 
-/** Enough for a million directories with ordinary paths, or some hundred thousand of anything else. */
+/** Enough for some hundred thousand of anything with an ordinary path. */
 const MOST = 48 << 20
 /** Bytes of a map's entry apart from its text. */
 const ENTRY = 120
@@ -33,7 +33,7 @@ export function createBudget(most = MOST): Budget {
       if (taken <= most) return
       throw new VarveError(
         'RESOURCE_EXHAUSTED',
-        `extracting the layer takes more than ${most >> 20} MiB of bookkeeping (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, directories): refused`,
+        `extracting the layer takes more than ${most >> 20} MiB of bookkeeping (whiteouts, paths through symlinks, files that were replaced, sparse maps, access lists, removed directories): refused`,
       )
     },
   }

@@ -7,7 +7,7 @@
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { baseOf, parentOf } from '../paths.js'
-import { listDirectory } from '../sys/directory.js'
+import { type Entry, listDirectory, readBatch } from '../sys/directory.js'
 import {
   close,
   open,
@@ -127,12 +127,27 @@ export function at(dirFd: number, name: string): string {
 
 /** Names and stats of a directory opened just now, in no order. What vanishes meanwhile is left out. */
 export function statsIn(dirFd: number): Map<string, Stat> {
-  const found = new Map<string, Stat>()
-  for (const { name } of listDirectory(dirFd, at(dirFd, '.'))) {
-    const stat = lstatAtOrUndefined(dirFd, name)
-    if (stat !== undefined) found.set(name, stat)
+  return new Map(eachIn(dirFd))
+}
+
+/**
+ * The same one by one, so that those of a large directory are not all in memory. The caller must not change the directory
+ * meanwhile, or may get a name twice.
+ */
+export function* eachIn(dirFd: number): Generator<[name: string, stat: Stat], void> {
+  for (let isMore = true; isMore; ) {
+    const entries: Entry[] = []
+    isMore = readBatch(dirFd, at(dirFd, '.'), entries)
+    for (const { name } of entries) {
+      const stat = lstatAtOrUndefined(dirFd, name)
+      if (stat !== undefined) yield [name, stat]
+    }
   }
-  return found
+}
+
+/** The names in a directory opened just now, in no order. */
+export function namesIn(dirFd: number): string[] {
+  return listDirectory(dirFd, at(dirFd, '.')).map(({ name }) => name)
 }
 
 /** undefined where there is nothing of that name. */

@@ -22,7 +22,7 @@ import { fstat, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js
 import { setxattr } from '../sys/xattr.js'
 import { runInWorker } from '../threads/worker.js'
 import { DEFAULT_ACL, readXattrs } from './attributes.js'
-import { at, enterDirectory, openFile, openTree, statsIn } from './confined.js'
+import { at, eachIn, enterDirectory, openFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { blockSizeOf } from './holes.js'
@@ -103,7 +103,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
   function copyDirectory(path: string, device: number): void {
     const { fd, close } = enterDirectory(tree, path)
     try {
-      for (const [name, stat] of statsIn(fd)) {
+      for (const [name, stat] of eachIn(fd)) {
         checkpoint()
         entries++
         const target = `${to}/${join(path, name)}`

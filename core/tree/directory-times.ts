@@ -1,8 +1,10 @@
 /**
  * Directory times, to be set when nothing more will be made below the directories. They are the one thing an extraction
- * remembers per directory, so they are kept as bytes. A record is the length of the prefix that its path shares with the
- * one before, the rest of the path, and the time; a million directories take about 40 MB.
+ * remembers per directory, so they are kept as bytes, in a file where there are many. A record is the length of the prefix
+ * that its path shares with the one before, the rest of the path, and the time; a million directories take about 40 MB.
  */
+import { close, write } from '../sys/files.js'
+import { readFully } from '../sys/read-fully.js'
 import type { Timestamp } from '../tar/entry.js'
 import { type Budget, createPathMap, UNBOUNDED } from './budget.js'
 
@@ -13,6 +15,15 @@ export interface DirectoryTimes {
   forget(path: string): void
   /** Calls `set` with each time not forgotten, in order; for a path added twice the last call holds. */
   replay(set: (path: string, time: Timestamp, flag: boolean) => void): void
+  /** Closes the file. */
+  close(): void
+}
+
+export interface DirectoryTimesOptions {
+  /** For the paths that are forgotten. */
+  readonly budget?: Budget
+  /** Opens an empty file for the times, which nobody else has. Without it all stay in memory. */
+  readonly openFile?: () => number
 }
 
 /** shared u16, rest u16, nanoseconds and the flag u32, seconds f64; then the rest of the path. Paths have less than 4096 bytes. */
@@ -20,9 +31,10 @@ const HEAD = 16
 const CHUNK = 256 * 1024
 const FLAG = 2 ** 31
 
-export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes {
-  const chunks: Buffer[] = []
-  let chunk = Buffer.alloc(0)
+export function createDirectoryTimes(options: DirectoryTimesOptions = {}): DirectoryTimes {
+  const { budget = UNBOUNDED, openFile } = options
+  const chunks = createChunks(openFile)
+  let chunk: Buffer = Buffer.alloc(0)
   let end = 0
   let count = 0
   let previous = ''
@@ -33,9 +45,7 @@ export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes
       const shared = sharedLength(previous, path)
       const rest = path.length - shared
       if (end + HEAD + rest > chunk.length) {
-        budget.take(CHUNK)
-        chunk = Buffer.alloc(CHUNK)
-        chunks.push(chunk)
+        chunk = chunks.next(chunk)
         end = 0
       }
       chunk.writeUInt16LE(shared, end)
@@ -54,7 +64,7 @@ export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes
     replay(set) {
       let path = ''
       let index = 0
-      for (const records of chunks) {
+      for (const records of chunks.all(chunk)) {
         for (let at = 0; at + HEAD <= records.length; ) {
           const rest = records.readUInt16LE(at + 2) - 1
           if (rest < 0) break
@@ -66,6 +76,49 @@ export function createDirectoryTimes(budget: Budget = UNBOUNDED): DirectoryTimes
           at = start + rest
         }
       }
+    },
+    close: () => chunks.close(),
+  }
+}
+
+interface Chunks {
+  /** Keeps a full chunk; returns one of zeros. The first call is with one of no bytes. */
+  next(full: Buffer): Buffer
+  /** All that were kept, and `last`; each is valid until the next. */
+  all(last: Buffer): Iterable<Buffer>
+  close(): void
+}
+
+function createChunks(openFile: (() => number) | undefined): Chunks {
+  const inMemory: Buffer[] = []
+  let file: number | undefined
+  let inFile = 0
+  return {
+    next(full) {
+      if (full.length === 0) return Buffer.alloc(CHUNK)
+      if (openFile === undefined) {
+        inMemory.push(full)
+        return Buffer.alloc(CHUNK)
+      }
+      file ??= openFile()
+      for (let done = 0; done < CHUNK; ) done += write(file, full, done, CHUNK - done, inFile * CHUNK + done)
+      inFile++
+      return full.fill(0)
+    },
+    *all(last) {
+      yield* inMemory
+      if (file !== undefined) {
+        const buffer = Buffer.allocUnsafeSlow(CHUNK)
+        for (let each = 0; each < inFile; each++) {
+          if (readFully(file, buffer, each * CHUNK) < CHUNK) throw new Error('the file of times is cut short')
+          yield buffer
+        }
+      }
+      yield last
+    },
+    close() {
+      if (file !== undefined) close(file)
+      file = undefined
     },
   }
 }

@@ -4,7 +4,7 @@ import { join } from '../paths.js'
 import { close } from '../sys/files.js'
 import { isOpenForWriting } from '../sys/lease.js'
 import { fstat, inodeOf, isDirectory, isFile } from '../sys/stat.js'
-import { enterDirectory, openFile, openTree, statsIn } from './confined.js'
+import { eachIn, enterDirectory, openFile, openTree } from './confined.js'
 
 export interface InUse {
   /** Paths of files that are open for writing; the first few. */
@@ -26,8 +26,7 @@ export function inUse(root: string): InUse {
     for (let path = stack.pop(); path !== undefined; path = stack.pop()) {
       const directory = enterDirectory(tree, path)
       try {
-        const names = statsIn(directory.fd)
-        for (const [name, stat] of names) {
+        for (const [name, stat] of eachIn(directory.fd)) {
           if (isDirectory(stat.mode)) {
             directories.add(inodeOf(stat))
             stack.push(join(path, name))

@@ -1,8 +1,9 @@
-/** Walks a tree in the byte order of its paths. */
+/** Walks a tree: in the byte order of its paths, or in no order, which takes less memory. */
 
 import { join } from '../paths.js'
+import { type Entry, listDirectory } from '../sys/directory.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
-import { enterDirectory, openTree, statsIn } from './confined.js'
+import { at, eachIn, enterDirectory, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
 
 export interface WalkEntry {
   /** '' for the root, which comes first. */
@@ -10,12 +11,20 @@ export interface WalkEntry {
   readonly stat: Stat
 }
 
+/** So many entries of a directory are in memory with their status, however large it is. */
+const BATCH = 1024
+
+/** A directory on the way. */
 interface Frame {
   readonly path: string
-  readonly stats: ReadonlyMap<string, Stat>
   /** Names, and `name/` for each directory to descend into, sorted together: see {@link inPathOrder}. */
   readonly keys: readonly string[]
   next: number
+  /** Of the keys before this one, those that are still to come have their status in `stats`. */
+  known: number
+  readonly stats: Map<string, Stat>
+  /** The directories to descend into whose turn comes at a later key. */
+  readonly directories: Set<string>
 }
 
 /**
@@ -28,25 +37,21 @@ export function* walk(root: string | number): Generator<WalkEntry, void> {
   try {
     const rootStat = fstat(tree.fd)
     yield { path: '', stat: rootStat }
-    const read = (path: string): Frame => {
-      const directory = enterDirectory(tree, path)
-      try {
-        const stats = statsIn(directory.fd)
-        return { path, stats, keys: inPathOrder(stats, rootStat.dev), next: 0 }
-      } finally {
-        directory.close()
-      }
-    }
-    const stack = [read('')]
+    const stack = [openFrame(tree, '')]
     for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+      if (frame.next === frame.known && frame.known < frame.keys.length)
+        inDirectory(tree, frame.path, (fd) => readMore(frame as Frame, fd))
       const key = frame.keys[frame.next++]
-      if (key === undefined) {
-        stack.pop()
-      } else if (key.endsWith('/')) {
-        stack.push(read(join(frame.path, key.slice(0, -1))))
+      if (key === undefined) stack.pop()
+      else if (key.endsWith('/')) {
+        const name = key.slice(0, -1)
+        if (frame.directories.delete(name)) stack.push(openFrame(tree, join(frame.path, name)))
       } else {
         const stat = frame.stats.get(key)
-        if (stat !== undefined) yield { path: join(frame.path, key), stat }
+        frame.stats.delete(key)
+        if (stat === undefined) continue
+        if (isDirectory(stat.mode) && stat.dev === rootStat.dev) frame.directories.add(key)
+        yield { path: join(frame.path, key), stat }
       }
     }
   } finally {
@@ -54,15 +59,67 @@ export function* walk(root: string | number): Generator<WalkEntry, void> {
   }
 }
 
+/** The same in no order, but parents before what is in them. */
+export function* walkUnordered(root: string | number): Generator<WalkEntry, void> {
+  const tree = openTree(root)
+  try {
+    const rootStat = fstat(tree.fd)
+    yield { path: '', stat: rootStat }
+    const pending = ['']
+    for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+      const directory = enterDirectory(tree, path)
+      try {
+        for (const [name, stat] of eachIn(directory.fd)) {
+          const entry = { path: join(path, name), stat }
+          if (isDirectory(stat.mode) && stat.dev === rootStat.dev) pending.push(entry.path)
+          yield entry
+        }
+      } finally {
+        directory.close()
+      }
+    }
+  } finally {
+    tree.close()
+  }
+}
+
+function openFrame(tree: Tree, path: string): Frame {
+  return inDirectory(tree, path, (fd) => {
+    const keys = inPathOrder(listDirectory(fd, at(fd, '.')))
+    const frame = { path, keys, next: 0, known: 0, stats: new Map(), directories: new Set<string>() }
+    readMore(frame, fd)
+    return frame
+  })
+}
+
+function inDirectory<T>(tree: Tree, path: string, use: (fd: number) => T): T {
+  const directory = enterDirectory(tree, path)
+  try {
+    return use(directory.fd)
+  } finally {
+    directory.close()
+  }
+}
+
+/** Reads the status of the next names. */
+function readMore(frame: Frame, fd: number): void {
+  frame.known = Math.min(frame.known + BATCH, frame.keys.length)
+  for (const key of frame.keys.slice(frame.next, frame.known)) {
+    if (key.endsWith('/')) continue
+    const stat = lstatAtOrUndefined(fd, key)
+    if (stat !== undefined) frame.stats.set(key, stat)
+  }
+}
+
 /**
- * The sorted names of one directory. Each subdirectory `d` (on file system `dev`) is in it a second time as `d/`, the point
- * to descend. All that is below sorts with that prefix, so `a`, `a-b`, `a/x` come in byte order.
+ * The sorted names of one directory. Each that may be a subdirectory `d` is in it a second time as `d/`, the point to
+ * descend. All that is below sorts with that prefix, so `a`, `a-b`, `a/x` come in byte order.
  */
-function inPathOrder(stats: ReadonlyMap<string, Stat>, dev: number): string[] {
+function inPathOrder(entries: readonly Entry[]): string[] {
   const keys: string[] = []
-  for (const [name, stat] of stats) {
+  for (const { name, type } of entries) {
     keys.push(name)
-    if (isDirectory(stat.mode) && stat.dev === dev) keys.push(`${name}/`)
+    if (type === 'directory' || type === 'unknown') keys.push(`${name}/`)
   }
   return keys.sort()
 }

@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { END, file, header } from '../../support/tar-bytes.js'
+import { END, file, header, pax } from '../../support/tar-bytes.js'
 import { dockerContent, imageOf, tarOf } from '../../unit/formats/build.js'
 import { countCases, sized } from '../size.js'
 
@@ -33,25 +33,53 @@ for (const [title, archive, reference] of IMAGES) {
   })
 }
 
-const DIRECTORIES = sized(60_000, 300_000)
+interface LayerCase {
+  readonly title: string
+  readonly count: number
+  readonly entry: (at: number) => Buffer
+}
 
-test(`a layer of ${DIRECTORIES} directories takes no command more than 200 MiB`, (t) => {
-  const place = placeFor(t)
-  const [source, out] = [join(place, 'layer.tar'), join(place, 'out.tar')]
-  const fd = openSync(source, 'w')
-  for (let at = 0; at < DIRECTORIES; at++) {
-    const above = `${'a-name-of-some-length'.repeat(3)}${at >> 10}`
-    writeSync(fd, header({ name: `${above}/${at}/`, type: '5', mode: 0o755 }))
-  }
-  writeSync(fd, END)
-  closeSync(fd)
-  requireLittle(t, place, [
-    `import --layer ${source}`,
-    'check --data',
-    'layers',
-    `export --layer LAYER -o ${out}`,
-  ])
-})
+const LAYERS: readonly LayerCase[] = [
+  {
+    title: 'directories',
+    count: sized(60_000, 300_000),
+    entry: (at) =>
+      header({ name: `${'a-name-of-some-length'.repeat(3)}${at >> 10}/${at}/`, type: '5', mode: 0o755 }),
+  },
+  {
+    title: 'files in directories that no entry names',
+    count: sized(40_000, 100_000),
+    entry: (at) => file(`${at}/b/c/f`, ''),
+  },
+  { title: 'files in one directory', count: sized(20_000, 300_000), entry: (at) => file(`f${at}`, '') },
+  {
+    title: 'files below deep directories',
+    count: sized(1_000, 20_000),
+    entry: (at) => Buffer.concat([pax([['path', deep(at)]]), file('f', '')]),
+  },
+]
+
+for (const { title, count, entry } of LAYERS) {
+  test(`a layer of ${count} ${title} takes no command more than 200 MiB`, (t) => {
+    const place = placeFor(t)
+    const [source, out] = [join(place, 'layer.tar'), join(place, 'out.tar')]
+    const fd = openSync(source, 'w')
+    for (let at = 0; at < count; at++) writeSync(fd, entry(at))
+    writeSync(fd, END)
+    closeSync(fd)
+    requireLittle(t, place, [
+      `import --layer ${source}`,
+      'check --data',
+      'layers',
+      `export --layer LAYER -o ${out}`,
+    ])
+  })
+}
+
+/** A path of 3 KB. */
+function deep(at: number): string {
+  return `${`${at}${'q'.repeat(200)}/`.repeat(15)}f`
+}
 
 function placeFor(t: TestContext): string {
   const place = mkdtempSync(join(tmpdir(), 'varve-memory-'))

@@ -11,7 +11,6 @@ import { createHiding } from '../../../core/extract/whiteouts.js'
 import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
 import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
 
-const TIME = { sec: 0, nsec: 0 }
 const MOST = 1 << 20
 
 /** Everything that grows with a tar: adds the n-th one, each of which takes at least a hundred bytes. */
@@ -36,12 +35,8 @@ const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>>
     const unlisted = createUnlisted(budget)
     return (n) => unlisted.add(`path/${n}`)
   },
-  'directories with their times': (budget) => {
-    const times = createDirectoryTimes(budget)
-    return (n) => times.add(`${n}/${'x'.repeat(1000)}`, TIME)
-  },
   'forgotten directories': (budget) => {
-    const times = createDirectoryTimes(budget)
+    const times = createDirectoryTimes({ budget })
     return (n) => times.forget(`${n}/path`)
   },
 }

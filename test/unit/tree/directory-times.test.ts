@@ -1,9 +1,39 @@
 import assert from 'node:assert/strict'
+import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
+import { createDirectoryTimes, type DirectoryTimes } from '../../../core/tree/directory-times.js'
 
 test('times are returned in order, through many chunks, without forgotten ones', () => {
-  const times = createDirectoryTimes()
+  returnsAll(createDirectoryTimes())
+})
+
+test('the same where they are in a file, which is closed with them', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'varve-times-'))
+  try {
+    const opened: number[] = []
+    const times = createDirectoryTimes({
+      openFile() {
+        opened.push(openSync(join(directory, 'times'), 'wx+'))
+        return opened.at(-1) ?? -1
+      },
+    })
+    times.add('few', { sec: 1, nsec: 2 })
+    times.close()
+    assert.deepEqual(opened, [], 'a few need no file')
+    returnsAll(times)
+    const [fd = -1, ...others] = opened
+    assert.deepEqual(others, [])
+    assert.ok(fstatSync(fd).size > 4 << 20, 'nearly all are in the file')
+    times.close()
+    assert.throws(() => closeSync(fd), { code: 'EBADF' })
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+function returnsAll(times: DirectoryTimes): void {
   const want: string[] = []
   times.add('', { sec: 1, nsec: 2 })
   times.add('gone', { sec: 1, nsec: 2 })
@@ -20,7 +50,7 @@ test('times are returned in order, through many chunks, without forgotten ones',
   times.replay((path, { sec, nsec }) => {
     if (path === 'gone') assert.deepEqual([sec, nsec], [-5, 999_999_999])
     if (path.startsWith('a/')) assert.equal(sec, nsec)
-    got.push(path)
+    if (path !== 'few') got.push(path)
   })
   assert.deepEqual(got, want)
-})
+}
