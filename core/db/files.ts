@@ -52,6 +52,10 @@ export function createFiles(sql: Sql) {
   const linkTargets = sql.all<{ node: number; limit: number }, { hardlink: Buffer }>(
     'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL LIMIT :limit',
   )
+  const linkText = sql.one<{ node: number; limit: number }, { size: number }>(
+    `SELECT coalesce(sum(length(hardlink)), 0) AS size FROM
+       (SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL LIMIT :limit)`,
+  )
   const isLinked = sql.one<{ node: number; path: Buffer }, { found: number }>(
     'SELECT 1 AS found FROM file WHERE node = :node AND hardlink = :path LIMIT 1',
   )
@@ -170,8 +174,9 @@ export function createFiles(sql: Sql) {
         after = last.path
       }
     },
-    /** The paths that rows of this layer are hard links to; undefined if there are more than `limit`. */
-    linkTargets(node: NodeId, limit: number): ReadonlySet<string> | undefined {
+    /** The paths that rows of this layer are hard links to; undefined if there are more than `limit`, or of more bytes than `size`. */
+    linkTargets(node: NodeId, limit: number, size: number): ReadonlySet<string> | undefined {
+      if ((linkText({ node, limit: limit + 1 })?.size ?? 0) > size) return undefined
       const found = linkTargets({ node, limit: limit + 1 })
       if (found.length > limit) return undefined
       return new Set(found.map((row) => row.hardlink.toString('latin1')))

@@ -42,8 +42,10 @@ export interface MergedIndex {
 
 /** How many hard links to hard links are followed; for the kernel all of them are names of one inode. */
 const MAX_LINKS = 64
-/** How many depths of directories, and targets of a layer's hard links, are remembered; the database has the others. */
+/** How many targets of a layer's hard links are remembered; the database has the others. */
 const MAX_KNOWN = 20_000
+/** Characters in the paths of what is remembered, of a layer's hard links and of the directories with their depths. */
+const MAX_TEXT = 2 << 20
 
 /** The index of a node's chain; undefined where a layer in it has none, as a writable one. No node is the empty tree. */
 export function indexOf(
@@ -60,8 +62,13 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
   const depths = new Map<string, number>()
   const linkTargets = new Map<NodeId, ReadonlySet<string> | 'many'>()
 
+  let text = 0
   const remember = (directory: string, depth: number) => {
-    if (depths.size >= MAX_KNOWN) depths.clear()
+    text += directory.length
+    if (text > MAX_TEXT || depths.size >= MAX_KNOWN) {
+      depths.clear()
+      text = directory.length
+    }
     depths.set(directory, depth)
   }
 
@@ -158,7 +165,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
   }
 
   const hasLinks = (node: NodeId, path: string): boolean => {
-    const known = linkTargets.get(node) ?? db.files.linkTargets(node, MAX_KNOWN) ?? 'many'
+    const known = linkTargets.get(node) ?? db.files.linkTargets(node, MAX_KNOWN, MAX_TEXT) ?? 'many'
     linkTargets.set(node, known)
     return known === 'many' ? db.files.isLinked(node, path) : known.has(path)
   }

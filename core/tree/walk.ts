@@ -1,7 +1,7 @@
 /** Walks a tree: in the byte order of its paths, or in no order, which takes less memory. */
 
 import { join } from '../paths.js'
-import { type Entry, listDirectory } from '../sys/directory.js'
+import { type Entry, readBatch } from '../sys/directory.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
 import { at, eachIn, enterDirectory, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
 
@@ -12,12 +12,12 @@ export interface WalkEntry {
 }
 
 /** So many entries of a directory are in memory with their status, however large it is. */
-const BATCH = 1024
+const BATCH = 128
 
 /** A directory on the way. */
 interface Frame {
   readonly path: string
-  /** Names, and `name/` for each directory to descend into, sorted together: see {@link inPathOrder}. */
+  /** Names, and `name/` for each directory to descend into, sorted together: see {@link keysIn}. */
   readonly keys: readonly string[]
   next: number
   /** Of the keys before this one, those that are still to come have their status in `stats`. */
@@ -85,7 +85,7 @@ export function* walkUnordered(root: string | number): Generator<WalkEntry, void
 
 function openFrame(tree: Tree, path: string): Frame {
   return inDirectory(tree, path, (fd) => {
-    const keys = inPathOrder(listDirectory(fd, at(fd, '.')))
+    const keys = keysIn(fd)
     const frame = { path, keys, next: 0, known: 0, stats: new Map(), directories: new Set<string>() }
     readMore(frame, fd)
     return frame
@@ -115,11 +115,15 @@ function readMore(frame: Frame, fd: number): void {
  * The sorted names of one directory. Each that may be a subdirectory `d` is in it a second time as `d/`, the point to
  * descend. All that is below sorts with that prefix, so `a`, `a-b`, `a/x` come in byte order.
  */
-function inPathOrder(entries: readonly Entry[]): string[] {
+function keysIn(fd: number): string[] {
   const keys: string[] = []
-  for (const { name, type } of entries) {
-    keys.push(name)
-    if (type === 'directory' || type === 'unknown') keys.push(`${name}/`)
+  for (let isMore = true; isMore; ) {
+    const entries: Entry[] = []
+    isMore = readBatch(fd, at(fd, '.'), entries)
+    for (const { name, type } of entries) {
+      keys.push(name)
+      if (type === 'directory' || type === 'unknown') keys.push(`${name}/`)
+    }
   }
   return keys.sort()
 }
