@@ -5,7 +5,7 @@ import { isDirectory, isFile, stat } from '../core/sys/stat.js'
 import { fsName, statfs } from '../core/sys/statfs.js'
 import { syncDirectory, syncFileSystem } from '../core/sys/sync.js'
 import { openInRoot, openTree, type Tree } from '../core/tree/confined.js'
-import { walkUnordered } from '../core/tree/walk.js'
+import { walk } from '../core/tree/walk.js'
 
 /** So many of them take 10 ms one by one, and as much at once on a disk that is quiet otherwise. */
 const FEW = 128
@@ -50,7 +50,7 @@ export function keepsOrder(directory: string): boolean {
 /** The paths of files and directories, parents first; undefined where there are more than a few, or others. */
 function fewIn(root: Tree): readonly string[] | undefined {
   const paths: string[] = []
-  for (const { path, stat } of walkUnordered(root.fd)) {
+  for (const { path, stat } of walk(root.fd)) {
     if (paths.length === FEW || !(isFile(stat.mode) || isDirectory(stat.mode))) return undefined
     paths.push(path)
   }

@@ -16,7 +16,7 @@ export function roomIndexes(sources: readonly Source[] = readAllSources()): read
   return rooms.map((room) => {
     const own = sources.filter(({ path }) => roomOf(path) === room).sort((a, b) => (a.path < b.path ? -1 : 1))
     const up = '../'.repeat(room.split('/').length - 1)
-    const head = `# ${room}\n\nThe first sentence of each file, by \`npm run table -- rooms\`. [All rooms](${up}README.md)`
+    const head = `# ${room}\n\nThe first sentence of each file's head comment: made by \`npm run table -- rooms\`, not to be edited. [All rooms](${up}README.md)`
     const rows = own.map(({ path, text }) => `| \`${basename(path)}\` | ${firstSentence(text)} |`)
     return {
       file: join(room, 'README.md'),

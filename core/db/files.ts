@@ -49,11 +49,11 @@ export function createFiles(sql: Sql) {
   const rootMark = sql.one<{ node: number }, Stored>(
     `SELECT ${COLUMNS} FROM file WHERE node = :node AND path = x'' AND opaque = 1`,
   )
-  const linkTargets = sql.all<{ node: number; limit: number }, { hardlink: Buffer }>(
-    'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL LIMIT :limit',
+  const linkTargets = sql.all<{ node: number }, { hardlink: Buffer }>(
+    'SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL',
   )
-  const linkText = sql.one<{ node: number; limit: number }, { size: number }>(
-    `SELECT coalesce(sum(length(hardlink)), 0) AS size FROM
+  const linkTotals = sql.one<{ node: number; limit: number }, { count: number; size: number }>(
+    `SELECT count(*) AS count, coalesce(sum(length(hardlink)), 0) AS size FROM
        (SELECT DISTINCT hardlink FROM file WHERE node = :node AND hardlink IS NOT NULL LIMIT :limit)`,
   )
   const isLinked = sql.one<{ node: number; path: Buffer }, { found: number }>(
@@ -174,12 +174,14 @@ export function createFiles(sql: Sql) {
         after = last.path
       }
     },
-    /** The paths that rows of this layer are hard links to; undefined if there are more than `limit`, or of more bytes than `size`. */
-    linkTargets(node: NodeId, limit: number, size: number): ReadonlySet<string> | undefined {
-      if ((linkText({ node, limit: limit + 1 })?.size ?? 0) > size) return undefined
-      const found = linkTargets({ node, limit: limit + 1 })
-      if (found.length > limit) return undefined
-      return new Set(found.map((row) => row.hardlink.toString('latin1')))
+    /** The paths that rows of this layer are hard links to; undefined if there are more than that many, or more bytes of them. */
+    linkTargets(
+      node: NodeId,
+      most: { readonly count: number; readonly size: number },
+    ): ReadonlySet<string> | undefined {
+      const { count, size } = linkTotals({ node, limit: most.count + 1 }) ?? { count: 0, size: 0 }
+      if (count > most.count || size > most.size) return undefined
+      return new Set(linkTargets({ node }).map((row) => row.hardlink.toString('latin1')))
     },
     /** Is some row a hard link to `path`? */
     isLinked: (node: NodeId, path: string): boolean => isLinked({ node, path: toBytes(path) }) !== undefined,

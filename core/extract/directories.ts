@@ -11,7 +11,7 @@ export interface DirectoriesContext {
   readonly attributes: Attributes
   readonly budget: Budget
   /** Opens an empty file that nobody else has. */
-  readonly openFile: () => number
+  readonly openUnnamed: () => number
   /** A directory's mode keeps its owner out only without root. */
   readonly privileged: boolean
 }
@@ -42,10 +42,10 @@ export function createDirectories({
   place,
   attributes,
   budget,
-  openFile,
+  openUnnamed,
   privileged,
 }: DirectoriesContext): Directories {
-  const times = createDirectoryTimes({ budget, openFile })
+  const times = createDirectoryTimes({ budget, openUnnamed })
   const defaultAcls = createPathMap<string>(budget, (acl) => acl.length)
   /** Without root: directories whose own mode would keep their owner out. */
   const closed = createPathMap<number>(budget, () => 0)

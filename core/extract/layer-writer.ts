@@ -1,8 +1,10 @@
 /** Writes the entries of one tar into an empty directory. */
+
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
 import { baseOf, join, parentOf } from '../paths.js'
+import { closeEach } from '../sys/close-all.js'
 import { failure } from '../sys/failure.js'
 import { close, ftruncate, link, mknod, open, symlink, syncFileRange } from '../sys/files.js'
 import { fstat, isDirectory, lstatOrUndefined } from '../sys/stat.js'
@@ -94,11 +96,9 @@ export function createLayer(options: UpperOptions): Layer {
         }
       }),
     close() {
-      if (file !== undefined) close(file.fd)
+      const fd = file?.fd
       file = undefined
-      files.close()
-      directories.close()
-      space.close()
+      closeEach(fd === undefined ? undefined : { close: () => close(fd) }, files, directories, space)
     },
   }
 

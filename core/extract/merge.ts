@@ -16,9 +16,10 @@ import { readXattrs } from '../tree/attributes.js'
 import {
   at,
   type Entered,
+  eachIn,
   enterDirectory,
+  entryNames,
   lstatAtOrUndefined,
-  namesIn,
   openDirectory,
   openTrees,
   type Tree,
@@ -82,7 +83,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
     }
     for (const path of opaques) {
       withDirectory(to, path, (fd) => {
-        for (const name of namesIn(fd)) remove(fd, name)
+        for (const name of entryNames(fd)) remove(fd, name)
       })
     }
     const pending: Both[] = [{ path: '', stat: fstat(from.fd) }]
@@ -119,9 +120,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
 
   function moveEntries(source: number, destination: number, path: string): Both[] {
     const both: Both[] = []
-    for (const name of namesIn(source)) {
-      const inner = lstatAtOrUndefined(source, name)
-      if (inner === undefined) continue
+    for (const [name, inner] of eachIn(source)) {
       const { mode } = inner
       const there = lstatAtOrUndefined(destination, name)
       if (there !== undefined && isDirectory(mode) && isDirectory(there.mode)) {

@@ -1,6 +1,6 @@
 /**
- * Tar payloads that have no place in the layer (a later entry replaced the file, or it belongs to a whiteout), kept as
- * files outside it so that the tar can be put together again. Costs nothing until there is one.
+ * Tar payloads that have no place in the layer, kept as files outside it so that the tar can be put together again: a later
+ * entry replaced the file, or it belongs to a whiteout. Costs nothing until there is one.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -22,7 +22,7 @@ export interface Payloads {
   start(): PayloadWriter
   readonly saved: readonly ReplacedPayload[]
   /** Opens an empty file of the same directory that has no name, and goes with its descriptor. */
-  openFile(): number
+  openUnnamed(): number
   /** Removes what was saved, and what was being saved: nobody will receive it. Outside a jail only. */
   abandon(): void
 }
@@ -45,8 +45,8 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
   /** Inodes with nothing (more) to save, as long as they have a name. */
   const done = new Set<number>()
   let buffer: Buffer | undefined
-  /** The payload that is being written. */
-  let unfinished: { readonly fd: number; readonly file: string } | undefined
+  /** Files that are being made. */
+  const unfinished = new Set<{ readonly fd: number; readonly file: string }>()
 
   const remember = (ino: number) => {
     if (!done.has(ino)) budget.take(NUMBER)
@@ -67,7 +67,8 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
   const start = (): PayloadWriter => {
     const { fd, name } = create(constants.O_WRONLY)
     const file = `${scratch}/${name}`
-    unfinished = { fd, file }
+    const made = { fd, file }
+    unfinished.add(made)
     const hash = createHash('sha256')
     let size = 0
     return {
@@ -77,7 +78,7 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
         size += bytes.length
       },
       end() {
-        unfinished = undefined
+        unfinished.delete(made)
         const sha256 = hash.digest('hex')
         close(fd)
         saved.push({ sha256, size, file })
@@ -89,15 +90,13 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
   return {
     saved,
     start,
-    openFile() {
+    openUnnamed() {
       const { fd, name } = create(constants.O_RDWR)
-      try {
-        unlinkAt(directory, name)
-        return fd
-      } catch (error) {
-        close(fd)
-        throw error
-      }
+      const named = { fd, file: `${scratch}/${name}` }
+      unfinished.add(named)
+      unlinkAt(directory, name)
+      unfinished.delete(named)
+      return fd
     },
     sparse(ino, segments) {
       budget.take(segments.length * 16)
@@ -125,10 +124,10 @@ export function createPayloads(scratch: string, budget: Budget): Payloads & { cl
       }
     },
     abandon() {
-      if (unfinished !== undefined) {
-        close(unfinished.fd)
-        unlink(unfinished.file)
-        unfinished = undefined
+      for (const each of unfinished) {
+        unfinished.delete(each)
+        close(each.fd)
+        unlink(each.file)
       }
       for (const { file } of saved.splice(0)) unlink(file)
     },

@@ -3,7 +3,6 @@ import { constants } from 'node:fs'
 import type { LeftOut } from '../driver.js'
 import { errnoOf } from '../errors.js'
 import { baseOf, join, parentOf } from '../paths.js'
-import { listDirectory } from '../sys/directory.js'
 import {
   chmod,
   close,
@@ -20,7 +19,7 @@ import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type St
 import { syncDirectory } from '../sys/sync.js'
 import { readXattrs, readXattrsOf } from '../tree/attributes.js'
 import type { Budget } from '../tree/budget.js'
-import { at, type Entered, enterDirectory, openFile } from '../tree/confined.js'
+import { at, type Entered, enterDirectory, entryNames, openFile } from '../tree/confined.js'
 import { copyContent } from '../tree/content.js'
 import { createNotices, type Notices } from '../tree/notices.js'
 import type { Place } from './confinement.js'
@@ -93,7 +92,7 @@ export function createUpper(options: UpperOptions): Upper {
     place,
     attributes,
     budget,
-    openFile: payloads.openFile,
+    openUnnamed: payloads.openUnnamed,
     privileged,
   })
   const counts = { size: 0, inodes: 0 }
@@ -232,7 +231,7 @@ export function createUpper(options: UpperOptions): Upper {
     if (lower === undefined) return []
     const root = enterDirectory({ fd: lower }, '')
     try {
-      return listDirectory(root.fd, '.').map(({ name }) => name)
+      return entryNames(root.fd)
     } finally {
       root.close()
     }

@@ -42,9 +42,9 @@ export interface MergedIndex {
 
 /** How many hard links to hard links are followed; for the kernel all of them are names of one inode. */
 const MAX_LINKS = 64
-/** How many targets of a layer's hard links are remembered; the database has the others. */
+/** How many depths of directories, and how many targets of all layers' hard links, are remembered; the database has the others. */
 const MAX_KNOWN = 20_000
-/** Characters in the paths of what is remembered, of a layer's hard links and of the directories with their depths. */
+/** Characters of the paths of each of these. */
 const MAX_TEXT = 2 << 20
 
 /** The index of a node's chain; undefined where a layer in it has none, as a writable one. No node is the empty tree. */
@@ -64,7 +64,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
 
   let text = 0
   const remember = (directory: string, depth: number) => {
-    text += directory.length
+    if (!depths.has(directory)) text += directory.length
     if (text > MAX_TEXT || depths.size >= MAX_KNOWN) {
       depths.clear()
       text = directory.length
@@ -164,8 +164,16 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
     }
   }
 
+  const targetsLeft = { count: MAX_KNOWN, size: MAX_TEXT }
+  const targetsIn = (node: NodeId): ReadonlySet<string> | 'many' => {
+    const found = db.files.linkTargets(node, targetsLeft)
+    if (found === undefined) return 'many'
+    targetsLeft.count -= found.size
+    for (const path of found) targetsLeft.size -= path.length
+    return found
+  }
   const hasLinks = (node: NodeId, path: string): boolean => {
-    const known = linkTargets.get(node) ?? db.files.linkTargets(node, MAX_KNOWN, MAX_TEXT) ?? 'many'
+    const known = linkTargets.get(node) ?? targetsIn(node)
     linkTargets.set(node, known)
     return known === 'many' ? db.files.isLinked(node, path) : known.has(path)
   }

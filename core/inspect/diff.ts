@@ -10,7 +10,7 @@ import type { Scratch } from '../root/scratch.js'
 import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
 import { isKeptByDriver } from '../tar/split.js'
-import { namesIn } from '../tree/confined.js'
+import { entryNames } from '../tree/confined.js'
 import { type Looking, nodeOf } from './context.js'
 import { hasTar, indexedChanges, otherChanges, type Pair, paced, pairOf, tarOf } from './node-diff.js'
 
@@ -79,7 +79,7 @@ async function* allDeleted(context: Looking, a: NodeRow | undefined): AsyncGener
   const layer = context.graph.sourceOf(a)
   const view = await context.views.open(layer)
   try {
-    for (const path of namesIn(view.fd).sort()) yield deleted(path, infoAt(view.fd, path, layer))
+    for (const path of entryNames(view.fd).sort()) yield deleted(path, infoAt(view.fd, path, layer))
   } finally {
     await view.close()
   }

@@ -12,7 +12,7 @@ import type { LayerId } from '../ids.js'
 import { join, parentOf } from '../paths.js'
 import { close, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
-import { enterDirectory, namesIn, openInRoot } from '../tree/confined.js'
+import { enterDirectory, entryNames, openInRoot } from '../tree/confined.js'
 import { walk } from '../tree/walk.js'
 import { type Looking, nodeOf, typedPath } from './context.js'
 
@@ -182,7 +182,7 @@ function* pathsBelow(root: number, path: string, recursive: boolean): Generator<
     if (recursive) {
       for (const entry of walk(fd)) if (entry.path !== '') yield join(path, entry.path)
     } else {
-      for (const name of namesIn(fd).sort()) yield join(path, name)
+      for (const name of entryNames(fd).sort()) yield join(path, name)
     }
   } finally {
     close()

@@ -112,13 +112,15 @@ export const kernel = {
   mount_setattr: syscall(442, 'long', TEXT, 'ulong', BYTES, 'size_t'),
 }
 
-/** mallopt(3), which only glibc has: false elsewhere, and where it refuses. */
-export function mallopt(parameter: number, value: number): boolean {
+/** mallopt(3) of glibc; no other C library has it. */
+export function mallopt(parameter: number, value: number): void {
+  let call: ReturnType<typeof int>
   try {
-    return int('mallopt', 'int', 'int')(parameter, value) === 1
+    call = int('mallopt', 'int', 'int')
   } catch {
-    return false
+    return // koffi finds no such function
   }
+  call(parameter, value)
 }
 
 /** {@link libc.ioctlStruct} in libuv's pool: resolves to 0 or the error's number. */

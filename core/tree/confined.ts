@@ -7,7 +7,7 @@
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
 import { baseOf, parentOf } from '../paths.js'
-import { type Entry, listDirectory, readBatch } from '../sys/directory.js'
+import { listDirectory } from '../sys/directory.js'
 import {
   close,
   open,
@@ -131,23 +131,20 @@ export function statsIn(dirFd: number): Map<string, Stat> {
 }
 
 /**
- * The same one by one, so that those of a large directory are not all in memory. The caller must not change the directory
- * meanwhile, or may get a name twice.
+ * The same, each status read when it is asked for, so that those of a large directory are not all in memory. The caller must
+ * not wait meanwhile: without root, a directory's mode may be another as long as it is entered.
  */
 export function* eachIn(dirFd: number): Generator<[name: string, stat: Stat], void> {
-  for (let isMore = true; isMore; ) {
-    const entries: Entry[] = []
-    isMore = readBatch(dirFd, at(dirFd, '.'), entries)
-    for (const { name } of entries) {
-      const stat = lstatAtOrUndefined(dirFd, name)
-      if (stat !== undefined) yield [name, stat]
-    }
+  for (const name of entryNames(dirFd)) {
+    const stat = lstatAtOrUndefined(dirFd, name)
+    if (stat !== undefined) yield [name, stat]
   }
 }
 
-/** The names in a directory opened just now, in no order. */
-export function namesIn(dirFd: number): string[] {
-  return listDirectory(dirFd, at(dirFd, '.')).map(({ name }) => name)
+/** The names in a directory opened just now, each once, in no order. */
+export function entryNames(dirFd: number): string[] {
+  // What is renamed meanwhile may come twice.
+  return [...new Set(listDirectory(dirFd, at(dirFd, '.')).map(({ name }) => name))]
 }
 
 /** undefined where there is nothing of that name. */

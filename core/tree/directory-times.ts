@@ -15,7 +15,7 @@ export interface DirectoryTimes {
   forget(path: string): void
   /** Calls `set` with each time not forgotten, in order; for a path added twice the last call holds. */
   replay(set: (path: string, time: Timestamp, flag: boolean) => void): void
-  /** Closes the file. */
+  /** Closes the file; then there are no times any more. */
   close(): void
 }
 
@@ -23,7 +23,7 @@ export interface DirectoryTimesOptions {
   /** For the paths that are forgotten. */
   readonly budget?: Budget
   /** Opens an empty file for the times, which nobody else has. Without it all stay in memory. */
-  readonly openFile?: () => number
+  readonly openUnnamed?: () => number
 }
 
 /** shared u16, rest u16, nanoseconds and the flag u32, seconds f64; then the rest of the path. Paths have less than 4096 bytes. */
@@ -32,8 +32,8 @@ const CHUNK = 256 * 1024
 const FLAG = 2 ** 31
 
 export function createDirectoryTimes(options: DirectoryTimesOptions = {}): DirectoryTimes {
-  const { budget = UNBOUNDED, openFile } = options
-  const chunks = createChunks(openFile)
+  const { budget = UNBOUNDED, openUnnamed } = options
+  const chunks = createChunks(openUnnamed)
   let chunk: Buffer = Buffer.alloc(0)
   let end = 0
   let count = 0
@@ -89,23 +89,29 @@ interface Chunks {
   close(): void
 }
 
-function createChunks(openFile: (() => number) | undefined): Chunks {
+function createChunks(openUnnamed: (() => number) | undefined): Chunks {
   const inMemory: Buffer[] = []
   let file: number | undefined
   let inFile = 0
+  let isClosed = false
+  const requireOpen = () => {
+    if (isClosed) throw new Error('the directory times are closed')
+  }
   return {
     next(full) {
+      requireOpen()
       if (full.length === 0) return Buffer.alloc(CHUNK)
-      if (openFile === undefined) {
+      if (openUnnamed === undefined) {
         inMemory.push(full)
         return Buffer.alloc(CHUNK)
       }
-      file ??= openFile()
+      file ??= openUnnamed()
       for (let done = 0; done < CHUNK; ) done += write(file, full, done, CHUNK - done, inFile * CHUNK + done)
       inFile++
       return full.fill(0)
     },
     *all(last) {
+      requireOpen()
       yield* inMemory
       if (file !== undefined) {
         const buffer = Buffer.allocUnsafeSlow(CHUNK)
@@ -117,6 +123,7 @@ function createChunks(openFile: (() => number) | undefined): Chunks {
       yield last
     },
     close() {
+      isClosed = true
       if (file !== undefined) close(file)
       file = undefined
     },

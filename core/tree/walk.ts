@@ -1,9 +1,9 @@
-/** Walks a tree: in the byte order of its paths, or in no order, which takes less memory. */
+/** Walks a tree in the byte order of its paths. */
 
 import { join } from '../paths.js'
 import { type Entry, readBatch } from '../sys/directory.js'
 import { fstat, isDirectory, type Stat } from '../sys/stat.js'
-import { at, eachIn, enterDirectory, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
+import { at, enterDirectory, lstatAtOrUndefined, openTree, type Tree } from './confined.js'
 
 export interface WalkEntry {
   /** '' for the root, which comes first. */
@@ -38,9 +38,10 @@ export function* walk(root: string | number): Generator<WalkEntry, void> {
     const rootStat = fstat(tree.fd)
     yield { path: '', stat: rootStat }
     const stack = [openFrame(tree, '')]
-    for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const frame = top
       if (frame.next === frame.known && frame.known < frame.keys.length)
-        inDirectory(tree, frame.path, (fd) => readMore(frame as Frame, fd))
+        inDirectory(tree, frame.path, (fd) => readMore(frame, fd))
       const key = frame.keys[frame.next++]
       if (key === undefined) stack.pop()
       else if (key.endsWith('/')) {
@@ -52,30 +53,6 @@ export function* walk(root: string | number): Generator<WalkEntry, void> {
         if (stat === undefined) continue
         if (isDirectory(stat.mode) && stat.dev === rootStat.dev) frame.directories.add(key)
         yield { path: join(frame.path, key), stat }
-      }
-    }
-  } finally {
-    tree.close()
-  }
-}
-
-/** The same in no order, but parents before what is in them. */
-export function* walkUnordered(root: string | number): Generator<WalkEntry, void> {
-  const tree = openTree(root)
-  try {
-    const rootStat = fstat(tree.fd)
-    yield { path: '', stat: rootStat }
-    const pending = ['']
-    for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
-      const directory = enterDirectory(tree, path)
-      try {
-        for (const [name, stat] of eachIn(directory.fd)) {
-          const entry = { path: join(path, name), stat }
-          if (isDirectory(stat.mode) && stat.dev === rootStat.dev) pending.push(entry.path)
-          yield entry
-        }
-      } finally {
-        directory.close()
       }
     }
   } finally {
@@ -125,5 +102,7 @@ function keysIn(fd: number): string[] {
       if (type === 'directory' || type === 'unknown') keys.push(`${name}/`)
     }
   }
-  return keys.sort()
+  keys.sort()
+  // What is renamed meanwhile may come twice.
+  return keys.filter((key, place) => key !== keys[place - 1])
 }

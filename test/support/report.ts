@@ -175,7 +175,7 @@ function skipReason(test: Outcome): string | undefined {
 function describe(error: Outcome['details']['error']): string {
   const causes: unknown[] = []
   // The outermost is node:test's own, with the test's error as its cause.
-  for (let next: unknown = error?.cause ?? error; next !== undefined; ) {
+  for (let next: unknown = error?.cause ?? error; next !== undefined && !causes.includes(next); ) {
     causes.unshift(next)
     next = next instanceof Error ? next.cause : undefined
   }

@@ -3,8 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { parentOf } from '../../../core/paths.js'
-import { walk, walkUnordered } from '../../../core/tree/walk.js'
+import { walk } from '../../../core/tree/walk.js'
 
 /** More than a batch of one directory. */
 const MANY = 1500
@@ -26,14 +25,6 @@ test('a large directory comes in the byte order of whole paths', (t) => {
   const { root, paths } = large(t)
   const found = Array.from(walk(root), ({ path }) => path)
   assert.deepEqual(found, ['', ...[...paths].sort()])
-})
-
-test('without order, all comes once, and after the directory it is in', (t) => {
-  const { root, paths } = large(t)
-  const found = Array.from(walkUnordered(root), ({ path }) => path)
-  assert.deepEqual([...found].sort(), ['', ...[...paths].sort()])
-  const places = new Map(found.map((path, place) => [path, place]))
-  for (const [path, place] of places) assert.ok(path === '' || (places.get(parentOf(path)) ?? place) < place)
 })
 
 test('what goes or turns into something else while it is walked is not entered', (t) => {
