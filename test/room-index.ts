@@ -17,7 +17,7 @@ export function roomIndexes(sources: readonly Source[] = readAllSources()): read
     const own = sources.filter(({ path }) => roomOf(path) === room).sort((a, b) => (a.path < b.path ? -1 : 1))
     const up = '../'.repeat(room.split('/').length - 1)
     const head = `# ${room}\n\nThe first sentence of each file's head comment: made by \`npm run table -- rooms\`, not to be edited. [All rooms](${up}README.md)`
-    const rows = own.map(({ path, text }) => `| \`${basename(path)}\` | ${firstSentence(text)} |`)
+    const rows = own.map(({ path, text }) => `| \`${basename(path)}\` | ${firstSentence(path, text)} |`)
     return {
       file: join(room, 'README.md'),
       text: `${head}\n\n| file | what it is |\n|---|---|\n${rows.join('\n')}\n`,
@@ -26,9 +26,9 @@ export function roomIndexes(sources: readonly Source[] = readAllSources()): read
 }
 
 /** @throws Error where the file does not begin with a comment */
-function firstSentence(text: string): string {
+function firstSentence(path: string, text: string): string {
   const comment = /^\/\*\*([\s\S]*?)\*\//.exec(text)?.[1]
-  if (comment === undefined) throw new Error(`no comment at the head of: ${text.slice(0, 80)}`)
+  if (comment === undefined) throw new Error(`${path}: does not begin with a comment`)
   const words = comment
     .replace(/^\s*\*/gm, '')
     .replace(/\s+/g, ' ')

@@ -9,7 +9,7 @@ import { type OtherSystem, startWorld } from '../../../fixtures/world.js'
 import { childrenOf, endWorld } from '../engine-world.js'
 import { until } from '../until.js'
 
-export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'pgrep', 'setpriv', 'unshare', 'nsenter']
+export const CONTAINERD_COMMANDS = ['containerd', 'ctr', 'runc', 'setpriv', 'unshare', 'nsenter']
 
 export interface ContainerdOptions {
   /** An existing directory for all of containerd's files. */
@@ -48,9 +48,7 @@ export async function withContainerd<T>(
   if (config === undefined || logFile === undefined || socket === undefined) throw new Error('no paths')
   mkdirSync(join(place, 'tmp'))
   writeFileSync(config, configOf(options, socket))
-  // The next containerd does not find a shim that the killed one's `start` is still waiting for.
-  const settled = `for try in $(seq 200); do pgrep -f 'containerd-shim.* start$' >/dev/null || break; sleep 0.05; done`
-  const start = `while :; do containerd --config "$1" >>"$2" 2>&1 || :; ${settled}; done`
+  const start = `while :; do containerd --config "$1" >>"$2" 2>&1 || :; done`
   const world = startWorld(
     ['/bin/sh', '-ec', start, 'containerd', config, logFile],
     { TMPDIR: join(place, 'tmp') },
