@@ -14,7 +14,8 @@ export function randomEdits(root: string, count: number, random: Random): readon
 }
 
 /**
- * False where the edit does not fit the tree: a name exists, or a directory is missing, not empty, or below the moved one.
+ * False where the edit does not fit the tree: a name exists, or a directory is missing, not empty, or below the moved one, or
+ * an earlier edit of the same action put a symlink to itself there.
  */
 export function tryEdit(root: string, edit: Edit): boolean {
   try {
@@ -27,7 +28,7 @@ export function tryEdit(root: string, edit: Edit): boolean {
   }
 }
 
-const UNFIT = new Set(['EEXIST', 'ENOTEMPTY', 'EISDIR', 'ENOTDIR', 'EINVAL', 'ENOENT'])
+const UNFIT = new Set(['EEXIST', 'ENOTEMPTY', 'EISDIR', 'ENOTDIR', 'EINVAL', 'ENOENT', 'ELOOP'])
 
 type Kind = 'file' | 'directory' | 'other'
 /** The kinds of the existing files by path, directories before their content. */

@@ -65,7 +65,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     title: 'a descriptor that leaks',
     source: 'core/extract/replaced-payloads.ts',
-    from: '        close(unfinished.fd)\n',
+    from: '        close(each.fd)\n',
     to: '',
     file: 'faults/hostile/leaks',
     tests: 'whiteout.s content, imported',
