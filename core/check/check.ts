@@ -16,6 +16,7 @@ import { checkLayers } from './layers.js'
 import { checkLeftovers } from './leftovers.js'
 import { checkMounts } from './mounts.js'
 import type { CheckContext, Problem } from './problem.js'
+import { checkRecordFiles } from './records.js'
 import { checkSentinel } from './sentinel.js'
 import { checkKnownDamage, checkMarks } from './whiteouts.js'
 
@@ -37,6 +38,7 @@ const CHECKS: readonly {
   { name: 'leftovers', ofStore: true, run: checkLeftovers },
   { name: 'damage', run: checkKnownDamage },
   { name: 'data', needsData: true, run: checkData },
+  { name: 'records', needsData: true, run: checkRecordFiles },
   { name: 'root-copy', run: checkSentinel },
 ]
 

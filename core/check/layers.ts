@@ -2,6 +2,7 @@
 
 import type { CheckOptions } from '../api/options.js'
 import { problemOfDriver, recordProblem } from '../damage/damage.js'
+import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
 import { REMADE } from '../graph/labels.js'
@@ -9,7 +10,7 @@ import { nameOf, requireNode } from '../graph/rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
 import { refill, takeUpLayer } from '../recover/take-up-layer.js'
 import { createSparseOf010 } from '../tar/sparse-record.js'
-import { type CheckContext, healWith, isAsked, type Mend, type Problem, REBUILD } from './problem.js'
+import { type CheckContext, healWith, isAsked, type Problem, REBUILD, unlessLocked } from './problem.js'
 
 /** Checks rows, chain ids and records, and each layer in the driver. */
 export async function* checkLayers(
@@ -155,17 +156,23 @@ async function* driverProblems(
   }
 }
 
+/** The chain id that a layer has by its tar and its parent; undefined where its parent has none. */
+export function expectedChain(db: Database, { parent }: NodeRow, { diffId }: LayerRow): ChainId | undefined {
+  if (parent === null) return chainIdOf(undefined, diffId)
+  const below = db.layers.get(parent)?.chainId
+  return below && chainIdOf(below, diffId)
+}
+
 function* checkChain({ db }: CheckContext, row: NodeRow, tar: LayerRow): Generator<Problem, void> {
-  const parent: ChainId | undefined = row.parent === null ? undefined : db.layers.get(row.parent)?.chainId
-  const orphaned = row.parent !== null && parent === undefined
-  const expected = orphaned ? undefined : chainIdOf(parent, tar.diffId)
+  const expected = expectedChain(db, row, tar)
   if (expected === tar.chainId) return
   yield {
     check: 'chain',
     subject: row.layer,
-    message: orphaned
-      ? 'has a chain id, but its parent has none'
-      : `its chain id is ${tar.chainId}, but its diff id and its parent make ${expected}`,
+    message:
+      expected === undefined
+        ? 'has a chain id, but its parent has none'
+        : `its chain id is ${tar.chainId}, but its diff id and its parent make ${expected}`,
     heal: REBUILD,
   }
 }
@@ -213,14 +220,4 @@ function isAtWork({ graph }: CheckContext, layer: LayerId): boolean {
   const lock = graph.tryLockLayer(layer)
   lock?.release()
   return lock === undefined
-}
-
-/** A repair that skips a layer whose lock a living process holds. */
-function unlessLocked(
-  { graph }: CheckContext,
-  layer: LayerId,
-  what: string,
-  work: () => Promise<boolean>,
-): Mend {
-  return { what, run: async () => (await graph.ifFree(layer, work)) ?? false }
 }

@@ -2,6 +2,7 @@
 import type { Database } from '../db/database.js'
 import type { Gate } from '../db/gate.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
+import type { LayerId } from '../ids.js'
 import type { Looking } from '../inspect/context.js'
 import type { Journal } from '../journal/journal.js'
 import type { Layers } from '../layers/layers.js'
@@ -42,6 +43,16 @@ export interface Mend {
   readonly what: string
   /** False where there turned out to be nothing to do, or somebody else holds the lock. */
   run(): Promise<boolean> | boolean
+}
+
+/** A repair that skips a layer whose lock a living process holds. */
+export function unlessLocked(
+  { graph }: CheckContext,
+  layer: LayerId,
+  what: string,
+  work: () => Promise<boolean>,
+): Mend {
+  return { what, run: async () => (await graph.ifFree(layer, work)) ?? false }
 }
 
 /** The command that rebuilds rows from the journal and the records of layers. */

@@ -13,8 +13,8 @@ import type { NameRow } from '../db/names.js'
 import { VarveError } from '../errors.js'
 import { jsonOrUndefined } from '../journal/json.js'
 import { close, fsync, open, writeAll } from '../sys/files.js'
-import { readBytes } from '../sys/read-fully.js'
-import { fstat } from '../sys/stat.js'
+import { readBytes, readFully } from '../sys/read-fully.js'
+import { fstat, isFile, lstat } from '../sys/stat.js'
 
 /** What the rows say. */
 export interface LayerFacts {
@@ -38,6 +38,10 @@ export type Chunk =
 
 const MAGIC = 'varve layer 1\n'
 const SUM = 32
+/** Of a chunk: a byte of kind, four of length. */
+const HEAD = 5
+/** Bytes read at once. */
+const PIECE = 256 * 1024
 const SPLIT = 1
 const PAYLOAD = 2
 const LEFT_OUT = 3
@@ -56,7 +60,7 @@ export function writeRecord(path: string, facts: LayerFacts, chunks: Iterable<Ch
     put(Buffer.from(`${MAGIC}${JSON.stringify(facts)}\n`))
     for (const chunk of chunks) {
       const bytes = bytesOf(chunk)
-      const head = Buffer.alloc(5)
+      const head = Buffer.alloc(HEAD)
       head.writeUInt8(KINDS[chunk.kind])
       head.writeUInt32LE(bytes.length, 1)
       put(Buffer.concat([head, bytes]))
@@ -68,32 +72,66 @@ export function writeRecord(path: string, facts: LayerFacts, chunks: Iterable<Ch
   }
 }
 
-/** Returns the facts, and passes each chunk to `use`, which must discard them if this throws. @throws VarveError CORRUPT */
+/**
+ * Returns the facts, and passes each chunk to `use`, once the whole file is known to be sound.
+ * @throws VarveError CORRUPT; SysError
+ */
 export function readRecord(path: string, use: (chunk: Chunk) => void = () => {}): LayerFacts {
-  const bytes = wholeOf(path)
-  const damaged = () => new VarveError('CORRUPT', `record ${toText(path)}: is damaged`)
-  const end = bytes.length - SUM
-  if (end < MAGIC.length || bytes.toString('latin1', 0, MAGIC.length) !== MAGIC) throw damaged()
-  const sum = createHash('sha256').update(bytes.subarray(0, end)).digest()
-  if (!sum.equals(bytes.subarray(end))) throw damaged()
-  const line = bytes.indexOf('\n', MAGIC.length)
-  const facts = jsonOrUndefined(bytes.toString('utf8', MAGIC.length, line))
-  if (line < 0 || !isFacts(facts)) throw damaged()
-  for (let at = line + 1; at < end; ) {
-    if (at + 5 > end || at + 5 + bytes.readUInt32LE(at + 1) > end) throw damaged()
-    const [kind, length] = [bytes.readUInt8(at), bytes.readUInt32LE(at + 1)]
-    const data = bytes.subarray(at + 5, at + 5 + length)
-    if (kind === SPLIT) use({ kind: 'split', bytes: data })
-    else if (kind === PAYLOAD && length >= SUM)
-      use({ kind: 'payload', sha256: data.toString('hex', 0, SUM), bytes: data.subarray(SUM) })
-    else if (kind === LEFT_OUT) {
-      const found = jsonOrUndefined(data.toString('utf8'))
-      if (!Array.isArray(found)) throw damaged()
-      use({ kind: 'left-out', found: found as LeftOutRow[] })
-    } else throw damaged()
-    at += 5 + length
+  const damaged = (what = 'is damaged') => new VarveError('CORRUPT', `record ${toText(path)}: ${what}`)
+  if (!isFile(lstat(path).mode)) throw damaged('is no regular file')
+  const fd = open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    const end = fstat(fd).size - SUM
+    if (!isWhole(fd, end)) throw damaged()
+    const line = endOfLine(fd, MAGIC.length, end)
+    const facts = jsonOrUndefined(readBytes(fd, MAGIC.length, line - MAGIC.length).toString('utf8'))
+    if (line === end || !isFacts(facts)) throw damaged()
+    for (let at = line + 1; at < end; ) {
+      const head = readBytes(fd, at, HEAD)
+      const length = at + HEAD > end ? end : head.readUInt32LE(1)
+      if (at + HEAD + length > end) throw damaged()
+      const chunk = chunkOf(head.readUInt8(0), readBytes(fd, at + HEAD, length))
+      if (chunk === undefined) throw damaged()
+      use(chunk)
+      at += HEAD + length
+    }
+    return facts
+  } finally {
+    close(fd)
   }
-  return facts
+}
+
+/** Has the file the magic line, and at `end` the sum of what is before it? */
+function isWhole(fd: number, end: number): boolean {
+  if (end < MAGIC.length || readBytes(fd, 0, MAGIC.length).toString('latin1') !== MAGIC) return false
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafe(PIECE)
+  for (let at = 0; at < end; ) {
+    const piece = buffer.subarray(0, Math.min(PIECE, end - at))
+    if (readFully(fd, piece, at) < piece.length) return false
+    hash.update(piece)
+    at += piece.length
+  }
+  return hash.digest().equals(readBytes(fd, end, SUM))
+}
+
+/** The offset of the first line break from `from` on; `end` where there is none. */
+function endOfLine(fd: number, from: number, end: number): number {
+  for (let at = from; at < end; at += PIECE) {
+    const found = readBytes(fd, at, Math.min(PIECE, end - at)).indexOf('\n')
+    if (found >= 0) return at + found
+  }
+  return end
+}
+
+/** Undefined for what no chunk of a record is. */
+function chunkOf(kind: number, bytes: Buffer): Chunk | undefined {
+  if (kind === SPLIT) return { kind: 'split', bytes }
+  if (kind === PAYLOAD && bytes.length >= SUM)
+    return { kind: 'payload', sha256: bytes.toString('hex', 0, SUM), bytes: bytes.subarray(SUM) }
+  if (kind !== LEFT_OUT) return undefined
+  const found = jsonOrUndefined(bytes.toString('utf8'))
+  return Array.isArray(found) ? { kind: 'left-out', found: found as LeftOutRow[] } : undefined
 }
 
 function isFacts(value: unknown): value is LayerFacts {
@@ -110,13 +148,4 @@ function bytesOf(chunk: Chunk): Buffer {
   if (chunk.kind === 'split') return chunk.bytes
   if (chunk.kind === 'left-out') return Buffer.from(JSON.stringify(chunk.found))
   return Buffer.concat([Buffer.from(chunk.sha256, 'hex'), chunk.bytes])
-}
-
-function wholeOf(path: string): Buffer {
-  const fd = open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    return readBytes(fd, 0, fstat(fd).size)
-  } finally {
-    close(fd)
-  }
 }

@@ -1,6 +1,17 @@
 /** Every check by its name in findings: the damage that it must find, and what a repair does about it. */
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { REMADE } from '../../../core/graph/labels.js'
@@ -301,6 +312,31 @@ export const NAMED: readonly Named[] = [
     needsData: true,
     left: 'layer-files',
   },
+  ...(
+    [
+      ['has a bit flipped', (path) => flipBit(path, 100, 3), 'is damaged'],
+      ['was cut off', (path) => truncateSync(path, 200), 'is damaged'],
+      [
+        'is a symlink',
+        (path) => {
+          renameSync(path, `${path}.moved`)
+          symlinkSync(`${path}.moved`, path)
+        },
+        'is no regular file',
+      ],
+      ["is another layer's", (path, other) => copyFileSync(other, path), 'is the record of another layer'],
+    ] satisfies [string, (path: string, other: string) => void, string][]
+  ).map(
+    ([title, damage, says]): Named => ({
+      check: 'record-file',
+      title: `the record of a layer ${title}`,
+      plant: (stage) => damage(recordOf(stage, 0), recordOf(stage, 1)),
+      says: new RegExp(`record-file: .*records/\\w+:? ${says}`),
+      needsData: true,
+      // The record is written again.
+      goes: ({ store }) => new RegExp(`^records/${store.image(NAME).layers[0]}$`),
+    }),
+  ),
   {
     check: 'root-copy',
     title: 'the sentinel lost an attribute',
@@ -322,6 +358,11 @@ const SPARSE = Buffer.concat([
   body('2\n1048576\n2\n3145728\n0\n'),
   body('ab'),
 ])
+
+/** The file of a layer of the image in records/. */
+function recordOf({ root, store }: Stage, layer: number): string {
+  return join(root, 'records', store.image(NAME).layers[layer] ?? '')
+}
 
 async function importTar({ store, place }: Stage, entries: Buffer): Promise<void> {
   writeFileSync(join(place, 'layer.tar'), Buffer.concat([entries, END]))

@@ -1,0 +1,39 @@
+/**
+ * The file of a layer in `records/` must be sound, and be that layer's: nothing else reads it until the database is lost. A
+ * layer without one, from before there were records, is whole too.
+ */
+import { recordProblem } from '../damage/damage.js'
+import type { LayerRow } from '../db/layers.js'
+import type { NodeRow } from '../db/nodes.js'
+import { messageOf } from '../errors.js'
+import { nameOf } from '../graph/rules.js'
+import { expectedChain } from './layers.js'
+import { type CheckContext, isAsked, type Problem, unlessLocked } from './problem.js'
+
+/** Reads every byte of the files. */
+export function* checkRecordFiles(context: CheckContext): Generator<Problem, void> {
+  const { db, graph } = context
+  for (const row of db.nodes.ready()) {
+    const tar = isAsked(context, row.id) ? db.layers.get(row.id) : undefined
+    const message = tar && problemOf(context, row, tar)
+    if (tar === undefined || message === undefined || db.nodes.get(row.id)?.state !== 'ready') continue
+    const mend = unlessLocked(context, row.layer, 'write it again from the database', async () => {
+      if (problemOf(context, row, tar) !== undefined) graph.keepRecord(row.id)
+      return true
+    })
+    // What the database says must be sound itself, or the file is what will put it right.
+    const canMend = expectedChain(db, row, tar) === tar.chainId && recordProblem(db, tar) === undefined
+    yield { check: 'record-file', subject: nameOf(db, row), message, ...(canMend && { mend }) }
+  }
+}
+
+function problemOf({ records }: CheckContext, { layer }: NodeRow, { diffId }: LayerRow): string | undefined {
+  if (!records.has(layer)) return undefined
+  try {
+    const facts = records.read(layer)
+    const isOurs = facts.layer === layer && facts.tar.diffId === diffId
+    return isOurs ? undefined : `records/${layer} is the record of another layer`
+  } catch (error) {
+    return messageOf(error)
+  }
+}
