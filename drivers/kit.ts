@@ -46,6 +46,7 @@ export {
   writeAll,
 } from '../core/sys/files.js'
 export { type Lock, lockIn, tryLockIn } from '../core/sys/lock.js'
+export { attachLoop, detachLoop } from '../core/sys/loop.js'
 // The system: every call and command passes the seam of core/sys.
 export { detached } from '../core/sys/mount/detached.js'
 export { makeReadonly, makeWritable } from '../core/sys/mount/mount.js'

@@ -22,7 +22,7 @@ import { errnoNumber, SysError } from './error.js'
 // biome-ignore format: a table
 export const CHANGING = [
   'chmod', 'create', 'exec', 'fallocate', 'fchmod', 'fchown', 'fdatasync', 'ficlone', 'fsetxattr', 'fsync',
-  'ftruncate', 'lchown', 'link', 'mkdir', 'mknod', 'mount', 'move_mount', 'rename', 'rmdir', 'removexattr', 'setxattr', 'symlink',
+  'ftruncate', 'lchown', 'link', 'loop_clear', 'loop_configure', 'mkdir', 'mknod', 'mount', 'move_mount', 'rename', 'rmdir', 'removexattr', 'setxattr', 'symlink',
   'sync_file_range', 'syncfs', 'umount', 'unlink', 'utimens', 'write',
   'qgroup_limit', 'qgroup_remove', 'quota_enable', 'setflags', 'snap_create', 'snap_destroy', 'subvol_create',
   'subvol_setflags',
@@ -30,7 +30,7 @@ export const CHANGING = [
 // biome-ignore format: a table
 const READING = [
   'chroot', 'close', 'fcntl', 'fgetxattr', 'flistxattr', 'flock', 'fsconfig', 'fsmount', 'fsopen', 'fspick', 'fstat',
-  'getdents', 'getflags', 'getxattr', 'listxattr', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
+  'getdents', 'getflags', 'getxattr', 'listxattr', 'loop_get_free', 'lseek', 'lstat', 'mount_setattr', 'mountinfo', 'open', 'open_tree', 'pipe', 'read',
   'readlink', 'sendto', 'setns', 'socket', 'stat', 'statfs', 'unshare',
   'ino_lookup', 'ino_paths', 'send', 'subvol_getflags', 'subvol_info', 'subvol_rootref', 'tree_search',
 ] as const

@@ -72,10 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
       ['/** The devices that', 'const own = new Set<string>()\n\n/** The devices that'],
       ['if (image !== undefined) found', 'if (image !== undefined && own.has(image.trimEnd())) found'],
       ['for (let tries = 0; ; tries++) {\n', 'for (let tries = 0; ; tries++) {\n    own.add(image)\n'],
-      [
-        "  await run('losetup', ['--detach', device])\n",
-        "  await run('losetup', ['--detach', device])\n  own.delete(image)\n",
-      ],
+      ['  await detachLoop(device)\n', '  await detachLoop(device)\n  own.delete(image)\n'],
     ],
     case: 'what a killed reader left active the next open of the store deactivates',
     says: /AssertionError/,
@@ -89,14 +86,8 @@ export const MUTANTS: readonly Mutant[] = [
         '    const device = devices().get(image)\n',
         '    const device = known.get(image) ?? devices().get(image)\n',
       ],
-      [
-        'return stdout.toString().trim()',
-        'return known.set(image, stdout.toString().trim()).get(image) as string',
-      ],
-      [
-        "  await run('losetup', ['--detach', device])\n",
-        "  await run('losetup', ['--detach', device])\n  known.delete(image)\n",
-      ],
+      ['return attachLoop(image)', 'return known.set(image, await attachLoop(image)).get(image) as string'],
+      ['  await detachLoop(device)\n', '  await detachLoop(device)\n  known.delete(image)\n'],
     ],
     case: 'what a reboot deactivated is active again after the next get',
     says: /Error/,
@@ -104,7 +95,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     title: 'two devices of one image',
     file: 'loop.ts',
-    changes: [['if (device === undefined) {', 'if (device !== "none") {']],
+    changes: [['if (device === undefined) return attachLoop', 'if (device !== "none") return attachLoop']],
     case: 'get returns the same mounts every time',
     says: /AssertionError/,
   },

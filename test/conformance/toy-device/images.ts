@@ -43,7 +43,7 @@ export interface Images {
   alone<T>(id: LayerId, work: () => T | Promise<T>): Promise<T>
 }
 
-export const TOOLS = ['mkfs.ext4', 'debugfs', 'losetup', 'cp'] as const
+export const TOOLS = ['mkfs.ext4', 'debugfs', 'cp'] as const
 
 const KEY = 'image '
 /** No journal: what is to be on disk `sync` brings there. `ea_inode`: attributes that are larger than a block. */

@@ -1,9 +1,9 @@
 /**
- * Loop devices, by losetup(8). Which device has which image the kernel alone knows: after a reboot none has any, and the next
+ * The loop devices of the images. Which device has which image the kernel alone knows: after a reboot none has any, and the next
  * device of an image may be another one. Paths are byte strings.
  */
 import { setTimeout } from 'node:timers/promises'
-import { asText, readdir, readSmall, run, toText, VarveError } from '../../../drivers/kit.js'
+import { attachLoop, detachLoop, readdir, readSmall, toText, VarveError } from '../../../drivers/kit.js'
 
 /** udev opens every new device for a moment. */
 const TRIES = 50
@@ -26,10 +26,7 @@ export function devices(): ReadonlyMap<string, string> {
 export async function attach(image: string): Promise<string> {
   for (let tries = 0; ; tries++) {
     const device = devices().get(image)
-    if (device === undefined) {
-      const { stdout } = await run('losetup', ['--find', '--show', asText(image)])
-      return stdout.toString().trim()
-    }
+    if (device === undefined) return attachLoop(image)
     if (!isGoing(device)) return device
     if (tries === TRIES)
       throw new VarveError(
@@ -44,7 +41,7 @@ export async function attach(image: string): Promise<string> {
 export async function detach(image: string): Promise<void> {
   const device = devices().get(image)
   if (device === undefined) return
-  await run('losetup', ['--detach', device])
+  await detachLoop(device)
   for (let tries = 0; tries < TRIES && devices().get(image) === device; tries++) await setTimeout(PAUSE)
 }
 
