@@ -97,7 +97,8 @@ async function runAll(root: string, files: string[], { disk, signal }: RunOption
   const events = run({
     files,
     signal,
-    concurrency: Math.max(2, Math.min(4, availableParallelism())),
+    // One more than there are cores: a test waits a third of its time, for engines, disks and processes.
+    concurrency: Math.min(4, availableParallelism() + 1),
     timeout: FILE_TIMEOUT_MS,
   })
   const result = await report(events, short)
