@@ -1,10 +1,14 @@
 /** Parses the command line into a command and its arguments. yargs parses and writes help; this file adds strictness. */
-import yargs, { type Argv } from 'yargs'
+import { createRequire } from 'node:module'
+import type { Argv } from 'yargs'
 import { didYouMean } from '../core/face/command.js'
 import { VarveError } from '../core/store.js'
 import type { Command } from './args/command.js'
 import { globalOptions } from './args/options.js'
 import { commands, type Entry } from './registry.js'
+
+/** The CommonJS module: the other one breaks the lines of help within words. */
+const yargs: () => Argv = createRequire(import.meta.url)('yargs/yargs')
 
 export interface Invocation {
   readonly name: string
