@@ -1,6 +1,6 @@
 /** Work of a driver, whose errors become VarveErrors that say what was being done, on which layer. */
 
-import { errnoOf, VarveError } from '../core/errors.js'
+import { checkSignal, errnoOf, VarveError } from '../core/errors.js'
 import { failure } from '../core/sys/failure.js'
 import { WHAT_FREES } from '../core/sys/full.js'
 import { type ByteChannel, openConsumer } from '../core/threads/channel.js'
@@ -14,13 +14,18 @@ export async function attempt<T>(doing: string, work: () => T | Promise<T>): Pro
   }
 }
 
-/** The same for a sequence. */
+/** The same for a sequence, which a signal ends. */
 export async function* attempting<T>(
   doing: string,
   work: () => AsyncIterable<T> | Iterable<T>,
+  options: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<T, void> {
   try {
-    yield* work()
+    checkSignal(options)
+    for await (const item of work()) {
+      yield item
+      checkSignal(options)
+    }
   } catch (error) {
     throw said(error, doing)
   }

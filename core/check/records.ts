@@ -5,7 +5,7 @@
 import { recordProblem } from '../damage/damage.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
-import { messageOf } from '../errors.js'
+import { errnoOf, isCode, messageOf } from '../errors.js'
 import { nameOf } from '../graph/rules.js'
 import { expectedChain } from './layers.js'
 import { type CheckContext, isAsked, type Problem, unlessLocked } from './problem.js'
@@ -18,8 +18,9 @@ export function* checkRecordFiles(context: CheckContext): Generator<Problem, voi
     const message = tar && problemOf(context, row, tar)
     if (tar === undefined || message === undefined || db.nodes.get(row.id)?.state !== 'ready') continue
     const mend = unlessLocked(context, row.layer, 'write it again from the database', async () => {
-      if (problemOf(context, row, tar) !== undefined) graph.keepRecord(row.id)
-      return true
+      if (db.nodes.get(row.id)?.state !== 'ready' || problemOf(context, row, tar) === undefined) return false
+      graph.keepRecord(row.id)
+      return problemOf(context, row, tar) === undefined
     })
     // What the database says must be sound itself, or the file is what will put it right.
     const canMend = expectedChain(db, row, tar) === tar.chainId && recordProblem(db, tar) === undefined
@@ -34,6 +35,9 @@ function problemOf({ records }: CheckContext, { layer }: NodeRow, { diffId }: La
     const isOurs = facts.layer === layer && facts.tar.diffId === diffId
     return isOurs ? undefined : `records/${layer} is the record of another layer`
   } catch (error) {
-    return messageOf(error)
+    // What says nothing about the file is no finding: too many open files, for example.
+    if (isCode(error, 'CORRUPT') || ['EIO', 'EISDIR', 'ENOENT'].includes(errnoOf(error) ?? ''))
+      return messageOf(error)
+    throw error
   }
 }

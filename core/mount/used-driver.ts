@@ -27,9 +27,10 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during'>): 
       for (const use of held.reverse()) await use.end()
     }
   }
+  const { heal } = driver
   return {
     ...driver,
-    create: (id, options) => during([options.parent], () => driver.create(id, options)),
+    create: (id, options) => during([options.parent, id], () => driver.create(id, options)),
     changes: (id, parent, options) => duringAll([id, parent], () => driver.changes(id, parent, options)),
     diff: (id, parent, options) => duringAll([id, parent], () => driver.diff(id, parent, options)),
     apply: (id, tar, options) => during([id], () => driver.apply(id, tar, options)),
@@ -42,10 +43,7 @@ export function withUses(driver: Driver, uses: Pick<Uses, 'begin' | 'during'>): 
     sync: (id) => during([id], () => driver.sync(id)),
     seal: (id) => during([id], () => driver.seal(id)),
     ...(driver.unseal && { unseal: (id) => during([id], async () => driver.unseal?.(id)) }),
-    ...(driver.heal && {
-      heal: (id, good, options) =>
-        during([id, good], async () => (await driver.heal?.(id, good, options)) ?? { changed: 0 }),
-    }),
+    ...(heal && { heal: (id, good, options) => during([id, good], () => heal(id, good, options)) }),
     usage: (id) => during([id], () => driver.usage(id)),
     metadata: (id) => during([id], () => driver.metadata(id)),
   }

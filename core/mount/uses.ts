@@ -53,6 +53,8 @@ interface OwnUse extends Use {
 
 /** Milliseconds. */
 const PATIENCE = 10_000
+/** A millisecond each. */
+const LOAN_TRIES = 200
 
 export function createUses(context: UsesContext): Uses {
   const { db, driver, root, warn } = context
@@ -164,9 +166,12 @@ export function createUses(context: UsesContext): Uses {
     const lendAgain = () => {
       for (const layer of lent) {
         const isThere = db.nodes.byLayer(layer)?.state === 'ready'
-        const lock = isThere ? tryShareIn(file, locksOf(layer)) : undefined
-        if (lock === undefined) loans.delete(layer)
-        else loans.set(layer, useOf(layer, lock))
+        const lock = isThere ? shareSoon(file, locksOf(layer)) : undefined
+        if (lock !== undefined) loans.set(layer, useOf(layer, lock))
+        else {
+          loans.delete(layer)
+          if (isThere) warn(`layer ${layer}: may be deactivated although its mounts were given to a caller`)
+        }
       }
     }
     let alone: Lock | undefined
@@ -256,6 +261,15 @@ const NO_USES: Uses = {
   unused: async () => [],
 }
 
+/** Tries for a while: another process that asks whether anybody uses a layer has its lock alone for a moment. */
+function shareSoon(file: string, names: readonly string[]): Lock | undefined {
+  for (let tries = 0; ; tries++) {
+    const lock = tryShareIn(file, names)
+    if (lock !== undefined || tries === LOAN_TRIES) return lock
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+  }
+}
+
 function nameOf(layer: LayerId): string {
   return `use ${layer}`
 }
@@ -263,7 +277,7 @@ function nameOf(layer: LayerId): string {
 function stillBusy(layer: LayerId): VarveError {
   return new VarveError(
     'UNAVAILABLE',
-    `layer ${layer}: is being removed or deactivated, after ${PATIENCE / 1000} s still; try again`,
+    `layer ${layer}: is still being removed or deactivated after ${PATIENCE / 1000} s; try again`,
   )
 }
 
@@ -272,6 +286,6 @@ function stillRead(layers: readonly LayerId[]): VarveError {
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`
   return new VarveError(
     'UNAVAILABLE',
-    `layer ${first}${more}: is being read, after ${PATIENCE / 1000} s still; end its readers, or close the store that has its mounts, and try again`,
+    `layer ${first}${more}: is still being read after ${PATIENCE / 1000} s; end its readers, or close the store that has its mounts, and try again`,
   )
 }

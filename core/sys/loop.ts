@@ -8,7 +8,7 @@ import { enter } from './seam.js'
 /**
  * Attaches the file at `path` (byte string) to a free loop device, and returns the device's path. A file may have several,
  * which do not see what is written to the others. From Linux 5.8 on.
- * @throws SysError ENOENT, EACCES; ENOTTY or EINVAL from an older kernel
+ * @throws SysError ENOENT, EACCES; EBUSY where no device could be had; ENOTTY or EINVAL from an older kernel
  */
 export async function attachLoop(
   path: string,
@@ -19,15 +19,15 @@ export async function attachLoop(
   const file = open(path, access)
   try {
     const config = configOf(file, { path, readonly })
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const device = freeDevice()
       const fd = open(device, access)
       try {
         enter('loop_configure', device)
         const error = await ioctlInPool(fd, CONFIGURE, config)
         if (error === 0) return device
-        // Another process was faster.
-        if (error !== EBUSY) throw new SysError(error, 'loop_configure', path, device)
+        // Another process was faster, or keeps the device for itself.
+        if (error !== EBUSY || tries === TRIES) throw new SysError(error, 'loop_configure', path, device)
       } finally {
         close(fd)
       }
@@ -72,6 +72,7 @@ function configOf(fd: number, file: { readonly path: string; readonly readonly: 
   return config
 }
 
+const TRIES = 100
 const GET_FREE = 0x4c82
 const CONFIGURE = 0x4c0a
 const CLEAR = 0x4c01

@@ -114,10 +114,14 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
     async put() {},
 
     changes: (id, parent, options) =>
-      attempting(`btrfs: changes of layer ${id}`, () => {
-        needBoth(id, parent)
-        return comparing.compare(id, parent, (changes) => changes, options)
-      }),
+      attempting(
+        `btrfs: changes of layer ${id}`,
+        () => {
+          needBoth(id, parent)
+          return comparing.compare(id, parent, (changes) => changes, options)
+        },
+        options,
+      ),
 
     diff: (id, parent, options = {}) =>
       attempting(`btrfs: diff of layer ${id}`, () => {

@@ -133,13 +133,16 @@ function createDriver(layout: Layout, features: Features, { parentOf, warn }: Dr
     async put() {},
 
     changes: (id, parent, options) =>
-      attempting(`overlay: changes of layer ${id}`, () =>
-        compare(id, parent, {
-          own: (changes) => changes,
-          any: async function* (before, after) {
-            yield* await compareInThread(before, after, options)
-          },
-        }),
+      attempting(
+        `overlay: changes of layer ${id}`,
+        () =>
+          compare(id, parent, {
+            own: (changes) => changes,
+            any: async function* (before, after) {
+              yield* await compareInThread(before, after, options)
+            },
+          }),
+        options,
       ),
 
     diff: (id, parent, options = {}) =>

@@ -62,9 +62,17 @@ export async function spoolDecompressed(
 ): Promise<Spooled> {
   const { reader, writer } = createSpool(options.scratch)
   const report = reporter(`decompress ${blob.label}`, undefined, options)
-  const watch = setInterval(() => report(fstat(reader).size), REPORT_MS)
+  let failed: unknown
+  const watch = setInterval(() => {
+    try {
+      report(fstat(reader).size)
+    } catch (error) {
+      failed ??= error // thrown here, it would end the process
+    }
+  }, REPORT_MS)
   try {
     await decompressTo(blob, compression, writer, options)
+    if (failed !== undefined) throw failed
     const { size } = fstat(reader)
     if (compression === 'gzip') await checkGzipEnd(blob, size, options)
     report(size)

@@ -86,7 +86,7 @@ export const brokenOffCases: readonly Case[] = [
   },
   {
     group: 'bad input',
-    title: 'an aborted diff ends with CANCELLED and leaves nothing behind',
+    title: 'an aborted diff or list of changes ends with CANCELLED and leaves nothing behind',
     run: (world) =>
       world.withDriver(async (bench) => {
         const { child, writable } = await bigDiff(bench)
@@ -105,6 +105,12 @@ export const brokenOffCases: readonly Case[] = [
               await assert.rejects(reading(), { code: 'CANCELLED' })
             })
           }
+          await leavesNothing(bench, async () => {
+            const comparing = async () => {
+              for await (const _ of bench.driver.changes(id, undefined, { signal: AbortSignal.abort() }));
+            }
+            await assert.rejects(comparing(), { code: 'CANCELLED' })
+          })
         }
       }),
   },

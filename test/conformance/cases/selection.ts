@@ -1,5 +1,6 @@
 /** A root keeps the backend that it was made with. */
 import assert from 'node:assert/strict'
+import { fromText } from '../../../core/bytes.js'
 import type { DriverModule } from '../../../core/driver.js'
 import { openStore } from '../../../core/store.js'
 import { drivers as ours } from '../../../drivers/all.js'
@@ -59,6 +60,19 @@ export const selectionCases: readonly Case[] = [
           await again.close()
         }
         await bench.store.remove('kept')
+      }),
+  },
+  {
+    group: 'driver',
+    title: 'a home with one empty layer holds layers, and one without any does not',
+    run: (world) =>
+      world.withDriver(async ({ home, create, driver }) => {
+        const holds = () => world.cell.module.holdsLayers(fromText(home))
+        assert.equal(await holds(), false)
+        const layer = await create({ writable: true })
+        assert.equal(await holds(), true)
+        await driver.remove(layer)
+        assert.equal(await holds(), false)
       }),
   },
   {

@@ -5,6 +5,6 @@ export const toy: DriverModule = {
   priority: 1000,
   options: [],
   probe: async (host) => (await import('./probe.js')).probe(host),
-  holdsLayers: async (home) => (await import('../../../drivers/kit.js')).holdsLayersIn(home),
+  holdsLayers: async (home) => (await import('./open.js')).holdsLayers(home),
   open: async (context) => (await import('./open.js')).openToy(context),
 }

@@ -61,9 +61,9 @@ export async function openToy({ home, options, parentOf, warn }: DriverContext):
     ],
     async put() {},
 
-    changes: (id, parent) =>
+    changes: (id, parent, options) =>
       attempting(`toy: changes of layer ${id}`, async function* () {
-        yield* await compareInThread(belowOf(id, parent), need(id))
+        yield* await compareInThread(belowOf(id, parent), need(id), options)
       }),
     diff: (id, parent, options = {}) =>
       attempting(`toy: diff of layer ${id}`, () => {
@@ -101,4 +101,8 @@ export async function openToy({ home, options, parentOf, warn }: DriverContext):
     metadata: async (id) => ({ Directory: toText(need(id)) }),
     async close() {},
   }
+}
+
+export function holdsLayers(home: string): boolean {
+  return lstatOrUndefined(home) !== undefined && layersIn(home).length > 0
 }
