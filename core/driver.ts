@@ -16,13 +16,13 @@
  * ## Who promises what
  *
  * The *store* (core) promises a driver: ids are legal; a parent exists, is sealed, and is in the chain that
- * {@link DriverContext.parentOf} tells; calls for one layer never overlap unless they are `get`, `put`, `changes`,
+ * {@link DriverContext.parentOf} returns; calls for one layer never overlap unless they are `get`, `put`, `changes`,
  * `diff` or reads; a row that names the layer is there before `create` and gone only after `remove` (a power cut may take
  * the row first: then the next open removes the layer).
  * The store hashes, decompresses, counts references, performs mounts and keeps all metadata; a driver does none of it.
  *
- * A *driver* promises: `create` is atomic (there or not, also after a power cut: work under a temporary name and
- * rename, and purge temporaries in `open`); what was written in a layer is on disk after `sync`; `remove` is idempotent
+ * A *driver* promises: `create` is atomic (there or not, also after a power cut: by a temporary name that is
+ * renamed, or by an intent, see below); what was written in a layer is on disk after `sync`; `remove` is idempotent
  * and leaves nothing; errors are VarveErrors whose message names the driver, the layer and the system's own words;
  * nothing outside its `home` is touched on behalf of a layer's content; nothing that a reboot can change is cached on
  * disk. A layer that `create` made need not be on disk when that returns, where nothing makes it but its id and its
@@ -53,15 +53,16 @@
  * - After a forced removal files of the layer may still be open: `put` and `remove` must bear that.
  * - At every open the store asks `active` and puts what nobody needs: what a killed process left.
  *
- * A driver's own mounts lie below its `home`, in the mount namespace of whoever called `get`. Each belongs to a layer, is
- * told by `active`, made anew by `get` where a reboot took it, and gone after that layer's `put` and `remove`.
+ * A driver's own mounts lie below its `home`, in the mount namespace of whoever called `get`. Each belongs to a layer, whose
+ * activation it is: `active` lists that layer, `get` makes the mount anew where a reboot took it, and it is gone after the
+ * layer's `put` and `remove`. So what a killed process left is put at the next open, and `check` reports it until then.
  *
  * ## Layers that are no directories
  *
  * `create` and `remove` are atomic also where a tool makes a device or a dataset. One way are temporaries that are
  * renamed (`drivers/temporary.ts`); the other is an *intent*: what was begun is in {@link DriverState} before the tool is
- * called, `open` finishes or undoes it, and the entry goes when the layer is there or gone. Numbers that a backend hands
- * out come from {@link DriverState.claim}.
+ * called, `open` finishes or undoes it, and the entry says so when the layer is there, and goes with it. Numbers that a
+ * backend hands out come from {@link DriverState.claim}, names that processes compete for from {@link DriverState.claimKey}.
  */
 
 import type { LayerId } from './ids.js'
@@ -131,6 +132,8 @@ export interface DriverState {
    * It is free again after `delete`.
    */
   claim(prefix: string, value: string, options?: { readonly from?: number }): number
+  /** Sets `key` where it has no value; false where it has one: another process was faster. Free again after `delete`. */
+  claimKey(key: string, value: string): boolean
   entries(prefix: string): Iterable<readonly [key: string, value: string]>
 }
 
@@ -193,7 +196,7 @@ export interface Applied {
 /** What decides on whether an attribute can be kept at all. */
 export type InodeKind = 'file' | 'directory' | 'symlink' | 'other'
 
-/** Something of an entry that the file system, or the caller's rights, did not take: told in a notice too. */
+/** Something of an entry that the file system, or the caller's rights, did not take. A notice says so too. */
 export interface LeftOut {
   /** Where in the layer it would be. */
   readonly path: string
@@ -257,7 +260,7 @@ export interface Driver {
   changes(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Change>
   /**
    * The tar of those changes, with OCI whiteouts; the same bytes every time. Zeros are in it in full, never a sparse entry.
-   * What no tar can hold (a socket) is left out and told by `warn`. Chunks are reused: copy to keep.
+   * What no tar can hold (a socket) is left out and reported through `warn`. Chunks are reused: copy to keep.
    */
   diff(id: LayerId, parent?: LayerId, options?: { readonly signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /** Lays the uncompressed tar into a layer that was just created and never written. */

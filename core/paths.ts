@@ -6,7 +6,7 @@ export function join(parent: string, name: string): string {
 }
 
 /** The directory part of a path: '' for a top-level name. */
-export function parentOf(path: string): string {
+export function directoryOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }
 

@@ -42,7 +42,7 @@ export function keepsOrder(directory: string): boolean {
       .at(-1)
     return readdir('/proc/fs/jbd2').some((name) => name.startsWith(`${device}-`))
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false // no journal at all, or nothing is told of the device
+    if (errnoOf(error) === 'ENOENT') return false // no journal at all, or the device is unknown
     throw error
   }
 }

@@ -18,7 +18,7 @@ export { merge } from '../core/extract/merge.js'
 export { type HealedTree, type HealOptions, healTree } from '../core/heal/heal.js'
 export { type LayerId, parseLayerId } from '../core/ids.js'
 export { type PackOptions, packChanges, packDifference } from '../core/pack/pack-changes.js'
-export { baseOf, join, parentOf } from '../core/paths.js'
+export { baseOf, directoryOf, join } from '../core/paths.js'
 export { type RunFailure, type RunOptions, type RunResult, run, which } from '../core/sys/exec.js'
 export {
   chmod,

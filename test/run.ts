@@ -97,7 +97,7 @@ async function runAll(root: string, files: string[], { disk, signal }: RunOption
   const events = run({
     files,
     signal,
-    // One more than there are cores: a test waits a third of its time, for engines, disks and processes.
+    // One more than there are cores, at most 4: a test waits a third of its time, for engines, disks and processes.
     concurrency: Math.min(4, availableParallelism() + 1),
     timeout: FILE_TIMEOUT_MS,
   })

@@ -29,7 +29,7 @@ export const command = defineCommand({
         ['Layers', String(info.layers)],
         ['Mounts', String(info.mounts)],
         ['Size', size(info.size)],
-        ...(info.lookingOnly === undefined ? [] : [['Looking only', info.lookingOnly] as const]),
+        ...(info.lookingOnly === undefined ? [] : [['Read-only', info.lookingOnly] as const]),
       ]
       for (const [name, value] of rows) await output.line(`${name}: ${value}`)
     }

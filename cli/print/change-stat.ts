@@ -1,5 +1,5 @@
 /** `varve diff --stat`: how the sizes changed, and a line with the totals. */
-import { parentOf } from '../../core/face/command.js'
+import { directoryOf } from '../../core/face/command.js'
 import type { DetailedChange, FileInfo } from '../../core/store.js'
 import { count, name, size } from './format.js'
 import { pad } from './table.js'
@@ -43,7 +43,7 @@ export async function statsOf(
 
 function goneAbove(path: string, gone: ReadonlyMap<string, number>): string | undefined {
   for (let at = path; at !== ''; ) {
-    at = parentOf(at)
+    at = directoryOf(at)
     if (gone.has(at)) return at
   }
   return undefined

@@ -142,7 +142,7 @@ export interface StoreInfo {
   /** Bytes of disk, by the driver's usage of every committed layer. */
   readonly size: number
   readonly status: readonly (readonly [name: string, value: string])[]
-  /** Where the store is open for looking only: the reason, with which every changing call throws FAILED_PRECONDITION. */
+  /** Where the store is open read-only: the reason, with which every changing call throws FAILED_PRECONDITION. */
   readonly lookingOnly?: string
 }
 

@@ -29,7 +29,7 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
     return
   }
   if (gate.reason !== undefined || verdict.kind === 'unknown') return
-  const told = readTold(context)
+  const told = completeEntries(context)
   if (told !== undefined) {
     yield* checkParents(context, told)
     return
@@ -50,7 +50,7 @@ export function* checkHistory(context: CheckContext): Generator<Problem, void> {
 }
 
 /** The journal's entries; undefined where they lack something that the database has. */
-function readTold({ db, journal }: CheckContext): readonly Entry[] | undefined {
+function completeEntries({ db, journal }: CheckContext): readonly Entry[] | undefined {
   // A change that is made while the journal is read may be in one and not in the other: then it is read again.
   for (let tries = 0; tries < TRIES; tries++) {
     const before = generationOf(db)

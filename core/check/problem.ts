@@ -3,14 +3,14 @@ import type { Database } from '../db/database.js'
 import type { Gate } from '../db/gate.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
 import type { LayerId } from '../ids.js'
-import type { Looking } from '../inspect/context.js'
+import type { InspectContext } from '../inspect/context.js'
 import type { Journal } from '../journal/journal.js'
 import type { Layers } from '../layers/layers.js'
 import type { Mounts } from '../mount/mounts.js'
 import type { Uses } from '../mount/uses.js'
 import type { Records } from '../records/records.js'
 
-export interface CheckContext extends Looking {
+export interface CheckContext extends InspectContext {
   readonly gate: Gate
   readonly journal: Journal
   readonly records: Records

@@ -5,7 +5,7 @@ import type { Store } from '../api/store.js'
 import { fromText } from '../bytes.js'
 import type { Blob } from '../compress/blob.js'
 import { isCode, VarveError } from '../errors.js'
-import { openFile, openSource } from '../formats/read/source.js'
+import { openArchiveFile, openSource } from '../formats/read/source.js'
 import type { Digest } from '../ids.js'
 import { digestOfBlob } from '../layers/fill.js'
 import { blobSource, streamSource, type TarSource } from '../layers/tar-source.js'
@@ -40,7 +40,7 @@ export async function openRepairSource(source: string, options: RepairSourceOpti
     }
   }
   // A pipe can be read only once, so it is spooled to a file, which is opened through its descriptor.
-  const spooled = await openFile('-', options)
+  const spooled = await openArchiveFile('-', options)
   try {
     const { close, ...found } = await openRepairSource(`/proc/self/fd/${spooled.blob.fd}`, options)
     return {
@@ -66,7 +66,7 @@ async function ofImages(source: string, options: RepairSourceOptions): Promise<R
 }
 
 async function ofTar(source: string, options: RepairSourceOptions): Promise<RepairSource> {
-  const { blob, close } = await openFile(source, options)
+  const { blob, close } = await openArchiveFile(source, options)
   try {
     const diffId = await digestOfBlob(blob, options)
     return {

@@ -62,7 +62,7 @@ export function rememberDamage(
   problems: readonly string[],
 ): void {
   const what = problems.length === 0 ? undefined : toWords(problems)
-  if (db.sql.gate.reason !== undefined) return // open for looking only
+  if (db.sql.gate.reason !== undefined) return // open read-only
   if (db.damages.get(node)?.what === what) return
   db.tx(() => {
     if (db.nodes.get(node)?.state !== 'ready') return

@@ -5,7 +5,7 @@
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
 import type { MergedIndex } from '../file-index/merged-index.js'
-import { baseOf, parentOf } from '../paths.js'
+import { baseOf, directoryOf } from '../paths.js'
 import { readdir } from '../sys/files.js'
 import { isSocket } from '../sys/stat.js'
 import { at, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
@@ -27,7 +27,7 @@ export function* markProblems(index: MergedIndex, root: number): Generator<strin
 }
 
 function isThere(root: number, path: string): boolean {
-  return within(root, parentOf(path), false, (directory) => isEntry(directory, baseOf(path)))
+  return within(root, directoryOf(path), false, (directory) => isEntry(directory, baseOf(path)))
 }
 
 function namesIn(root: number, path: string): readonly string[] {

@@ -7,6 +7,9 @@ export function createDriverState(sql: Sql): DriverState {
   const set = sql.run<{ key: string; value: string }>(
     'INSERT INTO driver_state (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = :value',
   )
+  const claim = sql.run<{ key: string; value: string }>(
+    'INSERT INTO driver_state (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING',
+  )
   const remove = sql.run<{ key: string }>('DELETE FROM driver_state WHERE key = :key')
   const entries = sql.all<{ prefix: string }, { key: string; value: string }>(
     'SELECT key, value FROM driver_state WHERE substr(key, 1, length(:prefix)) = :prefix ORDER BY key',
@@ -25,6 +28,7 @@ export function createDriverState(sql: Sql): DriverState {
         return free
       })
     },
+    claimKey: (key, value) => claim({ key, value }).changes > 0,
     entries: (prefix) => entries({ prefix }).map((row) => [row.key, row.value] as const),
   }
 }

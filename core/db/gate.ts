@@ -1,11 +1,11 @@
 /**
- * Whether this store may be changed. If not, it is open for looking only: every call that changes something is refused
+ * Whether this store may be changed. If not, it is open read-only: every call that changes something is refused
  * before it begins (core/face/guarded.ts), and so is every transaction (core/db/open.ts), until a repair lifts the gate.
  */
 import { VarveError } from '../errors.js'
 
 export interface Gate {
-  /** Why it is open for looking only; undefined if it may be changed. */
+  /** Why it is open read-only; undefined if it may be changed. */
   readonly reason: string | undefined
   /** `reason` completes a sentence: what is wrong, and which command mends it. The first reason stays. */
   shut(reason: string): void
@@ -30,7 +30,7 @@ export function createGate(what: string): Gate {
     },
     pass() {
       if (reason === undefined) return
-      throw new VarveError('FAILED_PRECONDITION', `${what}: is open for looking only: ${reason}`)
+      throw new VarveError('FAILED_PRECONDITION', `${what}: is read-only: ${reason}`)
     },
   }
 }

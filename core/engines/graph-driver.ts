@@ -181,10 +181,10 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
     },
 
     async *diff(id, parent, options) {
-      const { hasTar, pairOf, tarOf } = await import('../inspect/node-diff.js')
+      const { hasTar, pairOf, packedDiffOf } = await import('../inspect/node-diff.js')
       const pair = pairOf(context, findParent(parent), find(id))
       if (hasTar(db, pair)) yield* (await layers()).export(pair.b.id, options)
-      else yield* tarOf(context, pair, options)
+      else yield* packedDiffOf(context, pair, options)
     },
 
     async diffSize(id, parent, options) {
@@ -201,10 +201,10 @@ export function createGraphDriver(context: GraphDriverContext, engine: string): 
         requireActive(db, row)
         await mounts.requireUnmounted(row)
         await requireUnwritten(id, row)
-        const filling = await layers()
+        const content = await layers()
         // From here on any failure removes the layer.
         const begun = graph.rebegin(row.id, lock)
-        const { size } = await filling.fill(begun, tar, { label: `layer ${id}`, ...options })
+        const { size } = await content.fill(begun, tar, { label: `layer ${id}`, ...options })
         return size
       } finally {
         lock.release()

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { baseOf, join, parentOf } from '../paths.js'
+import { baseOf, directoryOf, join } from '../paths.js'
 import { closeEach } from '../sys/close-all.js'
 import { failure } from '../sys/failure.js'
 import { close, ftruncate, link, mknod, open, symlink, syncFileRange } from '../sys/files.js'
@@ -85,7 +85,7 @@ export function createLayer(options: UpperOptions): Layer {
         current = '.'
         upper.finish()
         notices.flush()
-        const { whiteouts, opaques } = upper.hiding
+        const { whiteouts, opaques } = upper.whiteouts
         return {
           ...counts,
           entries,
@@ -125,7 +125,7 @@ export function createLayer(options: UpperOptions): Layer {
     }
     if (entry.stored > 0) aside = payloads.start()
     if (named.kind === 'whiteout') {
-      const dir = space.find(parentOf(named.target))
+      const dir = space.find(directoryOf(named.target))
       if (dir !== undefined) upper.whiteOut(dir, baseOf(named.target))
     } else if (named.kind === 'opaque') {
       const dir = space.find(named.directory)
@@ -139,7 +139,7 @@ export function createLayer(options: UpperOptions): Layer {
       upper.directories.settle('', entry, false)
       return
     }
-    const parent = parentOf(path)
+    const parent = directoryOf(path)
     const name = baseOf(path)
     switch (entry.type) {
       case 'file':
@@ -164,7 +164,7 @@ export function createLayer(options: UpperOptions): Layer {
   function layFile(parent: string, name: string, entry: TarEntry): void {
     const dir = space.directory(parent)
     const ambiguous = space.aliases.size > 0 && (space.aliases.get(parent) ?? parent) !== dir.path
-    file = upper.making(dir, name, (path) => {
+    file = upper.create(dir, name, (path) => {
       const fd = open(path, CREATE, entry.mode & createMode)
       return { fd, path, where: join(dir.path, name), entry, ambiguous, segment: 0, offset: 0, end: 0 }
     })
@@ -210,7 +210,7 @@ export function createLayer(options: UpperOptions): Layer {
   }
 
   function laySymlink(dir: Dir, name: string, entry: TarEntry): void {
-    upper.making(dir, name, (path) => symlink(entry.linkname, path))
+    upper.create(dir, name, (path) => symlink(entry.linkname, path))
     counts.inodes++
     const made = { path: place.path(dir.path, name), where: join(dir.path, name) }
     attributes.node(made, entry, 'symlink')
@@ -222,9 +222,9 @@ export function createLayer(options: UpperOptions): Layer {
     const target = cleanPath(entry.linkname)
     const missing = () =>
       invalid(`its hard link's target "${toShortText(entry.linkname)}" does not exist (yet)`)
-    const from = space.find(parentOf(target))
+    const from = space.find(directoryOf(target))
     const fromName = baseOf(target)
-    if (from === undefined || upper.hiding.whiteouts.has(join(from.path, fromName))) throw missing()
+    if (from === undefined || upper.whiteouts.whiteouts.has(join(from.path, fromName))) throw missing()
     const own = from.inLayer ? lstatOrUndefined(place.path(from.path, fromName)) : undefined
     const stat = own ?? space.entryBelow(from, fromName)
     if (stat === undefined && absent.has(join(from.path, fromName))) {
@@ -243,7 +243,7 @@ export function createLayer(options: UpperOptions): Layer {
     const dir = space.directory(parent)
     if (dir.path === from.path && name === fromName) return
     try {
-      upper.making(dir, name, (path) => link(place.path(from.path, fromName), path))
+      upper.create(dir, name, (path) => link(place.path(from.path, fromName), path))
     } catch (error) {
       // The target was inside the entry that the link replaced.
       if (errnoOf(error) === 'ENOENT') throw missing()
@@ -264,7 +264,7 @@ export function createLayer(options: UpperOptions): Layer {
     }
     try {
       const mode = (TYPES[type] ?? 0) | (entry.mode & 0o777)
-      upper.making(dir, name, (path) => mknod(path, mode, devMajor, devMinor))
+      upper.create(dir, name, (path) => mknod(path, mode, devMajor, devMinor))
     } catch (error) {
       // Making a device takes real root: that of a user namespace is not enough.
       if (errnoOf(error) !== 'EPERM') throw error

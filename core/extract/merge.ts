@@ -5,7 +5,7 @@
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
 import { errnoOf } from '../errors.js'
-import { baseOf, join, parentOf } from '../paths.js'
+import { baseOf, directoryOf, join } from '../paths.js'
 import { closeEach } from '../sys/close-all.js'
 import { failure } from '../sys/failure.js'
 import { chmod, close, lchown, openAt, removeTree, rename, utimens } from '../sys/files.js'
@@ -25,7 +25,7 @@ import {
   type Tree,
 } from '../tree/confined.js'
 import { createDirectoryTimes } from '../tree/directory-times.js'
-import { grant, isRoot, withAccess } from '../tree/own-access.js'
+import { grant, runsAsRoot, withAccess } from '../tree/own-access.js'
 
 export interface Hidden {
   readonly whiteouts: readonly string[]
@@ -79,7 +79,7 @@ export function mergeSync(job: MergeJob, checkpoint: () => void = () => {}): Mer
   const counts = { moved: 0, merged: 0, removed: 0 }
   try {
     for (const path of whiteouts) {
-      withDirectory(to, parentOf(path), (fd) => remove(fd, baseOf(path)))
+      withDirectory(to, directoryOf(path), (fd) => remove(fd, baseOf(path)))
     }
     for (const path of opaques) {
       withDirectory(to, path, (fd) => {
@@ -163,7 +163,7 @@ function withDirectory(tree: Tree, path: string, work: (fd: number) => void): vo
  * end (takeOver); that of the emptied layer does not matter.
  */
 function openUp(tree: Tree, path: string): number {
-  if (isRoot()) return openDirectory(tree, path)
+  if (runsAsRoot()) return openDirectory(tree, path)
   const directory = enterDirectory(tree, path)
   let fd: number
   try {

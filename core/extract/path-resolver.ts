@@ -36,7 +36,7 @@ export interface Maker {
   yields(parent: Dir, name: string): boolean
 }
 
-export interface Namespace {
+export interface PathResolver {
   /** The directory a name means, made (with its parents) where it is not in this layer. @throws INVALID_ARGUMENT */
   directory(named: string): Dir
   /** The directory a name means, in this layer or below; undefined where there is none. Makes nothing. */
@@ -71,21 +71,21 @@ const MAX_KNOWN = 4 << 20
  * `lower` is a descriptor of the merged view of the layers below. `hidden` holds the whiteouts of this layer, `opaques`
  * its opaque directories: real paths, kept by the caller.
  */
-export function createNamespace(
+export function createPathResolver(
   place: Place,
   lower: number | undefined,
   hidden: Paths,
   opaques: Paths,
   maker: Maker,
   budget: Budget,
-): Namespace {
+): PathResolver {
   const root = createDir('', undefined, true)
   const aliases = createPathMap<string>(budget, (real) => real.length)
   let last: { readonly named: string; readonly dir: Dir } | undefined
   let known = 0
   let opened: { readonly dir: Dir; readonly below: Entered | undefined } | undefined
 
-  const space: Namespace = {
+  const space: PathResolver = {
     root,
     aliases,
     directory(named) {

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import type { LeftOut } from '../driver.js'
 import { errnoOf } from '../errors.js'
-import { baseOf, join, parentOf } from '../paths.js'
+import { baseOf, directoryOf, join } from '../paths.js'
 import {
   chmod,
   close,
@@ -19,7 +19,7 @@ import { fstat, isDirectory, isFile, isSymlink, lstat, lstatOrUndefined, type St
 import { syncDirectory } from '../sys/sync.js'
 import { readXattrs, readXattrsOf } from '../tree/attributes.js'
 import type { Budget } from '../tree/budget.js'
-import { at, type Entered, enterDirectory, entryNames, openFile } from '../tree/confined.js'
+import { at, type Entered, enterDirectory, entryNames, openRegularFile } from '../tree/confined.js'
 import { copyContent } from '../tree/content.js'
 import { createNotices, type Notices } from '../tree/notices.js'
 import type { Place } from './confinement.js'
@@ -32,10 +32,10 @@ import {
   type Meta,
   type WhiteoutStyle,
 } from './entry-attributes.js'
-import { createNamespace, type Dir, type Namespace } from './path-resolver.js'
+import { createPathResolver, type Dir, type PathResolver } from './path-resolver.js'
 import type { Payloads } from './replaced-payloads.js'
 import { createUnlisted } from './unlisted.js'
-import { createHiding, type Hiding } from './whiteouts.js'
+import { createWhiteouts, type Whiteouts } from './whiteouts.js'
 
 export interface UpperOptions {
   readonly place: Place
@@ -53,8 +53,8 @@ export interface UpperOptions {
 }
 
 export interface Upper {
-  readonly space: Namespace
-  readonly hiding: Hiding
+  readonly space: PathResolver
+  readonly whiteouts: Whiteouts
   readonly attributes: Attributes
   readonly directories: Directories
   readonly notices: Notices
@@ -63,7 +63,7 @@ export interface Upper {
   /** Bytes of regular files, and inodes, in this layer so far. */
   readonly counts: { size: number; inodes: number }
   /** Makes a non-directory at `name`, replacing what this layer has there; `make` may be called twice. */
-  making<T>(dir: Dir, name: string, make: (path: string) => T): T
+  create<T>(dir: Dir, name: string, make: (path: string) => T): T
   /** The directory `name`, new or already of this layer; `fresh` where it was made now. */
   makeDirectory(parent: Dir, name: string): { readonly dir: Dir; readonly fresh: boolean }
   /** Copies a non-directory that only the layers below have into this one, under its own name. */
@@ -85,7 +85,7 @@ export function createUpper(options: UpperOptions): Upper {
   const privileged = process.geteuid?.() === 0
   const notices = createNotices(leftOut)
   const attributes = createAttributes(style, umaskIsZero, notices)
-  const hiding = createHiding(place, style, budget)
+  const whiteouts = createWhiteouts(place, style, budget)
   const unlisted = createUnlisted(budget)
   const files = durable ? createDurableFiles() : NOT_DURABLE
   const directories = createDirectories({
@@ -99,7 +99,7 @@ export function createUpper(options: UpperOptions): Upper {
 
   const implied = (parent: Dir, name: string, below: Entered | undefined): void => {
     const path = join(parent.path, name)
-    const hides = hiding.uncover(parent, name)
+    const hides = whiteouts.uncover(parent, name)
     mkdir(place.path(parent.path, name), OWNER_ALL)
     counts.inodes++
     if (below === undefined) directories.settle(path, PRISTINE, true)
@@ -112,20 +112,20 @@ export function createUpper(options: UpperOptions): Upper {
     return true
   }
   const maker = { implied, yields }
-  const space = createNamespace(place, lower, hiding.whiteouts, hiding.opaques, maker, budget)
+  const space = createPathResolver(place, lower, whiteouts.whiteouts, whiteouts.opaques, maker, budget)
 
   const upper: Upper = {
     space,
-    hiding,
+    whiteouts,
     attributes,
     directories,
     notices,
     files,
     counts,
-    making(dir, name, make) {
+    create(dir, name, make) {
       unlisted.named(dir, name)
       space.changed(dir, name)
-      hiding.uncover(dir, name)
+      whiteouts.uncover(dir, name)
       try {
         return make(place.path(dir.path, name))
       } catch (error) {
@@ -136,7 +136,7 @@ export function createUpper(options: UpperOptions): Upper {
     },
     makeDirectory(parent, name) {
       unlisted.named(parent, name)
-      let hides = hiding.uncover(parent, name)
+      let hides = whiteouts.uncover(parent, name)
       const path = place.path(parent.path, name)
       const there = hides ? undefined : madeDirectory(path)
       if (there !== undefined) {
@@ -175,7 +175,7 @@ export function createUpper(options: UpperOptions): Upper {
     },
     whiteOut(dir, name) {
       const path = join(dir.path, name)
-      if (hiding.whiteouts.has(path)) return
+      if (whiteouts.whiteouts.has(path)) return
       const own = dir.inLayer ? lstatOrUndefined(place.path(dir.path, name)) : undefined
       if (own !== undefined && !unlisted.has(path)) {
         if (isDirectory(own.mode)) upper.makeOpaque(space.made(dir, name))
@@ -184,19 +184,19 @@ export function createUpper(options: UpperOptions): Upper {
       if (own !== undefined) upper.clear(dir, name)
       if (space.entryBelow(dir, name) === undefined) return
       bringUp(dir)
-      hiding.hide(dir, name)
+      whiteouts.hide(dir, name)
       space.changed(dir, name)
     },
     makeOpaque(dir) {
       if (space.below(dir) === undefined) return
       bringUp(dir)
-      hiding.makeOpaque(dir)
+      whiteouts.makeOpaque(dir)
       space.hideBelow(dir)
     },
     finish() {
-      for (const path of unlisted.below(hiding.opaques)) discard(parentOf(path), baseOf(path))
-      hiding.sweep(namesBelow)
-      directories.finish(hiding.opaques)
+      for (const path of unlisted.below(whiteouts.opaques)) discard(directoryOf(path), baseOf(path))
+      whiteouts.sweep(namesBelow)
+      directories.finish(whiteouts.opaques)
       files.finish()
       if (durable) {
         // The layer's last change, though to the same mode: once it is on disk, so is everything before it.
@@ -247,11 +247,11 @@ export function createUpper(options: UpperOptions): Upper {
       place.forget()
       rmdir(place.path(parent, name))
       directories.forget(path)
-      hiding.opaques.delete(path)
+      whiteouts.opaques.delete(path)
       counts.inodes--
       return
     }
-    if (hiding.whiteouts.delete(path)) {
+    if (whiteouts.whiteouts.delete(path)) {
       unlink(target)
       return
     }
@@ -263,7 +263,7 @@ export function createUpper(options: UpperOptions): Upper {
   }
 
   function copyFileUp(below: number, name: string, made: Made, stat: Stat): void {
-    const from = openFile(below, name)
+    const from = openRegularFile(below, name)
     try {
       const to = open(made.path, CREATE, privileged ? stat.mode & 0o777 : 0o600)
       try {

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
-import { baseOf, join, parentOf } from '../paths.js'
+import { baseOf, directoryOf, join } from '../paths.js'
 import { close, mknod, open, unlink } from '../sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../sys/stat.js'
 import { setxattr } from '../sys/xattr.js'
@@ -13,7 +13,7 @@ import type { Place } from './confinement.js'
 import type { WhiteoutStyle } from './entry-attributes.js'
 import type { Dir } from './path-resolver.js'
 
-export interface Hiding {
+export interface Whiteouts {
   /** Real paths whited out, and real paths of opaque directories. */
   readonly whiteouts: PathMap<true>
   readonly opaques: PathMap<true>
@@ -36,7 +36,7 @@ export interface Hiding {
 
 const WHITEOUT_MODE = constants.S_IFCHR
 
-export function createHiding(place: Place, style: WhiteoutStyle, budget: Budget): Hiding {
+export function createWhiteouts(place: Place, style: WhiteoutStyle, budget: Budget): Whiteouts {
   const whiteouts = createPathSet(budget)
   const opaques = createPathSet(budget)
   const prefix = style === 'list' ? '' : style.prefix
@@ -89,7 +89,7 @@ export function createHiding(place: Place, style: WhiteoutStyle, budget: Budget)
         if (over === undefined || !key.startsWith(over)) over = key
         else if (!opaques.delete(path)) {
           whiteouts.delete(path)
-          unmark(parentOf(path), baseOf(path))
+          unmark(directoryOf(path), baseOf(path))
         }
       }
       if (style !== 'list' && opaques.has('')) coverRoot(below())

@@ -8,7 +8,7 @@ export { UNSEEN } from '../bytes.js'
 export { didYouMean } from '../did-you-mean.js'
 export { messageOf } from '../errors.js'
 export { orAborted } from '../formats/abort.js'
-export { parentOf } from '../paths.js'
+export { directoryOf } from '../paths.js'
 export { failure } from '../sys/failure.js'
 export { giveFreedMemoryBack } from '../sys/malloc.js'
 

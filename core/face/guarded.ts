@@ -4,7 +4,7 @@ import type { Store } from '../api/store.js'
 import type { Gate } from '../db/gate.js'
 
 /**
- * The calls that change something, refused where the store is open for looking only. `check` and `repair` are not among
+ * The calls that change something, refused where the store is open read-only. `check` and `repair` are not among
  * them, since they also look: where they change something, the transaction asks the gate.
  */
 const CHANGING = {

@@ -19,7 +19,7 @@ import { parseDigest, parseLayerId } from '../ids.js'
 import { describeImage, describeLayer } from '../images/describe.js'
 import { createImages, topOf } from '../images/images.js'
 import { createResolver } from '../images/resolve.js'
-import type { Looking } from '../inspect/context.js'
+import type { InspectContext } from '../inspect/context.js'
 import type { Layers } from '../layers/layers.js'
 import { createMounts } from '../mount/mounts.js'
 import { withUses } from '../mount/used-driver.js'
@@ -43,13 +43,13 @@ import { guarded } from './guarded.js'
 /** `openStore` of core/store.ts, which has its description. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   try {
-    return withClearErrors(await withOpened(options, assemble), ['graphDriver', 'settings', 'snapshots'])
+    return withClearErrors(await withOpened(options, assembleStore), ['graphDriver', 'settings', 'snapshots'])
   } catch (error) {
     throw failure(error, `open ${options.root}`)
   }
 }
 
-async function assemble(
+async function assembleStore(
   options: StoreOptions,
   { db, gate, journal, records, isJournaled, scratch, held, driver: plain, reserve }: Opened,
 ): Promise<Store> {
@@ -71,13 +71,13 @@ async function assemble(
     await recoverNow()
     await ensureSentinel({ db, graph, home: `${rootBytes}/${driver.name}`, warn })
     held.push(keepSettling({ db }), keepBackups({ db, root, scratch, warn }))
-  } else warn(`open for looking only: ${gate.reason}`)
+  } else warn(`open read-only: ${gate.reason}`)
   const mounts = createMounts({ db, graph, driver, uses, root: rootBytes, scratch })
   held.push(() => uses.endLoans())
   const views = createViews({ driver, uses }, (layer) => mounts.placeOf(layer))
   const resolver = createResolver(db)
   const images = createImages(db, graph, (claim) => isScratchInUse(rootBytes, claim))
-  const looking: Looking = { db, driver, graph, views, resolver }
+  const inspecting: InspectContext = { db, driver, graph, views, resolver }
 
   let loaded: Promise<Layers> | undefined
   const layers = (): Promise<Layers> => {
@@ -165,19 +165,19 @@ async function assemble(
 
     async *list(target, listOptions) {
       const { list } = await import('../inspect/list.js')
-      yield* list(looking, target, listOptions)
+      yield* list(inspecting, target, listOptions)
     },
     async *read(target, path, readOptions) {
       const { readFile } = await import('../inspect/list.js')
-      yield* readFile(looking, target, path, readOptions)
+      yield* readFile(inspecting, target, path, readOptions)
     },
     async *diff(a, b, diffOptions) {
       const { diff } = await import('../inspect/diff.js')
-      yield* diff(looking, a, b, diffOptions)
+      yield* diff(inspecting, a, b, diffOptions)
     },
     async *diffTar(a, b, diffOptions) {
       const { diffTar } = await import('../inspect/diff.js')
-      yield* diffTar({ ...looking, layers, scratch, warn }, a, b, diffOptions)
+      yield* diffTar({ ...inspecting, layers, scratch, warn }, a, b, diffOptions)
     },
 
     async create({ id, parent, labels, options: layerOptions } = {}) {
@@ -248,7 +248,7 @@ async function assemble(
     async *check(checkOptions) {
       const { check } = await import('../check/check.js')
       yield* check(
-        { ...looking, gate, journal, records, mounts, uses, layers, root: rootBytes },
+        { ...inspecting, gate, journal, records, mounts, uses, layers, root: rootBytes },
         checkOptions,
       )
     },
@@ -257,7 +257,7 @@ async function assemble(
       const { drivers } = options
       const others = (other: string) => openStore({ root: other, drivers, warn })
       const place = { scratch: scratch.directory(), root, openStore: others }
-      yield* repair({ ...looking, ...place, layers }, repairOptions)
+      yield* repair({ ...inspecting, ...place, layers }, repairOptions)
     },
     close: () => closeAll(held, warn),
   }

@@ -2,7 +2,7 @@
 import type { StoreOptions } from '../api/options.js'
 import type { DriverVerdict } from '../api/store.js'
 import { VarveError } from '../errors.js'
-import { isRoot, probeDrivers } from '../root/probe.js'
+import { isDataRoot, probeDrivers } from '../root/probe.js'
 import { refuseForeignState } from '../root/select.js'
 import { failure } from '../sys/failure.js'
 
@@ -13,7 +13,7 @@ import { failure } from '../sys/failure.js'
 export async function driverVerdicts(options: StoreOptions): Promise<readonly DriverVerdict[]> {
   const { root, drivers, warn = () => {} } = options
   try {
-    if (isRoot(root)) return await askStore(options)
+    if (isDataRoot(root)) return await askStore(options)
     await refuseForeignState({ root, drivers, prior: undefined }, undefined)
   } catch (error) {
     if (!(error instanceof VarveError)) throw failure(error, `ask which drivers work in ${root}`)

@@ -4,7 +4,7 @@ import type { FileInfo } from '../api/store.js'
 import type { StoredFile } from '../db/files.js'
 import { errnoOf, messageOf, VarveError } from '../errors.js'
 import type { LayerId } from '../ids.js'
-import { parentOf } from '../paths.js'
+import { directoryOf } from '../paths.js'
 import { readlinkAt } from '../sys/files.js'
 import { fstat, isBlock, isChar, isDirectory, isFifo, isFile, isSymlink, type Stat } from '../sys/stat.js'
 import { readXattrs } from '../tree/attributes.js'
@@ -36,7 +36,7 @@ export function infoAt(root: number, path: string, layer: LayerId): FileInfo | u
   const rootStat = path === '' ? fstat(root) : undefined
   let directory: Entered
   try {
-    directory = enterDirectory({ fd: root }, path === '' ? '' : parentOf(path))
+    directory = enterDirectory({ fd: root }, path === '' ? '' : directoryOf(path))
   } catch (error) {
     // ENOENT, ENOTDIR, ELOOP: no directory above it, so nothing there.
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined

@@ -5,7 +5,7 @@
 
 import type { Database } from '../db/database.js'
 import type { Change } from '../driver.js'
-import { parentOf } from '../paths.js'
+import { directoryOf } from '../paths.js'
 import { sameXattrs } from '../tree/attributes.js'
 import type { Found, MergedIndex } from './merged-index.js'
 
@@ -105,7 +105,7 @@ function commonLength(a: readonly number[], b: readonly number[]): number {
 
 function isBelow(path: string, directories: ReadonlySet<string>): boolean {
   for (let at = path; at !== ''; ) {
-    at = parentOf(at)
+    at = directoryOf(at)
     if (directories.has(at)) return true
   }
   return false

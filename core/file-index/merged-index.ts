@@ -9,7 +9,7 @@ import type { Database } from '../db/database.js'
 import { IMPLIED_DIRECTORY } from '../db/file-row.js'
 import type { StoredFile } from '../db/files.js'
 import type { NodeId, NodeRow } from '../db/nodes.js'
-import { parentOf } from '../paths.js'
+import { directoryOf } from '../paths.js'
 
 export interface Found {
   readonly path: string
@@ -81,7 +81,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
   const depthFrom = (from: number, directory: string): number => {
     const known = from === 0 ? depths.get(directory) : undefined
     if (known !== undefined) return known
-    const outer = directory === '' ? nodes.length : depthFrom(from, parentOf(directory))
+    const outer = directory === '' ? nodes.length : depthFrom(from, directoryOf(directory))
     let depth = outer
     for (let layer = from; layer < outer; layer++) {
       const row = rowAt(layer, directory)
@@ -94,7 +94,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
   }
 
   const lookupFrom = (from: number, path: string): Found | undefined => {
-    const depth = path === '' ? nodes.length : depthFrom(from, parentOf(path))
+    const depth = path === '' ? nodes.length : depthFrom(from, directoryOf(path))
     return decide(path, from, depth, (layer) => rowAt(layer, path))
   }
 
@@ -150,7 +150,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
       }
       if (path === undefined) return
       const rows = heads.map((head) => (head?.path === path ? head : undefined))
-      const outer = path === '' ? nodes.length : depthFrom(0, parentOf(path))
+      const outer = path === '' ? nodes.length : depthFrom(0, directoryOf(path))
       const decision = decide(path, 0, Math.min(outer, streams.length), (layer) => rows[layer])
       if (decision?.row.type === 'directory') {
         const hider = rows.findIndex((row) => row !== undefined && !isTransparent(row))
@@ -183,7 +183,7 @@ export function createMergedIndex(db: Database, nodes: readonly NodeId[]): Merge
     lookup: (path) => lookupFrom(0, path),
     depthOf: (directory) => depthFrom(0, directory),
     *subtree(path) {
-      const depth = path === '' ? nodes.length : depthFrom(0, parentOf(path))
+      const depth = path === '' ? nodes.length : depthFrom(0, directoryOf(path))
       if (path === '' && !nodes.some((node) => db.files.get(node, ''))) yield found('', EMPTY_ROOT, 0)
       yield* merge(nodes.slice(0, depth).map((node) => db.files.list(node, { prefix: path })))
     },

@@ -4,7 +4,7 @@ import { chmod, lchown, utimens } from '../sys/files.js'
 import { isSymlink, lstat, type Stat } from '../sys/stat.js'
 import { removexattr, setxattr } from '../sys/xattr.js'
 import { readXattrs } from '../tree/attributes.js'
-import { isRoot, PERMISSIONS } from '../tree/own-access.js'
+import { PERMISSIONS, runsAsRoot } from '../tree/own-access.js'
 
 interface Both {
   readonly wanted: Stat
@@ -19,7 +19,7 @@ interface Both {
  */
 export function healAttributes(good: string, damaged: string, { wanted, actual, ignore }: Both): boolean {
   let changed = false
-  if (isRoot() && (wanted.uid !== actual.uid || wanted.gid !== actual.gid)) {
+  if (runsAsRoot() && (wanted.uid !== actual.uid || wanted.gid !== actual.gid)) {
     lchown(damaged, wanted.uid, wanted.gid)
     changed = true
   }
@@ -55,7 +55,7 @@ function healXattrs(good: string, damaged: string, ignore: readonly string[]): b
       changed = true
     } catch (error) {
       // Without root it can't be on the good entry by our doing either: the file system set it.
-      if (isRoot() || errnoOf(error) !== 'EPERM') throw error
+      if (runsAsRoot() || errnoOf(error) !== 'EPERM') throw error
     }
   }
   return changed

@@ -4,7 +4,7 @@ import { errnoOf } from '../errors.js'
 import { close, ftruncate, open, openAt, rename, unlink, write } from '../sys/files.js'
 import { readFully } from '../sys/read-fully.js'
 import type { Stat } from '../sys/stat.js'
-import { at, openFile } from '../tree/confined.js'
+import { at, openRegularFile } from '../tree/confined.js'
 import { copyContent } from '../tree/content.js'
 
 const CHUNK = 256 * 1024
@@ -29,11 +29,11 @@ export function healContent(
   name: string,
   { wanted, actual, block }: { readonly wanted: Stat; readonly actual: Stat; readonly block: number },
 ): HealedContent {
-  const source = openFile(from, name)
+  const source = openRegularFile(from, name)
   try {
     if (actual.size === 0 && wanted.size > 0) return fill(source, to, name, { size: wanted.size, block })
     try {
-      const target = openFile(to, name)
+      const target = openRegularFile(to, name)
       try {
         if (actual.size === wanted.size && firstDifference(source, target, wanted.size) === undefined) {
           return 'same'

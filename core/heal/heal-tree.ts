@@ -1,7 +1,7 @@
 /** The walk of heal.ts: two trees side by side, by directory descriptors, so that no symlink leads out of either. */
 import { constants } from 'node:fs'
 import { toShortText } from '../bytes.js'
-import { baseOf, join, parentOf } from '../paths.js'
+import { baseOf, directoryOf, join } from '../paths.js'
 import { closeEach } from '../sys/close-all.js'
 import { failure } from '../sys/failure.js'
 import { close, link, mkdir, mknod, open, readlinkAt, removeTree, symlink } from '../sys/files.js'
@@ -152,7 +152,7 @@ export function healTreeSync(job: HealJob, checkpoint: () => void): HealedTree {
 
   /** Runs `work` with the parent directory of `path` in the damaged tree. */
   function inParent<T>(path: string, work: (parent: number) => T): T {
-    const parent = enterDirectory(here, parentOf(path))
+    const parent = enterDirectory(here, directoryOf(path))
     try {
       return work(parent.fd)
     } finally {

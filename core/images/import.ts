@@ -6,7 +6,7 @@ import type { Database } from '../db/database.js'
 import type { NodeId } from '../db/nodes.js'
 import { isCode, messageOf, VarveError } from '../errors.js'
 import type { ImageSource, SourceImage, SourceLayer } from '../formats/read/image.js'
-import { openFile, openSource } from '../formats/read/source.js'
+import { openArchiveFile, openSource } from '../formats/read/source.js'
 import { spool } from '../formats/read/spool.js'
 import { step } from '../graph/fault-points.js'
 import { requireNode } from '../graph/rules.js'
@@ -70,7 +70,7 @@ export async function importBareLayer(
   options: LongOptions & LayerLimits & { readonly parent: NodeId | undefined; readonly diffId?: Digest },
 ): Promise<ImportedLayer> {
   const { signal, progress, diffId, parent, maxSize, maxEntries } = options
-  const spooled = await openFile(source, { scratch: scratch.directory(), signal, progress })
+  const spooled = await openArchiveFile(source, { scratch: scratch.directory(), signal, progress })
   try {
     return await persevere(db, async (used) => {
       const imported = await layers.import(spooled.blob, {

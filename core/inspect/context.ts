@@ -8,7 +8,7 @@ import { topOf } from '../images/images.js'
 import type { Referent, Resolver } from '../images/resolve.js'
 import type { Views } from '../mount/views.js'
 
-export interface Looking {
+export interface InspectContext {
   readonly db: Database
   readonly driver: Driver
   readonly graph: Graph
@@ -17,12 +17,12 @@ export interface Looking {
 }
 
 /** The top node of a target; undefined for an image without layers. */
-export function nodeOf({ db, resolver }: Looking, reference: string): NodeRow | undefined {
+export function nodeOf({ db, resolver }: InspectContext, reference: string): NodeRow | undefined {
   return topOf(db, resolver.target(reference))
 }
 
 /** The one layer of a target, or all of an image, the base first. */
-export function nodesOf({ db }: Pick<Looking, 'db'>, target: Referent): readonly NodeId[] {
+export function nodesOf({ db }: Pick<InspectContext, 'db'>, target: Referent): readonly NodeId[] {
   return target.kind === 'image' ? db.images.layers(target.image.key) : [target.node.id]
 }
 

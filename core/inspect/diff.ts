@@ -11,10 +11,10 @@ import { mkdir, rmdir } from '../sys/files.js'
 import { hasSparse } from '../tar/sparse-record.js'
 import { isKeptByDriver } from '../tar/split.js'
 import { entryNames } from '../tree/confined.js'
-import { type Looking, nodeOf } from './context.js'
-import { hasTar, indexedChanges, otherChanges, type Pair, paced, pairOf, tarOf } from './node-diff.js'
+import { type InspectContext, nodeOf } from './context.js'
+import { hasTar, indexedChanges, otherChanges, type Pair, paced, packedDiffOf, pairOf } from './node-diff.js'
 
-export interface DiffTarContext extends Looking {
+export interface DiffTarContext extends InspectContext {
   readonly layers: () => Promise<Layers>
   readonly scratch: Scratch
   readonly warn: (message: string) => void
@@ -22,7 +22,7 @@ export interface DiffTarContext extends Looking {
 
 /** Store.diff: sorted by path bytes. */
 export async function* diff(
-  context: Looking,
+  context: InspectContext,
   from: string | undefined,
   to: string,
   options: LongOptions = {},
@@ -51,12 +51,12 @@ export async function* diffTar(
   const isInFull = hasTar(db, pair) && !isKeptByDriver(record()) && !hasSparse(record())
   if (isInFull) return yield* (await context.layers()).export(pair.b.id, options)
   const notice = (text: string) => context.warn(`diff of ${to}: ${text}`)
-  yield* tarOf(context, pair, { ...signal, notice })
+  yield* packedDiffOf(context, pair, { ...signal, notice })
 }
 
 /** The two sides; undefined is the empty tree. `to` alone: a layer is compared with its parent, an image with nothing. */
 function sidesOf(
-  context: Looking,
+  context: InspectContext,
   from: string | undefined,
   to: string,
 ): { readonly a: NodeRow | undefined; readonly b: NodeRow | undefined } {
@@ -67,7 +67,10 @@ function sidesOf(
   return { a: isImage || b === undefined || b.parent === null ? undefined : db.nodes.get(b.parent), b }
 }
 
-async function* allDeleted(context: Looking, a: NodeRow | undefined): AsyncGenerator<DetailedChange, void> {
+async function* allDeleted(
+  context: InspectContext,
+  a: NodeRow | undefined,
+): AsyncGenerator<DetailedChange, void> {
   if (a === undefined) return
   const deleted = (path: string, before: FileInfo | undefined) =>
     ({ path, kind: 'delete', before, after: undefined }) as const
@@ -86,7 +89,7 @@ async function* allDeleted(context: Looking, a: NodeRow | undefined): AsyncGener
 }
 
 async function* changesOfPair(
-  context: Looking,
+  context: InspectContext,
   pair: Pair,
   options: LongOptions,
 ): AsyncGenerator<DetailedChange, void> {
@@ -122,7 +125,7 @@ async function* changesOfPair(
   }
 }
 
-function infoIn({ db }: Looking, found: Found | undefined): FileInfo | undefined {
+function infoIn({ db }: InspectContext, found: Found | undefined): FileInfo | undefined {
   const layer = found && db.nodes.get(found.node)?.layer
   return found && layer && infoOfRow(found.row, layer)
 }

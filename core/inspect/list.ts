@@ -9,12 +9,12 @@ import { infoAt, infoOfRow, markOf } from '../file-index/file-info.js'
 import type { Found, MergedIndex } from '../file-index/merged-index.js'
 import { indexOf } from '../file-index/merged-index.js'
 import type { LayerId } from '../ids.js'
-import { join, parentOf } from '../paths.js'
+import { directoryOf, join } from '../paths.js'
 import { close, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
 import { enterDirectory, entryNames, openInRoot } from '../tree/confined.js'
 import { walk } from '../tree/walk.js'
-import { type Looking, nodeOf, typedPath } from './context.js'
+import { type InspectContext, nodeOf, typedPath } from './context.js'
 
 export interface ListOptions extends LongOptions {
   readonly path?: string
@@ -32,7 +32,7 @@ const CHUNK = 256 * 1024
  * @throws VarveError NOT_FOUND
  */
 export async function* list(
-  context: Looking,
+  context: InspectContext,
   reference: string,
   options: ListOptions = {},
 ): AsyncGenerator<FileInfo, void> {
@@ -60,7 +60,7 @@ export async function* list(
 
 /** Store.read: symlinks are followed inside the view, by the kernel. @throws VarveError NOT_FOUND, INVALID_ARGUMENT */
 export async function* readFile(
-  context: Looking,
+  context: InspectContext,
   reference: string,
   path: string,
   options: LongOptions = {},
@@ -110,7 +110,7 @@ function openInside(root: number, reference: string, path: string): number {
 }
 
 function* listIndex(
-  { db }: Looking,
+  { db }: InspectContext,
   index: MergedIndex | undefined,
   path: string,
   options: ListOptions,
@@ -144,7 +144,7 @@ function* listIndex(
 
 /** Lists a layer without an index, such as a writable one: the merged view by its files, its own content by the driver. */
 async function* listView(
-  { driver, graph, views }: Looking,
+  { driver, graph, views }: InspectContext,
   node: NodeRow,
   path: string,
   options: ListOptions,
@@ -191,7 +191,7 @@ function* pathsBelow(root: number, path: string, recursive: boolean): Generator<
 
 function isBelow(path: string, directory: string, recursive: boolean): boolean {
   if (path === '') return false
-  if (!recursive) return parentOf(path) === directory
+  if (!recursive) return directoryOf(path) === directory
   return directory === '' || path.startsWith(`${directory}/`)
 }
 
@@ -207,14 +207,14 @@ function followParents(index: MergedIndex, path: string): string {
       if (found.row.target.startsWith('/')) real = ''
       parts = [...found.row.target.split('/').filter((part) => part !== '' && part !== '.'), ...rest]
     } else {
-      real = name === '..' ? parentOf(real) : join(real, name)
+      real = name === '..' ? directoryOf(real) : join(real, name)
       parts = rest
     }
   }
-  return parts.reduce((base, name) => (name === '..' ? parentOf(base) : join(base, name)), real)
+  return parts.reduce((base, name) => (name === '..' ? directoryOf(base) : join(base, name)), real)
 }
 
-function createLayerNames(db: Looking['db']): (node: number) => LayerId {
+function createLayerNames(db: InspectContext['db']): (node: number) => LayerId {
   const names = new Map<number, LayerId>()
   return (node) => {
     const known = names.get(node) ?? db.nodes.get(node)?.layer

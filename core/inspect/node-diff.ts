@@ -11,7 +11,7 @@ import { diffIndexes, type IndexChange } from '../file-index/index-diff.js'
 import { indexOf } from '../file-index/merged-index.js'
 import { type Views, withView } from '../mount/views.js'
 import { type PackOptions, packChanges, packDifference } from '../pack/pack-changes.js'
-import { baseOf, parentOf } from '../paths.js'
+import { baseOf, directoryOf } from '../paths.js'
 import { inodeOf, isFile } from '../sys/stat.js'
 import { compareInThread } from '../tree/compare.js'
 import { type Entered, enterDirectory, lstatAtOrUndefined } from '../tree/confined.js'
@@ -78,7 +78,7 @@ export async function* otherChanges(
 }
 
 /** The tar of these changes, packed anew, with OCI whiteouts. Chunks are reused: copy to keep. */
-export async function* tarOf(
+export async function* packedDiffOf(
   context: NodeDiffContext,
   pair: Pair,
   options: PackOptions = {},
@@ -145,7 +145,7 @@ function* whole<T>(db: Database, nodes: readonly NodeId[], changes: Iterable<T>)
   }
 }
 
-/** Has the layer a tar that it came with or was committed as, which makes it out of its parent? */
+/** Does the layer have a stored tar of exactly this change? */
 export function hasTar(db: Database, { b, isOwn }: Pair): boolean {
   return isOwn && db.layers.get(b.id) !== undefined
 }
@@ -159,7 +159,7 @@ function shownBy(db: Database, row: NodeRow): NodeRow {
 function fileAt(root: number, path: string): { readonly inode: string; readonly size: number } | undefined {
   let directory: Entered
   try {
-    directory = enterDirectory({ fd: root }, parentOf(path))
+    directory = enterDirectory({ fd: root }, directoryOf(path))
   } catch (error) {
     // ENOENT, ENOTDIR, ELOOP: the directory was removed or replaced meanwhile.
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return undefined

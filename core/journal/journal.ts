@@ -158,7 +158,7 @@ export function openJournal(folder: string): Journal {
         const decoded = lines.slice(1).map(decodeEntry)
         const entries = decoded.filter((entry) => entry !== undefined)
         // After the base a damaged line does no harm if a later one repeats it; otherwise it is a gap.
-        const base = linesWithin(lines, baseOf(lines[0]))
+        const base = linesWithin(lines, baseGeneration(lines[0]))
         const sorted = entries.sort(
           (a, b) => a.generation - b.generation || Number(b.isBase) - Number(a.isBase),
         )
@@ -175,7 +175,7 @@ export function openJournal(folder: string): Journal {
       try {
         const { size } = fstat(file)
         if (size < SMALL) return false
-        const base = baseOf(readBytes(file, 0, HEADER - 1).toString('latin1'))
+        const base = baseGeneration(readBytes(file, 0, HEADER - 1).toString('latin1'))
         return base === undefined || size - base > SMALL + TIMES * base
       } finally {
         close(file)
@@ -211,7 +211,7 @@ function hasNoGap(entries: readonly Entry[]): boolean {
 }
 
 /** Bytes of the base's lines, by the header; undefined if the header is damaged. */
-function baseOf(header: string | undefined): number | undefined {
+function baseGeneration(header: string | undefined): number | undefined {
   const digits = header?.startsWith(MAGIC) === true ? header.slice(MAGIC.length) : ''
   return /^\d{12}$/.test(digits) ? Number(digits) : undefined
 }

@@ -77,7 +77,7 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
    * The tar that the driver keeps, or the one that the split record and the layer's files make. `damaged` gets each wrong file;
    * a kept tar tells of none.
    */
-  async function* tarOf(
+  async function* storedTarOf(
     node: NodeId,
     row: LayerRow,
     options: LongOptions & { readonly damaged?: (path: string, reason: string) => void },
@@ -128,7 +128,7 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
       const hash = createHash('sha256')
       let held: Buffer | undefined
       let done = 0
-      for await (const piece of tarOf(node, row, options)) {
+      for await (const piece of storedTarOf(node, row, options)) {
         hash.update(piece)
         done += piece.length
         if (done > row.tarSize) break // a whole tar would have gone out, and more
@@ -157,7 +157,7 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
       }
       const hash = createHash('sha256')
       let done = 0
-      for await (const piece of tarOf(node, row, { ...options, damaged })) {
+      for await (const piece of storedTarOf(node, row, { ...options, damaged })) {
         hash.update(piece)
         done += piece.length
         options.progress?.({ step: `check ${row.diffId}`, done, total: row.tarSize, unit: 'bytes' })

@@ -5,7 +5,7 @@
 import { IMPLIED_DIRECTORY } from '../db/file-row.js'
 import type { FileRow } from '../db/files.js'
 import { VarveError } from '../errors.js'
-import { parentOf } from '../paths.js'
+import { directoryOf } from '../paths.js'
 import type { TarEntry } from '../tar/entry.js'
 import { classify, cleanPath } from '../tar/whiteout.js'
 
@@ -34,12 +34,12 @@ export function createIndexer(emit: (row: FileRow) => void): Indexer {
     }
     weight += path.length + 200
     seen.set(path, { real, below: [] })
-    seen.get(parentOf(path))?.below.push(path)
+    seen.get(directoryOf(path))?.below.push(path)
   }
   /** Rows for the directories above `path`. Those above a mark only (not `real`) exist only if a lower layer has them. */
   const ensureParents = (path: string, real: boolean) => {
     const missing: string[] = []
-    for (let at = parentOf(path); at !== '' && at !== lastReal; at = parentOf(at)) {
+    for (let at = directoryOf(path); at !== '' && at !== lastReal; at = directoryOf(at)) {
       const known = seen.get(at)
       if (known !== undefined && (known.real || !real)) break
       missing.push(at)

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { toText } from '../bytes.js'
 import { errnoOf, isCode, messageOf, VarveError } from '../errors.js'
-import { join, parentOf } from '../paths.js'
+import { directoryOf, join } from '../paths.js'
 import { close, open, read } from '../sys/files.js'
 import { fstat, isFile } from '../sys/stat.js'
 import type { SparseSegment } from '../tar/entry.js'
@@ -73,7 +73,7 @@ serve<ReassembleTask, void, Damage>((task, { checkpoint, post }) => {
    * the same tar, so of several possible places the one with the right content is taken.
    */
   function placeOf(item: StoredItem, path: string): string {
-    for (let named = aliases.size > 0 ? parentOf(path) : ''; named !== ''; named = parentOf(named)) {
+    for (let named = aliases.size > 0 ? directoryOf(path) : ''; named !== ''; named = directoryOf(named)) {
       const real = aliases.get(named)
       if (real === undefined) continue
       const place = join(real, path.slice(named.length + 1))

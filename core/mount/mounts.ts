@@ -44,7 +44,7 @@ export interface Mounts extends Freeze, Quiet {
    */
   unmount(row: NodeRow, target?: string): Promise<void>
   /**
-   * For the removal of a node with its mounts: in the transaction that decides on it, nobody counts them any more.
+   * For the removal of a node with its mounts: sets their counts to 0, in the transaction that decides on it.
    * @throws VarveError FAILED_PRECONDITION where one is in another mount namespace
    */
   forget(row: NodeRow): void

@@ -1,4 +1,4 @@
-/** Unmounts what nobody counts: bind mounts first, the store's own place last. The caller holds the layer's lock. */
+/** Unmounts what has a count of 0: bind mounts first, the store's own mount last. The caller holds the layer's lock. */
 import type { MountRow } from '../db/mounts.js'
 import type { NodeRow } from '../db/nodes.js'
 import { errnoOf } from '../errors.js'

@@ -33,7 +33,7 @@ export interface Uses extends Readers {
   during<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
   /**
    * The same, but where `work` succeeds the use goes on, until {@link endLoans} or the removal of the layer by this process:
-   * for mounts that a caller performs, who is no engine and does not say when he is done.
+   * for a caller other than an engine, who performs the mounts himself and never says when he is done.
    */
   lend<T>(layer: LayerId, work: () => Promise<T>): Promise<T>
   endLoans(): Promise<void>
@@ -78,7 +78,7 @@ export function createUses(context: UsesContext): Uses {
     })
     const below = new Set(lowest.flatMap(chainOf))
     for (const layer of layers) below.delete(layer)
-    return [...below].map(nameOf)
+    return [...below].map(lockName)
   }
 
   const isHeld = (layer: LayerId): boolean => {
@@ -102,7 +102,7 @@ export function createUses(context: UsesContext): Uses {
   /** Does `work` where nobody uses the layer, while nobody can begin to. */
   const ifUnused = async (layer: LayerId, work: () => Promise<void> | void): Promise<void> => {
     if (isHeld(layer)) return
-    const alone = tryLockAlone([nameOf(layer)], locksBelow([layer]))
+    const alone = tryLockAlone([lockName(layer)], locksBelow([layer]))
     try {
       // Asked again: a mount's row is written under the shared lock.
       if (alone !== undefined && !isHeld(layer)) await work()
@@ -128,7 +128,7 @@ export function createUses(context: UsesContext): Uses {
 
   const isRead = (layer: LayerId): boolean => {
     if (loans.has(layer)) return true
-    const lock = tryLockAllIn(file, [nameOf(layer)])
+    const lock = tryLockAllIn(file, [lockName(layer)])
     lock?.release()
     return lock === undefined
   }
@@ -149,7 +149,7 @@ export function createUses(context: UsesContext): Uses {
     }
   }
 
-  const locksOf = (layer: LayerId): readonly string[] => chainOf(layer).map(nameOf)
+  const locksOf = (layer: LayerId): readonly string[] => chainOf(layer).map(lockName)
 
   const begin = async (layer: LayerId): Promise<OwnUse> => {
     const signal = AbortSignal.timeout(PATIENCE)
@@ -176,7 +176,7 @@ export function createUses(context: UsesContext): Uses {
     }
     let alone: Lock | undefined
     try {
-      alone = tryLockAlone(layers.map(nameOf), locksBelow(layers))
+      alone = tryLockAlone(layers.map(lockName), locksBelow(layers))
     } finally {
       if (alone === undefined) lendAgain()
     }
@@ -270,7 +270,7 @@ function shareSoon(file: string, names: readonly string[]): Lock | undefined {
   }
 }
 
-function nameOf(layer: LayerId): string {
+function lockName(layer: LayerId): string {
   return `use ${layer}`
 }
 

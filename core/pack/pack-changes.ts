@@ -43,7 +43,7 @@ export function packChanges(
   changes: Iterable<Change>,
   options: PackOptions = {},
 ): AsyncGenerator<Uint8Array, void> {
-  // Only this goes to the thread, not what a change was told with.
+  // Only these fields go to the thread.
   const plain = Array.from(changes, ({ path, kind }) => ({ path, kind }))
   return stream(view, plain, options)
 }

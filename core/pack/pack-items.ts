@@ -2,7 +2,7 @@
 import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { VarveError } from '../errors.js'
-import { baseOf, parentOf } from '../paths.js'
+import { baseOf, directoryOf } from '../paths.js'
 import { inodeOf, isDirectory, isSocket, lstatAt } from '../sys/stat.js'
 import { whiteoutPath } from '../tar/whiteout.js'
 import { type Entered, enterDirectory, type Tree } from '../tree/confined.js'
@@ -22,7 +22,7 @@ export interface Directories {
 }
 
 /** Keeps the directory opened last: neighbouring paths follow each other. */
-export function createDirectories(tree: Tree): Directories {
+export function openLastDirectory(tree: Tree): Directories {
   let last: { readonly path: string; readonly directory: Entered } | undefined
   const closeLast = () => {
     last?.directory.close()
@@ -55,7 +55,7 @@ export function itemsOf(
   const add = ({ path, kind }: Change): void => {
     if (items.has(path)) return
     const stat = lstatAt(
-      directories.open(path === '' ? '' : parentOf(path)),
+      directories.open(path === '' ? '' : directoryOf(path)),
       path === '' ? '.' : baseOf(path),
     )
     if (kind === 'modify' && isSocket(stat.mode)) {
@@ -70,7 +70,7 @@ export function itemsOf(
   }
   const addAbove = (path: string): void => {
     for (let above = path; above !== ''; ) {
-      above = parentOf(above)
+      above = directoryOf(above)
       if (items.has(above)) return
       if (baseOf(above).startsWith('.wh.')) throw reserved(above)
       items.set(above, { path: above, deleted: false })

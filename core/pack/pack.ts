@@ -2,16 +2,16 @@
 import { toShortText } from '../bytes.js'
 import type { Change } from '../driver.js'
 import { errnoOf, VarveError } from '../errors.js'
-import { baseOf, parentOf } from '../paths.js'
+import { baseOf, directoryOf } from '../paths.js'
 import { closeEach } from '../sys/close-all.js'
 import { failure } from '../sys/failure.js'
 import { close, read, readlinkAt } from '../sys/files.js'
 import { fstat, inodeOf, isDirectory, isFile, isSocket, isSymlink, lstatAt, type Stat } from '../sys/stat.js'
 import { createTarPacker } from '../tar/pack.js'
 import { readXattrs } from '../tree/attributes.js'
-import { at, openFile, openTree } from '../tree/confined.js'
+import { at, openRegularFile, openTree } from '../tree/confined.js'
 import { createNotices } from '../tree/notices.js'
-import { createDirectories, itemsOf } from './pack-items.js'
+import { itemsOf, openLastDirectory } from './pack-items.js'
 import { baseEntry, fixedTime, typeOf, whiteout } from './tar-entry.js'
 
 export interface Packed {
@@ -33,7 +33,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   const { emit, checkpoint = () => {} } = options
   const packer = createTarPacker(emit)
   const tree = openTree(view)
-  const directories = createDirectories(tree)
+  const directories = openLastDirectory(tree)
   const notices = createNotices()
   const names = new Map<string, string>()
   const buffer = Buffer.allocUnsafeSlow(CHUNK)
@@ -73,7 +73,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
 
   /** False where no tar can hold it. */
   function packEntry(path: string): boolean {
-    const dirFd = directories.open(path === '' ? '' : parentOf(path))
+    const dirFd = directories.open(path === '' ? '' : directoryOf(path))
     const name = path === '' ? '.' : baseOf(path)
     const stat = path === '' ? fstat(tree.fd) : lstatAt(dirFd, name)
     if (isSocket(stat.mode)) {
@@ -104,7 +104,7 @@ export function pack(view: string | number, changes: Iterable<Change>, options: 
   }
 
   function packFile(dirFd: number, name: string, path: string, before: Stat): void {
-    const fd = openFile(dirFd, name)
+    const fd = openRegularFile(dirFd, name)
     try {
       const stat = fstat(fd)
       if (stat.ino !== before.ino || !isFile(stat.mode)) throw changing(path)

@@ -45,7 +45,7 @@ export function catchUp(db: Database, journal: Journal): void {
 /** Restarts the journal with all rows of the database as its base. */
 export function restart(db: Database, journal: Journal): void {
   // A transaction, so that nobody changes a row meanwhile.
-  db.draft(() => journal.begin(baseOf(db)))
+  db.draft(() => journal.begin(baseEntries(db)))
 }
 
 /** How many transactions the database has counted. */
@@ -61,7 +61,7 @@ export function newLineage(): string {
 /** Rows in a line: damage to one line must not take all of them. */
 const ROWS = 100
 
-function* baseOf(db: Database): Generator<NewEntry, void> {
+function* baseEntries(db: Database): Generator<NewEntry, void> {
   const common = { generation: generationOf(db), covers: 1, uuid: db.meta.get('uuid') ?? '', isBase: true }
   let changes: string[] = []
   for (const [table, rows] of readRows(db.sql)) {

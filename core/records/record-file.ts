@@ -101,7 +101,7 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
   }
 }
 
-/** Has the file the magic line, and at `end` the sum of what is before it? */
+/** Does the file begin with the magic line, and end with the digest of everything before `end`? */
 function isWhole(fd: number, end: number): boolean {
   if (end < MAGIC.length || readBytes(fd, 0, MAGIC.length).toString('latin1') !== MAGIC) return false
   const hash = createHash('sha256')

@@ -27,7 +27,7 @@ import { moduleNamed, type Selected, selectDriver } from './select.js'
 
 interface Parts {
   readonly db: Database
-  /** Shut where the store is open for looking only. */
+  /** Shut where the store is open read-only. */
   readonly gate: Gate
   readonly journal: Journal
   readonly records: Records

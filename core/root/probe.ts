@@ -18,7 +18,7 @@ export interface ProbeOptions {
 }
 
 /** Whether a store was ever opened there; then it is the one to ask (`Store.drivers`). */
-export function isRoot(root: string): boolean {
+export function isDataRoot(root: string): boolean {
   return lstatOrUndefined(fromText(`${root}/varve.db`)) !== undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * A data root on a read-only file system (a medium, a snapshot, one that the kernel made so after an error) is open for
- * looking only. SQLite needs writable files for its log and its shared memory, even to read what a crash left in the log.
+ * A data root on a read-only file system (a medium, a snapshot, one that the kernel made so after an error) is open
+ * read-only. SQLite needs writable files for its log and its shared memory, even to read what a crash left in the log.
  * So the database is copied with its log to a directory of this process's own, and read there.
  */
 import { randomBytes } from 'node:crypto'

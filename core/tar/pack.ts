@@ -54,7 +54,7 @@ export function createTarPacker(sink: (bytes: Uint8Array) => void): TarPacker {
       const records = recordsOf(entry, size, name)
       if (records.length > 0) {
         const body = writePax(records)
-        writeExtendedHeader(block, baseOf(entry.path), body.length)
+        writeExtendedHeader(block, baseName(entry.path), body.length)
         sink(block.bytes)
         sink(body)
         pad(body.length)
@@ -230,11 +230,11 @@ function fallbackName(path: string): string {
 }
 
 function sparseName(path: string): UstarName {
-  return { name: `GNUSparseFile.0/${baseOf(path)}`.slice(0, 99), prefix: '' }
+  return { name: `GNUSparseFile.0/${baseName(path)}`.slice(0, 99), prefix: '' }
 }
 
 /** The last component, in ASCII; '' for the root. */
-function baseOf(path: string): string {
+function baseName(path: string): string {
   let end = path.length
   while (end > 0 && path.charCodeAt(end - 1) === 0x2f) end--
   return ascii(path.slice(path.lastIndexOf('/', end - 1) + 1, end))

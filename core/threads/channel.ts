@@ -88,7 +88,7 @@ export function createChannel(options: ChannelOptions = {}): {
   return { sink: { memory, use }, channel: { memory, use } }
 }
 
-/** Gives back a channel's memory when its producer and consumers are done, well or not, and use their views no more. */
+/** Gives back a channel's memory when its producer and its consumer are done, well or not, and use their views no more. */
 export function recycle({ memory, use }: ByteSink): void {
   const control = new Int32Array(memory, 0, LENGTHS)
   const state = Atomics.load(control, STATE)

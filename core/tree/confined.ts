@@ -6,7 +6,7 @@
 
 import { constants } from 'node:fs'
 import { errnoOf } from '../errors.js'
-import { baseOf, parentOf } from '../paths.js'
+import { baseOf, directoryOf } from '../paths.js'
 import { listDirectory } from '../sys/directory.js'
 import {
   close,
@@ -22,11 +22,11 @@ import { fstat, lstatAt, type Stat } from '../sys/stat.js'
 import {
   type Granted,
   grant,
-  isRoot,
   keepsOut,
   PERMISSIONS,
   READ_DIRECTORY,
   READ_FILE,
+  runsAsRoot,
   withAccess,
 } from './own-access.js'
 
@@ -94,7 +94,7 @@ export function enterDirectory(tree: Pick<Tree, 'fd'>, path: string): Entered {
     return enterByStep(tree, path)
   }
   try {
-    return entered(fd, isRoot() ? undefined : grant(fd, READ_DIRECTORY))
+    return entered(fd, runsAsRoot() ? undefined : grant(fd, READ_DIRECTORY))
   } catch (error) {
     close(fd)
     throw error
@@ -102,7 +102,7 @@ export function enterDirectory(tree: Pick<Tree, 'fd'>, path: string): Entered {
 }
 
 /** A regular file of an open directory, for reading; never a symlink, and a fifo that took its place does not block. */
-export function openFile(dirFd: number, name: string): number {
+export function openRegularFile(dirFd: number, name: string): number {
   return withAccess(at(dirFd, name), READ_FILE, () => openAt(dirFd, name, READ | constants.O_NOFOLLOW))
 }
 
@@ -168,9 +168,9 @@ function openOwn(root: number, path: string, flags: number): number {
     entry = openat2(root, path, { flags: (flags & constants.O_NOFOLLOW) | O_PATH, resolve: RESOLVE_INSIDE })
   } catch (error) {
     if (!keepsOut(error)) throw error
-    const directory = enterDirectory({ fd: root }, parentOf(path))
+    const directory = enterDirectory({ fd: root }, directoryOf(path))
     try {
-      return openFile(directory.fd, baseOf(path))
+      return openRegularFile(directory.fd, baseOf(path))
     } finally {
       directory.close()
     }

@@ -3,7 +3,7 @@ import { errnoOf } from '../errors.js'
 import { close, ficlone, ftruncate, read, seekData, seekHole } from '../sys/files.js'
 import { readFully } from '../sys/read-fully.js'
 import type { Stat } from '../sys/stat.js'
-import { openFile } from './confined.js'
+import { openRegularFile } from './confined.js'
 import { writeAround } from './holes.js'
 
 const CHUNK = 256 * 1024
@@ -12,9 +12,9 @@ const right = Buffer.allocUnsafeSlow(CHUNK)
 
 /** Have two files of equal size the same bytes? `a` and `b` are the stats of `name` in the open directories. */
 export function sameContent(dirA: number, dirB: number, name: string, a: Stat, b: Stat): boolean {
-  const fdA = openFile(dirA, name)
+  const fdA = openRegularFile(dirA, name)
   try {
-    const fdB = openFile(dirB, name)
+    const fdB = openRegularFile(dirB, name)
     try {
       return sameBytes(fdA, fdB, a, b)
     } finally {

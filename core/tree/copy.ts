@@ -22,11 +22,11 @@ import { fstat, isDirectory, isFile, isSymlink, type Stat } from '../sys/stat.js
 import { setxattr } from '../sys/xattr.js'
 import { runInWorker } from '../threads/worker.js'
 import { DEFAULT_ACL, readXattrs } from './attributes.js'
-import { at, eachIn, enterDirectory, openFile, openTree } from './confined.js'
+import { at, eachIn, enterDirectory, openRegularFile, openTree } from './confined.js'
 import { copyContent } from './content.js'
 import { createDirectoryTimes } from './directory-times.js'
 import { blockSizeOf } from './holes.js'
-import { isRoot, PERMISSIONS } from './own-access.js'
+import { PERMISSIONS, runsAsRoot } from './own-access.js'
 
 export interface Copied {
   /** Entries made, without the root. */
@@ -133,7 +133,7 @@ export function copyTreeSync(from: string, to: string, checkpoint: () => void = 
 
   /** Without root, a directory whose mode keeps its owner out gets that mode only when everything in it is made. */
   function keepOpen(path: string, mode: number): void {
-    if (isRoot() || (mode & OWNER_ALL) === OWNER_ALL) return
+    if (runsAsRoot() || (mode & OWNER_ALL) === OWNER_ALL) return
     chmod(path, (mode & PERMISSIONS) | OWNER_ALL)
     closed.push([path, mode & PERMISSIONS])
   }
@@ -171,7 +171,7 @@ function mtimeOf(stat: Stat): { readonly sec: number; readonly nsec: number } {
 }
 
 function copyFile({ dirFd, name, stat }: Source, target: string, block: number): void {
-  const from = openFile(dirFd, name)
+  const from = openRegularFile(dirFd, name)
   try {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
     const to = open(target, flags, 0o600)
@@ -194,6 +194,6 @@ function ownerOf(chown: () => void): void {
     chown()
   } catch (error) {
     // Without root a file belongs to whoever makes it.
-    if (errnoOf(error) !== 'EPERM' || isRoot()) throw error
+    if (errnoOf(error) !== 'EPERM' || runsAsRoot()) throw error
   }
 }

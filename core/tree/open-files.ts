@@ -4,7 +4,7 @@ import { join } from '../paths.js'
 import { close } from '../sys/files.js'
 import { isOpenForWriting } from '../sys/lease.js'
 import { fstat, inodeOf, isDirectory, isFile } from '../sys/stat.js'
-import { eachIn, enterDirectory, openFile, openTree } from './confined.js'
+import { eachIn, enterDirectory, openRegularFile, openTree } from './confined.js'
 
 export interface InUse {
   /** Paths of files that are open for writing; the first few. */
@@ -47,7 +47,7 @@ export function inUse(root: string): InUse {
 function isWritten(directory: number, name: string): boolean {
   let fd: number
   try {
-    fd = openFile(directory, name)
+    fd = openRegularFile(directory, name)
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false // gone meanwhile
     throw error

@@ -55,7 +55,7 @@ export interface Granted {
  * Undefined where nothing was done.
  */
 export function grant(fd: number, bits: number): Granted | undefined {
-  if (isRoot()) return undefined
+  if (runsAsRoot()) return undefined
   const { mode, uid } = fstat(fd)
   if (uid !== process.geteuid?.() || isSymlink(mode) || (mode & bits) === bits) return undefined
   const path = `/proc/self/fd/${fd}`
@@ -66,9 +66,9 @@ export function grant(fd: number, bits: number): Granted | undefined {
 
 /** Did it fail because of a mode that the caller may be able to change? */
 export function keepsOut(error: unknown): boolean {
-  return errnoOf(error) === 'EACCES' && !isRoot()
+  return errnoOf(error) === 'EACCES' && !runsAsRoot()
 }
 
-export function isRoot(): boolean {
+export function runsAsRoot(): boolean {
   return process.geteuid?.() === 0
 }

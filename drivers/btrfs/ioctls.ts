@@ -73,7 +73,7 @@ export function destroySubvolume(path: string): void {
 }
 
 /** Durable when this returns. The subvolume's data must be on disk before (`syncfs`). */
-export function setReadonly(path: string, readonly: boolean): void {
+export function setSubvolumeReadonly(path: string, readonly: boolean): void {
   const bytes = Buffer.alloc(8)
   withDirectory(path, (fd) => {
     ioctl('subvol_getflags', fd, IOC_SUBVOL_GETFLAGS, bytes, path)

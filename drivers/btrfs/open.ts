@@ -24,7 +24,7 @@ import {
   limitSubvolume,
   qgroupLimit,
   qgroupNumbers,
-  setReadonly,
+  setSubvolumeReadonly,
   subvolumeInfo,
 } from './ioctls.js'
 import { packQuickly } from './quick.js'
@@ -162,7 +162,7 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
         // In this order: killed in between, it has its limit or its size is still known, and the next call does the rest.
         if (size !== undefined) limit(path, size, warn)
         if (seals.has(id)) seals.forget(id)
-        setReadonly(path, false)
+        setSubvolumeReadonly(path, false)
       }),
 
     heal: (id, good, { signal }) =>
@@ -173,7 +173,7 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
           return { changed: undefined }
         }
         // Until it is sealed again, the seal on record says that it isn't what it was.
-        setReadonly(path, false)
+        setSubvolumeReadonly(path, false)
         const { changed } = await healTree(path, need(good), signal === undefined ? {} : { signal })
         return { changed }
       }),
@@ -216,11 +216,11 @@ function createDriver(context: DriverContext, folder: string, minimum: number): 
 /** A subvolume that has used up its limit can't even be marked: it grows no more, so the limit goes first. */
 function sealFull(path: string): void {
   try {
-    setReadonly(path, true)
+    setSubvolumeReadonly(path, true)
   } catch (error) {
     if (errnoOf(error) !== 'EDQUOT') throw error
     limitSubvolume(path, undefined)
-    setReadonly(path, true)
+    setSubvolumeReadonly(path, true)
   }
 }
 

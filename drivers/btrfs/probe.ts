@@ -4,7 +4,7 @@ import type { Host, Probe } from '../../core/driver.js'
 import { errnoOf, messageOf } from '../../core/errors.js'
 import { fsName, statfs } from '../../core/sys/statfs.js'
 import { withTemporary } from '../temporary.js'
-import { createSnapshot, createSubvolume, hasQuota, setReadonly } from './ioctls.js'
+import { createSnapshot, createSubvolume, hasQuota, setSubvolumeReadonly } from './ioctls.js'
 import { removeAny } from './subvolumes.js'
 
 export async function probe(host: Host): Promise<Probe> {
@@ -26,7 +26,7 @@ export async function probe(host: Host): Promise<Probe> {
   function testSubvolumes(directory: string): Probe {
     const snapshot = `${directory}/snapshot`
     createSnapshot(directory, snapshot, false)
-    setReadonly(snapshot, true)
+    setSubvolumeReadonly(snapshot, true)
     removeAny(snapshot)
     const quota = hasQuota(directory) ? 'on' : 'off'
     return { verdict: 'supported', reason: '', facts: [...facts, ['Quota', quota]] }

@@ -8,7 +8,7 @@
  */
 import type { Change } from '../../core/driver.js'
 import { errnoOf } from '../../core/errors.js'
-import { join, parentOf } from '../../core/paths.js'
+import { directoryOf, join } from '../../core/paths.js'
 import { close, readdir, readlinkAt } from '../../core/sys/files.js'
 import { isDirectory, isFile, isSymlink, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { readXattrs, sameXattrs } from '../../core/tree/attributes.js'
@@ -61,8 +61,8 @@ export function confirm(
   const pending = new Map<string, Map<string, Candidate>>()
 
   const ask = (candidate: Candidate): void => {
-    const directory = parentOf(candidate.path)
-    const name = nameOf(candidate.path)
+    const directory = directoryOf(candidate.path)
+    const name = baseName(candidate.path)
     const known = found.get(directory)?.get(name) ?? pending.get(directory)?.get(name)
     const rebound = candidate.rebound || known?.rebound === true
     const content = candidate.content || known?.content === true
@@ -222,6 +222,6 @@ function byKey(a: { readonly key: string }, b: { readonly key: string }): number
   return a.key < b.key ? -1 : 1
 }
 
-function nameOf(path: string): string {
+function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }

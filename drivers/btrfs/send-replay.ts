@@ -7,7 +7,7 @@
  * tree that was spoken of: each name there, where it was in the old tree, and whether its file was touched.
  */
 import { VarveError } from '../../core/errors.js'
-import { join, parentOf } from '../../core/paths.js'
+import { directoryOf, join } from '../../core/paths.js'
 import { type SendCommand, textOf } from './send-stream.js'
 
 /** A name that may be a change: of the old tree, of the new one, or of both. */
@@ -60,7 +60,7 @@ export function createReplay(): Replay {
     return node
   }
   const bind = (path: string, node: Node | undefined, mayBeOld: boolean): void => {
-    const { names } = find(parentOf(path))
+    const { names } = find(directoryOf(path))
     const name = path.slice(path.lastIndexOf('/') + 1)
     const old = names.get(name)?.old ?? mayBeOld
     // A name that came and went within the stream is no name of either tree.

@@ -1,6 +1,6 @@
 /** Subvolumes as layers and as temporaries: made, found and taken apart. */
 import { errnoOf } from '../../core/errors.js'
-import { parentOf } from '../../core/paths.js'
+import { directoryOf } from '../../core/paths.js'
 import { close, readdir, removeTree } from '../../core/sys/files.js'
 import { isDirectory, lstatOrUndefined } from '../../core/sys/stat.js'
 import { statfs } from '../../core/sys/statfs.js'
@@ -15,7 +15,7 @@ import {
   hasQuota,
   removeQgroup,
   SUBVOLUME_INODE,
-  setReadonly,
+  setSubvolumeReadonly,
   subvolumeInfo,
 } from './ioctls.js'
 
@@ -56,17 +56,17 @@ export function removeAny(path: string): void {
 }
 
 function removeSubvolume(path: string): void {
-  const counted = hasQuota(parentOf(path)) ? subvolumeInfo(path).id : undefined
+  const counted = hasQuota(directoryOf(path)) ? subvolumeInfo(path).id : undefined
   if (isNearlyFull(path)) empty(path)
   try {
     destroySubvolume(path)
   } catch (error) {
     if (errnoOf(error) !== 'ENOTEMPTY') throw error
-    setReadonly(path, false) // nothing can be taken out of a read-only one
+    setSubvolumeReadonly(path, false) // nothing can be taken out of a read-only one
     removeInside(path, nestedIn(path))
     destroySubvolume(path)
   }
-  if (counted !== undefined) forget(parentOf(path), counted)
+  if (counted !== undefined) forget(directoryOf(path), counted)
 }
 
 /**
@@ -96,7 +96,7 @@ function removeInside(path: string, nested: readonly string[]): void {
   const tree = openTree(path)
   try {
     for (const inner of nested) {
-      const fd = openDirectory(tree, parentOf(inner))
+      const fd = openDirectory(tree, directoryOf(inner))
       try {
         removeSubvolume(at(fd, inner.slice(inner.lastIndexOf('/') + 1)))
       } finally {

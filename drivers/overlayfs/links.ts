@@ -3,7 +3,7 @@
  * where it is linked with other names than before, among those that are there before and after.
  */
 import { errnoOf } from '../../core/errors.js'
-import { parentOf } from '../../core/paths.js'
+import { directoryOf } from '../../core/paths.js'
 import { close } from '../../core/sys/files.js'
 import { isDirectory, lstatAt, type Stat } from '../../core/sys/stat.js'
 import { openDirectory, type Tree } from '../../core/tree/confined.js'
@@ -76,7 +76,7 @@ function partedFrom(
 
 function isThere(tree: Tree, path: string): boolean {
   try {
-    const fd = openDirectory(tree, parentOf(path))
+    const fd = openDirectory(tree, directoryOf(path))
     try {
       lstatAt(fd, path.slice(path.lastIndexOf('/') + 1))
       return true

@@ -33,7 +33,7 @@ export function isWhiteout(path: string, stat: Stat, parent: DirectoryMarks, pre
   return listxattr(path).includes(`${prefix}whiteout`)
 }
 
-/** Has the upper file at `path` its content in a lower layer, under the same name? */
+/** Is the content of the upper file at `path` in a lower layer, under the same name? */
 export function isMetadataOnly(path: string, prefix: string): boolean {
   try {
     const names = listxattr(path)

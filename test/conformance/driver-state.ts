@@ -13,6 +13,11 @@ export function createDriverState(): DriverState {
       state.set(`${prefix}${free}`, value)
       return free
     },
+    claimKey(key, value) {
+      if (state.has(key)) return false
+      state.set(key, value)
+      return true
+    },
     entries: (prefix) => [...state].filter(([key]) => key.startsWith(prefix)),
   }
 }

@@ -56,7 +56,7 @@ export async function openSource(source: string, options: SourceOptions): Promis
  * @throws VarveError NOT_FOUND, INVALID_ARGUMENT (a directory, a device, an empty file, no tar), CORRUPT (damaged
  * compression), UNIMPLEMENTED (a compression that varve does not read), CANCELLED
  */
-export async function openFile(source: string, options: SourceOptions): Promise<Spooled> {
+export async function openArchiveFile(source: string, options: SourceOptions): Promise<Spooled> {
   const file = await openSpooled(source, options)
   try {
     await requireTar(file.blob, options)

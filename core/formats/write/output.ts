@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { fromText } from '../../bytes.js'
 import { errnoOf, VarveError } from '../../errors.js'
-import { parentOf } from '../../paths.js'
+import { directoryOf } from '../../paths.js'
 import { failure } from '../../sys/failure.js'
 import { close, fsync, mkdir, open, readdir, removeTree, rename, writeAll } from '../../sys/files.js'
 import { standardOutput } from '../../sys/standard.js'
@@ -16,7 +16,7 @@ import type { Output } from './writer-output.js'
 type Write = (output: Output) => Promise<void>
 
 /** A tar in `file`. */
-export function toFile(file: string, write: Write): Promise<void> {
+export function writeToFile(file: string, write: Write): Promise<void> {
   return writeWholeFile(file, (emit) => createTarOutput(emit, write))
 }
 
@@ -73,7 +73,7 @@ export async function toFolder(folder: string, write: Write): Promise<void> {
     if (errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'EEXIST') throw occupied(folder)
     throw error
   }
-  syncDirectory(parentOf(path) || (path.startsWith('/') ? '/' : '.'))
+  syncDirectory(directoryOf(path) || (path.startsWith('/') ? '/' : '.'))
 }
 
 async function writeFile(

@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { dirname } from 'node:path'
 import { fromText } from '../../bytes.js'
 import { errnoOf, VarveError } from '../../errors.js'
-import { parentOf } from '../../paths.js'
+import { directoryOf } from '../../paths.js'
 import { openAsync, writeAllAsync } from '../../sys/async-files.js'
 import { close, fsync, open, rename, unlink, writeAll } from '../../sys/files.js'
 import { isDirectory, isFile, type Stat, stat } from '../../sys/stat.js'
@@ -46,7 +46,7 @@ export async function writeWholeFile(file: string, write: (emit: Emit) => Promis
     unlink(partial)
     throw error
   }
-  syncDirectory(parentOf(path) || (path.startsWith('/') ? '/' : '.'))
+  syncDirectory(directoryOf(path) || (path.startsWith('/') ? '/' : '.'))
 }
 
 /** Undefined if nothing is there yet, or a dangling symlink. For ENOTDIR too: making the file reports it. */

@@ -6,7 +6,7 @@ import { failure } from '../../sys/failure.js'
 import type { ExportImage, ExportLayer } from '../read/image.js'
 import { writeDockerArchive } from './docker-archive.js'
 import { writeOci } from './oci.js'
-import { toFile, toFolder, toStandardOutput, toStream } from './output.js'
+import { toFolder, toStandardOutput, toStream, writeToFile } from './output.js'
 import type { Output } from './writer-output.js'
 
 export interface WriteOptions {
@@ -41,7 +41,7 @@ export async function writeImage(out: string, image: ExportImage, options: Write
       : writeOci(output, watched, options)
   try {
     if (format === 'oci-layout') return await toFolder(out, write)
-    if (out !== '-') await toFile(out, write)
+    if (out !== '-') await writeToFile(out, write)
     else if (stdout === undefined) await toStandardOutput(write, options.signal)
     else await toStream(stdout, write)
   } catch (error) {

@@ -7,7 +7,7 @@ import { openAt } from '../files.js'
 import { AT_FDCWD, O_PATH } from '../libc.js'
 import { inOwnNamespace } from './own-namespace.js'
 import { explained, perform } from './perform.js'
-import { copyTree } from './tree.js'
+import { cloneMounts } from './tree.js'
 
 /**
  * The mounts are attached on top of the root directory, from where `..` leads to them. Nothing is hidden by them: every
@@ -19,7 +19,7 @@ serve<readonly [Mount, ...Mount[]], number>((mounts) =>
   explained(mounts[0], '', () =>
     inOwnNamespace(() => {
       perform(mounts, TOP, { name: '' })
-      return copyTree(TOP) ?? openTop(mounts.length)
+      return cloneMounts(TOP) ?? openTop(mounts.length)
     }),
   ),
 )

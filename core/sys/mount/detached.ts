@@ -4,7 +4,7 @@ import { errnoOf, VarveError } from '../../errors.js'
 import { runInWorker } from '../../threads/worker.js'
 import { close } from '../files.js'
 import { isPropagation } from './options.js'
-import { explained, nameOf, noMounts } from './perform.js'
+import { explained, noMounts, placeName } from './perform.js'
 import { innerTarget, openInside } from './target.js'
 import { attachTree, mountTree } from './tree.js'
 
@@ -24,7 +24,7 @@ export async function detachedInThread(mounts: readonly Mount[]): Promise<number
   return runInWorker(new URL('./detached-worker.js', import.meta.url), visibleOf(mounts))
 }
 
-/** The last one at the root and those in it, as they are where nothing spreads to or from them. */
+/** The last mount at the root, and those inside it, without their words of propagation. */
 function visibleOf(mounts: readonly Mount[]): readonly [root: Mount, ...inside: Mount[]] {
   const last = mounts.findLastIndex((mount) => innerTarget(mount) === '')
   const [root, ...inside] = mounts.slice(Math.max(last, 0))
@@ -34,10 +34,10 @@ function visibleOf(mounts: readonly Mount[]): readonly [root: Mount, ...inside: 
       'INVALID_ARGUMENT',
       `${root.type}: mount: of the mounts none is at the root of the others`,
     )
-  return [alone(root), ...inside.map(alone)]
+  return [withoutPropagation(root), ...inside.map(withoutPropagation)]
 }
 
-function alone(mount: Mount): Mount {
+function withoutPropagation(mount: Mount): Mount {
   return { ...mount, options: mount.options.filter((word) => !isPropagation(word)) }
 }
 
@@ -47,7 +47,7 @@ function stack([root, ...inside]: readonly [root: Mount, ...inside: Mount[]]): n
   if (fd === undefined) return undefined
   let done = false
   try {
-    done = inside.every((mount) => explained(mount, nameOf(mount, ''), () => stackOne(fd, mount)))
+    done = inside.every((mount) => explained(mount, placeName(mount, ''), () => stackOne(fd, mount)))
     return done ? fd : undefined
   } finally {
     if (!done) close(fd)

@@ -25,7 +25,7 @@ export function perform(mounts: readonly Mount[], root: string, options: Perform
   const places: Place[] = []
   try {
     for (const mount of mounts) {
-      const called = nameOf(mount, name)
+      const called = placeName(mount, name)
       explained(mount, called, () => places.push(performOne(mount, { root, called, treeOf })))
     }
   } catch (error) {
@@ -51,8 +51,8 @@ export function explained<T>(mount: Mount, name: string, work: () => T): T {
   }
 }
 
-/** Where it goes, `name` being the whole. */
-export function nameOf(mount: Mount, name: string): string {
+/** The mount's place, in words; `name` is that of the whole. */
+export function placeName(mount: Mount, name: string): string {
   const inner = innerTarget(mount)
   return inner === '' ? name : `${name}/${inner}`
 }
@@ -103,7 +103,7 @@ function attachOne(mount: Mount, { fd, called }: Place, { treeOf }: One): boolea
   }
 }
 
-/** What is said of a mount at its root when it is in its place. */
+/** Applies the flags that can be set only once the mount is in its place. */
 function finish(mount: Mount, isWhole: boolean, { root, called }: One): void {
   const { propagation } = parseWords(mount.options)
   if (isWhole && propagation === 0) return

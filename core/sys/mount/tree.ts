@@ -37,13 +37,13 @@ export function attachTree(fd: number, place: number, name: string): void {
 }
 
 /** A copy of what is mounted at `path`, with all that is mounted below; undefined where the kernel can't. @throws SysError */
-export function copyTree(path: string): number | undefined {
-  return openTree(path, true)
+export function cloneMounts(path: string): number | undefined {
+  return openMounts(path, true)
 }
 
 /**
- * Does overlay take `lowerdir+`? That began in 6.7; before 6.5 its data went unread into a page of text, which shows by
- * its taking any word.
+ * Does overlay take `lowerdir+`? It came with 6.7. Before 6.5 overlay accepted any key without looking at it, so an invented
+ * key is tried too.
  */
 export function takesLowersSingly(): boolean {
   if (singly !== undefined) return singly
@@ -55,7 +55,7 @@ export function takesLowersSingly(): boolean {
 
 function bindTree(mount: Mount): number | undefined {
   const recursive = isRecursive(mount)
-  const fd = openTree(mount.source, recursive)
+  const fd = openMounts(mount.source, recursive)
   if (fd === undefined) return undefined
   let done = false
   try {
@@ -66,7 +66,7 @@ function bindTree(mount: Mount): number | undefined {
   }
 }
 
-function openTree(path: string, recursive: boolean): number | undefined {
+function openMounts(path: string, recursive: boolean): number | undefined {
   enter('open_tree', path)
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0)
   const fd = kernel.open_tree(AT_FDCWD, text(path), flags)

@@ -1,4 +1,4 @@
-/** A store that is open for looking only: reads work, and every changing call is refused with the reason. */
+/** A store that is read-only: reads work, and every changing call is refused with the reason. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ import { vfs } from '../../../drivers/vfs/driver.js'
 const refusal = (error: unknown) =>
   error instanceof VarveError &&
   error.code === 'FAILED_PRECONDITION' &&
-  error.message === 'store R: is open for looking only: it is Sunday; wait'
+  error.message === 'store R: is read-only: it is Sunday; wait'
 
 const CHANGES: readonly (readonly [title: string, call: (store: Store) => unknown])[] = [
   ['import', (store) => store.importImage('/nowhere')],
@@ -40,7 +40,7 @@ const CHANGES: readonly (readonly [title: string, call: (store: Store) => unknow
   ['cleanup', (store) => store.snapshots.cleanup()],
 ]
 
-test('If a store is open for looking only, every changing call is refused with the reason.', async () => {
+test('If a store is read-only, every changing call is refused with the reason.', async () => {
   const root = mkdtempSync(`${tmpdir()}/varve-gate-`)
   const store = await openStore({ root, drivers: [vfs] })
   try {

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import type { Blob } from '../../../core/compress/blob.js'
 import type { ImageSource, SourceOptions } from '../../../core/formats/read/image.js'
 import { hostPlatform } from '../../../core/formats/read/platform.js'
-import { openFile, openSource } from '../../../core/formats/read/source.js'
+import { openArchiveFile, openSource } from '../../../core/formats/read/source.js'
 import { which } from '../../../core/sys/exec.js'
 import { assertNoneLeft, openDescriptors } from '../../support/descriptors.js'
 import {
@@ -484,11 +484,11 @@ test('a single file is opened for import --layer, from a path or from standard i
     yield base.subarray(100)
   }
   for (const source of [join(dir, 'layer.tar'), '-']) {
-    const file = await openFile(source, { ...options(t), stdin: stdin() })
+    const file = await openArchiveFile(source, { ...options(t), stdin: stdin() })
     assert.deepEqual(bytesOf(file.blob), base)
     file.close()
   }
-  await assert.rejects(openFile(dir, options(t)), { code: 'INVALID_ARGUMENT', message: /a directory/ })
+  await assert.rejects(openArchiveFile(dir, options(t)), { code: 'INVALID_ARGUMENT', message: /a directory/ })
 })
 
 const ENDLESS: readonly (readonly [
@@ -515,10 +515,11 @@ for (const [title, start, more, bound, code, message] of ENDLESS) {
         yield chunk
       }
     }
-    for (const open of [openSource, openFile]) {
+    for (const open of [openSource, openArchiveFile]) {
       const opening = open('-', { ...options(t), stdin: stdin() })
       // What follows a layer's first entry is checked only when it is read.
-      if (open === openFile && code === 'CORRUPT') (await (opening as ReturnType<typeof openFile>)).close()
+      if (open === openArchiveFile && code === 'CORRUPT')
+        (await (opening as ReturnType<typeof openArchiveFile>)).close()
       else await assert.rejects(opening, { code, message })
       assert.ok(taken <= bound, `${taken} bytes`)
       taken = 0
@@ -535,7 +536,7 @@ test('standard input is read to its end if it may be an archive, whatever follow
       yield start
       yield Buffer.alloc(length, 7)
     }
-    const file = await openFile('-', { ...options(t), stdin: stdin() })
+    const file = await openArchiveFile('-', { ...options(t), stdin: stdin() })
     assert.equal(file.blob.size, start.length + length)
     file.close()
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
-import { isRoot, probeDrivers } from '../../../core/root/probe.js'
+import { isDataRoot, probeDrivers } from '../../../core/root/probe.js'
 import { plainModule } from '../store/plain-driver.js'
 
 const NOBODY = 2 ** 22 + 1 // above the kernel's largest pid
@@ -38,7 +38,7 @@ test('Drivers are probed for a missing root, on its file system, and nothing sta
     assert.equal(verdict.selected, true)
     assert.ok(seen[0]?.startsWith(`${folder}/.varve-probe-${process.pid}-`))
     assert.deepEqual(readdirSync(folder), [])
-    assert.equal(isRoot(root), false)
+    assert.equal(isDataRoot(root), false)
     await assert.rejects(probeDrivers({ root, drivers: [looking([])], driver: 'plan' }), {
       code: 'INVALID_ARGUMENT',
       message: /did you mean "plain"/,

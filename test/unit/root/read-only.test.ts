@@ -96,5 +96,5 @@ const copies = () => fs.readdirSync(tmpdir()).filter((name) => name.startsWith('
 const refused = (change: () => Promise<unknown>) =>
   assert.rejects(change, {
     code: 'FAILED_PRECONDITION',
-    message: /looking only: its file system is read-only; mount it read-write/,
+    message: /read-only: its file system is read-only; mount it read-write/,
   })

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { isCode } from '../../../core/errors.js'
 import { createPayloads } from '../../../core/extract/replaced-payloads.js'
 import { createUnlisted } from '../../../core/extract/unlisted.js'
-import { createHiding } from '../../../core/extract/whiteouts.js'
+import { createWhiteouts } from '../../../core/extract/whiteouts.js'
 import { type Budget, createBudget, createPathMap, createPathSet } from '../../../core/tree/budget.js'
 import { createDirectoryTimes } from '../../../core/tree/directory-times.js'
 
@@ -24,11 +24,11 @@ const GROWING: Readonly<Record<string, (budget: Budget) => (n: number) => void>>
     return (n) => lists.set(`path/${n}`, 'x'.repeat(100))
   },
   whiteouts: (budget) => {
-    const hiding = createHiding({} as never, 'list', budget)
+    const hiding = createWhiteouts({} as never, 'list', budget)
     return (n) => hiding.hide({ path: 'd' } as never, String(n))
   },
   'opaque directories': (budget) => {
-    const hiding = createHiding({} as never, 'list', budget)
+    const hiding = createWhiteouts({} as never, 'list', budget)
     return (n) => hiding.makeOpaque({ path: `d${n}` } as never)
   },
   'implied paths': (budget) => {
