@@ -5,6 +5,7 @@ import { problemOfDriver, recordProblem } from '../damage/damage.js'
 import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
+import { messageOf } from '../errors.js'
 import { REMADE } from '../graph/labels.js'
 import { nameOf, requireNode } from '../graph/rules.js'
 import { type ChainId, chainIdOf, type LayerId } from '../ids.js'
@@ -44,7 +45,16 @@ export async function* checkLayers(
     if (tar === undefined) continue
     const problems = [...checkChain(context, row, tar), ...checkRecord(context, row, tar)]
     if (!isPast(context, row)) yield* problems
-    if (repair && problems.every(({ check }) => check === 'sparse-entries')) await keepRecord(context, row)
+    if (!repair || problems.some(({ check }) => check !== 'sparse-entries')) continue
+    try {
+      await keepRecord(context, row)
+    } catch (error) {
+      yield {
+        check: 'record-file',
+        subject: nameOf(db, row),
+        message: `its record could not be written: ${messageOf(error)}`,
+      }
+    }
   }
 }
 

@@ -4,7 +4,8 @@ import type { Sql } from './sql.js'
 /**
  * `driver`: the backend the root was made with; `uuid`: of this store; `created`: ISO time; `boot`: in which it was last
  * opened (core/recover/remake.ts); `generation`: how many transactions went to the journal (journaling.ts); `lineage`: the
- * seed of the layers' ids (core/graph/rules.ts); `sentinel`: what core/root/sentinel.ts made; `service.…`: services' own.
+ * seed of the layers' ids (core/graph/rules.ts); `sentinel`: what core/root/sentinel.ts made; `records`: set in
+ * a root whose layers had records from the first on; `service.…`: services' own.
  */
 export type MetaKey =
   | 'driver'
@@ -14,6 +15,7 @@ export type MetaKey =
   | 'generation'
   | 'lineage'
   | 'sentinel'
+  | 'records'
   | `service.${string}`
 
 export type Meta = ReturnType<typeof createMeta>

@@ -33,12 +33,11 @@ export function createGraph(context: GraphContext): Graph {
     ...removal,
     sync,
     keepRecord(node: NodeId): void {
-      const { layer, size, inodes } = requireNode(db, node)
+      const { size, inodes } = requireNode(db, node)
       const row = db.layers.get(node)
       if (row === undefined || size === null || inodes === null) return
       const { node: _, ...tar } = row
-      records.begin(node, { size, inodes, tar })
-      records.finish(layer)
+      records.replace(node, { size, inodes, tar })
     },
 
     async commit(node: NodeId, options: CommitOptions = {}): Promise<NodeRow> {

@@ -7,7 +7,7 @@ import type { Database } from '../db/database.js'
 import type { LayerRow } from '../db/layers.js'
 import type { NodeId } from '../db/nodes.js'
 import type { Driver } from '../driver.js'
-import { checkSignal, VarveError } from '../errors.js'
+import { checkSignal, isCode, VarveError } from '../errors.js'
 import type { Graph } from '../graph/types.js'
 import { digestOf, type LayerId } from '../ids.js'
 import type { Views } from '../mount/views.js'
@@ -105,7 +105,9 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
       try {
         yield* drain(tar)
       } catch (error) {
-        await done // throws the actual reason
+        await done.catch((reason: unknown) => {
+          throw isCode(reason, 'CORRUPT') ? withRemedy(reason, layer) : reason
+        })
         throw error
       } finally {
         // Also where the reader stops early: the thread reads through the view until it ends.
@@ -170,4 +172,10 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
       return problems
     },
   }
+}
+
+/** The error says what is wrong with the record, but not whose it is. */
+function withRemedy(error: VarveError, layer: LayerId): VarveError {
+  const message = `layer ${layer}: ${error.message}; to repair it, use 'varve repair --from SOURCE'`
+  return new VarveError('CORRUPT', message, { cause: error })
 }

@@ -107,7 +107,10 @@ function nameStore(db: Database, driver: string): void {
   db.tx(() => {
     if (db.meta.get('driver') === undefined) db.meta.set('driver', driver)
     if (db.meta.get('uuid') === undefined) db.meta.set('uuid', randomUUID())
-    if (db.meta.get('created') === undefined) db.meta.set('created', new Date().toISOString())
+    if (db.meta.get('created') === undefined) {
+      db.meta.set('created', new Date().toISOString())
+      db.meta.set('records', 'all')
+    }
   })
 }
 

@@ -102,10 +102,10 @@ async function sweepMarks({ db, driver, records }: RecoverContext): Promise<void
   records.remove(unknown.filter((layer) => !held.has(layer)))
 }
 
-/** A begun record: its process ended before the row 'ready', or between that row and the record's move. */
+/** A begun record: its process ended before the row 'ready', between that row and the record's move, or in a repair. */
 async function settleRecord({ db, graph, records }: RecoverContext, layer: LayerId): Promise<void> {
   await graph.ifFree(layer, () => {
-    if (db.nodes.byLayer(layer)?.state === 'ready') records.finish(layer)
-    else records.remove([layer])
+    records.settle(layer)
+    if (db.nodes.byLayer(layer)?.state !== 'ready') records.remove([layer])
   })
 }

@@ -181,6 +181,7 @@ async function openDriver(options: StoreOptions, parts: Parts, opening: Lock): P
       db.meta.set('driver', opened.name)
       db.meta.set('uuid', randomUUID())
       db.meta.set('created', new Date().toISOString())
+      db.meta.set('records', 'all')
       // So that the next opening notices if the power fails before it (core/recover/remake.ts).
       db.meta.set('boot', bootId())
     })

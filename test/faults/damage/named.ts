@@ -316,6 +316,16 @@ export const NAMED: readonly Named[] = [
     [
       ['has a bit flipped', (path) => flipBit(path, 100, 3), 'is damaged'],
       ['was cut off', (path) => truncateSync(path, 200), 'is damaged'],
+      ['is gone', (path) => rmSync(path), 'has no file in records/'],
+      [
+        'is a directory',
+        (path) => {
+          rmSync(path)
+          mkdirSync(path)
+          writeFileSync(`${path}/precious`, 'precious')
+        },
+        'is no regular file',
+      ],
       [
         'is a symlink',
         (path) => {
@@ -331,10 +341,10 @@ export const NAMED: readonly Named[] = [
       check: 'record-file',
       title: `the record of a layer ${title}`,
       plant: (stage) => damage(recordOf(stage, 0), recordOf(stage, 1)),
-      says: new RegExp(`record-file: .*records/\\w+:? ${says}`),
+      says: new RegExp(`record-file: .*${says}`),
       needsData: true,
-      // The record is written again.
-      goes: ({ store }) => new RegExp(`^records/${store.image(NAME).layers[0]}$`),
+      // What was there is in backup/.
+      goes: ({ store }) => new RegExp(`^records/${store.image(NAME).layers[0]}(/precious)?$`),
     }),
   ),
   {

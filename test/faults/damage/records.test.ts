@@ -1,12 +1,14 @@
 /** The records beside the layers, in a root that has none yet, and of healed layers. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Chunk, readRecord } from '../../../core/records/record-file.js'
 import { rebuild } from '../../../core/recover/rebuild.js'
 import type { Store } from '../../../core/store.js'
+import { arm } from '../../../core/sys/seam.js'
 import { vfs } from '../../../drivers/vfs/driver.js'
+import { collect } from '../../support/collect.js'
 import { dockerContent, imageOf, layerTar, tarOf } from '../../unit/formats/build.js'
 import { inWorld, replace, withDatabase, within } from './database-world.js'
 
@@ -28,7 +30,7 @@ test('A root of 0.1.0 has no records, which is no damage; a repair writes them, 
     const kept = recordsOf(root)
     assert.notEqual(kept.length, 0)
     rmSync(join(root, 'records'), { recursive: true })
-    withDatabase(root, "DELETE FROM meta WHERE key IN ('generation', 'lineage')")
+    withDatabase(root, "DELETE FROM meta WHERE key IN ('generation', 'lineage', 'records')")
     await within(root, async (store) => {
       assert.deepEqual(await findings(store), [])
       assert.deepEqual(recordsOf(root), [])
@@ -66,6 +68,53 @@ test('A layer whose split record was damaged has the same record beside it once 
       assert.deepEqual(await findings(store, { data: true }), [])
     })
     assert.deepEqual(recordAt(path), good)
+  }))
+
+test('A record that a killed repair left half written takes the place of no other, nor does one of another layer.', () =>
+  inWorld(async ({ root }) => {
+    const [layer = '', other = ''] = recordsOf(root)
+    const [path, begun] = [join(root, 'records', layer), join(root, 'records/begun', layer)]
+    const good = readFileSync(path)
+    for (const left of [good.subarray(0, 200), Buffer.alloc(0), readFileSync(join(root, 'records', other))]) {
+      for (const name of [begun, `${begun}~`]) {
+        writeFileSync(name, left)
+        await within(root, async (store) => assert.deepEqual(await findings(store, { data: true }), []))
+        assert.ok(!existsSync(name))
+        assert.deepEqual(readFileSync(path), good)
+      }
+    }
+    // Killed between the row and the move, or the record in its place is gone: a whole one is moved there.
+    renameSync(path, begun)
+    await within(root, async (store) => assert.deepEqual(await findings(store, { data: true }), []))
+    assert.deepEqual(readFileSync(path), good)
+    await comesBack(root)
+  }))
+
+test('A repair that can’t write a record says so of that layer, keeps what is there, and leaves nothing.', () =>
+  inWorld(async ({ root }) => {
+    const kept = recordsOf(root)
+    const [layer = ''] = kept
+    await within(root, async (store) => {
+      rmSync(join(root, 'records', layer))
+      arm('ENOSPC:fsync:1')
+      const told = await findings(store, { repair: true })
+      arm(undefined)
+      assert.equal(told.length, 1)
+      assert.match(told[0]?.message ?? '', /its record could not be written: .*(ENOSPC|no space)/)
+      assert.deepEqual(readdirSync(join(root, 'records/begun')), [])
+      assert.deepEqual(await findings(store, { repair: true }), [])
+    })
+    assert.deepEqual(recordsOf(root), kept)
+  }))
+
+test('An export of a layer whose split record is gone names the layer and the remedy.', () =>
+  inWorld(async ({ root }) => {
+    withDatabase(root, 'DELETE FROM split')
+    await within(root, async (store) => {
+      const { id = '' } = store.layers().find(({ diffId }) => diffId !== undefined) ?? {}
+      const says = new RegExp(`^layer ${id}: the split record is damaged.*varve repair --from SOURCE`)
+      await assert.rejects(collect(store.exportLayer(id)), { code: 'CORRUPT', message: says })
+    })
   }))
 
 test('What a layer could not hold is restored with it, so that it is no damage then.', () =>
