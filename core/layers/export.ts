@@ -106,7 +106,9 @@ export function createLayerReader({ db, driver, graph, views, scratch }: LayerRe
         yield* drain(tar)
       } catch (error) {
         await done.catch((reason: unknown) => {
-          throw isCode(reason, 'CORRUPT') ? withRemedy(reason, layer) : reason
+          // A check names the layer and the remedy itself.
+          const isBare = options.damaged === undefined && isCode(reason, 'CORRUPT')
+          throw isBare ? withRemedy(reason, layer) : reason
         })
         throw error
       } finally {

@@ -177,7 +177,7 @@ export const NAMED: readonly Named[] = [
       rmSync(join(stage.root, 'records', stage.store.image(NAME).layers[2] ?? ''), { recursive: true })
     },
     says: /record: .*\[varve repair --from SOURCE \w+\]/,
-    others: ['layer-data'],
+    others: ['layer-data', 'record-file'],
     left: 'record',
   },
   {
