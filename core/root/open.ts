@@ -122,7 +122,10 @@ async function lookInto<T>(
     gate.shut('its file system is read-only; mount it read-write to change anything')
     const { opening } = await openDataRoot(copy.root)
     held.push(() => opening.release())
-    const parts = { ...openParts(copy.root, { gate, held }), isJournaled: false }
+    const copied = openParts(copy.root, { gate, held })
+    // Only read: they are as large as what they record, so they are not copied.
+    const records = createRecords(fromText(`${root}/${RECORDS}`), copied.db)
+    const parts = { ...copied, records, isJournaled: false }
     const driver = await openDriver(options, parts, opening)
     return await use(options, { ...parts, driver, reserve: createReserve(fromText(copy.root)) })
   } catch (error) {
