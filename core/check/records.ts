@@ -7,6 +7,7 @@ import type { LayerRow } from '../db/layers.js'
 import type { NodeRow } from '../db/nodes.js'
 import { errnoOf, isCode, messageOf } from '../errors.js'
 import { nameOf } from '../graph/rules.js'
+import { isRecordOf } from '../records/record-file.js'
 import { expectedChain } from './layers.js'
 import { type CheckContext, isAsked, type Problem, unlessLocked } from './problem.js'
 
@@ -43,8 +44,7 @@ function problemOf(
 ): string | undefined {
   if (!records.has(layer)) return db.meta.get('records') === undefined ? undefined : `has no file in records/`
   try {
-    const facts = records.read(layer)
-    const isOurs = facts.layer === layer && facts.tar.diffId === diffId
+    const isOurs = isRecordOf(records.read(layer), layer, diffId)
     return isOurs ? undefined : `records/${layer} is the record of another layer`
   } catch (error) {
     // What says nothing about the file is no finding: too many open files, for example.

@@ -263,10 +263,11 @@ const NO_USES: Uses = {
 
 /** Tries for a while: another process that asks whether anybody uses a layer has its lock alone for a moment. */
 function shareSoon(file: string, names: readonly string[]): Lock | undefined {
+  const nothing = new Int32Array(new SharedArrayBuffer(4))
   for (let tries = 0; ; tries++) {
     const lock = tryShareIn(file, names)
     if (lock !== undefined || tries === LOAN_TRIES) return lock
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    Atomics.wait(nothing, 0, 0, 1)
   }
 }
 

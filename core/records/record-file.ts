@@ -11,6 +11,7 @@ import type { LayerRow } from '../db/layers.js'
 import type { LeftOutRow } from '../db/left-out.js'
 import type { NameRow } from '../db/names.js'
 import { VarveError } from '../errors.js'
+import type { Digest, LayerId } from '../ids.js'
 import { jsonOrUndefined } from '../journal/json.js'
 import { close, fsync, open, writeAll } from '../sys/files.js'
 import { readBytes, readFully } from '../sys/read-fully.js'
@@ -88,7 +89,7 @@ export function readRecord(path: string, use: (chunk: Chunk) => void = () => {})
     if (line === end || !isFacts(facts)) throw damaged()
     for (let at = line + 1; at < end; ) {
       const head = readBytes(fd, at, HEAD)
-      const length = at + HEAD > end ? end : head.readUInt32LE(1)
+      const length = head.readUInt32LE(1)
       if (at + HEAD + length > end) throw damaged()
       const chunk = chunkOf(head.readUInt8(0), readBytes(fd, at + HEAD, length))
       if (chunk === undefined) throw damaged()
@@ -132,6 +133,11 @@ function chunkOf(kind: number, bytes: Buffer): Chunk | undefined {
   if (kind !== LEFT_OUT) return undefined
   const found = jsonOrUndefined(bytes.toString('utf8'))
   return Array.isArray(found) ? { kind: 'left-out', found: found as LeftOutRow[] } : undefined
+}
+
+/** Is it the record of that layer, with the tar of that digest? */
+export function isRecordOf({ layer, tar }: LayerFacts, wanted: LayerId, diffId: Digest): boolean {
+  return layer === wanted && tar.diffId === diffId
 }
 
 function isFacts(value: unknown): value is LayerFacts {

@@ -15,7 +15,7 @@ import { close, open, rename } from '../sys/files.js'
 import { ensureDirectory, namesIn, removeIfThere, unless } from '../sys/lenient.js'
 import { isFile, lstatOrUndefined } from '../sys/stat.js'
 import { syncDirectory } from '../sys/sync.js'
-import { type Chunk, type LayerFacts, readRecord, writeRecord } from './record-file.js'
+import { type Chunk, isRecordOf, type LayerFacts, readRecord, writeRecord } from './record-file.js'
 
 export interface Records {
   /** Writes the record, before the row 'ready'; it is on disk when this returns. @throws SysError */
@@ -92,8 +92,7 @@ export function createRecords(folder: string, db: Database): Records {
     const tar = row?.state === 'ready' ? db.layers.get(row.id) : undefined
     if (tar === undefined) return false
     try {
-      const facts = readRecord(begunAt(layer))
-      return facts.layer === layer && facts.tar.diffId === tar.diffId
+      return isRecordOf(readRecord(begunAt(layer)), layer, tar.diffId)
     } catch (error) {
       if (isCode(error, 'CORRUPT')) return false
       throw error
